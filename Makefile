@@ -1,0 +1,66 @@
+# Everything a person or CI does with the project. `make` alone prints this list.
+PYTHON ?= python3
+PORT ?= 5000
+VENV := .venv
+BIN := $(VENV)/bin
+# The installer of the lock is fast where it has a wheel; pip does the same everywhere else.
+INSTALL = $(if $(wildcard $(BIN)/uv),$(BIN)/uv pip install --python $(BIN)/python,$(BIN)/python -m pip install) --quiet
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test quick check format course course-check openapi password-list lock clean
+
+help: ## print this list
+	@echo "Bienvenue: a user authentication service. Commands:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{printf "%-22s %s\n", $$1, $$2}'
+
+run: $(VENV)/run.stamp ## set up and serve on http://localhost:5000 (PORT=5001 for another port)
+	@exec $(BIN)/bienvenue serve --port $(PORT)
+
+test: $(VENV)/dev.stamp ## set up and pass every test, under ten minutes on two cores
+	@$(BIN)/python tools/checks.py test
+
+quick: $(VENV)/dev.stamp ## the fast tests, under a minute
+	@$(BIN)/python tools/checks.py quick
+
+check: $(VENV)/dev.stamp ## format, lint, types, all tests with coverage, house rules, wheel
+	@$(BIN)/python tools/checks.py check
+
+format: $(VENV)/dev.stamp ## put every Python file into the house's format
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+course: $(VENV)/run.stamp ## serve the course's exercise on http://localhost:5000
+	@cd course && exec ../$(BIN)/python app.py
+
+course-check: $(VENV)/dev.stamp ## run every chapter of the course
+	@$(BIN)/python -m pytest -q tests/course
+
+openapi: $(VENV)/run.stamp ## print the OpenAPI document of the service
+	@$(BIN)/bienvenue openapi
+
+password-list: $(VENV)/dev.stamp ## rebuild the list of common passwords from its sources
+	@$(BIN)/python tools/password_list.py
+
+lock: $(VENV)/dev.stamp ## resolve the dependencies anew and write both lock files
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lock
+
+clean: ## remove the virtual environment and everything built
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Bienvenue needs Python 3.11 or newer; name one with: make PYTHON=python3.12"; exit 1; }
+	@echo "Making a virtual environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements/installer.lock 2>/dev/null || true
+
+$(VENV)/run.stamp: requirements/run.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing what the service needs ..."
+	@$(INSTALL) --require-hashes -r requirements/run.lock
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.lock $(VENV)/run.stamp
+	@echo "Installing what the tests need ..."
+	@$(INSTALL) --require-hashes -r requirements/dev.lock
+	@touch $@

@@ -1,0 +1,1 @@
+"""The commands behind `make quick`, `make check` and `make test`, written later in this commit series."""
