@@ -1,0 +1,195 @@
+"""The application: the paths of the exercise, then every feature's pages.
+
+`create_app()` is the service by itself; `Bienvenue(app)` puts the same pages into a host
+application, where headers, limits and the cross-site rule touch our own paths only.
+"""
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any, Literal, ParamSpec, TypeVar, cast
+
+from flask import Blueprint, Flask, Response, current_app, request
+from pydantic import ConfigDict
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import MethodNotAllowed as WrongMethod
+from werkzeug.local import LocalProxy
+
+from bienvenue import keys, openapi, schema
+from bienvenue.auth import Auth
+from bienvenue.db import DatabaseUnavailable
+from bienvenue.feature import Refusal
+from bienvenue.features.sessions import SignedIn
+from bienvenue.settings import Settings
+from bienvenue.web import answer as media
+from bienvenue.web.door import Door, MethodNotAllowed, NotFound, NotSignedIn, Unavailable, as_refusal
+from bienvenue.web.page import Answer, Pages, Reply
+
+_log = logging.getLogger("bienvenue")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: The person who is signed in, or None: a `SignedIn` that is false when there is nobody.
+current_user = cast("SignedIn | None", LocalProxy(lambda: _door().signed_in()))
+
+
+def _door() -> Door:
+    return cast("Door", current_app.extensions["bienvenue"])
+
+
+def login_required(view: Callable[P, T]) -> Callable[P, T | Response]:
+    """Let only signed-in people reach a view of the host application; others hear 401."""
+
+    @functools.wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T | Response:
+        try:
+            me = _door().signed_in()
+        except DatabaseUnavailable as error:
+            return _door().refuse(as_refusal(error))
+        if me is None:
+            return _door().refuse(NotSignedIn())
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+class Bienvenue:
+    """The extension: `Bienvenue(app)`, or `Bienvenue()` and `init_app(app)` later."""
+
+    def __init__(self, app: Flask | None = None, **settings: object) -> None:
+        """Take settings by name over those of the environment, and an application to join."""
+        self._given = settings
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask, url_prefix: str | None = None) -> Auth:
+        """Join an application, under a path of its own if given, and return its Auth.
+
+        Raises SettingsProblem, KeyProblem or SchemaProblem, each with what to do.
+        """
+        settings = Settings(**self._given)
+        auth = Auth(settings=settings)
+        _require_schema(auth)
+        door = Door(auth, settings, _keys(settings))
+        blueprint = Blueprint(
+            "bienvenue",
+            __name__,
+            template_folder="templates",
+            static_folder="static",
+            static_url_path="/static",
+            url_prefix=url_prefix,
+        )
+        door.open(blueprint, all_pages(auth))
+        blueprint.after_request(lambda made: media.harden(made, https=settings.https))
+        app.extensions["bienvenue"] = door
+        app.register_blueprint(blueprint)
+        return auth
+
+
+def create_app(**settings: object) -> Flask:
+    """Make the service as one application, from the environment and settings given by name.
+
+    It opens the database and does not migrate it. Raises SettingsProblem, KeyProblem or
+    SchemaProblem, each with what to do.
+    """
+    app = Flask("bienvenue", static_folder=None, template_folder=None)
+    auth = Bienvenue(**settings).init_app(app)
+    app.register_error_handler(HTTPException, _refuse_unrouted)
+    app.after_request(lambda made: media.harden(made, https=auth.settings.https))
+    return app
+
+
+def all_pages(auth: Auth) -> list[Any]:
+    """Give the pages of the house, then those of every feature in order."""
+    features = [page for feature in auth.features for page in getattr(feature, "pages", ())]
+    return [*house, *features]
+
+
+def _keys(settings: Settings) -> keys.KeyRing:
+    if settings.on_postgresql and settings.core.secret_key_file is None:
+        raise keys.KeyProblem(
+            "several nodes may share this database, so they must share their keys: name the file "
+            "with BIENVENUE_SECRET_KEY_FILE"
+        )
+    if settings.core.secret_key_file is not None:
+        return keys.read(settings.core.secret_key_file)
+    return keys.read_or_make(settings.key_file)
+
+
+def _require_schema(auth: Auth) -> None:
+    try:
+        auth.require_schema()
+    except DatabaseUnavailable as error:
+        # A node that starts while the database is away answers 503 and recovers by itself.
+        _log.warning("the database cannot answer yet: %s", error)
+
+
+def _refuse_unrouted(error: HTTPException) -> Response:
+    if isinstance(error, WrongMethod):
+        return _door().refuse(MethodNotAllowed(_door().methods_of(request)))
+    if error.code == 404:
+        return _door().refuse(NotFound())
+    return _door().refuse(as_refusal(error))
+
+
+# --- the pages of the house ---------------------------------------------------------------------
+
+house = Pages()
+
+
+class Welcome(Reply):
+    """The answer of the exercise's first page."""
+
+    message: Literal["Bienvenue"] = "Bienvenue"
+
+
+class Health(Reply):
+    """How the service is."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Document(Reply):
+    """An OpenAPI document."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class NotReady(Refusal):
+    """The database has not the version this service needs."""
+
+    status = 503
+    code = "not_ready"
+    message = "The database is not at this version's schema: run `bienvenue db upgrade`."
+
+
+@house("GET /", gives={200: Welcome}, public=True)
+def welcome() -> Answer:
+    """Say welcome."""
+    return Answer(Welcome(), page="welcome.html")
+
+
+@house("GET /healthz", gives={200: Health}, public=True, any_host=True)
+def healthz() -> Answer:
+    """Say that the process answers, without asking the database."""
+    return Answer(Health())
+
+
+@house(
+    "GET /readyz", gives={200: Health}, refuses=(NotReady, Unavailable), public=True, any_host=True
+)
+def readyz() -> Answer:
+    """Say that the database answers and has the right schema."""
+    try:
+        _door().auth.require_schema()
+    except schema.SchemaProblem:
+        raise NotReady from None
+    return Answer(Health())
+
+
+@house("GET /openapi.json", gives={200: Document}, public=True)
+def openapi_document() -> Answer:
+    """Give the OpenAPI document of every path."""
+    door = _door()
+    return Answer(Document.model_validate(openapi.document(all_pages(door.auth), door.settings)))

@@ -1,0 +1,150 @@
+"""Auth: the operations of the exercise, and every feature, opened in order.
+
+The methods of the exercise keep their names, signatures and exceptions; the work is in the
+features. Adding a feature is an import and a line here.
+"""
+
+import logging
+import uuid
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from bienvenue import schema
+from bienvenue.db import DB
+from bienvenue.feature import Attempt, Event, Feature, Refusal
+from bienvenue.features.accounts import Accounts, NoSuchUser
+from bienvenue.features.passwords import Passwords
+from bienvenue.features.sessions import Sessions
+from bienvenue.fields import MalformedEmail, MalformedText
+from bienvenue.fields import email as plain_email
+from bienvenue.hashing import Hasher
+from bienvenue.settings import Settings
+from bienvenue.user import User
+
+_log = logging.getLogger("bienvenue")
+
+F = TypeVar("F", bound=Feature[Any])
+
+
+def _hash_password(password: str) -> bytes:
+    """Return the salted bcrypt hash of a password, as bytes."""
+    return Hasher().hash(password)
+
+
+def _generate_uuid() -> str:
+    """Return a new UUID as text: a name, never a secret (ASVS 11.5.1)."""
+    return str(uuid.uuid4())
+
+
+class Auth:
+    """The service without its web pages. One is made for each application."""
+
+    def __init__(self, db: DB | None = None, settings: Settings | None = None) -> None:
+        """Open on a database, or on the one the settings name; no table is made or changed.
+
+        Raises SettingsProblem for a setting that is unknown or has no sense.
+        """
+        self.settings = settings or Settings()
+        self._db = db or DB(self.settings.database_url)
+        self.features: list[Feature[Any]] = []
+        self.accounts = self._open(Accounts)
+        self.passwords = self._open(Passwords)
+        self.sessions = self._open(Sessions)
+        self._events = {name for feature in self.features for name in feature.events}
+        self.settings.refuse_unknown()
+
+    def _open(self, feature: type[F]) -> F:
+        opened = feature(self, self._db, self.settings.of(feature.Settings))
+        self.features.append(opened)
+        return opened
+
+    # --- the exercise ---------------------------------------------------------------------------
+
+    def register_user(self, email: str, password: str) -> User:
+        """Make an account and return its user.
+
+        Raises ValueError `User <email> already exists`, and the refusals of a malformed email or
+        of a password that the policy does not allow.
+        """
+        return self.accounts.register(email, password)
+
+    def valid_login(self, email: str, password: str) -> bool:
+        """Tell whether this password opens this account; False in any other case."""
+        try:
+            self.passwords.prove(email, password)
+        except Refusal:
+            return False
+        return True
+
+    def create_session(self, email: str) -> str | None:
+        """Open a session without asking for a password; return its secret, None for nobody."""
+        try:
+            user = self.accounts.find(plain_email(email))
+        except (NoSuchUser, MalformedEmail, MalformedText):
+            return None
+        return self.sessions.open_for(user)
+
+    def get_user_from_session_id(self, session_id: str | None) -> User | None:
+        """Return the user of a live session's secret, or None."""
+        me = self.sessions.check(session_id)
+        return None if me is None else self._db.find_user_by(id=me.user_id)
+
+    def destroy_session(self, user_id: int) -> None:
+        """End all sessions of a user."""
+        self.sessions.end_all(user_id)
+
+    # --- what features tell each other ----------------------------------------------------------
+
+    def allow(self, attempt: Attempt) -> None:
+        """Let every feature stop an operation before it starts. Raises their Refusal."""
+        for feature in self.features:
+            feature.allow(attempt)
+
+    def demand(self, user: User, shown: Iterable[str]) -> list[str]:
+        """Name the proofs still due before a session exists, given those shown."""
+        return [proof for feature in self.features for proof in feature.demand(user, shown)]
+
+    def announce(self, event: Event) -> None:
+        """Say once that something happened: features write in this transaction, or act after it.
+
+        Outside a transaction it is one of its own. Raises LookupError for an event that no
+        feature declares.
+        """
+        if event.name not in self._events:
+            raise LookupError(f"no feature declares the event {event.name}")
+        with self._db.transaction() as tx:
+            for feature in self.features:
+                feature.hear(event)
+            tx.after.append(lambda: self._after(event))
+
+    def _after(self, event: Event) -> None:
+        for feature in self.features:
+            try:
+                feature.after(event)
+            except Exception:  # It is committed and answered; a follower's failure undoes nothing.
+                _log.exception("%s failed after %s", feature.name, event.name)
+
+    def forget(self, user_id: int, why: str, keep: bytes | None = None) -> None:
+        """The account changed: every feature drops what it holds, in this transaction.
+
+        The session of the digest `keep` stays.
+        """
+        with self._db.transaction():
+            for feature in self.features:
+                feature.forget(user_id, why, keep)
+
+    def export(self, user_id: int) -> dict[str, Any]:
+        """Give everything every feature holds about a person, as plain values."""
+        return {
+            name: value
+            for feature in self.features
+            for name, value in feature.export(user_id).items()
+        }
+
+    def require_schema(self) -> None:
+        """Raise SchemaProblem, with what to do, unless the database has exactly our version."""
+        schema.require_current(self._db)
+
+    def sweep(self, now: float, limit: int = 1000) -> int:
+        """Delete rows whose time is over, at most `limit` a feature; give how many."""
+        return sum(feature.sweep(now, limit) for feature in self.features)

@@ -1,0 +1,18 @@
+"""The one place that tells the time, so that tests can move it.
+
+Times are seconds since 1970 in UTC, as a float: the same comparison in Python, SQLite and
+PostgreSQL, with no time zone to get wrong (docs/decisions/0003-time-is-seconds.md).
+"""
+
+import time
+from datetime import UTC, datetime
+
+
+def now() -> float:
+    """Give the current time in seconds since 1970, UTC."""
+    return time.time()
+
+
+def written(moment: float) -> str:
+    """Write a moment (seconds since 1970) as RFC 3339 text in UTC, to the second."""
+    return datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z")

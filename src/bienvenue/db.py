@@ -1,0 +1,251 @@
+"""DB: the three methods of the exercise, and the only place that commits.
+
+`add_user`, `find_user_by` and `update_user` commit when they stand alone and join when they stand
+inside `transaction()`. Everything else in the service writes inside `transaction()`.
+"""
+
+import functools
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError, NoResultFound
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from bienvenue.settings import Settings
+from bienvenue.user import User
+
+PATIENCE = 5.0
+"""Seconds to wait for a lock, a connection or a place in the pool before saying 503."""
+
+_TRIES = 6
+_RETRIED = {"40001", "40P01"}
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class DatabaseUnavailable(Exception):
+    """The database is locked, read-only, full or away; nothing of the operation was kept."""
+
+
+class Transaction(Session):
+    """A session that is committed by `DB.transaction` alone; `after` runs once it is."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Open on a connection whose transaction the DB holds."""
+        super().__init__(bind=connection, expire_on_commit=False, autoflush=True)
+        self.after: list[Callable[[], None]] = []
+
+
+class DB:
+    """The accounts, in SQLite or PostgreSQL. Opens the database and does not migrate it."""
+
+    def __init__(self, url: str | None = None) -> None:
+        """Open the database of this URL, or of the settings. Nothing connects before first use."""
+        self._url = _url(Settings().database_url if url is None else url)
+        self._engine = _engine(self._url)
+        self._current: ContextVar[Transaction | None] = ContextVar("transaction", default=None)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine underneath, for migrations and checks."""
+        return self._engine
+
+    def add_user(self, email: str, hashed_password: str) -> User:
+        """Save a new user and return it. Raises IntegrityError when the email is taken."""
+        user = User(email=email, hashed_password=hashed_password)
+        with self.transaction() as tx:
+            tx.add(user)
+            tx.flush()
+        return user
+
+    def find_user_by(self, **criteria: Any) -> User:
+        """Return the first user whose columns equal the criteria; None finds nobody.
+
+        Raises NoResultFound when there is none, InvalidRequestError when a name is no column.
+        """
+        for name in criteria:
+            if name not in User.__table__.columns:
+                raise InvalidRequestError(f"User has no column {name!r}")
+        if None in criteria.values():
+            raise NoResultFound("None is nobody's email, session or token")
+        with self.reading() as tx:
+            return tx.execute(
+                select(User).filter_by(**criteria).order_by(User.id).limit(1)
+            ).scalar_one()
+
+    def update_user(self, user_id: int, **values: Any) -> None:
+        """Set columns of one user.
+
+        Raises ValueError when a name is no column, NoResultFound when there is no such user.
+        """
+        for name in values:
+            if name not in User.__table__.columns:
+                raise ValueError(f"User has no column {name!r}")
+        with self.transaction() as tx:
+            user = self.find_user_by(id=user_id)
+            for name, value in values.items():
+                setattr(user, name, value)
+            tx.flush()
+
+    @contextmanager
+    def transaction(self, *, patient: bool = True) -> Iterator[Transaction]:
+        """Open a transaction that writes, or join the one that is open.
+
+        It begins when its first statement does and is committed at the end of the outermost
+        block; an exception rolls all of it back. One that is not patient gives up at once where
+        another would wait for a lock. Raises DatabaseUnavailable.
+        """
+        current = self._current.get()
+        if current is not None:
+            yield current
+            return
+        with self.connect(True, patient) as connection, Transaction(connection) as tx:
+            token = self._current.set(tx)
+            try:
+                yield tx
+                tx.commit()
+                connection.commit()
+            finally:
+                self._current.reset(token)
+        for callback in tx.after:
+            callback()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Open a session that only reads, or join the transaction that is open."""
+        current = self._current.get()
+        if current is not None:
+            yield current
+            return
+        with self.connect(False, True) as connection, Transaction(connection) as tx:
+            yield tx
+
+    @contextmanager
+    def connect(self, writes: bool = True, patient: bool = True) -> Iterator[Connection]:
+        """Open a connection, for the schema and the tests. Raises DatabaseUnavailable."""
+        try:
+            with self._engine.connect() as connection:
+                yield connection.execution_options(
+                    bienvenue_writes=writes, bienvenue_patient=patient
+                )
+        except PoolTimeout as error:
+            raise DatabaseUnavailable("no connection was free") from error
+        except DBAPIError as error:
+            if isinstance(error, IntegrityError) or _state(error) in _RETRIED:
+                raise
+            if _is_outage(error):
+                raise DatabaseUnavailable(str(error.orig)) from error
+            raise
+
+
+def retried(operation: Callable[P, T]) -> Callable[P, T]:
+    """Run an operation again when the database says that two transactions crossed.
+
+    For operations that are one transaction and no more: no hash, no letter. SQLite never asks for
+    it; PostgreSQL does on a deadlock, CockroachDB on any serialisation failure.
+    """
+
+    @functools.wraps(operation)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        for attempt in range(1, _TRIES):
+            try:
+                return operation(*args, **kwargs)
+            except DBAPIError as error:
+                if _state(error) not in _RETRIED:
+                    raise
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))
+        try:
+            return operation(*args, **kwargs)
+        except DBAPIError as error:
+            if _state(error) not in _RETRIED:
+                raise
+            raise DatabaseUnavailable("transactions kept crossing") from error
+
+    return run
+
+
+def _state(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
+
+
+def _is_outage(error: DBAPIError) -> bool:
+    """Tell trouble of the database (503) from a mistake of ours (500)."""
+    state = _state(error)
+    if state is not None:
+        # 08 connection, 25006 read-only, 53 resources, 55P03 lock, 57 operator: appendix A of
+        # the PostgreSQL manual.
+        return state[:2] in {"08", "53", "57"} or state in {"25006", "55P03"}
+    name = str(getattr(error.orig, "sqlite_errorname", ""))
+    if name:
+        return name.split("_")[1] in {
+            "BUSY", "LOCKED", "READONLY", "FULL", "IOERR", "CANTOPEN", "CORRUPT", "NOTADB"
+        }  # fmt: skip
+    return error.connection_invalidated or type(error.orig).__name__ == "OperationalError"
+
+
+def _url(text: str) -> URL:
+    url = make_url(text)
+    if url.drivername in {"postgresql", "postgres"}:
+        return url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+        raise ValueError("SQLite in memory is one database a thread; name a file")
+    return url
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        milliseconds = int(PATIENCE * 1000)
+        options = f"-c lock_timeout={milliseconds} -c statement_timeout={4 * milliseconds}"
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            pool_timeout=PATIENCE,
+            connect_args={"connect_timeout": int(PATIENCE), "options": options},
+        )
+    else:
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            pool_timeout=PATIENCE,
+            connect_args={"timeout": PATIENCE, "check_same_thread": False},
+        )
+        event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def _on_connect(connection: Any, _record: object) -> None:
+    # The driver opens no transactions of its own; `_on_begin` does.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _on_begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    patient = options.get("bienvenue_patient", True)
+    if connection.dialect.name == "postgresql":
+        if not patient:
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 1")
+        return
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(PATIENCE * 1000) if patient else 0}")
+    # A deferred transaction that reads and then writes fails at once when another one wrote
+    # between, however long the patience; IMMEDIATE waits its turn.
+    writes = options.get("bienvenue_writes", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Name the file of a SQLite URL; None for another database."""
+    parsed = _url(url)
+    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None

@@ -1,0 +1,110 @@
+"""Feature, Event, Refusal: what a feature is, what it says, and how it says no.
+
+A feature is one file that is read to its end: what it is, its table, its words (events and
+refusals), its operations, its pages. `auth.py` opens every feature in order; nobody else knows
+them all.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from bienvenue.db import DB
+from bienvenue.settings import Section
+
+if TYPE_CHECKING:
+    import click
+
+    from bienvenue.auth import Auth
+    from bienvenue.user import User
+    from bienvenue.web.page import Pages
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Refusal(Exception):
+    """A no with a reason: a stable `code` for programs, a `message` for people, an HTTP status.
+
+    It never carries what was refused, so it can be shown and logged.
+    """
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "refused"
+    message: str = "This is refused."
+
+    def __init__(self, field: str | None = None, *, message: str | None = None) -> None:
+        """Take the name of the field that is wrong, and a message in place of the usual one."""
+        if message is not None:
+            self.message = message
+        super().__init__(self.message)
+        self.field = field
+        #: Further members of the problem document.
+        self.facts: dict[str, Any] = {}
+        #: Seconds after which to try again, or None.
+        self.retry_after: int | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, named in the past tense: `session.opened`.
+
+    `facts` are plain values, none of them secret.
+    """
+
+    name: str
+    user_id: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Something about to be tried, before anything is looked up or hashed."""
+
+    name: str
+    email: str
+    ip: str = ""
+
+
+S = TypeVar("S", bound=Section)
+
+
+class Feature(Generic[S]):
+    """One capability of the service. Every verb below is optional."""
+
+    name: ClassVar[str]
+    #: Its events and what they mean; `announce` refuses a name that nobody declares.
+    events: ClassVar[Mapping[str, str]] = _NOTHING
+    Settings: ClassVar[type[Section]] = Section
+    pages: ClassVar["Pages"]
+    commands: ClassVar[Sequence["click.Command"]] = ()
+
+    def __init__(self, auth: "Auth", db: DB, settings: S) -> None:
+        """Open the feature for one Auth, on its database, with its section of the settings."""
+        self._auth = auth
+        self._db = db
+        self.settings = settings
+
+    def allow(self, attempt: Attempt) -> None:
+        """Raise a Refusal to stop an operation before it starts."""
+
+    def demand(self, user: "User", shown: Iterable[str]) -> Sequence[str]:
+        """Name the proofs still due before a session exists, given those shown."""
+        return ()
+
+    def hear(self, event: Event) -> None:
+        """Write what an event asks for, in the event's transaction."""
+
+    def after(self, event: Event) -> None:
+        """Act on an event once it is committed; a failure here changes no answer."""
+
+    def forget(self, user_id: int, why: str, keep: bytes | None = None) -> None:
+        """Drop what this feature holds for a user whose account changed, in that transaction."""
+
+    def export(self, user_id: int) -> Mapping[str, Any]:
+        """Give all this feature holds about a person, as plain values, for the person."""
+        return {}
+
+    def sweep(self, now: float, limit: int) -> int:
+        """Delete at most `limit` rows whose time is over; give how many."""
+        return 0

@@ -1,0 +1,1 @@
+"""The features, one file each; `bienvenue.auth` opens them in order."""

@@ -1,0 +1,216 @@
+"""accounts: registering, and what an administrator does to an account.
+
+An account has a public name, its `uid`, and an email that is normalised once, before anything
+else, and unique in the database. Whoever disables or deletes an account ends everything that is
+open under it in the same transaction.
+"""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+import click
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError, NoResultFound
+
+from bienvenue import clock, fields
+from bienvenue.db import retried
+from bienvenue.feature import Attempt, Event, Feature, Refusal
+from bienvenue.features.passwords import (
+    PasswordCommon,
+    PasswordOwnWords,
+    PasswordTooLong,
+    PasswordTooShort,
+)
+from bienvenue.hashing import NO_PASSWORD
+from bienvenue.settings import Section
+from bienvenue.user import User
+from bienvenue.web.door import AUTH
+from bienvenue.web.page import Answer, Email, Form, Pages, Password, Reply, Visitor
+
+# --- words --------------------------------------------------------------------------------------
+
+
+class EmailTaken(Refusal, ValueError):
+    """There is an account of this email."""
+
+    status = 409
+    code = "email_taken"
+    message = "email already registered"
+
+    def __init__(self, email: str) -> None:
+        """Keep the exercise's words for code; HTTP says `message`, without the email."""
+        super().__init__("email")
+        self.args = (f"User {email} already exists",)
+
+
+class NoSuchUser(Refusal):
+    """No account has this email or uid."""
+
+    status = 404
+    code = "no_such_user"
+    message = "There is no account of this email or uid."
+
+
+# --- operations ---------------------------------------------------------------------------------
+
+
+class Accounts(Feature[Section]):
+    """The operations on accounts."""
+
+    name = "accounts"
+    pages: ClassVar[Pages] = Pages()
+    events: ClassVar = {
+        "account.registered": "An account was made.",
+        "account.disabled": "An administrator disabled an account; its sessions ended.",
+        "account.enabled": "An administrator enabled an account again.",
+        "account.deleted": "An administrator deleted an account and all it held.",
+    }
+
+    def register(self, email: str, password: str, ip: str = "") -> User:
+        """Make an account and return its user.
+
+        Raises MalformedEmail, the refusals of `Passwords.check_policy`, and EmailTaken, which is
+        also a ValueError. A taken email costs the same hash as a free one.
+        """
+        email = fields.email(email)
+        self._auth.allow(Attempt("register", email, ip))
+        self._auth.passwords.check_policy(password, [email])
+        return self._add(email, self._auth.passwords.hash(password))
+
+    def add_without_password(self, email: str) -> User:
+        """Make an account nobody can sign in to with a password. Raises as `register` does."""
+        return self._add(fields.email(email), NO_PASSWORD)
+
+    @retried
+    def _add(self, email: str, hashed: str) -> User:
+        try:
+            with self._db.transaction():
+                user = self._db.add_user(email, hashed)
+                self._auth.announce(Event("account.registered", user.id))
+        except IntegrityError:
+            raise EmailTaken(email) from None
+        return user
+
+    def find(self, name: str) -> User:
+        """Return the user of an email or a uid. Raises NoSuchUser."""
+        try:
+            if "@" in name:
+                return self._db.find_user_by(email=fields.email(name))
+            return self._db.find_user_by(uid=name.lower())
+        except (NoResultFound, fields.MalformedEmail, fields.MalformedText):
+            raise NoSuchUser from None
+
+    def list(self) -> Iterator[User]:
+        """Go through all users in the order they came, a thousand at a time."""
+        last = 0
+        while True:
+            with self._db.reading() as tx:
+                users = tx.scalars(
+                    select(User).where(User.id > last).order_by(User.id).limit(1000)
+                ).all()
+            if not users:
+                return
+            yield from users
+            last = users[-1].id
+
+    @retried
+    def disable(self, name: str) -> User:
+        """Disable an account and end its sessions; twice is as once. Raises NoSuchUser."""
+        with self._db.transaction() as tx:
+            user = self.find(name)
+            changed = tx.execute(
+                update(User)
+                .where(User.id == user.id, User.disabled.is_(None))
+                .values(disabled=clock.now())
+            )
+            if changed.rowcount:
+                self._auth.forget(user.id, "account disabled")
+                self._auth.announce(Event("account.disabled", user.id))
+        return user
+
+    @retried
+    def enable(self, name: str) -> User:
+        """Enable an account again; its old sessions stay ended. Raises NoSuchUser."""
+        with self._db.transaction() as tx:
+            user = self.find(name)
+            changed = tx.execute(
+                update(User)
+                .where(User.id == user.id, User.disabled.is_not(None))
+                .values(disabled=None)
+            )
+            if changed.rowcount:
+                self._auth.announce(Event("account.enabled", user.id))
+        return user
+
+    @retried
+    def delete(self, name: str) -> User:
+        """Delete an account and all it holds; its id is never given again. Raises NoSuchUser."""
+        with self._db.transaction() as tx:
+            user = self.find(name)
+            self._auth.forget(user.id, "account deleted")
+            tx.expunge(user)
+            tx.execute(delete(User).where(User.id == user.id))
+            self._auth.announce(Event("account.deleted", user.id))
+        return user
+
+    def export(self, user_id: int) -> dict[str, Any]:
+        """Give the account's own row, without its secrets."""
+        user = self._db.find_user_by(id=user_id)
+        return {
+            "uid": user.uid,
+            "email": user.email,
+            "created": clock.written(user.created),
+            "disabled": None if user.disabled is None else clock.written(user.disabled),
+        }
+
+
+# --- pages --------------------------------------------------------------------------------------
+
+page = Accounts.pages
+
+
+class Registration(Form):
+    """What registering takes."""
+
+    email: Email
+    password: Password
+
+
+class Registered(Reply):
+    """What it gives."""
+
+    email: str
+    message: Literal["user created"] = "user created"
+
+
+class RegistrationForm(Reply):
+    """Where one registers."""
+
+    action: Literal["POST /users"] = "POST /users"
+
+
+@page("GET /users/new", gives={200: RegistrationForm}, public=True)
+def registration_page() -> Answer:
+    """The page of registering."""
+    return Answer(RegistrationForm(), page="accounts/register.html")
+
+
+@page(
+    "POST /users",
+    takes=Registration,
+    gives={201: Registered},
+    refuses=(
+        fields.MalformedEmail,
+        PasswordTooShort,
+        PasswordTooLong,
+        PasswordCommon,
+        PasswordOwnWords,
+        EmailTaken,
+    ),
+    public=True,
+    again="accounts/register.html",
+)
+def users(form: Registration, visitor: Visitor) -> Answer:
+    """Make an account."""
+    user = AUTH.accounts.register(form.email, form.password, visitor.ip)
+    return Answer(Registered(email=user.email), 201, page="accounts/registered.html")

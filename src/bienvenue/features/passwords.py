@@ -1,0 +1,285 @@
+"""passwords: what one may be, proving that one knows it, and changing it.
+
+A password has 15 characters or more, counted in NFC, with no rule about their kinds and no expiry;
+it is refused, with the reason, when the whole of it stands on the offline list of common and
+breached passwords or is made of the account's own words (NIST SP 800-63B-4 section 3.1.1.2; ASVS
+6.2). Signing in checks form and never policy: an imported short password still opens its account.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+from sqlalchemy import update
+from sqlalchemy.exc import NoResultFound
+
+from bienvenue import blocklist, fields
+from bienvenue.db import DB, retried
+from bienvenue.feature import Attempt, Event, Feature, Refusal
+from bienvenue.hashing import HIGHEST_COST, LOWEST_COST, NO_PASSWORD, Hasher, Match
+from bienvenue.settings import Section
+from bienvenue.user import User
+from bienvenue.web.door import AUTH, NotSignedIn
+from bienvenue.web.page import Answer, Form, Pages, Password, Reply
+
+if TYPE_CHECKING:
+    from bienvenue.auth import Auth
+    from bienvenue.features.sessions import SignedIn
+
+LONGEST = 4096
+"""Characters a password may have; a bound on work, far above what anyone types."""
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+class PasswordTooShort(Refusal):
+    """It has fewer characters than the policy asks."""
+
+    status = 422
+    code = "password_too_short"
+
+
+class PasswordTooLong(Refusal):
+    """It has more characters than can be accepted."""
+
+    status = 422
+    code = "password_too_long"
+    message = f"A password has at most {LONGEST:,} characters."
+
+
+class PasswordCommon(Refusal):
+    """It stands on the list of common and breached passwords."""
+
+    status = 422
+    code = "password_common"
+    message = (
+        "This password is on the list of common and stolen ones, which are tried first. "
+        "Choose another: a few words that nobody says together, for instance."
+    )
+
+
+class PasswordOwnWords(Refusal):
+    """It is made of the email or of the service's name."""
+
+    status = 422
+    code = "password_own_words"
+    message = (
+        "This password is made of your email or of this service's name, which are tried first. "
+        "Choose another: a few words that nobody says together, for instance."
+    )
+
+
+class WrongCredentials(Refusal):
+    """The email has no account, or the password is not its own: nobody learns which."""
+
+    status = 401
+    code = "wrong_credentials"
+    message = "This email and this password do not belong together."
+
+
+class WrongOldPassword(Refusal):
+    """The old password is not the account's."""
+
+    status = 403
+    code = "wrong_old_password"
+    message = "The old password is not right."
+
+
+class AccountDisabled(Refusal):
+    """The password is right and an administrator disabled the account."""
+
+    status = 403
+    code = "account_disabled"
+    message = "This account is disabled. Write to whoever runs this service."
+
+
+# --- operations ---------------------------------------------------------------------------------
+
+
+class PasswordSettings(Section):
+    """What a password must be and what hashing one costs."""
+
+    password_min_length: int = Field(
+        15, ge=8, le=64, description="Characters a password has at least."
+    )
+    bcrypt_cost: int = Field(
+        12,
+        ge=LOWEST_COST,
+        le=HIGHEST_COST,
+        description="bcrypt does 2**cost rounds: 12 is about a quarter of a second.",
+    )
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A user whose password was right, as read; `replacement` is a better hash of it, or None."""
+
+    user: User
+    replacement: str | None
+
+
+class Passwords(Feature[PasswordSettings]):
+    """The operations on passwords."""
+
+    name = "passwords"
+    Settings = PasswordSettings
+    pages: ClassVar[Pages] = Pages()
+    events: ClassVar = {
+        "password.changed": "A person replaced the password, knowing the old one.",
+        "password.rehashed": "A sign-in replaced an outdated hash; the password is the same.",
+        "password.refused": "A password was wrong, or the account is disabled or not there.",
+    }
+
+    def __init__(self, auth: "Auth", db: DB, settings: PasswordSettings) -> None:
+        """Open with a hasher of the configured cost."""
+        super().__init__(auth, db, settings)
+        self._hasher = Hasher(settings.bcrypt_cost)
+
+    def hash(self, password: str) -> str:
+        """Give the hash to store."""
+        return self._hasher.hash(password).decode()
+
+    def check_policy(self, password: str, own: Iterable[str], field: str = "password") -> str:
+        """Return the password if an account may have it from now on.
+
+        `own` are words of the account, as its email. Raises MalformedText, PasswordTooShort,
+        PasswordTooLong, PasswordCommon or PasswordOwnWords.
+        """
+        self.check_form(password, field)
+        least = self.settings.password_min_length
+        if len(unicodedata.normalize("NFC", password)) < least:
+            raise PasswordTooShort(field, message=f"A password has at least {least} characters.")
+        if blocklist.contains(password):
+            raise PasswordCommon(field)
+        if blocklist.made_of_own_words(password, [*own, *self._house_words()]):
+            raise PasswordOwnWords(field)
+        return password
+
+    @staticmethod
+    def check_form(password: str, field: str = "password") -> str:
+        """Return the password if it could be one. Raises MalformedText or PasswordTooLong."""
+        if len(password) > LONGEST:
+            raise PasswordTooLong(field)
+        return fields.text(password, field)
+
+    def _house_words(self) -> list[str]:
+        settings = self._auth.settings
+        return [settings.core.service_name, str(urlsplit(settings.base_url).hostname)]
+
+    def prove(self, email: str, password: str, ip: str = "") -> Proven:
+        """Return the user whose password this is.
+
+        Costs and says the same whether the password is wrong or there is no such account. Raises
+        MalformedEmail, MalformedText, PasswordTooLong, WrongCredentials, and AccountDisabled once
+        the password is right.
+        """
+        email = fields.email(email)
+        self.check_form(password)
+        self._auth.allow(Attempt("sign_in", email, ip))
+        user = self._find(email)
+        match = self._compare(user, password)
+        if user is None or match is Match.NO:
+            self._auth.announce(Event("password.refused", user.id if user else None))
+            raise WrongCredentials
+        if user.disabled is not None:
+            self._auth.announce(Event("password.refused", user.id))
+            raise AccountDisabled
+        return Proven(user, self.hash(password) if match is Match.OUTDATED else None)
+
+    def _find(self, email: str) -> User | None:
+        try:
+            return self._db.find_user_by(email=email)
+        except NoResultFound:
+            return None
+
+    def _compare(self, user: User | None, password: str) -> Match:
+        if user is None or user.hashed_password == NO_PASSWORD:
+            self._hasher.pretend(password)
+            return Match.NO
+        return self._hasher.verify(password, user.hashed_password)
+
+    def change(self, me: "SignedIn", old: str, new: str) -> str:
+        """Replace my password, end all my other sessions, and return this one's new secret.
+
+        Raises what `check_policy` does, WrongOldPassword, and NotSignedIn when the account or the
+        session changed meanwhile.
+        """
+        self.check_form(old, "old_password")
+        user = self._db.find_user_by(id=me.user_id)
+        self._auth.allow(Attempt("change_password", user.email, me.ip))
+        self.check_policy(new, [user.email], "new_password")
+        if self._compare(user, old) is Match.NO:
+            self._auth.announce(Event("password.refused", user.id))
+            raise WrongOldPassword("old_password")
+        return self._store(me, user, self.hash(new))
+
+    @retried
+    def _store(self, me: "SignedIn", user: User, hashed: str) -> str:
+        with self._db.transaction() as tx:
+            # The old hash is part of the condition: of two changes at once, one wins.
+            changed = tx.execute(
+                update(User)
+                .where(User.id == user.id, User.hashed_password == user.hashed_password)
+                .values(hashed_password=hashed)
+                .execution_options(synchronize_session=False)
+            )
+            if changed.rowcount != 1:
+                raise NotSignedIn
+            secret = self._auth.sessions.rotate(me)
+            self._auth.forget(user.id, "password changed", keep=self._auth.sessions.digest(secret))
+            self._auth.announce(Event("password.changed", user.id))
+        return secret
+
+
+# --- pages --------------------------------------------------------------------------------------
+
+page = Passwords.pages
+
+
+class PasswordChange(Form):
+    """What changing a password takes."""
+
+    old_password: Password
+    new_password: Password
+
+
+class PasswordChanged(Reply):
+    """What it gives."""
+
+    email: str
+    message: Literal["Password updated"] = "Password updated"
+
+
+class PasswordForm(Reply):
+    """Where a password is changed."""
+
+    action: Literal["PUT /password"] = "PUT /password"
+
+
+@page("GET /password", gives={200: PasswordForm})
+def password_page() -> Answer:
+    """The page of changing one's password."""
+    return Answer(PasswordForm(), page="passwords/change.html")
+
+
+@page(
+    "PUT /password",
+    takes=PasswordChange,
+    gives={200: PasswordChanged},
+    refuses=(
+        PasswordTooShort,
+        PasswordTooLong,
+        PasswordCommon,
+        PasswordOwnWords,
+        WrongOldPassword,
+    ),
+    again="passwords/change.html",
+)
+def change_password(form: PasswordChange, me: "SignedIn") -> Answer:
+    """Replace one's password with the old one; every other session ends."""
+    secret = AUTH.passwords.change(me, form.old_password, form.new_password)
+    return Answer(PasswordChanged(email=me.email), then="/profile", session=secret)

@@ -1,0 +1,3 @@
+"""The commands on sessions."""
+
+from bienvenue.features.sessions.operations import Sessions

@@ -1,0 +1,307 @@
+"""The operations on sessions. `_open` is the only place that opens one."""
+
+import logging
+import uuid
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from sqlalchemy import delete, func, insert, select, update
+
+from bienvenue import clock, tokens
+from bienvenue.db import DatabaseUnavailable, Transaction, retried
+from bienvenue.feature import Event, Feature
+from bienvenue.features.passwords import WrongCredentials
+from bienvenue.features.sessions.table import (
+    FOUND,
+    MoreProof,
+    NoSuchSession,
+    Session,
+    SessionSettings,
+    SignedIn,
+    Opened,
+    columns,
+)
+from bienvenue.user import User
+from bienvenue.web.door import NotSignedIn
+from bienvenue.web.page import Pages
+
+_log = logging.getLogger("bienvenue")
+
+SEEN_EVERY = 60
+"""Seconds between two writes of `seen`: a session can end that much early, never late."""
+
+_CROSSINGS = 3
+
+
+class Sessions(Feature[SessionSettings]):
+    """What one can do with sessions."""
+
+    name = "sessions"
+    Settings = SessionSettings
+    pages: ClassVar[Pages] = Pages()
+    events: ClassVar = {
+        "session.opened": "A person signed in on a device.",
+        "session.ended": "One session ended; the reason is with it.",
+        "sessions.ended": "All sessions of a person ended, but for the one it kept; with a reason.",
+    }
+
+    def sign_in(
+        self, email: str, password: str, *, ip: str = "", agent: str = "", replaces: str | None = None
+    ) -> Opened:
+        """Open a session for whoever knows the password, always a new one.
+
+        `replaces` is the secret that the same browser held; that session ends. Raises what
+        `Passwords.prove` does, and MoreProof while another factor is due.
+        """
+        for _ in range(_CROSSINGS):
+            proven = self._auth.passwords.prove(email, password, ip)
+            due = self._auth.demand(proven.user, ["password"])
+            if due:
+                raise MoreProof(due)
+            secret = self._open(
+                proven.user, proven.replacement, "password", ip=ip, agent=agent, replaces=replaces
+            )
+            if secret is not None:
+                return Opened(proven.user, secret)
+            # The account changed between the comparison and the session: look at it again.
+        raise WrongCredentials
+
+    def open_for(self, user: User) -> str | None:
+        """Open a session without a proof, for code that has its own; None if disabled."""
+        return self._open(user, None, "code")
+
+    @retried
+    def _open(
+        self,
+        user: User,
+        replacement: str | None,
+        methods: str,
+        *,
+        ip: str = "",
+        agent: str = "",
+        replaces: str | None = None,
+    ) -> str | None:
+        now = clock.now()
+        secret = tokens.new()
+        digest = self.digest(secret)
+        with self._db.transaction() as tx:
+            # The row of the user is the lock: sign-ins of one person pass here one by one, and
+            # only while the hash is the one that was compared and the account is not disabled.
+            root = tx.execute(
+                update(User)
+                .where(
+                    User.id == user.id,
+                    User.hashed_password == user.hashed_password,
+                    User.disabled.is_(None),
+                )
+                .values(
+                    session_id=func.coalesce(User.session_id, str(uuid.uuid4())),
+                    hashed_password=replacement or user.hashed_password,
+                )
+                .returning(User.session_id)
+                .execution_options(synchronize_session=False)
+            ).scalar_one_or_none()
+            if root is None:
+                return None
+            session = str(uuid.uuid4())
+            tx.execute(
+                insert(Session).values(
+                    digest=digest,
+                    uid=session,
+                    user_id=user.id,
+                    root=root,
+                    opened=now,
+                    seen=now,
+                    expires=now + self.settings.session_lifetime,
+                    fresh=now,
+                    methods=methods,
+                    ip=ip[:45],
+                    agent=agent[:512],
+                )
+            )
+            if replacement is not None:
+                self._auth.announce(Event("password.rehashed", user.id))
+            if replaces is not None:
+                self._end(tx, columns.digest == self.digest(replaces), "signed in again")
+            self._make_room(tx, user.id, root, digest, now)
+            self._auth.announce(
+                Event("session.opened", user.id, {"session": session, "ip": ip, "agent": agent})
+            )
+        return secret
+
+    def _make_room(self, tx: Transaction, user_id: int, root: str, mine: bytes, now: float) -> None:
+        tx.execute(delete(Session).where(columns.user_id == user_id, self._dead(now, root)))
+        kept = (
+            select(columns.digest)
+            .where(columns.user_id == user_id)
+            .order_by((columns.digest == mine).desc(), columns.opened.desc())
+            .limit(self.settings.session_cap)
+        )
+        self._end(
+            tx, (columns.user_id == user_id) & columns.digest.not_in(kept), "more than the cap"
+        )
+
+    def _dead(self, now: float, root: str) -> Any:
+        idle = self.settings.session_idle
+        return (columns.root != root) | (columns.expires <= now) | (columns.seen <= now - idle)
+
+    def _end(self, tx: Transaction, which: Any, why: str) -> int:
+        ended = tx.execute(
+            delete(Session)
+            .where(which)
+            .returning(columns.uid, columns.user_id)
+            .execution_options(synchronize_session=False)
+        ).all()
+        for uid, user_id in ended:
+            self._auth.announce(Event("session.ended", user_id, {"session": uid, "why": why}))
+        return len(ended)
+
+    @staticmethod
+    def digest(secret: str) -> bytes:
+        """Give what the table keeps of a session's secret."""
+        return tokens.digest("session", secret)
+
+    def check(self, secret: str | None) -> SignedIn | None:
+        """Say whose live session a secret opens; None for everything else.
+
+        One SELECT by primary key joined to the user. `seen` is written at most once a minute, and
+        not at all when the database cannot be written to now.
+        """
+        if not tokens.well_formed(secret):
+            return None
+        now = clock.now()
+        live = (
+            (columns.digest == self.digest(str(secret)))
+            & (columns.root == User.session_id)
+            & (columns.expires > now)
+            & (columns.seen > now - self.settings.session_idle)
+            & User.disabled.is_(None)
+        )
+        with self._db.reading() as tx:
+            row = tx.execute(FOUND.where(live)).one_or_none()
+        if row is None:
+            return None
+        me = SignedIn(*row)
+        if now - me.seen >= SEEN_EVERY:
+            self._touch(me.digest, now)
+        return me
+
+    def _touch(self, digest: bytes, now: float) -> None:
+        try:
+            with self._db.transaction(patient=False) as tx:
+                tx.execute(
+                    update(Session)
+                    .where(columns.digest == digest, columns.seen < now)
+                    .values(seen=now)
+                    .execution_options(synchronize_session=False)
+                )
+        except DatabaseUnavailable:
+            _log.debug("a session's time of use was not written; the next use will")
+
+    def is_fresh(self, me: SignedIn) -> bool:
+        """Tell whether this person proved who they are a short while ago."""
+        return clock.now() - me.fresh < self.settings.session_fresh
+
+    def list(self, user_id: int) -> Sequence[Session]:
+        """Give a person's live sessions, the one used last first."""
+        now = clock.now()
+        with self._db.reading() as tx:
+            return tx.scalars(
+                select(Session)
+                .join(User, User.id == columns.user_id)
+                .where(User.id == user_id, User.session_id == columns.root)
+                .where(columns.expires > now, columns.seen > now - self.settings.session_idle)
+                .order_by(columns.seen.desc(), columns.opened.desc())
+            ).all()
+
+    @retried
+    def rotate(self, me: SignedIn) -> str:
+        """Give a session a new secret; the old one is dead, and the person fresh.
+
+        Raises NotSignedIn when the session ended meanwhile. It lives no longer for it.
+        """
+        secret = tokens.new()
+        with self._db.transaction() as tx:
+            moved = tx.execute(
+                update(Session)
+                .where(columns.digest == me.digest, columns.root == me.root)
+                .values(digest=self.digest(secret), fresh=clock.now())
+                .execution_options(synchronize_session=False)
+            )
+            if moved.rowcount != 1:
+                raise NotSignedIn
+        return secret
+
+    @retried
+    def end(self, me: SignedIn) -> None:
+        """End my session of this device."""
+        with self._db.transaction() as tx:
+            self._end(tx, columns.digest == me.digest, "signed out")
+
+    @retried
+    def end_one(self, me: SignedIn, uid: str) -> None:
+        """End one of my sessions by its uid. Raises NoSuchSession, for another's too."""
+        with self._db.transaction() as tx:
+            mine = (columns.user_id == me.user_id) & (columns.uid == uid)
+            if not self._end(tx, mine, "signed out elsewhere"):
+                raise NoSuchSession
+
+    def end_which(self, me: SignedIn, which: str | None) -> None:
+        """End this session, or my `others`, or `all` of them."""
+        if which == "all":
+            self.end_all(me.user_id)
+        elif which == "others":
+            self.end_others(me)
+        else:
+            self.end(me)
+
+    @retried
+    def end_others(self, me: SignedIn) -> None:
+        """End all my sessions but this one."""
+        with self._db.transaction():
+            self.forget(me.user_id, "signed out elsewhere", keep=me.digest)
+
+    @retried
+    def end_all(self, user_id: int, why: str = "signed out everywhere") -> None:
+        """End every session of a person, in one statement."""
+        with self._db.transaction():
+            self.forget(user_id, why)
+
+    def forget(self, user_id: int, why: str, keep: bytes | None = None) -> None:
+        """End every session of a person, but for the one of the digest `keep`.
+
+        The new root is what ends them; deleting the rows only makes room.
+        """
+        root = None if keep is None else str(uuid.uuid4())
+        with self._db.transaction() as tx:
+            tx.execute(update(User).where(User.id == user_id).values(session_id=root))
+            if keep is not None:
+                tx.execute(
+                    update(Session)
+                    .where(columns.digest == keep, columns.user_id == user_id)
+                    .values(root=root)
+                )
+            others = columns.digest != keep if keep is not None else True
+            tx.execute(delete(Session).where(columns.user_id == user_id, others))
+            self._auth.announce(Event("sessions.ended", user_id, {"why": why}))
+
+    def export(self, user_id: int) -> dict[str, Any]:
+        """Give a person's live sessions."""
+        return {
+            "sessions": [
+                {"uid": row.uid, "opened": clock.written(row.opened), "ip": row.ip, "agent": row.agent}
+                for row in self.list(user_id)
+            ]
+        }
+
+    @retried
+    def sweep(self, now: float, limit: int) -> int:
+        """Delete at most `limit` sessions whose time is over; give how many."""
+        over = (columns.expires <= now) | (columns.seen <= now - self.settings.session_idle)
+        with self._db.transaction() as tx:
+            batch = select(columns.digest).where(over).limit(limit)
+            return tx.execute(
+                delete(Session)
+                .where(columns.digest.in_(batch))
+                .execution_options(synchronize_session=False)
+            ).rowcount

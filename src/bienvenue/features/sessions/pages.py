@@ -1,0 +1,144 @@
+"""The pages of sessions: signing in and out, who I am, and my devices."""
+
+from typing import Literal
+
+from bienvenue import clock
+from bienvenue.features.passwords import AccountDisabled, PasswordTooLong, WrongCredentials
+from bienvenue.features.sessions.operations import Sessions
+from bienvenue.features.sessions.table import MoreProof, NoSuchSession, Session, SignedIn
+from bienvenue.fields import MalformedEmail
+from bienvenue.web import agents
+from bienvenue.web.door import AUTH
+from bienvenue.web.page import Answer, Email, Form, Password, Reply, Visitor
+
+page = Sessions.pages
+
+
+class Credentials(Form):
+    """What signing in takes."""
+
+    email: Email
+    password: Password
+
+
+class LoggedIn(Reply):
+    """What signing in gives, beside the cookie."""
+
+    email: str
+    message: Literal["logged in"] = "logged in"
+
+
+class SignInForm(Reply):
+    """Where one signs in."""
+
+    action: Literal["POST /sessions"] = "POST /sessions"
+
+
+class Device(Reply):
+    """One signed-in device. Times are RFC 3339 in UTC."""
+
+    uid: str
+    device: str
+    ip: str
+    opened: str
+    seen: str
+    expires: str
+    #: Whether it is the one that asks.
+    current: bool
+
+    @classmethod
+    def of(cls, row: Session | SignedIn, current: bool) -> "Device":
+        """Describe a row of the table, or the session of whoever asks."""
+        return cls(
+            uid=row.uid if isinstance(row, Session) else row.session_uid,
+            device=agents.name_of(row.agent),
+            ip=row.ip,
+            opened=clock.written(row.opened),
+            seen=clock.written(row.seen),
+            expires=clock.written(row.expires),
+            current=current,
+        )
+
+
+class Devices(Reply):
+    """All of a person's devices, the one used last first."""
+
+    sessions: list[Device]
+
+
+class Profile(Reply):
+    """Who one is. Times are RFC 3339 in UTC."""
+
+    email: str
+    uid: str
+    created: str
+    session: Device
+    #: Whether one signed in a short while ago.
+    fresh: bool
+
+
+class Which(Form):
+    """Which of one's sessions to end: this one, when nothing is said."""
+
+    which: Literal["others", "all"] | None = None
+
+
+@page("GET /sessions/new", gives={200: SignInForm}, public=True)
+def sign_in_page() -> Answer:
+    """The page of signing in."""
+    return Answer(SignInForm(), page="sessions/sign_in.html")
+
+
+@page(
+    "POST /sessions",
+    takes=Credentials,
+    gives={200: LoggedIn},
+    refuses=(MalformedEmail, PasswordTooLong, WrongCredentials, MoreProof, AccountDisabled),
+    public=True,
+    again="sessions/sign_in.html",
+)
+def login(form: Credentials, visitor: Visitor) -> Answer:
+    """Sign in: a new session, and the cookie that is its secret."""
+    opened = AUTH.sessions.sign_in(
+        form.email, form.password, ip=visitor.ip, agent=visitor.agent, replaces=visitor.session
+    )
+    return Answer(LoggedIn(email=opened.user.email), then="/profile", session=opened.secret)
+
+
+@page("DELETE /sessions", query=Which, gives={204: None})
+def logout(query: Which, me: SignedIn) -> Answer:
+    """Sign out: of this device, of all others, or of all."""
+    AUTH.sessions.end_which(me, query.which)
+    if query.which == "others":
+        return Answer(status=204, then="/sessions")
+    return Answer(status=204, then="/", session=False)
+
+
+@page("GET /sessions", gives={200: Devices})
+def devices(me: SignedIn) -> Answer:
+    """List one's devices."""
+    rows = AUTH.sessions.list(me.user_id)
+    listed = [Device.of(row, row.uid == me.session_uid) for row in rows]
+    return Answer(Devices(sessions=listed), page="sessions/devices.html")
+
+
+@page("DELETE /sessions/<uid>", gives={204: None}, refuses=(NoSuchSession,))
+def end_session(uid: str, me: SignedIn) -> Answer:
+    """End one of one's sessions by its uid."""
+    AUTH.sessions.end_one(me, uid)
+    mine = uid == me.session_uid
+    return Answer(status=204, then="/" if mine else "/sessions", session=False if mine else None)
+
+
+@page("GET /profile", gives={200: Profile})
+def profile(me: SignedIn) -> Answer:
+    """Say who one is."""
+    fresh = AUTH.sessions.is_fresh(me)
+    value = Profile(
+        email=me.email,
+        uid=me.user_uid,
+        created=clock.written(me.created),
+        session=Device.of(me, current=True),
+        fresh=fresh,
+    )
+    return Answer(value, page="sessions/profile.html")

@@ -1,0 +1,132 @@
+"""The table of sessions, its settings, and what a check finds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+from sqlalchemy import ForeignKey, LargeBinary, String, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bienvenue.feature import Refusal
+from bienvenue.settings import Seconds, Section
+from bienvenue.user import Base, User
+
+
+class Session(Base):
+    """One signed-in device."""
+
+    __tablename__ = "sessions"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    #: SHA-256 of the secret in the cookie; the secret itself is nowhere.
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    #: The public name of the device's session.
+    uid: Mapped[str] = mapped_column(String(36), unique=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    #: What `users.session_id` was when it opened; the session lives while it still is.
+    root: Mapped[str] = mapped_column(String(36))
+    opened: Mapped[float]
+    seen: Mapped[float]
+    expires: Mapped[float] = mapped_column(index=True)
+    #: When the person last proved who they are, in this session.
+    fresh: Mapped[float]
+    #: The proofs shown, as "password".
+    methods: Mapped[str] = mapped_column(String(100))
+    ip: Mapped[str] = mapped_column(String(45))
+    agent: Mapped[str] = mapped_column(String(512))
+
+
+columns = Session.__table__.c
+
+
+class NoSuchSession(Refusal):
+    """None of the person's own sessions has this uid."""
+
+    status = 404
+    code = "no_such_session"
+    message = "You have no such session; it may have ended already."
+
+
+class MoreProof(Refusal):
+    """The password is right and another factor is still due; this is no session."""
+
+    status = 401
+    code = "more_proof"
+    message = "One more step is needed to sign in."
+
+    def __init__(self, due: Sequence[str]) -> None:
+        """Take the names of the proofs that are due."""
+        super().__init__()
+        self.facts["next"] = list(due)
+
+
+class SessionSettings(Section):
+    """How long a session lives and how many a person has."""
+
+    session_lifetime: Seconds = Field(
+        30 * 86400, description="How long a session lives at most (24h for ASVS level 2)."
+    )
+    session_idle: Seconds = Field(
+        14 * 86400, description="How long it lives without being used (1h for ASVS level 2)."
+    )
+    session_cap: int = Field(
+        100, ge=1, le=10_000, description="Sessions a person has at most; the oldest ends."
+    )
+    session_fresh: Seconds = Field(
+        15 * 60, description="How long after signing in a person may do what needs a fresh sign-in."
+    )
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A person with a live session, as the check found them."""
+
+    user_id: int
+    user_uid: str
+    email: str
+    created: float
+    session_uid: str
+    digest: bytes
+    root: str
+    opened: float
+    seen: float
+    expires: float
+    fresh: float
+    methods: str
+    ip: str
+    agent: str
+
+    def __repr__(self) -> str:
+        """Show the public names and nothing secret."""
+        return f"<SignedIn {self.user_uid} {self.session_uid}>"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session just opened. The secret is for the cookie; it is shown nowhere else."""
+
+    user: User
+    secret: str
+
+    def __repr__(self) -> str:
+        """Show the user and nothing secret."""
+        return f"<Opened {self.user.uid}>"
+
+
+#: The row of every live session joined to its user, in the order of `SignedIn`.
+FOUND = select(
+    User.id,
+    User.uid,
+    User.email,
+    User.created,
+    columns.uid,
+    columns.digest,
+    columns.root,
+    columns.opened,
+    columns.seen,
+    columns.expires,
+    columns.fresh,
+    columns.methods,
+    columns.ip,
+    columns.agent,
+).join_from(Session, User, User.id == columns.user_id)

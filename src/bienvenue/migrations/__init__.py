@@ -1,0 +1,1 @@
+"""The migrations, one file a feature, run by `bienvenue.schema`."""

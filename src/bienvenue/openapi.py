@@ -1,0 +1,143 @@
+"""The OpenAPI 3.1 document, made from the same declarations that route and check requests."""
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from bienvenue import __version__
+from bienvenue.feature import Refusal
+from bienvenue.fields import MalformedText
+from bienvenue.settings import Settings
+from bienvenue.web import body, cookies, crosssite, door
+from bienvenue.web.page import Form, Page
+
+_REF = "#/components/schemas/{model}"
+_READS_BODY = (
+    body.MalformedBody,
+    body.InvalidFields,
+    body.DuplicateField,
+    MalformedText,
+    body.BodyTooLarge,
+    body.UnsupportedMediaType,
+)
+
+
+def document(pages: Iterable[Page], settings: Settings) -> dict[str, Any]:
+    """Give the document of these pages."""
+    pages = list(pages)
+    paths: dict[str, dict[str, Any]] = {}
+    for page in pages:
+        path = re.sub(r"<(\w+)>", r"{\1}", page.path)
+        paths.setdefault(path, {})[page.method.lower()] = _operation(page)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": settings.core.service_name,
+            "version": __version__,
+            "description": "Registers people, signs them in and out and knows who they are.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": settings.base_url}],
+        "paths": paths,
+        "components": {
+            "schemas": {"Problem": _PROBLEM} | _schemas(pages),
+            "securitySchemes": {
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": cookies.name_of(cookies.SESSION, settings),
+                }
+            },
+        },
+    }
+
+
+def _schemas(pages: list[Page]) -> dict[str, Any]:
+    models: list[type[BaseModel]] = []
+    for page in pages:
+        models += [page.takes, *(reply for reply in page.gives.values() if reply)]
+    unique = [(model, "validation") for model in dict.fromkeys(models) if model is not Form]
+    _, made = models_json_schema(unique, ref_template=_REF)  # type: ignore[arg-type]  # a literal
+    return dict(sorted(made["$defs"].items()))
+
+
+def _operation(page: Page) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": page.name,
+        "summary": page.summary,
+        "parameters": [*_in_path(page), *_in_query(page)],
+        "security": [] if page.public else [{"session": []}],
+        "responses": _responses(page),
+    }
+    if page.takes is not Form:
+        schema = {"$ref": _REF.format(model=page.takes.__name__)}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {kind: {"schema": schema} for kind in (body.JSON, body.FORM)},
+        }
+    return operation
+
+
+def _in_path(page: Page) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"<(\w+)>", page.path)
+    ]
+
+
+def _in_query(page: Page) -> list[dict[str, Any]]:
+    found = page.query.model_json_schema()
+    return [
+        {"name": name, "in": "query", "required": name in found.get("required", ()), "schema": schema}
+        for name, schema in found["properties"].items()
+    ]
+
+
+def _responses(page: Page) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, reply in page.gives.items():
+        responses[str(status)] = {"description": HTTPStatus(status).phrase}
+        if reply is not None:
+            schema = {"$ref": _REF.format(model=reply.__name__)}
+            responses[str(status)]["content"] = {body.JSON: {"schema": schema}}
+    for status, refusals in sorted(_refusals(page).items()):
+        responses[str(status)] = {
+            "description": HTTPStatus(status).phrase + ": " + ", ".join(refusals),
+            "content": {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}},
+        }
+    return responses
+
+
+def _refusals(page: Page) -> dict[int, list[str]]:
+    found: list[type[Refusal]] = [*page.refuses, *door.EVERYWHERE]
+    found += [] if page.public else [door.NotSignedIn]
+    if page.method != "GET":
+        found += [*_READS_BODY, crosssite.CrossSite]
+    elif page.query is not Form:
+        found += [body.MalformedBody, body.InvalidFields, body.DuplicateField, MalformedText]
+    codes: dict[int, list[str]] = {}
+    for refusal in dict.fromkeys(found):
+        codes.setdefault(refusal.status, []).append(refusal.code)
+    return codes
+
+
+_PROBLEM = {
+    "title": "Problem",
+    "description": "A refusal (RFC 9457). `code` is stable; `message` is for people.",
+    "type": "object",
+    "required": ["type", "title", "status", "code", "message"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string"},
+        "message": {"type": "string"},
+        "field": {"type": "string"},
+        "errors": {"type": "array", "items": {"type": "object"}},
+        "next": {"type": "array", "items": {"type": "string"}},
+    },
+}

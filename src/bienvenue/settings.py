@@ -1,0 +1,195 @@
+"""What the operator decides: `BIENVENUE_*` variables, `*_FILE` secrets and an optional TOML file.
+
+A setting named `session_idle` is read, in this order, from what the program was given, from
+`BIENVENUE_SESSION_IDLE`, from the file named by `BIENVENUE_SESSION_IDLE_FILE`, and from the key
+`session_idle` of the TOML file named by `BIENVENUE_CONFIG`. Each feature declares its own section;
+a name that no section knows is refused at start, because a mistyped safety setting is no setting.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+
+PREFIX = "BIENVENUE_"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class SettingsProblem(Exception):
+    """A setting is unknown or has no sense; the message names the variable and never its value."""
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str) and (found := re.fullmatch(r"(\d{1,9})([smhd])", value.strip())):
+        return int(found[1]) * _UNITS[found[2]]
+    return value
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("is an http or https URL, as https://login.example.org")
+    if parts.path not in {"", "/"} or parts.username is not None:
+        raise ValueError("has no path and no user name")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+#: A length of time in seconds; text may carry a unit: 90s, 15m, 1h, 30d.
+Seconds = Annotated[int, BeforeValidator(_seconds), Field(gt=0, le=10 * 365 * 86400)]
+
+
+class Section(BaseModel):
+    """Settings that belong together; every feature may declare one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Core(Section):
+    """The settings of the house itself."""
+
+    instance: Path = Field(
+        Path("instance"), description="The folder of the database, the keys and the outbox."
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="Where accounts live: sqlite:///path or postgresql://user@host/name. "
+        "By default bienvenue.db in the instance folder.",
+    )
+    secret_key_file: Path | None = Field(
+        None,
+        description="The key file shared by all nodes; required on PostgreSQL. By default a file "
+        "named keys in the instance folder, made on the first start.",
+    )
+    base_url: Annotated[str, AfterValidator(_origin)] | None = Field(
+        None,
+        description="The URL people see, without a path. By default http://localhost:<port>.",
+    )
+    host: str = Field("127.0.0.1", description="The ip that `bienvenue serve` listens on.")
+    port: int = Field(5000, ge=1, le=65535, description="The port of `bienvenue serve`.")
+    workers: int = Field(1, ge=1, le=64, description="The processes of `bienvenue serve`.")
+    threads: int = Field(8, ge=1, le=256, description="The threads of each of them.")
+    cookie_domain: str | None = Field(
+        None,
+        description="Share the session cookie with the hosts under this domain. Off by default: "
+        "every one of those hosts can then read it and set it.",
+        pattern=r"^[a-z0-9.-]+$",
+    )
+    service_name: str = Field(
+        "Bienvenue",
+        min_length=1,
+        max_length=64,
+        description="What pages call the service; also a word no password may be made of.",
+    )
+
+
+S = TypeVar("S", bound=Section)
+
+
+class Settings:
+    """Every setting of one service, read section by section."""
+
+    def __init__(self, environ: Mapping[str, str] | None = None, **given: object) -> None:
+        """Read the variables (os.environ when None) under what the program itself gives.
+
+        Raises SettingsProblem when the TOML file or a `*_FILE` cannot be read.
+        """
+        environ = os.environ if environ is None else environ
+        self._values: dict[str, Any] = {}
+        self._known: set[str] = set()
+        config = environ.get(PREFIX + "CONFIG")
+        if config is not None:
+            self._values.update(_toml(Path(config)))
+        for name, value in sorted(environ.items()):
+            if name.startswith(PREFIX) and name != PREFIX + "CONFIG":
+                self._values[name.removeprefix(PREFIX).lower()] = value
+        self._values.update({name: value for name, value in given.items() if value is not None})
+        self.core = self.of(Core)
+
+    def of(self, section: type[S]) -> S:
+        """Read one section. Raises SettingsProblem naming each variable that has no sense."""
+        names = section.model_fields
+        self._known.update(names)
+        found = {name: self._values[name] for name in names if name in self._values}
+        for name in names.keys() - found.keys():
+            file = self._values.get(name + "_file")
+            if file is not None and name + "_file" not in names:
+                self._known.add(name + "_file")
+                found[name] = _text(Path(file))
+        try:
+            return section.model_validate(found)
+        except ValidationError as error:
+            raise SettingsProblem(
+                "; ".join(
+                    f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg']}"
+                    for problem in error.errors(
+                        include_input=False, include_url=False, include_context=False
+                    )
+                )
+            ) from None
+
+    def refuse_unknown(self) -> None:
+        """Raise SettingsProblem for a name no section read, with the nearest known name."""
+        unknown = sorted(self._values.keys() - self._known)
+        if unknown:
+            raise SettingsProblem("; ".join(_unknown(name, self._known) for name in unknown))
+
+    @property
+    def base_url(self) -> str:
+        """The URL people see, without a path or a slash at its end."""
+        return self.core.base_url or f"http://localhost:{self.core.port}"
+
+    @property
+    def https(self) -> bool:
+        """Whether people reach the service over TLS."""
+        return self.base_url.startswith("https:")
+
+    @property
+    def database_url(self) -> str:
+        """Where the accounts are, as a SQLAlchemy URL."""
+        if self.core.database_url is not None:
+            return self.core.database_url.get_secret_value()
+        return f"sqlite:///{self.core.instance / 'bienvenue.db'}"
+
+    @property
+    def on_postgresql(self) -> bool:
+        """Whether the accounts are in a database that several nodes may share."""
+        return self.database_url.startswith("postgres")
+
+    @property
+    def key_file(self) -> Path:
+        """The key file, shared or of this instance."""
+        return self.core.secret_key_file or self.core.instance / "keys"
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
+    return f"{PREFIX}{name.upper()} is no setting{hint}"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise SettingsProblem(f"cannot read {path}: {error}") from None
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsProblem(f"{path} is not TOML: {error}") from None

@@ -1,0 +1,1 @@
+"""Where a request becomes plain values, and a value a page, a redirect or JSON."""

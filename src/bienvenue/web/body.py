@@ -1,0 +1,168 @@
+"""Reading what was sent: form fields or JSON, one meaning or none.
+
+Whatever two readers could take differently is refused: duplicate names, NaN, invalid UTF-8
+(ASVS 1.5.3, 15.3.5, 15.3.7). No refusal repeats what was sent.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl
+
+from flask import Request
+from pydantic import ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from bienvenue import fields
+from bienvenue.feature import Refusal
+from bienvenue.web.page import Form
+
+LARGEST_BODY = 64 * 1024
+"""Bytes of a request body."""
+
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
+_MOST_FIELDS = 100
+
+
+class MalformedBody(Refusal):
+    """The body is not what its content type says."""
+
+    code = "malformed_body"
+    message = "The body of this request cannot be read."
+
+
+class DuplicateField(Refusal):
+    """A name is there twice, so two readers could take it differently."""
+
+    code = "duplicate_field"
+    message = "This field is there twice."
+
+
+class BodyTooLarge(Refusal):
+    """The body has more than 64 KiB."""
+
+    status = 413
+    code = "body_too_large"
+    message = "The body of this request is over 64 KiB."
+
+
+class UnsupportedMediaType(Refusal):
+    """The body is neither form fields nor JSON."""
+
+    status = 415
+    code = "unsupported_media_type"
+    message = f"Send form fields ({FORM}) or JSON ({JSON})."
+
+
+class InvalidFields(Refusal):
+    """Fields are missing, unknown, empty or of the wrong type; `errors` lists them all."""
+
+    code = "invalid_fields"
+    message = "Some fields are not as they should be."
+
+    def __init__(self, errors: Sequence[dict[str, str]]) -> None:
+        """Take every error, each with its field, code and message; the first one leads."""
+        super().__init__(errors[0]["field"], message=errors[0]["message"])
+        self.code = errors[0]["code"]  # type: ignore[misc]  # the class's is the fallback's
+        self.facts["errors"] = list(errors)
+
+
+_WORDS = {
+    "missing": ("missing_field", "This field is missing."),
+    "extra_forbidden": ("unknown_field", "There is no field of this name here."),
+    "string_type": ("wrong_type", "This field is text."),
+    "string_too_short": ("empty_field", "This field is empty."),
+    "literal_error": ("wrong_value", "This field has none of the values it may have."),
+}
+
+
+def sent(request: Request) -> dict[str, Any]:
+    """Read the body as named values. Raises the refusals of this file."""
+    request.max_content_length = LARGEST_BODY
+    try:
+        body = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise BodyTooLarge from None
+    if not body:
+        return {}
+    if request.mimetype == JSON:
+        return _json(body)
+    if request.mimetype == FORM:
+        return _pairs(body)
+    raise UnsupportedMediaType
+
+
+def asked(request: Request) -> dict[str, str]:
+    """Read the query of the path as named values."""
+    return _pairs(request.query_string) if request.query_string else {}
+
+
+def check(model: type[Form], values: dict[str, Any]) -> Form:
+    """Turn named values into what a page takes. Raises InvalidFields or MalformedText."""
+    for name, value in values.items():
+        if isinstance(value, str):
+            fields.text(value, _printable(name))
+    try:
+        return model.model_validate(values, strict=True)
+    except ValidationError as error:
+        _refuse(error)
+
+
+def _refuse(error: ValidationError) -> NoReturn:
+    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    raise InvalidFields(
+        [
+            dict(
+                zip(
+                    ("code", "message"),
+                    _WORDS.get(problem["type"], ("wrong_type", "This field is of another type.")),
+                    strict=True,
+                ),
+                field=_printable(str(problem["loc"][0]) if problem["loc"] else ""),
+            )
+            for problem in problems[:_MOST_FIELDS]
+        ]
+    ) from None
+
+
+def _printable(name: str) -> str:
+    """Give the name of a field as it may be repeated to whoever sent it."""
+    return name.encode("ascii", "replace").decode()[:64].replace("\0", "?")
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_constant)
+    except (ValueError, RecursionError):
+        # Bad UTF-8, bad JSON, NaN, a number of thousands of digits, arrays thousands deep.
+        raise MalformedBody from None
+    if not isinstance(value, dict):
+        raise MalformedBody(message="The body of this request is no JSON object.")
+    return value
+
+
+def _pairs(body: bytes) -> dict[str, Any]:
+    try:
+        pairs = parse_qsl(
+            body.decode(),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=_MOST_FIELDS,
+        )
+    except ValueError:
+        raise MalformedBody from None
+    return _once(pairs)
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise DuplicateField(_printable(next(name for name in names if names.count(name) > 1)))
+    return values
+
+
+def _constant(_name: str) -> NoReturn:
+    raise ValueError("NaN and infinities are no JSON (RFC 8259 section 6)")

@@ -1,0 +1,63 @@
+"""The cookies of the service: their names, their attributes, and reading them warily.
+
+`session_id` over plain HTTP; `__Host-session_id`, Secure, whenever the base URL is https; and
+`__Secure-session_id` when `BIENVENUE_COOKIE_DOMAIN` shares it (ASVS 3.3.1, 3.3.3).
+"""
+
+from flask import Request, Response
+
+from bienvenue import tokens
+from bienvenue.settings import Settings
+
+SESSION = "session_id"
+#: Names a browser that is not signed in, for its form tokens; opens nothing.
+FORM = "form_id"
+
+
+def name_of(cookie: str, settings: Settings) -> str:
+    """Give the full name of a cookie, with the prefix a browser enforces."""
+    if not settings.https:
+        return cookie
+    if cookie == SESSION and settings.core.cookie_domain:
+        return f"__Secure-{cookie}"
+    return f"__Host-{cookie}"
+
+
+def read(request: Request, cookie: str, settings: Settings) -> str | None:
+    """Give the token a browser sent, or None when there is none, or several, or no token."""
+    found = set(request.cookies.getlist(name_of(cookie, settings)))
+    token = found.pop() if len(found) == 1 else None
+    return token if tokens.well_formed(token) else None
+
+
+def bears_any(request: Request, settings: Settings) -> bool:
+    """Tell whether a request carries a cookie of ours at all, in whatever state."""
+    return any(name_of(cookie, settings) in request.cookies for cookie in (SESSION, FORM))
+
+
+def write(
+    response: Response, cookie: str, token: str, settings: Settings, lifetime: int | None
+) -> None:
+    """Set a cookie that scripts cannot read, for `lifetime` seconds or until the browser closes."""
+    response.set_cookie(
+        name_of(cookie, settings),
+        token,
+        max_age=lifetime,
+        path="/",
+        domain=settings.core.cookie_domain if cookie == SESSION else None,
+        secure=settings.https,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def clear(response: Response, cookie: str, settings: Settings) -> None:
+    """Take a cookie away."""
+    response.delete_cookie(
+        name_of(cookie, settings),
+        path="/",
+        domain=settings.core.cookie_domain if cookie == SESSION else None,
+        secure=settings.https,
+        httponly=True,
+        samesite="Lax",
+    )

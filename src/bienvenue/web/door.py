@@ -1,0 +1,291 @@
+"""The door: every request of ours comes in here and leaves as a page, a redirect or JSON.
+
+One function answers for a path, whatever the method, because a form can only POST: a form may
+carry `_method` (PUT, PATCH, DELETE), honoured only with a valid form token.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+from flask import Blueprint, Request, Response, current_app, g, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.local import LocalProxy
+
+from bienvenue import tokens
+from bienvenue.db import DatabaseUnavailable
+from bienvenue.feature import Refusal
+from bienvenue.keys import KeyRing
+from bienvenue.settings import Settings
+from bienvenue.web import answer as media
+from bienvenue.web import body, cookies, crosssite
+from bienvenue.web.page import Answer, Page, Visitor
+
+if TYPE_CHECKING:
+    from bienvenue.auth import Auth
+    from bienvenue.features.sessions import SignedIn
+
+_log = logging.getLogger("bienvenue")
+_TUNNELLED = {"PUT", "PATCH", "DELETE"}
+#: The cookies a form token may be bound to, in order.
+_BOUND = (cookies.SESSION, cookies.FORM)
+
+
+#: The Auth of the application that answers, for pages: they speak to it alone.
+AUTH = cast("Auth", LocalProxy(lambda: current_app.extensions["bienvenue"].auth))
+
+
+class NotSignedIn(Refusal):
+    """There is no live session."""
+
+    status = 401
+    code = "not_signed_in"
+    message = "Sign in first."
+
+
+class NotFound(Refusal):
+    """Nothing of this name is here."""
+
+    status = 404
+    code = "not_found"
+    message = "There is nothing here."
+
+
+class MethodNotAllowed(Refusal):
+    """The path is right and the method is not; Allow lists those that are."""
+
+    status = 405
+    code = "method_not_allowed"
+    message = "This path does not answer this method."
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        """Take the methods that the path answers."""
+        super().__init__()
+        self.allow = ", ".join(sorted({*allowed, "OPTIONS"}))
+
+
+class Unavailable(Refusal):
+    """The database cannot answer now; nothing of the request was kept."""
+
+    status = 503
+    code = "unavailable"
+    message = "The service cannot do this right now. Nothing was changed; try again in a moment."
+
+    def __init__(self) -> None:
+        """Ask to come back in a few seconds."""
+        super().__init__()
+        self.retry_after = 5
+
+
+class Unexpected(Refusal):
+    """A mistake of ours. The log has it; the answer has nothing of it."""
+
+    status = 500
+    code = "unexpected"
+    message = "Something went wrong on our side."
+
+
+#: What any page of ours may answer besides its own refusals.
+EVERYWHERE: tuple[type[Refusal], ...] = (crosssite.UnknownHost, Unavailable)
+
+
+class Door:
+    """One service's way in: its Auth, its settings, its keys and its pages."""
+
+    def __init__(self, auth: "Auth", settings: Settings, keys: KeyRing) -> None:
+        """Take what every page needs."""
+        self.auth = auth
+        self.settings = settings
+        self.keys = keys
+        self.pages: dict[str, dict[str, Page]] = defaultdict(dict)
+
+    def open(self, blueprint: Blueprint, pages: Iterable[Page]) -> None:
+        """Route every page; a page of the same path and method as another is a mistake."""
+        for page in pages:
+            if page.method in self.pages[page.path]:
+                raise ValueError(f"{page.method} {page.path} is declared twice")
+            self.pages[page.path][page.method] = page
+        for path in self.pages:
+            blueprint.add_url_rule(
+                path,
+                endpoint=path.strip("/").replace("/", "-").replace(".", "-") or "root",
+                view_func=self._view(path),
+                methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+                provide_automatic_options=False,
+            )
+
+    def _view(self, path: str) -> Any:
+        def view(**parts: str) -> Response:
+            return self.answer(self.pages[path], parts)
+
+        return view
+
+    def answer(self, pages: dict[str, Page], parts: dict[str, str]) -> Response:
+        """Answer one request; nothing that a visitor sends leaves this function as an error."""
+        page: Page | None = None
+        values: dict[str, Any] = {}
+        try:
+            if not any(page.any_host for page in pages.values()):
+                crosssite.refuse_host(request, self.settings)
+            if request.method == "OPTIONS":
+                return media.empty(204, Allow=MethodNotAllowed(_methods(pages)).allow)
+            page, values = self._find(pages)
+            if page is None:
+                raise MethodNotAllowed(_methods(pages))
+            return self._of(page, page.handler(**self._arguments(page, values, parts)))
+        except Exception as error:  # Everything becomes a refusal, so nothing inner is shown.
+            return self.refuse(as_refusal(error), page, values)
+
+    def _find(self, pages: dict[str, Page]) -> tuple[Page | None, dict[str, Any]]:
+        """Read the body and name the page, seeing through `_method`; refuse other sites."""
+        method = "GET" if request.method == "HEAD" else request.method
+        values = {} if method == "GET" else body.sent(request)
+        is_form = request.mimetype == body.FORM
+        token = values.pop("form_token", None) if is_form else None
+        token_valid = crosssite.valid(self.keys, token, self._carried())
+        crosssite.refuse(request, self.settings, token_valid=token_valid)
+        wanted = values.pop("_method", None) if is_form and method == "POST" else None
+        if wanted is not None:
+            if wanted not in _TUNNELLED or not token_valid:
+                raise crosssite.CrossSite
+            method = wanted
+        return pages.get(method), values
+
+    def _arguments(self, page: Page, values: dict[str, Any], parts: dict[str, str]) -> dict[str, Any]:
+        wants = page.wants
+        given: dict[str, Any] = dict(parts)
+        me = self.signed_in() if "me" in wants or not page.public else None
+        if me is None and not page.public:
+            raise NotSignedIn
+        given |= {
+            "me": me,
+            "form": body.check(page.takes, values),
+            "query": body.check(page.query, _query(page)),
+            "visitor": self.visitor(),
+        }
+        return {name: given[name] for name in wants}
+
+    def visitor(self) -> Visitor:
+        """Say who asks, as far as the connection tells."""
+        return Visitor(
+            ip=request.remote_addr or "",
+            agent=request.headers.get("User-Agent", ""),
+            session=cookies.read(request, cookies.SESSION, self.settings),
+        )
+
+    def signed_in(self) -> "SignedIn | None":
+        """Check the session of this request, once."""
+        if "bienvenue_me" not in g:
+            g.bienvenue_me = self.auth.sessions.check(self.visitor().session)
+        return cast("SignedIn | None", g.bienvenue_me)
+
+    def _of(self, page: Page, answer: Answer) -> Response:
+        if not media.wants_page(request):
+            response = media.of_value(answer)
+        elif answer.then is not None:
+            response = media.as_redirect(self.here(answer.then))
+        else:
+            response = self._show(answer.page or "value.html", answer.status, value=answer.value)
+        if answer.session:
+            lifetime = self.auth.sessions.settings.session_lifetime
+            cookies.write(response, cookies.SESSION, answer.session, self.settings, lifetime)
+        elif answer.session is False:
+            cookies.clear(response, cookies.SESSION, self.settings)
+        return response
+
+    def refuse(
+        self, refusal: Refusal, page: Page | None = None, values: dict[str, Any] | None = None
+    ) -> Response:
+        """Refuse in the visitor's medium; a form is shown again with what was typed in it."""
+        if not media.wants_page(request):
+            response = media.of_refusal(refusal)
+        elif isinstance(refusal, NotSignedIn):
+            response = media.as_redirect(self.here("/sessions/new"))
+        else:
+            template = "refusal.html" if page is None or page.again is None else page.again
+            shown = {} if page is None else _showable(page, values or {})
+            response = self._show(template, refusal.status, refusal=refusal, typed=shown)
+        if isinstance(refusal, MethodNotAllowed):
+            response.headers["Allow"] = refusal.allow
+        if refusal.retry_after is not None:
+            response.headers["Retry-After"] = str(refusal.retry_after)
+        return response
+
+    def _show(self, template: str, status: int, **values: Any) -> Response:
+        try:
+            me = self.signed_in()
+        except DatabaseUnavailable:
+            me = None
+        made = media.as_page(
+            template,
+            status,
+            **{"value": None, "refusal": None, "typed": {}} | values,
+            me=me,
+            here=self.here,
+            form_token=self._form_token,
+            service=self.settings.core.service_name,
+        )
+        if "bienvenue_form" in g:
+            cookies.write(made, cookies.FORM, g.bienvenue_form, self.settings, None)
+        return made
+
+    def here(self, path: str) -> str:
+        """Give a path of ours as this application mounts it."""
+        prefix = current_app.blueprints["bienvenue"].url_prefix or ""
+        return f"{request.script_root}{prefix}{path}"
+
+    def methods_of(self, asked: Request) -> set[str]:
+        """Name the methods that the path of a request answers."""
+        adapter = current_app.create_url_adapter(asked)
+        try:
+            rule = adapter.match(method="OPTIONS", return_rule=True)[0] if adapter else None
+        except HTTPException:
+            return {"GET", "HEAD"}
+        return _methods(self.pages.get(rule.rule, {})) if rule else set()
+
+    def _carried(self) -> list[str]:
+        found = [cookies.read(request, name, self.settings) for name in _BOUND]
+        return [cookie for cookie in found if cookie is not None]
+
+    def _form_token(self) -> str:
+        """Make the form token of a page, bound to the session or else to a cookie of its own."""
+        carried = self._carried()
+        if not carried:
+            g.setdefault("bienvenue_form", tokens.new())
+            carried = [g.bienvenue_form]
+        return crosssite.form_token(self.keys, carried[0])
+
+
+def as_refusal(error: Exception) -> Refusal:
+    """Give the refusal an error becomes; what is not expected goes to the log, whole."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, DatabaseUnavailable):
+        _log.warning("the database cannot answer: %s", error)
+        return Unavailable()
+    _log.error("a request failed", exc_info=error)
+    return Unexpected()
+
+
+def _methods(pages: dict[str, Page]) -> set[str]:
+    return {*pages, "HEAD"} if "GET" in pages else set(pages)
+
+
+def _query(page: Page) -> dict[str, Any]:
+    if request.method not in crosssite.SAFE:
+        return dict(body.asked(request))
+    # A link may have gathered parameters of others on its way; only ours are read.
+    if not page.query.model_fields:
+        return {}
+    return {k: v for k, v in body.asked(request).items() if k in page.query.model_fields}
+
+
+def _showable(page: Page, values: dict[str, Any]) -> dict[str, str]:
+    """Give what was typed, but for secrets and what is no text."""
+    fields = page.takes.model_fields
+    return {
+        name: value
+        for name, value in values.items()
+        if name in fields and fields[name].repr and isinstance(value, str)
+    }

@@ -1,0 +1,130 @@
+"""Page: one path and method, what it takes, what it gives and how it can refuse.
+
+A feature declares its pages below its operations. A page asks for a signed-in person unless it
+says `public`, so a page somebody forgot about is closed. The same declaration routes the request,
+checks its input and writes the OpenAPI document.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bienvenue.feature import Refusal
+
+Handler = Callable[..., "Answer"]
+H = TypeVar("H", bound=Handler)
+
+
+class Form(BaseModel):
+    """What a page takes. Unknown fields are refused, and no error repeats what was sent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Reply(BaseModel):
+    """What a page gives."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+#: An email as typed; the operation makes it plain.
+Email = Annotated[str, Field(min_length=1, json_schema_extra={"format": "email"})]
+#: A password; never repeated, in no error and no page.
+Password = Annotated[
+    str, Field(min_length=1, repr=False, json_schema_extra={"format": "password", "writeOnly": True})
+]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a page function returns; the visitor's medium decides what becomes of it."""
+
+    value: Reply | None = None
+    status: int = 200
+    #: The template a browser sees.
+    page: str | None = None
+    #: Where a browser goes instead, with 303.
+    then: str | None = None
+    #: The secret of a session that begins, or False when the one of this browser ends.
+    session: str | Literal[False] | None = None
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who asks, as far as the connection tells: nothing here is proof of anything."""
+
+    ip: str
+    agent: str
+    #: What the browser sent as its session; a check tells what it is worth.
+    session: str | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One path and method, with its handler and everything a reader or a program may ask of it."""
+
+    method: str
+    path: str
+    handler: Handler
+    takes: type[Form]
+    query: type[Form]
+    gives: Mapping[int, type[Reply] | None]
+    refuses: tuple[type[Refusal], ...]
+    public: bool
+    #: The template shown again, filled in but for secrets, when a browser is refused.
+    again: str | None
+    #: Whether machines may ask for it under any name, as a load balancer does by ip.
+    any_host: bool
+
+    @property
+    def name(self) -> str:
+        """The handler's name, unique in its feature."""
+        return self.handler.__name__
+
+    @property
+    def summary(self) -> str:
+        """The first line of the handler's docstring."""
+        return (inspect.getdoc(self.handler) or "").partition("\n")[0]
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """The names the handler takes: form, query, me, visitor, or a part of the path."""
+        return tuple(inspect.signature(self.handler).parameters)
+
+
+class Pages:
+    """The pages of one feature, in the order of its file."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._pages: list[Page] = []
+
+    def __iter__(self) -> Iterator[Page]:
+        """Go through them in order."""
+        return iter(self._pages)
+
+    def __call__(
+        self,
+        route: str,
+        *,
+        gives: Mapping[int, type[Reply] | None],
+        takes: type[Form] = Form,
+        query: type[Form] = Form,
+        refuses: tuple[type[Refusal], ...] = (),
+        public: bool = False,
+        again: str | None = None,
+        any_host: bool = False,
+    ) -> Callable[[H], H]:
+        """Declare the function below as the page of a route, as `POST /users`."""
+        method, _, path = route.partition(" ")
+
+        def declare(handler: H) -> H:
+            self._pages.append(
+                Page(method, path, handler, takes, query, gives, refuses, public, again, any_host)
+            )
+            return handler
+
+        return declare
