@@ -1,0 +1,1 @@
+"""The tests of the course: its chapters and its end-to-end script."""

@@ -1,0 +1,168 @@
+"""The chapters of the course: their code is the code, and their commands print what they say."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests import transcript
+from tests.course.modules import COURSE
+from tests.ports import free_port
+
+CHAPTERS = sorted(COURSE.glob("[0-9]*.md"))
+PAGES = [*CHAPTERS, COURSE / "README.md"]
+EXERCISE = ("user.py", "db.py", "auth.py", "app.py")
+
+INCLUDED = re.compile(r"^<!-- from (\S+) -->\n```python\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\((?!https?://)([^)#]+)(?:#[^)]*)?\)")
+
+
+def named(path: Path) -> str:
+    """Return the name under which a page appears in the list of tests."""
+    return path.stem
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code in a chapter, and where it says that it comes from."""
+
+    file: str
+    lines: list[str]
+
+    def places(self) -> list[int]:
+        """Return the numbers of the lines at which these lines stand in the file."""
+        source = (COURSE / self.file).read_text(encoding="utf-8").splitlines()
+        starts = range(len(source) - len(self.lines) + 1)
+        return [at + 1 for at in starts if source[at : at + len(self.lines)] == self.lines]
+
+
+def blocks(chapter: Path) -> list[Block]:
+    """Return the blocks of code that a chapter includes."""
+    found = INCLUDED.findall(chapter.read_text(encoding="utf-8"))
+    return [Block(file, code.split("\n")) for file, code in found]
+
+
+def docstring_lines(source: str) -> set[int]:
+    """Return the numbers of the lines that docstrings take."""
+    lines: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            continue
+        if ast.get_docstring(node) is not None:
+            lines.update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    return lines
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=named)
+def test_the_code_of_a_chapter_stands_in_the_file(chapter: Path) -> None:
+    """Every Python block names its file and stands in it once, whole lines in a row."""
+    included = blocks(chapter)
+    assert len(included) == chapter.read_text(encoding="utf-8").count("```python"), (
+        "a block of Python does not say which file it comes from"
+    )
+    assert included, "a chapter adds some code"
+    for block in included:
+        assert len(block.places()) == 1, "\n".join(["not in " + block.file, *block.lines])
+
+
+@pytest.mark.parametrize("file", EXERCISE)
+def test_the_chapters_show_every_line(file: str) -> None:
+    """Whoever types in all chapters has the whole exercise, docstrings and blank lines apart."""
+    shown: list[int] = []
+    for block in (block for chapter in CHAPTERS for block in blocks(chapter)):
+        if block.file == file:
+            shown.extend(range(block.places()[0], block.places()[0] + len(block.lines)))
+    assert len(shown) == len(set(shown)), "a line is shown twice"
+    source = (COURSE / file).read_text(encoding="utf-8")
+    unseen = {
+        number: line
+        for number, line in enumerate(source.splitlines(), 1)
+        if line.strip() and number not in docstring_lines(source) and number not in shown
+    }
+    assert unseen == {}
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=named)
+def test_a_chapter_prints_what_it_says(chapter: Path, tmp_path: Path) -> None:
+    """Every command is run in a folder like the learner's, and its output compared."""
+    for file in COURSE.glob("*.py"):
+        shutil.copy(file, tmp_path)
+    port = free_port()
+    ran = transcript.run(
+        chapter, tmp_path, env={"PORT": str(port)}, replace={":5000": f":{port}"}, port=port
+    )
+    assert ran > 0, "a chapter ends with something that runs"
+
+
+def test_a_stale_copy_would_be_found(tmp_path: Path) -> None:
+    """One changed character, one line left out, or half a line: none of it stands in the file."""
+    for code in ("class User(Basic):", "    id: Mapped[int]", "class Base(DeclarativeBase):\n\n"):
+        page = tmp_path / "page.md"
+        page.write_text(f"<!-- from user.py -->\n```python\n{code}\n```\n", encoding="utf-8")
+        assert [block.places() for block in blocks(page)] == [[]]
+
+
+def test_the_chapters_are_numbered_and_listed_in_order() -> None:
+    """01, 02, 03 and so on, each with its number and title in the list of the index."""
+    index = (COURSE / "README.md").read_text(encoding="utf-8")
+    titles = [chapter.read_text(encoding="utf-8").splitlines()[0] for chapter in CHAPTERS]
+    assert [int(chapter.name[:2]) for chapter in CHAPTERS] == [*range(1, len(CHAPTERS) + 1)]
+    listed = [f"{t.removeprefix('# ')}]({c.name})" for t, c in zip(titles, CHAPTERS, strict=True)]
+    expected = [re.sub(r"^(\d+\. )", r"\1[", line) for line in listed]
+    assert re.findall(r"^\d+\. \[.*$", index, re.MULTILINE) == expected
+
+
+def test_each_chapter_leads_to_the_next() -> None:
+    """The last line of a chapter is the way on, and of the last one the way back."""
+    for chapter, following in pairwise([*CHAPTERS, COURSE / "README.md"]):
+        last = chapter.read_text(encoding="utf-8").splitlines()[-1]
+        assert LINK.findall(last) == [following.name], chapter.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link to a file of the repository finds that file."""
+    links = LINK.findall(page.read_text(encoding="utf-8"))
+    assert links
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_commands_of_the_index_exist() -> None:
+    """The index names the two commands of the course, and the Makefile has both."""
+    index = (COURSE / "README.md").read_text(encoding="utf-8")
+    makefile = (COURSE.parent / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"\bmake ([a-z-]+)", index))
+    assert targets == {"course", "course-check"}
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("file", EXERCISE)
+def test_every_file_says_how_weak_it_is(file: str) -> None:
+    """Whoever opens one file alone reads at its top what it is not for."""
+    opening = ast.get_docstring(ast.parse((COURSE / file).read_text(encoding="utf-8")))
+    assert opening is not None
+    assert "as weak as the exercise is" in opening
+    assert "not for real people's passwords" in opening
+
+
+def test_the_exercise_needs_flask_sqlalchemy_and_bcrypt_and_nothing_else() -> None:
+    """And the end-to-end script needs only what comes with Python."""
+    for path in COURSE.glob("*.py"):
+        modules: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                modules.add(node.module or "")
+        roots = {module.partition(".")[0] for module in modules}
+        outside = roots - set(sys.stdlib_module_names) - {"user", "db", "auth"}
+        allowed = set() if path.name == "main.py" else {"flask", "sqlalchemy", "bcrypt"}
+        assert outside <= allowed, path.name
