@@ -1,0 +1,1 @@
+"""The contract of the exercise, tested on both halves."""

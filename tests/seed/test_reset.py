@@ -1,0 +1,96 @@
+"""auth.py and app.py: the steps of the reset token, as the course has them."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.seed.half import Half
+
+BOB = "bob@example.com"
+NEW = "dix grenouilles au soleil"
+
+
+def registered(course: Half) -> FlaskClient:
+    """Return a client of an app in which Bob has registered."""
+    client = course.client()
+    client.post("/users", data={"email": BOB, "password": course.good_password})
+    return client
+
+
+def test_get_reset_password_token(course: Half) -> None:
+    """Generate a UUID, store it as the user's reset_token and return it."""
+    auth = course.Auth()
+    auth.register_user(BOB, course.good_password)
+    reset_token = auth.get_reset_password_token(email=BOB)
+    assert str(uuid.UUID(reset_token)) == reset_token
+    assert auth._db.find_user_by(email=BOB).reset_token == reset_token
+    assert auth.get_reset_password_token(BOB) != reset_token
+
+
+def test_get_reset_password_token_of_an_unknown_email(course: Half) -> None:
+    """If the user does not exist, raise a ValueError."""
+    with pytest.raises(ValueError, match="unknown"):
+        course.Auth().get_reset_password_token("unknown@example.com")
+
+
+def test_update_password(course: Half) -> None:
+    """Hash the new password, update the user's hashed_password, set the reset_token to None."""
+    auth = course.Auth()
+    auth.register_user(BOB, course.good_password)
+    reset_token = auth.get_reset_password_token(BOB)
+    assert auth.update_password(reset_token=reset_token, password=NEW) is None
+    assert auth._db.find_user_by(email=BOB).reset_token is None
+    assert auth.valid_login(BOB, NEW)
+    assert not auth.valid_login(BOB, course.good_password)
+
+
+def test_update_password_with_an_unknown_or_spent_token(course: Half) -> None:
+    """If nobody has this token, or no longer, raise a ValueError."""
+    auth = course.Auth()
+    auth.register_user(BOB, course.good_password)
+    reset_token = auth.get_reset_password_token(BOB)
+    with pytest.raises(ValueError, match="reset token"):
+        auth.update_password(str(uuid.uuid4()), NEW)
+    auth.update_password(reset_token, NEW)
+    with pytest.raises(ValueError, match="reset token"):
+        auth.update_password(reset_token, "onze grenouilles")
+    assert auth.valid_login(BOB, NEW)
+
+
+def test_post_reset_password(course: Half) -> None:
+    """POST /reset_password answers with the email and the token."""
+    answer = registered(course).post("/reset_password", data={"email": BOB})
+    assert answer.status_code == 200
+    body = answer.get_json()
+    assert body == {"email": BOB, "reset_token": str(uuid.UUID(body["reset_token"]))}
+
+
+def test_post_reset_password_of_an_unknown_email(course: Half) -> None:
+    """POST /reset_password answers 403 if the email is not registered."""
+    answer = registered(course).post("/reset_password", data={"email": "unknown@example.com"})
+    assert answer.status_code == 403
+
+
+def test_put_reset_password(course: Half) -> None:
+    """PUT /reset_password sets the new password once, and answers 403 to a spent token."""
+    client = registered(course)
+    token = client.post("/reset_password", data={"email": BOB}).get_json()["reset_token"]
+    fields = {"email": BOB, "reset_token": token, "new_password": NEW}
+    answer = client.put("/reset_password", data=fields)
+    assert answer.status_code == 200
+    assert answer.get_json() == {"email": BOB, "message": "Password updated"}
+    assert client.post("/sessions", data={"email": BOB, "password": NEW}).status_code == 200
+    old = {"email": BOB, "password": course.good_password}
+    assert client.post("/sessions", data=old).status_code == 401
+    assert client.put("/reset_password", data=fields).status_code == 403
+
+
+def test_put_reset_password_with_a_wrong_token(course: Half) -> None:
+    """PUT /reset_password answers 403 to a token that nobody has, and changes nothing."""
+    client = registered(course)
+    fields = {"email": BOB, "reset_token": str(uuid.uuid4()), "new_password": NEW}
+    assert client.put("/reset_password", data=fields).status_code == 403
+    assert client.post("/sessions", data={"email": BOB, "password": NEW}).status_code == 401
