@@ -5,7 +5,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The installer of the lock is fast where it has a wheel; pip does the same everywhere else.
 INSTALL = $(if $(wildcard $(BIN)/uv),$(BIN)/uv pip install --python $(BIN)/python,$(BIN)/python -m pip install) --quiet
-export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help run test quick check format course course-check openapi password-list lock clean

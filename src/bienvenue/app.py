@@ -7,6 +7,7 @@ application, where headers, limits and the cross-site rule touch our own paths o
 import functools
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 from flask import Blueprint, Flask, Response, current_app, request
@@ -22,7 +23,14 @@ from bienvenue.feature import Refusal
 from bienvenue.features.sessions import SignedIn
 from bienvenue.settings import Settings
 from bienvenue.web import answer as media
-from bienvenue.web.door import Door, MethodNotAllowed, NotFound, NotSignedIn, Unavailable, as_refusal
+from bienvenue.web.door import (
+    Door,
+    MethodNotAllowed,
+    NotFound,
+    NotSignedIn,
+    Unavailable,
+    as_refusal,
+)
 from bienvenue.web.page import Answer, Pages, Reply
 
 _log = logging.getLogger("bienvenue")
@@ -57,7 +65,7 @@ def login_required(view: Callable[P, T]) -> Callable[P, T | Response]:
 class Bienvenue:
     """The extension: `Bienvenue(app)`, or `Bienvenue()` and `init_app(app)` later."""
 
-    def __init__(self, app: Flask | None = None, **settings: object) -> None:
+    def __init__(self, app: Flask | None = None, **settings: Any) -> None:
         """Take settings by name over those of the environment, and an application to join."""
         self._given = settings
         if app is not None:
@@ -87,7 +95,7 @@ class Bienvenue:
         return auth
 
 
-def create_app(**settings: object) -> Flask:
+def create_app(**settings: Any) -> Flask:
     """Make the service as one application, from the environment and settings given by name.
 
     It opens the database and does not migrate it. Raises SettingsProblem, KeyProblem or
@@ -128,7 +136,7 @@ def _require_schema(auth: Auth) -> None:
 def _refuse_unrouted(error: HTTPException) -> Response:
     if isinstance(error, WrongMethod):
         return _door().refuse(MethodNotAllowed(_door().methods_of(request)))
-    if error.code == 404:
+    if error.code == HTTPStatus.NOT_FOUND:
         return _door().refuse(NotFound())
     return _door().refuse(as_refusal(error))
 

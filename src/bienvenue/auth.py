@@ -121,7 +121,7 @@ class Auth:
         for feature in self.features:
             try:
                 feature.after(event)
-            except Exception:  # It is committed and answered; a follower's failure undoes nothing.
+            except Exception:  # noqa: BLE001 (committed and answered; this undoes nothing)
                 _log.exception("%s failed after %s", feature.name, event.name)
 
     def forget(self, user_id: int, why: str, keep: bytes | None = None) -> None:
@@ -144,6 +144,10 @@ class Auth:
     def require_schema(self) -> None:
         """Raise SchemaProblem, with what to do, unless the database has exactly our version."""
         schema.require_current(self._db)
+
+    def close(self) -> None:
+        """Close the connections; the next use opens new ones."""
+        self._db.engine.dispose()
 
     def sweep(self, now: float, limit: int = 1000) -> int:
         """Delete rows whose time is over, at most `limit` a feature; give how many."""

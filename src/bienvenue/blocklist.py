@@ -18,6 +18,8 @@ from importlib import resources
 from itertools import pairwise
 from typing import Literal
 
+#: Letters of an own word that is looked for; shorter ones stand in every text.
+_SHORTEST_WORD = 3
 #: The head of the file: magic, version, number of entries, CRC-32 of the entries.
 HEADER = struct.Struct(">4sIII")
 MAGIC, VERSION = b"BVPL", 1
@@ -90,7 +92,7 @@ def made_of_own_words(password: str, words: Iterable[str]) -> bool:
     for word in (normalise(word, "NFKC") for word in words):
         pieces.update(word.split("@"), re.split(r"[\W_]+", word), re.split(r"[\W\d_]+", word))
     covered = bytearray(len(text))
-    for piece in (piece for piece in pieces if len(piece) >= 3):
+    for piece in (piece for piece in pieces if len(piece) >= _SHORTEST_WORD):
         for found in re.finditer(f"(?={re.escape(piece)})", text):
             covered[found.start() : found.start() + len(piece)] = b"\1" * len(piece)
     places = [place for place, sign in enumerate(text) if sign.isalpha()]

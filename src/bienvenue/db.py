@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import Connection, CursorResult, Engine, UpdateBase, create_engine, event, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError, NoResultFound
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -43,6 +43,11 @@ class Transaction(Session):
         """Open on a connection whose transaction the DB holds."""
         super().__init__(bind=connection, expire_on_commit=False, autoflush=True)
         self.after: list[Callable[[], None]] = []
+
+    def change(self, statement: UpdateBase) -> int:
+        """Run one conditional UPDATE or DELETE and give how many rows it met."""
+        result = self.execute(statement, execution_options={"synchronize_session": False})
+        return cast("CursorResult[Any]", result).rowcount
 
 
 class DB:
@@ -162,7 +167,7 @@ def retried(operation: Callable[P, T]) -> Callable[P, T]:
             except DBAPIError as error:
                 if _state(error) not in _RETRIED:
                     raise
-                time.sleep(random.uniform(0, 0.02 * 2**attempt))
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 (a pause, no secret)
         try:
             return operation(*args, **kwargs)
         except DBAPIError as error:

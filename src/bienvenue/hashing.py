@@ -23,10 +23,12 @@ import bcrypt
 
 LONGEST = 72
 LOWEST_COST, HIGHEST_COST = 4, 16
-NO_PASSWORD = "!"
+NO_PASSWORD = "!"  # noqa: S105 (what stands where there is none)
 
 _PLAIN = re.compile(r"\$2[abxy]\$(\d\d)\$[./A-Za-z0-9]{53}")
-_LONG = re.compile(r"\$bcrypt-sha256\$v=2,t=2b,r=(\d{1,2})\$([./A-Za-z0-9]{22})\$([./A-Za-z0-9]{31})")
+_LONG = re.compile(
+    r"\$bcrypt-sha256\$v=2,t=2b,r=(\d{1,2})\$([./A-Za-z0-9]{22})\$([./A-Za-z0-9]{31})"
+)
 _FOREIGN = ["argon2", "scrypt", "pbkdf2_sha512", "pbkdf2_sha256", "django_pbkdf2_sha256"]
 _log = logging.getLogger("bienvenue.hashing")
 

@@ -13,6 +13,9 @@ import secrets
 import tempfile
 from pathlib import Path
 
+LEAST = 32
+"""Bytes of a key."""
+
 
 class KeyProblem(Exception):
     """The key file is missing, unreadable or too weak; the message says which and what to do."""
@@ -23,7 +26,7 @@ class KeyRing:
 
     def __init__(self, keys: list[bytes]) -> None:
         """Take the keys, newest first, each of 32 bytes or more."""
-        if not keys or any(len(key) < 32 for key in keys):
+        if not keys or any(len(key) < LEAST for key in keys):
             raise KeyProblem("a key has fewer than 32 bytes")
         self._keys = keys
 
@@ -74,5 +77,5 @@ def read_or_make(path: Path) -> KeyRing:
             with contextlib.suppress(FileExistsError):
                 os.link(draft, path)
         finally:
-            os.unlink(draft)
+            Path(draft).unlink()
     return read(path)

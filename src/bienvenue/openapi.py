@@ -92,7 +92,12 @@ def _in_path(page: Page) -> list[dict[str, Any]]:
 def _in_query(page: Page) -> list[dict[str, Any]]:
     found = page.query.model_json_schema()
     return [
-        {"name": name, "in": "query", "required": name in found.get("required", ()), "schema": schema}
+        {
+            "name": name,
+            "in": "query",
+            "required": name in found.get("required", ()),
+            "schema": schema,
+        }
         for name, schema in found["properties"].items()
     ]
 
@@ -107,7 +112,9 @@ def _responses(page: Page) -> dict[str, Any]:
     for status, refusals in sorted(_refusals(page).items()):
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase + ": " + ", ".join(refusals),
-            "content": {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}},
+            "content": {
+                "application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}
+            },
         }
     return responses
 

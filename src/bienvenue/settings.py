@@ -81,7 +81,7 @@ class Core(Section):
     host: str = Field("127.0.0.1", description="The ip that `bienvenue serve` listens on.")
     port: int = Field(5000, ge=1, le=65535, description="The port of `bienvenue serve`.")
     workers: int = Field(1, ge=1, le=64, description="The processes of `bienvenue serve`.")
-    threads: int = Field(8, ge=1, le=256, description="The threads of each of them.")
+    threads: int = Field(4, ge=1, le=256, description="The threads of each of them.")
     cookie_domain: str | None = Field(
         None,
         description="Share the session cookie with the hosts under this domain. Off by default: "

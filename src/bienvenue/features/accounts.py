@@ -5,6 +5,8 @@ else, and unique in the database. Whoever disables or deletes an account ends ev
 open under it in the same transaction.
 """
 
+import json
+import sys
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
@@ -118,12 +120,12 @@ class Accounts(Feature[Section]):
         """Disable an account and end its sessions; twice is as once. Raises NoSuchUser."""
         with self._db.transaction() as tx:
             user = self.find(name)
-            changed = tx.execute(
+            changed = tx.change(
                 update(User)
                 .where(User.id == user.id, User.disabled.is_(None))
                 .values(disabled=clock.now())
             )
-            if changed.rowcount:
+            if changed:
                 self._auth.forget(user.id, "account disabled")
                 self._auth.announce(Event("account.disabled", user.id))
         return user
@@ -133,12 +135,12 @@ class Accounts(Feature[Section]):
         """Enable an account again; its old sessions stay ended. Raises NoSuchUser."""
         with self._db.transaction() as tx:
             user = self.find(name)
-            changed = tx.execute(
+            changed = tx.change(
                 update(User)
                 .where(User.id == user.id, User.disabled.is_not(None))
                 .values(disabled=None)
             )
-            if changed.rowcount:
+            if changed:
                 self._auth.announce(Event("account.enabled", user.id))
         return user
 
@@ -149,7 +151,7 @@ class Accounts(Feature[Section]):
             user = self.find(name)
             self._auth.forget(user.id, "account deleted")
             tx.expunge(user)
-            tx.execute(delete(User).where(User.id == user.id))
+            tx.change(delete(User).where(User.id == user.id))
             self._auth.announce(Event("account.deleted", user.id))
         return user
 
@@ -214,3 +216,78 @@ def users(form: Registration, visitor: Visitor) -> Answer:
     """Make an account."""
     user = AUTH.accounts.register(form.email, form.password, visitor.ip)
     return Answer(Registered(email=user.email), 201, page="accounts/registered.html")
+
+
+# --- commands -----------------------------------------------------------------------------------
+
+
+def _line(user: User) -> str:
+    state = "disabled" if user.disabled is not None else "enabled"
+    return f"{user.uid}  {clock.written(user.created)}  {state:8}  {user.email}"
+
+
+@click.command("users add")
+@click.argument("email")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option("--no-password", is_flag=True, help="Make an account without a password.")
+@click.pass_obj
+def add(service: Any, email: str, password_stdin: bool, no_password: bool) -> None:
+    """Make an account."""
+    accounts: Accounts = service.auth.accounts
+    if no_password:
+        user = accounts.add_without_password(email)
+    elif password_stdin:
+        line = sys.stdin.readline()
+        user = accounts.register(email, line.rstrip("\r\n"))
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        user = accounts.register(email, password)
+    click.echo(_line(user))
+
+
+@click.command("users list")
+@click.pass_obj
+def list_command(service: Any) -> None:
+    """List all accounts, oldest first: uid, made, state, email."""
+    for user in service.auth.accounts.list():
+        click.echo(_line(user))
+
+
+@click.command("users show")
+@click.argument("user")
+@click.pass_obj
+def show(service: Any, user: str) -> None:
+    """Show everything that is kept about a user, but for secrets, as JSON."""
+    found = service.auth.accounts.find(user)
+    click.echo(json.dumps(service.auth.export(found.id), indent=2))
+
+
+@click.command("users disable")
+@click.argument("user")
+@click.pass_obj
+def disable(service: Any, user: str) -> None:
+    """Disable an account and end all its sessions."""
+    click.echo(f"disabled {service.auth.accounts.disable(user).email}")
+
+
+@click.command("users enable")
+@click.argument("user")
+@click.pass_obj
+def enable(service: Any, user: str) -> None:
+    """Enable a disabled account again."""
+    click.echo(f"enabled {service.auth.accounts.enable(user).email}")
+
+
+@click.command("users delete")
+@click.argument("user")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def delete_command(service: Any, user: str, yes: bool) -> None:
+    """Delete an account and everything it holds, for good."""
+    found = service.auth.accounts.find(user)
+    if not yes:
+        click.confirm(f"Delete {found.email} and everything it holds, for good?", abort=True)
+    click.echo(f"deleted {service.auth.accounts.delete(found.uid).email}")
+
+
+Accounts.commands = (add, list_command, show, disable, enable, delete_command)

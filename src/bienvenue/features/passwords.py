@@ -221,13 +221,12 @@ class Passwords(Feature[PasswordSettings]):
     def _store(self, me: "SignedIn", user: User, hashed: str) -> str:
         with self._db.transaction() as tx:
             # The old hash is part of the condition: of two changes at once, one wins.
-            changed = tx.execute(
+            changed = tx.change(
                 update(User)
                 .where(User.id == user.id, User.hashed_password == user.hashed_password)
                 .values(hashed_password=hashed)
-                .execution_options(synchronize_session=False)
             )
-            if changed.rowcount != 1:
+            if changed != 1:
                 raise NotSignedIn
             secret = self._auth.sessions.rotate(me)
             self._auth.forget(user.id, "password changed", keep=self._auth.sessions.digest(secret))

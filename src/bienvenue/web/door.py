@@ -131,13 +131,11 @@ class Door:
             if request.method == "OPTIONS":
                 return media.empty(204, Allow=MethodNotAllowed(_methods(pages)).allow)
             page, values = self._find(pages)
-            if page is None:
-                raise MethodNotAllowed(_methods(pages))
-            return self._of(page, page.handler(**self._arguments(page, values, parts)))
-        except Exception as error:  # Everything becomes a refusal, so nothing inner is shown.
+            return self._of(page.handler(**self._arguments(page, values, parts)))
+        except Exception as error:  # noqa: BLE001 (everything becomes a refusal)
             return self.refuse(as_refusal(error), page, values)
 
-    def _find(self, pages: dict[str, Page]) -> tuple[Page | None, dict[str, Any]]:
+    def _find(self, pages: dict[str, Page]) -> tuple[Page, dict[str, Any]]:
         """Read the body and name the page, seeing through `_method`; refuse other sites."""
         method = "GET" if request.method == "HEAD" else request.method
         values = {} if method == "GET" else body.sent(request)
@@ -150,9 +148,13 @@ class Door:
             if wanted not in _TUNNELLED or not token_valid:
                 raise crosssite.CrossSite
             method = wanted
-        return pages.get(method), values
+        if method not in pages:
+            raise MethodNotAllowed(_methods(pages))
+        return pages[method], values
 
-    def _arguments(self, page: Page, values: dict[str, Any], parts: dict[str, str]) -> dict[str, Any]:
+    def _arguments(
+        self, page: Page, values: dict[str, Any], parts: dict[str, str]
+    ) -> dict[str, Any]:
         wants = page.wants
         given: dict[str, Any] = dict(parts)
         me = self.signed_in() if "me" in wants or not page.public else None
@@ -180,7 +182,7 @@ class Door:
             g.bienvenue_me = self.auth.sessions.check(self.visitor().session)
         return cast("SignedIn | None", g.bienvenue_me)
 
-    def _of(self, page: Page, answer: Answer) -> Response:
+    def _of(self, answer: Answer) -> Response:
         if not media.wants_page(request):
             response = media.of_value(answer)
         elif answer.then is not None:

@@ -8,7 +8,7 @@ checks its input and writes the OpenAPI document.
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -34,7 +34,8 @@ class Reply(BaseModel):
 Email = Annotated[str, Field(min_length=1, json_schema_extra={"format": "email"})]
 #: A password; never repeated, in no error and no page.
 Password = Annotated[
-    str, Field(min_length=1, repr=False, json_schema_extra={"format": "password", "writeOnly": True})
+    str,
+    Field(min_length=1, repr=False, json_schema_extra={"format": "password", "writeOnly": True}),
 ]
 
 

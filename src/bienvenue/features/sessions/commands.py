@@ -1,3 +1,38 @@
 """The commands on sessions."""
 
+from typing import Any
+
+import click
+
+from bienvenue import clock
 from bienvenue.features.sessions.operations import Sessions
+
+
+@click.command("users sign-out")
+@click.argument("user", required=False)
+@click.option("--everybody", is_flag=True, help="End every session of everybody.")
+@click.pass_obj
+def sign_out(service: Any, user: str | None, everybody: bool) -> None:
+    """End all sessions of a user, or of everybody."""
+    if everybody == (user is not None):
+        raise click.UsageError("name a user, or say --everybody")
+    if everybody:
+        click.echo(f"signed out {service.auth.sessions.end_everyones()} people")
+        return
+    found = service.auth.accounts.find(user)
+    service.auth.sessions.end_all(found.id, "signed out by an administrator")
+    click.echo(f"signed out {found.email}")
+
+
+@click.command("sweep")
+@click.pass_obj
+def sweep(service: Any) -> None:
+    """Delete what has expired; safe at any time, several times a day by cron for instance."""
+    total = 0
+    while swept := service.auth.sweep(clock.now()):
+        total += swept
+        click.echo(f"swept {total} rows")
+    click.echo("nothing is left to sweep")
+
+
+Sessions.commands = (sign_out, sweep)

@@ -15,10 +15,10 @@ from bienvenue.features.sessions.table import (
     FOUND,
     MoreProof,
     NoSuchSession,
+    Opened,
     Session,
     SessionSettings,
     SignedIn,
-    Opened,
     columns,
 )
 from bienvenue.user import User
@@ -46,7 +46,13 @@ class Sessions(Feature[SessionSettings]):
     }
 
     def sign_in(
-        self, email: str, password: str, *, ip: str = "", agent: str = "", replaces: str | None = None
+        self,
+        email: str,
+        password: str,
+        *,
+        ip: str = "",
+        agent: str = "",
+        replaces: str | None = None,
     ) -> Opened:
         """Open a session for whoever knows the password, always a new one.
 
@@ -130,7 +136,7 @@ class Sessions(Feature[SessionSettings]):
         return secret
 
     def _make_room(self, tx: Transaction, user_id: int, root: str, mine: bytes, now: float) -> None:
-        tx.execute(delete(Session).where(columns.user_id == user_id, self._dead(now, root)))
+        tx.change(delete(Session).where(columns.user_id == user_id, self._dead(now, root)))
         kept = (
             select(columns.digest)
             .where(columns.user_id == user_id)
@@ -189,11 +195,10 @@ class Sessions(Feature[SessionSettings]):
     def _touch(self, digest: bytes, now: float) -> None:
         try:
             with self._db.transaction(patient=False) as tx:
-                tx.execute(
+                tx.change(
                     update(Session)
                     .where(columns.digest == digest, columns.seen < now)
                     .values(seen=now)
-                    .execution_options(synchronize_session=False)
                 )
         except DatabaseUnavailable:
             _log.debug("a session's time of use was not written; the next use will")
@@ -222,13 +227,12 @@ class Sessions(Feature[SessionSettings]):
         """
         secret = tokens.new()
         with self._db.transaction() as tx:
-            moved = tx.execute(
+            moved = tx.change(
                 update(Session)
                 .where(columns.digest == me.digest, columns.root == me.root)
                 .values(digest=self.digest(secret), fresh=clock.now())
-                .execution_options(synchronize_session=False)
             )
-            if moved.rowcount != 1:
+            if moved != 1:
                 raise NotSignedIn
         return secret
 
@@ -267,6 +271,24 @@ class Sessions(Feature[SessionSettings]):
         with self._db.transaction():
             self.forget(user_id, why)
 
+    @retried
+    def end_everyones(self) -> int:
+        """End every session of everybody; give how many people were signed in."""
+        with self._db.transaction() as tx:
+            ended = tx.execute(
+                update(User)
+                .where(User.session_id.is_not(None))
+                .values(session_id=None)
+                .returning(User.id)
+                .execution_options(synchronize_session=False)
+            ).all()
+            tx.change(delete(Session))
+            for (user_id,) in ended:
+                self._auth.announce(
+                    Event("sessions.ended", user_id, {"why": "everybody was signed out"})
+                )
+        return len(ended)
+
     def forget(self, user_id: int, why: str, keep: bytes | None = None) -> None:
         """End every session of a person, but for the one of the digest `keep`.
 
@@ -274,22 +296,28 @@ class Sessions(Feature[SessionSettings]):
         """
         root = None if keep is None else str(uuid.uuid4())
         with self._db.transaction() as tx:
-            tx.execute(update(User).where(User.id == user_id).values(session_id=root))
+            tx.change(update(User).where(User.id == user_id).values(session_id=root))
+            mine = columns.user_id == user_id
             if keep is not None:
-                tx.execute(
+                tx.change(
                     update(Session)
                     .where(columns.digest == keep, columns.user_id == user_id)
                     .values(root=root)
                 )
-            others = columns.digest != keep if keep is not None else True
-            tx.execute(delete(Session).where(columns.user_id == user_id, others))
+                mine &= columns.digest != keep
+            tx.change(delete(Session).where(mine))
             self._auth.announce(Event("sessions.ended", user_id, {"why": why}))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Give a person's live sessions."""
         return {
             "sessions": [
-                {"uid": row.uid, "opened": clock.written(row.opened), "ip": row.ip, "agent": row.agent}
+                {
+                    "uid": row.uid,
+                    "opened": clock.written(row.opened),
+                    "ip": row.ip,
+                    "agent": row.agent,
+                }
                 for row in self.list(user_id)
             ]
         }
@@ -300,8 +328,4 @@ class Sessions(Feature[SessionSettings]):
         over = (columns.expires <= now) | (columns.seen <= now - self.settings.session_idle)
         with self._db.transaction() as tx:
             batch = select(columns.digest).where(over).limit(limit)
-            return tx.execute(
-                delete(Session)
-                .where(columns.digest.in_(batch))
-                .execution_options(synchronize_session=False)
-            ).rowcount
+            return tx.change(delete(Session).where(columns.digest.in_(batch)))

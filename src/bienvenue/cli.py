@@ -1,0 +1,141 @@
+"""The command line: `bienvenue serve`, and every operation an operator needs.
+
+Commands call the same operations as pages. A password is typed or read from standard input, never
+an argument, where other people of the machine would see it.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from bienvenue import __version__, openapi, schema, serve
+from bienvenue.app import all_pages
+from bienvenue.auth import Auth
+from bienvenue.db import DB, DatabaseUnavailable
+from bienvenue.feature import Feature, Refusal
+from bienvenue.keys import KeyProblem
+from bienvenue.settings import PREFIX, Core, Section, Settings, SettingsProblem
+
+_TROUBLE = (SettingsProblem, KeyProblem, schema.SchemaProblem, DatabaseUnavailable, Refusal)
+
+
+class Service:
+    """What a command speaks to, opened when it is first asked for."""
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """The settings of the environment."""
+        return Settings()
+
+    @functools.cached_property
+    def db(self) -> DB:
+        """The database, of whatever version."""
+        return DB(self.settings.database_url)
+
+    @functools.cached_property
+    def auth(self) -> Auth:
+        """The operations, on a database of our version."""
+        serve.prepare(self.settings, self.db)
+        return Auth(self.db, self.settings)
+
+
+class Commands(click.Group):
+    """A group that says a problem in one sentence, with status 1, instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except _TROUBLE as problem:
+            raise click.ClickException(str(problem)) from None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(version)s")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Register people, sign them in and out and know who they are."""
+    ctx.obj = Service()
+
+
+def _option(name: str) -> Callable[[Any], Any]:
+    field = Core.model_fields[name]
+    kind = field.annotation if field.annotation in {int, str} else str
+    return click.option(
+        f"--{name}", type=kind, help=f"{field.description} [{PREFIX}{name.upper()}]"
+    )
+
+
+@main.command("serve")
+@_option("host")
+@_option("port")
+@_option("workers")
+@_option("threads")
+def serve_command(**options: Any) -> None:
+    """Serve on http://localhost:5000 until interrupted."""
+    serve.run(options)
+
+
+@main.group()
+def db() -> None:
+    """The schema of the database."""
+
+
+@db.command()
+@click.pass_obj
+def upgrade(service: Service) -> None:
+    """Bring the database to this version's schema; harmless when it is there already."""
+    serve.make_room(service.settings)
+    click.echo(f"the database has version {schema.upgrade(service.db)}")
+
+
+@db.command()
+@click.pass_obj
+def current(service: Service) -> None:
+    """Say which version the database has and which one this program needs."""
+    serve.make_room(service.settings)
+    found = schema.version(service.db) or "none"
+    click.echo(f"{found} ({schema.state(service.db).value}; this program: {schema.newest()})")
+
+
+@main.command("openapi")
+@click.pass_obj
+def openapi_command(service: Service) -> None:
+    """Print the OpenAPI document of the service."""
+    auth = Auth(service.db, service.settings)
+    click.echo(serve.as_text(openapi.document(all_pages(auth), service.settings)))
+
+
+@main.command("settings")
+@click.pass_obj
+def settings_command(service: Service) -> None:
+    """Print every setting, its value and what it is for; secrets are not shown."""
+    auth = Auth(service.db, service.settings)
+    sections: list[Section] = [service.settings.core]
+    for values in sections + [feature.settings for feature in auth.features]:
+        for name, field in type(values).model_fields.items():
+            value = getattr(values, name)
+            click.echo(f"{PREFIX}{name.upper()}={'' if value is None else value}")
+            click.echo(f"    {field.description}")
+
+
+def _collect() -> None:
+    """Give every feature's commands their place: `users add` goes into the group `users`."""
+    for feature in Feature.__subclasses__():
+        for command in feature.commands:
+            group, _, name = str(command.name).rpartition(" ")
+            parent = main if not group else _group(group, feature.__doc__ or "")
+            parent.add_command(command, name)
+
+
+def _group(name: str, help_text: str) -> click.Group:
+    found = main.commands.get(name)
+    if found is None:
+        found = click.Group(name, help=help_text)
+        main.add_command(found)
+    return found if isinstance(found, click.Group) else main
+
+
+_collect()

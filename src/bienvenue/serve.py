@@ -1,0 +1,102 @@
+"""`bienvenue serve`: everything made ready, then as many processes as were asked for.
+
+SQLite is migrated here; PostgreSQL, which several nodes may share, only by `bienvenue db upgrade`.
+"""
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bienvenue import schema
+from bienvenue.db import DB, sqlite_file
+from bienvenue.settings import PREFIX, Settings, SettingsProblem
+
+_KILL_AFTER = 20
+"""Seconds a process may take to finish what it has begun when it is asked to stop."""
+
+
+def run(options: dict[str, Any]) -> None:
+    """Make everything ready and serve until interrupted. Raises the problems of the settings."""
+    for name, value in options.items():
+        if value is not None:
+            # The processes that serve read the environment too.
+            os.environ[PREFIX + name.upper()] = str(value)
+    settings = Settings()
+    core = settings.core
+    _require_free(core.host, core.port)
+    prepare(settings, DB(settings.database_url))
+    try:
+        from granian import Granian  # noqa: PLC0415 (an extra; only serving needs it)
+        from granian.constants import Interfaces  # noqa: PLC0415 (as above)
+        from granian.log import LogLevels  # noqa: PLC0415 (as above)
+    except ImportError:
+        raise SettingsProblem("no server is here: pip install 'bienvenue[server]'") from None
+    # The application is made once here, so that a problem is one sentence and no crash loop.
+    from bienvenue import wsgi  # noqa: PLC0415 (it reads the environment as it is now)
+
+    wsgi.app.extensions["bienvenue"].auth.close()
+    click.echo(f"Bienvenue listens on {settings.base_url} (stop it with Ctrl-C)")
+    click.echo(f"Accounts are in {_described(settings)}")
+    sys.stdout.flush()
+    Granian(
+        "bienvenue.wsgi:app",
+        address=core.host,
+        port=core.port,
+        interface=Interfaces.WSGI,
+        workers=core.workers,
+        blocking_threads=core.threads,
+        websockets=False,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        workers_kill_timeout=_KILL_AFTER,
+    ).serve()
+
+
+def prepare(settings: Settings, db: DB) -> None:
+    """Bring a SQLite database to our schema; require it of PostgreSQL. Raises SchemaProblem."""
+    make_room(settings)
+    if sqlite_file(settings.database_url) is None:
+        schema.require_current(db)
+    else:
+        schema.upgrade(db)
+
+
+def make_room(settings: Settings) -> None:
+    """Make the folder and the file of a SQLite database, for their owner only."""
+    file = sqlite_file(settings.database_url)
+    if file is None:
+        return
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise SettingsProblem(f"cannot open the database {file}: {error.strerror}") from None
+
+
+def as_text(value: Any) -> str:
+    """Write a value as JSON that a person can read."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _require_free(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen()
+        except OSError as error:
+            raise SettingsProblem(
+                f"cannot listen on {host} port {port}: {error.strerror}. Choose another port: "
+                f"`PORT={port + 1} make run` or `bienvenue serve --port {port + 1}`"
+            ) from None
+
+
+def _described(settings: Settings) -> str:
+    file = sqlite_file(settings.database_url)
+    return "PostgreSQL" if file is None else str(Path(file))

