@@ -1,1 +1,155 @@
-"""The commands behind `make quick`, `make check` and `make test`, written later in this commit series."""
+"""The commands behind `make quick`, `make check` and `make test`: each says what it runs and for how long.
+
+quick   format, lint, types and the fast tests on SQLite
+check   format, lint, types, every test with branch coverage, and the wheel
+test    format, lint, types, every test, and the wheel on every interpreter found here
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+OLDEST, NEWEST = (3, 11), (3, 15)
+#: What is run again on every interpreter and with the oldest dependencies, from the wheel.
+PORTABLE = ["tests/seed", "tests/features", "tests/spine"]
+PYTEST = ["-q", "-n", "auto", "--dist", "worksteal", "-p", "no:cacheprovider"]
+
+
+def run(what: str, *command: str | Path, **environment: str) -> None:
+    """Run one step, saying so; stop everything when it fails."""
+    print(f"--- {what}", flush=True)
+    started = time.monotonic()
+    done = subprocess.run(
+        [str(part) for part in command], cwd=TOP, env=os.environ | environment, check=False
+    )
+    print(f"    {what}: {time.monotonic() - started:.0f} s", flush=True)
+    if done.returncode:
+        print(f"\n{what} failed; run it alone with: {' '.join(map(str, command))}", flush=True)
+        sys.exit(done.returncode)
+
+
+def static() -> None:
+    """Check format, lint and types."""
+    run("format", BIN / "ruff", "format", "--check", "--quiet", ".")
+    run("lint", BIN / "ruff", "check", "--quiet", ".")
+    run("types", BIN / "mypy")
+    run("types of the tests", BIN / "mypy", "--strict", "tests", "tools", MYPYPATH="src")
+    run("types of the course", BIN / "mypy", *sorted((TOP / "course").glob("*.py")))
+
+
+def tests(*options: str) -> None:
+    """Run the tests of this working tree."""
+    run("tests", BIN / "python", "-m", "pytest", *PYTEST, *options)
+
+
+def covered() -> None:
+    """Run the tests and require every line and branch of the product."""
+    tests("--cov", "--cov-branch", "--cov-report=term", "--cov-fail-under=100")
+
+
+def wheel(folder: Path) -> Path:
+    """Build the wheel and look at what it carries; return it."""
+    run("wheel", BIN / "python", "-m", "build", "--wheel", "--no-isolation", "-o", folder, TOP)
+    built = next(folder.glob("*.whl"))
+    with zipfile.ZipFile(built) as archive:
+        carried = {name for name in archive.namelist() if name.startswith("bienvenue/")}
+    package = TOP / "src"
+    files = subprocess.run(
+        ["git", "ls-files", "src/bienvenue"], cwd=TOP, check=True, capture_output=True, text=True
+    ).stdout.split()
+    missing = {str(Path(file).relative_to("src")) for file in files} - carried
+    extra = {name for name in carried if not (package / name).exists()}
+    if missing or extra:
+        sys.exit(f"the wheel lacks {sorted(missing)} and has {sorted(extra)} that no source has")
+    return built
+
+
+def interpreters() -> list[Path]:
+    """Find every supported interpreter of this machine, one a version, newest release first."""
+    found: dict[tuple[int, ...], Path] = {}
+    roots = [Path(os.environ["PYENV_ROOT"])] if "PYENV_ROOT" in os.environ else []
+    candidates = [path for root in roots for path in sorted(root.glob("versions/3.*/bin/python"))]
+    for minor in range(OLDEST[1], NEWEST[1]):
+        named = shutil.which(f"python3.{minor}")
+        candidates += [Path(named)] if named else []
+    for path in [Path(sys.executable), *candidates]:
+        version = _version(path)
+        if version is not None and OLDEST <= version < NEWEST:
+            found.setdefault(version, path)
+    return [found[version] for version in sorted(found)]
+
+
+def _version(python: Path) -> tuple[int, ...] | None:
+    ask = "import sys; print(*sys.version_info[:2])"
+    try:
+        done = subprocess.run(
+            [python, "-c", ask], capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return tuple(int(part) for part in done.stdout.split())
+
+
+def on(python: Path, built: Path, folder: Path, *, oldest: bool = False) -> None:
+    """Install the wheel on an interpreter and run the portable tests against it."""
+    version = ".".join(map(str, _version(python) or ()))
+    name = f"Python {version}" + (" with the oldest dependencies" if oldest else "")
+    venv = folder / name.replace(" ", "-")
+    inside = venv / "bin" / "python"
+    install = [BIN / "uv", "pip", "install", "--quiet", "--python", inside]
+    run(f"{name}: environment", BIN / "uv", "venv", "--quiet", "--python", python, venv)
+    run(f"{name}: dependencies", *install, "--require-hashes", "-r", "requirements/dev.lock")
+    if oldest:
+        run(f"{name}: floors", *install, "--require-hashes", "-r", "requirements/floor.lock")
+    run(f"{name}: wheel", *install, "--no-deps", built)
+    run(
+        f"{name}: tests of the wheel",
+        *(inside, "-m", "pytest", *PYTEST, "-m", "not slow", *PORTABLE),
+        PYTHONPATH="",
+    )
+
+
+def everywhere() -> None:
+    """Test the wheel on every interpreter, and once with the oldest dependencies."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        built = wheel(folder / "dist")
+        found = interpreters()
+        print(f"    interpreters: {', '.join(str(_version(path)) for path in found)}", flush=True)
+        on(found[0], built, folder, oldest=True)
+        for python in found:
+            if _version(python) != sys.version_info[:2]:
+                on(python, built, folder)
+
+
+def built_alone() -> None:
+    """Build the wheel, look at what it carries, and use it where nothing of ours is installed."""
+    with tempfile.TemporaryDirectory() as name:
+        wheel(Path(name) / "dist")
+
+
+STEPS: dict[str, list[Callable[[], None]]] = {
+    "quick": [static, lambda: tests("-m", "not slow", "-k", "not postgresql", *PORTABLE, "tests/house")],
+    "check": [static, covered, built_alone],
+    "test": [static, tests, everywhere],
+}
+
+
+def main() -> None:
+    """Run the steps of the command named."""
+    started = time.monotonic()
+    for step in STEPS[sys.argv[1]]:
+        step()
+    print(f"--- all well after {time.monotonic() - started:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,11 @@
 """Bienvenue: a user authentication service, by itself or inside a Flask application."""
 
-__version__ = "0.1.0"
-
+from bienvenue.about import VERSION
 from bienvenue.app import Bienvenue, create_app, current_user, login_required
 from bienvenue.auth import Auth
 from bienvenue.db import DB
 from bienvenue.user import User
+
+__version__ = VERSION
 
 __all__ = ["DB", "Auth", "Bienvenue", "User", "create_app", "current_user", "login_required"]

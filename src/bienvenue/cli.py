@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from bienvenue import __version__, openapi, schema, serve
+from bienvenue import openapi, schema, serve
+from bienvenue.about import VERSION
 from bienvenue.app import all_pages
 from bienvenue.auth import Auth
 from bienvenue.db import DB, DatabaseUnavailable
@@ -53,7 +54,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="%(version)s")
+@click.version_option(VERSION, message="%(version)s")
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Register people, sign them in and out and know who they are."""

@@ -118,7 +118,6 @@ class DB:
             try:
                 yield tx
                 tx.commit()
-                connection.commit()
             finally:
                 self._current.reset(token)
         for callback in tx.after:
@@ -136,12 +135,14 @@ class DB:
 
     @contextmanager
     def connect(self, writes: bool = True, patient: bool = True) -> Iterator[Connection]:
-        """Open a connection, for the schema and the tests. Raises DatabaseUnavailable."""
+        """Open a connection, committed at the end if it writes. Raises DatabaseUnavailable."""
         try:
             with self._engine.connect() as connection:
                 yield connection.execution_options(
                     bienvenue_writes=writes, bienvenue_patient=patient
                 )
+                if writes:
+                    connection.commit()
         except PoolTimeout as error:
             raise DatabaseUnavailable("no connection was free") from error
         except DBAPIError as error:

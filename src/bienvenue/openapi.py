@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from bienvenue import __version__
+from bienvenue.about import VERSION
 from bienvenue.feature import Refusal
 from bienvenue.fields import MalformedText
 from bienvenue.settings import Settings
@@ -37,7 +37,7 @@ def document(pages: Iterable[Page], settings: Settings) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": settings.core.service_name,
-            "version": __version__,
+            "version": VERSION,
             "description": "Registers people, signs them in and out and knows who they are.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },

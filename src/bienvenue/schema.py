@@ -90,7 +90,6 @@ def upgrade(db: DB) -> str:
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        connection.commit()
     return newest()
 
 

@@ -250,14 +250,15 @@ class Sessions(Feature[SessionSettings]):
             if not self._end(tx, mine, "signed out elsewhere"):
                 raise NoSuchSession
 
-    def end_which(self, me: SignedIn, which: str | None) -> None:
-        """End this session, or my `others`, or `all` of them."""
+    def end_which(self, me: SignedIn, which: str | None) -> bool:
+        """End this session, or my `others`, or `all` of them; tell whether this one stays."""
         if which == "all":
             self.end_all(me.user_id)
         elif which == "others":
             self.end_others(me)
         else:
             self.end(me)
+        return which == "others"
 
     @retried
     def end_others(self, me: SignedIn) -> None:

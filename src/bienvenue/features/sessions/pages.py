@@ -1,5 +1,6 @@
 """The pages of sessions: signing in and out, who I am, and my devices."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from bienvenue import clock
@@ -65,6 +66,11 @@ class Devices(Reply):
 
     sessions: list[Device]
 
+    @classmethod
+    def of(cls, me: SignedIn, rows: Iterable[Session]) -> "Devices":
+        """Describe the rows of whoever asks."""
+        return cls(sessions=[Device.of(row, row.uid == me.session_uid) for row in rows])
+
 
 class Profile(Reply):
     """Who one is. Times are RFC 3339 in UTC."""
@@ -76,11 +82,29 @@ class Profile(Reply):
     #: Whether one signed in a short while ago.
     fresh: bool
 
+    @classmethod
+    def of(cls, me: SignedIn, *, fresh: bool) -> "Profile":
+        """Describe whoever asks."""
+        return cls(
+            email=me.email,
+            uid=me.user_uid,
+            created=clock.written(me.created),
+            session=Device.of(me, current=True),
+            fresh=fresh,
+        )
+
 
 class Which(Form):
     """Which of one's sessions to end: this one, when nothing is said."""
 
     which: Literal["others", "all"] | None = None
+
+
+def _ended(*, stays: bool) -> Answer:
+    """Answer after sessions ended: whoever stays signed in goes back to the devices."""
+    if stays:
+        return Answer(status=204, then="/sessions")
+    return Answer(status=204, then="/", session=False)
 
 
 @page("GET /sessions/new", gives={200: SignInForm}, public=True)
@@ -108,37 +132,26 @@ def login(form: Credentials, visitor: Visitor) -> Answer:
 @page("DELETE /sessions", query=Which, gives={204: None})
 def logout(query: Which, me: SignedIn) -> Answer:
     """Sign out: of this device, of all others, or of all."""
-    AUTH.sessions.end_which(me, query.which)
-    if query.which == "others":
-        return Answer(status=204, then="/sessions")
-    return Answer(status=204, then="/", session=False)
+    stays = AUTH.sessions.end_which(me, query.which)
+    return _ended(stays=stays)
 
 
 @page("GET /sessions", gives={200: Devices})
 def devices(me: SignedIn) -> Answer:
     """List one's devices."""
     rows = AUTH.sessions.list(me.user_id)
-    listed = [Device.of(row, row.uid == me.session_uid) for row in rows]
-    return Answer(Devices(sessions=listed), page="sessions/devices.html")
+    return Answer(Devices.of(me, rows), page="sessions/devices.html")
 
 
 @page("DELETE /sessions/<uid>", gives={204: None}, refuses=(NoSuchSession,))
 def end_session(uid: str, me: SignedIn) -> Answer:
     """End one of one's sessions by its uid."""
     AUTH.sessions.end_one(me, uid)
-    mine = uid == me.session_uid
-    return Answer(status=204, then="/" if mine else "/sessions", session=False if mine else None)
+    return _ended(stays=uid != me.session_uid)
 
 
 @page("GET /profile", gives={200: Profile})
 def profile(me: SignedIn) -> Answer:
     """Say who one is."""
     fresh = AUTH.sessions.is_fresh(me)
-    value = Profile(
-        email=me.email,
-        uid=me.user_uid,
-        created=clock.written(me.created),
-        session=Device.of(me, current=True),
-        fresh=fresh,
-    )
-    return Answer(value, page="sessions/profile.html")
+    return Answer(Profile.of(me, fresh=fresh), page="sessions/profile.html")
