@@ -1,4 +1,4 @@
-"""The commands behind `make quick`, `make check` and `make test`: each says what it runs and for how long.
+"""The commands behind `make quick`, `make check` and `make test`; each step says its time.
 
 quick   format, lint, types and the fast tests on SQLite
 check   format, lint, types, every test with branch coverage, and the wheel
@@ -104,7 +104,7 @@ def on(python: Path, built: Path, folder: Path, *, oldest: bool = False) -> None
     name = f"Python {version}" + (" with the oldest dependencies" if oldest else "")
     venv = folder / name.replace(" ", "-")
     inside = venv / "bin" / "python"
-    install = [BIN / "uv", "pip", "install", "--quiet", "--python", inside]
+    install: list[str | Path] = [BIN / "uv", "pip", "install", "--quiet", "--python", inside]
     run(f"{name}: environment", BIN / "uv", "venv", "--quiet", "--python", python, venv)
     run(f"{name}: dependencies", *install, "--require-hashes", "-r", "requirements/dev.lock")
     if oldest:
@@ -112,7 +112,8 @@ def on(python: Path, built: Path, folder: Path, *, oldest: bool = False) -> None
     run(f"{name}: wheel", *install, "--no-deps", built)
     run(
         f"{name}: tests of the wheel",
-        *(inside, "-m", "pytest", *PYTEST, "-m", "not slow", *PORTABLE),
+        inside,
+        *("-m", "pytest", *PYTEST, "-m", "not slow", *PORTABLE),
         PYTHONPATH="",
     )
 
@@ -137,7 +138,10 @@ def built_alone() -> None:
 
 
 STEPS: dict[str, list[Callable[[], None]]] = {
-    "quick": [static, lambda: tests("-m", "not slow", "-k", "not postgresql", *PORTABLE, "tests/house")],
+    "quick": [
+        static,
+        lambda: tests("-m", "not slow", "-k", "not postgresql", *PORTABLE, "tests/house"),
+    ],
     "check": [static, covered, built_alone],
     "test": [static, tests, everywhere],
 }

@@ -1,0 +1,153 @@
+"""What every file of the product keeps to."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.house.source import FILES, MODULES, NAMES, PACKAGE, TOP, Module, feature_names
+
+#: From the ground up: a module imports only from rooms below its own, or beside it.
+STOREYS = [
+    {"about", "clock", "tokens", "keys", "blocklist", "hashing", "settings"},
+    {"user"},
+    {"db"},
+    {"schema", "feature"},
+    {"migrations"},
+    {"fields"},
+    {"web"},
+    {"features"},
+    {"auth"},
+    {"openapi"},
+    {"app"},
+    {"wsgi"},
+    {"serve"},
+    {"cli"},
+    {""},
+]
+LONGEST = 400
+EMPTY_NAMES = {"utils", "util", "helpers", "common", "manager", "service", "base", "misc"}
+
+
+def storey(name: str) -> int:
+    """Give the storey of a module, by the longest part of its name that has one."""
+    room = name.split(".", maxsplit=1)[0]
+    return next(number for number, rooms in enumerate(STOREYS) if room in rooms)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name or "bienvenue")
+def test_imports_run_downwards(module: Module) -> None:
+    """No room needs one above it, so each can be read without what stands on it."""
+    upwards = {name for name in module.imports() if storey(name) > storey(module.name)}
+    assert not upwards, f"{module.name} imports {upwards} from above"
+
+
+def test_the_rule_of_imports_sees_imports() -> None:
+    """The reader of imports finds what there is: a rule that sees nothing proves nothing."""
+    by_name = {module.name: module for module in MODULES}
+    assert "features.sessions" in by_name["auth"].imports()
+    assert "auth" not in by_name["web.door"].imports()
+    assert {"clock", "tokens"} <= by_name["features.sessions.operations"].imports()
+
+
+def python_files() -> list[Path]:
+    """Every Python file of the project, but for what is installed."""
+    folders = [TOP / name for name in ("src", "course", "tests", "tools", "bench", "examples")]
+    return sorted(path for folder in folders for path in folder.rglob("*.py"))
+
+
+def test_no_python_file_is_over_400_lines() -> None:
+    """A file that passes 400 lines becomes a folder."""
+    long = {
+        str(path.relative_to(TOP)): lines
+        for path in python_files()
+        if (lines := len(path.read_text("utf-8").splitlines())) > LONGEST
+    }
+    assert not long
+
+
+def test_every_file_says_in_its_name_what_belongs_in_it() -> None:
+    """There are no utils."""
+    assert not {path.stem for path in python_files()} & EMPTY_NAMES
+
+
+def test_only_db_commits() -> None:
+    """One place ends transactions."""
+    committers = {
+        module.name
+        for module in MODULES
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute) and node.attr in {"commit", "rollback"}
+    }
+    assert committers == {"db"}
+
+
+def test_pages_speak_to_auth_alone() -> None:
+    """A page reads fields, calls one operation and answers: it never sees the database."""
+    pages = [(module, page) for module in MODULES for page in module.pages()]
+    assert len(pages) >= 10, "the reader of pages finds none"
+    for module, page in pages:
+        used = {node.id for node in ast.walk(page) if isinstance(node, ast.Name)}
+        attributes = {node.attr for node in ast.walk(page) if isinstance(node, ast.Attribute)}
+        forbidden = {"select", "update", "delete", "insert", "DB", "User"} & used
+        assert not forbidden, f"{module.name}.{page.name} uses {forbidden}"
+        hidden = {name for name in attributes if name.startswith("_")}
+        assert not hidden, f"{module.name}.{page.name} reaches into {hidden}"
+
+
+def test_a_page_of_a_feature_is_one_or_two_statements() -> None:
+    """What is more belongs into an operation, where the command line and tests find it too."""
+    for module in MODULES:
+        for page in module.pages():
+            if module.name.startswith("features"):
+                assert len(page.body) - 1 <= 2, f"{module.name}.{page.name} is long"
+
+
+def test_every_operation_that_waits_for_a_hash_does_so_outside_transactions() -> None:
+    """Hash before the transaction: a lock held for a quarter of a second stops everybody."""
+    for module in MODULES:
+        for block in ast.walk(module.tree):
+            if isinstance(block, ast.With) and "transaction(" in ast.unparse(block.items[0]):
+                calls = {
+                    node.func.attr
+                    for node in ast.walk(block)
+                    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+                }
+                assert not calls & {"hash", "verify", "pretend", "prove"}, module.name
+
+
+@pytest.mark.parametrize("feature", feature_names())
+def test_a_feature_has_its_test_its_page_and_its_migration(feature: str) -> None:
+    """Adding a feature is not done before all of it is there."""
+    assert (TOP / "tests" / "features" / f"test_{feature}.py").exists()
+    assert (TOP / "docs" / "features" / f"{feature}.md").exists()
+    tables = [
+        module
+        for module in MODULES
+        if f"features.{feature}" in module.name
+        and re.search(r"__tablename__ = ", module.path.read_text("utf-8"))
+    ]
+    migrations = list((PACKAGE / "migrations" / "versions").glob(f"[0-9]*_{feature}*.py"))
+    assert bool(migrations) == bool(tables) or feature == "accounts"
+
+
+def test_auth_opens_every_feature() -> None:
+    """A feature that nobody opens is no feature."""
+    text = (PACKAGE / "auth.py").read_text("utf-8")
+    for feature in feature_names():
+        assert f"self._open({feature.capitalize()})" in text
+
+
+def test_there_are_modules_to_judge() -> None:
+    """The rules above read the whole product."""
+    assert len(FILES) == len(NAMES) > 25
+
+
+def test_nothing_is_skipped() -> None:
+    """A test that does not run proves nothing; what cannot run says so in the command instead."""
+    mark = re.compile(r"pytest\.(mark\.)?(skip|xfail|importorskip)|unittest\.skip")
+    here = Path(__file__)
+    assert not [
+        path for path in python_files() if path != here and mark.search(path.read_text("utf-8"))
+    ]
