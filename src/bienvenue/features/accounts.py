@@ -98,7 +98,7 @@ class Accounts(Feature[Section]):
         try:
             if "@" in name:
                 return self._db.find_user_by(email=fields.email(name))
-            return self._db.find_user_by(uid=name.lower())
+            return self._db.find_user_by(uid=fields.text(name, "uid").lower())
         except (NoResultFound, fields.MalformedEmail, fields.MalformedText):
             raise NoSuchUser from None
 

@@ -13,7 +13,7 @@ from flask import Blueprint, Request, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 
-from bienvenue import tokens
+from bienvenue import fields, tokens
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Refusal
 from bienvenue.keys import KeyRing
@@ -156,7 +156,7 @@ class Door:
         self, page: Page, values: dict[str, Any], parts: dict[str, str]
     ) -> dict[str, Any]:
         wants = page.wants
-        given: dict[str, Any] = dict(parts)
+        given: dict[str, Any] = {name: fields.text(part, name) for name, part in parts.items()}
         me = self.signed_in() if "me" in wants or not page.public else None
         if me is None and not page.public:
             raise NotSignedIn
@@ -285,9 +285,9 @@ def _query(page: Page) -> dict[str, Any]:
 
 def _showable(page: Page, values: dict[str, Any]) -> dict[str, str]:
     """Give what was typed, but for secrets and what is no text."""
-    fields = page.takes.model_fields
+    known = page.takes.model_fields
     return {
         name: value
         for name, value in values.items()
-        if name in fields and fields[name].repr and isinstance(value, str)
+        if name in known and known[name].repr and isinstance(value, str)
     }
