@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from tests.seed.half import Half, course_half
+from tests.databases import KINDS, Databases
+from tests.seed.half import Half, course_half, service_half
 
-#: Each half by its name: a context manager that takes an empty folder and gives a Half.
-HALVES: dict[str, Callable[[Path], AbstractContextManager[Half]]] = {
-    "course": course_half,
-    # ---- The service is added here: "service": service_half, from tests/seed/half.py ----
-}
+#: Each half by its name; the service is one on each kind of database.
+HALVES = ("course", *(f"service on {kind}" for kind in KINDS))
 
 
-@pytest.fixture(params=sorted(HALVES))
-def half(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Half]:
+def _open(name: str, folder: Path, databases: Databases) -> AbstractContextManager[Half]:
+    if name == "course":
+        return course_half(folder)
+    return service_half(folder, databases, name.rpartition(" ")[2])
+
+
+@pytest.fixture(params=HALVES)
+def half(request: pytest.FixtureRequest, tmp_path: Path, databases: Databases) -> Iterator[Half]:
     """Give each half in turn: what the exercise says holds in all of them."""
-    with HALVES[request.param](tmp_path) as one:
+    with _open(request.param, tmp_path, databases) as one:
         yield one
 
 

@@ -1,4 +1,4 @@
-"""A half of the project, as the tests of the exercise see it, and the course as one."""
+"""A half of the project, as the tests of the exercise see it: the course, and the service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
+import bienvenue
+from bienvenue.auth import _generate_uuid, _hash_password
+from bienvenue.settings import Settings
 from tests.course.modules import load
+from tests.databases import Databases
 
 #: Long enough for the service, short enough for bcrypt, and on nobody's list.
 GOOD_PASSWORD = "neuf grenouilles sous la pluie"
@@ -95,3 +99,60 @@ def course_half(folder: Path) -> Iterator[Half]:
         )
         for each in opened:
             each._engine.dispose()
+
+
+@contextlib.contextmanager
+def service_half(folder: Path, databases: Databases, kind: str) -> Iterator[Half]:
+    """Give the service, with every database a fresh one of this kind."""
+    urls: list[str] = []
+    opened: list[bienvenue.DB] = []
+
+    def given() -> dict[str, Any]:
+        urls.append(databases.fresh(kind))
+        keys = folder / "keys"
+        keys.write_text("cd" * 32)
+        return {
+            "database_url": urls[-1],
+            "secret_key_file": keys,
+            "instance": folder,
+            "bcrypt_cost": 4,
+        }
+
+    def new_db() -> bienvenue.DB:
+        opened.append(bienvenue.DB(given()["database_url"]))
+        return opened[-1]
+
+    def new_auth() -> bienvenue.Auth:
+        made = bienvenue.Auth(settings=Settings({}, **given()))
+        opened.append(made._db)
+        return made
+
+    def client() -> FlaskClient:
+        app = bienvenue.create_app(**given())
+        opened.append(app.extensions["bienvenue"].auth._db)
+        return app.test_client()
+
+    yield Half(
+        name=f"service on {kind}",
+        User=bienvenue.User,
+        DB=new_db,
+        Auth=new_auth,
+        hash_password=_hash_password,
+        generate_uuid=_generate_uuid,
+        client=client,
+        good_password=GOOD_PASSWORD,
+        status={
+            "registered": 201,
+            "taken": 409,
+            "logged_in": 200,
+            "wrong_login": 401,
+            "logged_out": 204,
+            "not_logged_in": 401,
+        },
+        session_id=r"[A-Za-z0-9_-]{43}",
+        session_id_is_stored=False,
+    )
+    for each in opened:
+        each.engine.dispose()
+    for url in urls:
+        databases.drop(url)

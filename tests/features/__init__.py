@@ -1,0 +1,1 @@
+"""Every feature: its operations, refusals, events and pages."""

@@ -1,0 +1,1 @@
+"""The rooms under the features: hashing, keys, settings, database, schema, command line."""

@@ -1,0 +1,77 @@
+"""A browser without scripts: it reads pages, fills in their forms and sends them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+from werkzeug.test import TestResponse
+
+from tests.conftest import Service
+
+HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+@dataclass
+class Shown:
+    """One form of a page: where it goes and what stands in it."""
+
+    action: str
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+class _Forms(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[Shown] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "form":
+            self.forms.append(Shown(found["action"] or ""))
+        elif tag == "input" and found.get("name"):
+            self.forms[-1].fields[str(found["name"])] = found.get("value") or ""
+
+
+def forms(answer: TestResponse) -> list[Shown]:
+    """Give every form of a page, in order."""
+    reader = _Forms()
+    reader.feed(answer.text)
+    return reader.forms
+
+
+class Browser:
+    """A visitor with a browser, and the cookies it keeps."""
+
+    def __init__(self, service: Service) -> None:
+        """Open on a service, without a cookie."""
+        self.client = service.client()
+
+    def get(self, path: str) -> TestResponse:
+        """Open a page."""
+        return self.client.get(path, headers=HTML)
+
+    def form(self, page: str, action: str, **having: str) -> Shown:
+        """Find the form of a page that goes to a path, and has these hidden values."""
+        found = [
+            form
+            for form in forms(self.get(page))
+            if form.action == action and having.items() <= form.fields.items()
+        ]
+        assert found, f"{page} has no form that goes to {action}"
+        return found[-1]
+
+    def submit(self, page: str, action: str, **typed: str) -> TestResponse:
+        """Open a page, type into its form and send it; a field the form lacks is a mistake."""
+        hidden = {name: value for name, value in typed.items() if name == "_method"}
+        form = self.form(page, action, **hidden)
+        assert typed.keys() <= form.fields.keys(), form.fields.keys()
+        return self.send(form, **typed)
+
+    def send(self, form: Shown, **typed: str) -> TestResponse:
+        """Send a form as it is, but for what is typed."""
+        return self.client.post(form.action, data=form.fields | typed, headers=HTML)
+
+    def sign_in(self, email: str, password: str) -> TestResponse:
+        """Sign in through the page of it."""
+        return self.submit("/sessions/new", "/sessions", email=email, password=password)
