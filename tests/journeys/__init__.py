@@ -1,0 +1,1 @@
+"""Whole journeys against the service as it is run: processes, ports, signals."""

@@ -1,0 +1,153 @@
+"""Runs `bienvenue serve` as an operator does, and asks it things as a program does."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from tests.ports import free_port, wait_until
+
+COMMAND = [sys.executable, "-m", "bienvenue"]
+_PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the service answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+@dataclass
+class Program:
+    """A program that keeps its cookies. Every request is a connection of its own."""
+
+    port: int
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    def ask(self, method: str, path: str, form: Mapping[str, str] | None = None) -> Heard:
+        """Send form fields and give what comes back."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)
+        headers = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
+        if self.cookies:
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        try:
+            connection.request(method, path, urlencode(form) if form else None, headers)
+            answer = connection.getresponse()
+            heard = Heard(answer.status, dict(answer.getheaders()), answer.read().decode())
+        finally:
+            connection.close()
+        for name, value in heard.headers.items():
+            if name.lower() == "set-cookie":
+                self._keep(SimpleCookie(value))
+        return heard
+
+    def _keep(self, sent: SimpleCookie) -> None:
+        for name, cookie in sent.items():
+            if cookie["max-age"] == "0":
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = cookie.value
+
+
+@dataclass(frozen=True)
+class Served:
+    """A service that runs."""
+
+    process: "subprocess.Popen[str]"
+    port: int
+    log: Path
+
+    def program(self) -> Program:
+        """A new program that asks it."""
+        return Program(self.port)
+
+    def workers(self) -> list[int]:
+        """The processes that answer, by their numbers."""
+        own = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        children = [int(number) for number in own.read_text().split()]
+        # Python's own tracker of shared resources is a child too, and answers nothing.
+        return [child for child in children if "tracker" not in _command_of(child)]
+
+    def stop(self, patience: float = 30.0) -> int:
+        """Ask it to stop and give its status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(patience)
+
+
+def _command_of(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return "tracker of something gone"
+
+
+def environment(folder: Path, **settings: str) -> dict[str, str]:
+    """Give an environment with these settings and no others of ours."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BIENVENUE_")}
+    own = {"BIENVENUE_INSTANCE": str(folder / "instance"), "BIENVENUE_BCRYPT_COST": "4"}
+    return kept | own | {f"BIENVENUE_{name.upper()}": value for name, value in settings.items()}
+
+
+@contextmanager
+def serving(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
+    """Serve from a folder until the block ends; nothing of it stays."""
+    port = free_port()
+    log = folder / "serve.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "--port", str(port), *options],
+            cwd=folder,
+            env=environment(folder, **settings),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    served = Served(process, port, log)
+    try:
+        started = wait_until(lambda: process.poll() is not None or answers(served), _PATIENCE)
+        if process.poll() is not None or not started:
+            raise AssertionError(f"the service did not start: {log.read_text()}")
+        yield served
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def answers(served: Served) -> bool:
+    """Tell whether it answers."""
+    try:
+        return served.program().ask("GET", "/healthz").status == 200
+    except OSError:
+        return False
+
+
+def command(folder: Path, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """Run one command of ours to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        env=environment(folder, **settings),
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE,
+        check=False,
+    )
