@@ -102,6 +102,8 @@ def create_app(**settings: Any) -> Flask:
     SchemaProblem, each with what to do.
     """
     app = Flask("bienvenue", static_folder=None, template_folder=None)
+    # The redirect that merges slashes would name whatever host the request named.
+    app.url_map.merge_slashes = False
     auth = Bienvenue(**settings).init_app(app)
     app.register_error_handler(HTTPException, _refuse_unrouted)
     app.after_request(lambda made: media.harden(made, https=auth.settings.https))
@@ -170,6 +172,11 @@ class NotReady(Refusal):
     status = 503
     code = "not_ready"
     message = "The database is not at this version's schema: run `bienvenue db upgrade`."
+
+    def __init__(self) -> None:
+        """Ask to come back: somebody is at work on it, or should be."""
+        super().__init__()
+        self.retry_after = 5
 
 
 @house("GET /", gives={200: Welcome}, public=True)

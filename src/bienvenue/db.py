@@ -15,16 +15,23 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from sqlalchemy import Connection, CursorResult, Engine, UpdateBase, create_engine, event, select
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError, NoResultFound
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InvalidRequestError,
+    NoResultFound,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from bienvenue.settings import Settings
+from bienvenue.settings import PREFIX, Settings, SettingsProblem
 from bienvenue.user import User
 
 PATIENCE = 5.0
 """Seconds to wait for a lock, a connection or a place in the pool before saying 503."""
 
+_NAME = f"{PREFIX}DATABASE_URL"
 _TRIES = 6
 _RETRIED = {"40001", "40P01"}
 
@@ -54,9 +61,18 @@ class DB:
     """The accounts, in SQLite or PostgreSQL. Opens the database and does not migrate it."""
 
     def __init__(self, url: str | None = None) -> None:
-        """Open the database of this URL, or of the settings. Nothing connects before first use."""
+        """Open the database of this URL, or of the settings. Nothing connects before first use.
+
+        Raises SettingsProblem for a URL that names no database we can speak to.
+        """
         self._url = _url(Settings().database_url if url is None else url)
-        self._engine = _engine(self._url)
+        try:
+            self._engine = _engine(self._url)
+        except (ArgumentError, ImportError):
+            raise SettingsProblem(
+                f"{_NAME}: no driver is here for {self._url.drivername}; that of PostgreSQL comes "
+                "with pip install 'bienvenue[postgres]'"
+            ) from None
         self._current: ContextVar[Transaction | None] = ContextVar("transaction", default=None)
 
     @property
@@ -199,11 +215,14 @@ def _is_outage(error: DBAPIError) -> bool:
 
 
 def _url(text: str) -> URL:
-    url = make_url(text)
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise SettingsProblem(f"{_NAME}: this is no URL of a database") from None
     if url.drivername in {"postgresql", "postgres"}:
         return url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
-        raise ValueError("SQLite in memory is one database a thread; name a file")
+        raise SettingsProblem(f"{_NAME}: SQLite in memory is one database a thread; name a file")
     return url
 
 

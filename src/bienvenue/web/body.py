@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from flask import Request
 from pydantic import ValidationError
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from bienvenue import fields
 from bienvenue.feature import Refusal
@@ -85,6 +85,8 @@ def sent(request: Request) -> dict[str, Any]:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise BodyTooLarge from None
+    except ClientDisconnected:
+        raise MalformedBody(message="The body of this request was cut short.") from None
     if len(body) > LARGEST_BODY:
         raise BodyTooLarge
     if not body:

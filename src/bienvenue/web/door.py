@@ -7,6 +7,7 @@ carry `_method` (PUT, PATCH, DELETE), honoured only with a valid form token.
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from flask import Blueprint, Request, Response, current_app, g, request
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from bienvenue.features.sessions import SignedIn
 
 _log = logging.getLogger("bienvenue")
+_OURS = HTTPStatus.INTERNAL_SERVER_ERROR
 _TUNNELLED = {"PUT", "PATCH", "DELETE"}
 #: The cookies a form token may be bound to, in order.
 _BOUND = (cookies.SESSION, cookies.FORM)
@@ -63,6 +65,13 @@ class MethodNotAllowed(Refusal):
         """Take the methods that the path answers."""
         super().__init__()
         self.allow = ", ".join(sorted({*allowed, "OPTIONS"}))
+
+
+class Malformed(Refusal):
+    """No page can read this request, as when it wants a range that a file does not have."""
+
+    code = "malformed_request"
+    message = "This request cannot be read."
 
 
 class Unavailable(Refusal):
@@ -172,7 +181,8 @@ class Door:
         """Say who asks, as far as the connection tells."""
         return Visitor(
             ip=request.remote_addr or "",
-            agent=request.headers.get("User-Agent", ""),
+            # PostgreSQL cannot store NUL; some servers let it through.
+            agent=request.headers.get("User-Agent", "").replace("\0", ""),
             session=cookies.read(request, cookies.SESSION, self.settings),
         )
 
@@ -244,7 +254,9 @@ class Door:
             rule = adapter.match(method="OPTIONS", return_rule=True)[0] if adapter else None
         except HTTPException:
             return {"GET", "HEAD"}
-        return _methods(self.pages.get(rule.rule, {})) if rule else set()
+        if rule is None:
+            return set()
+        return _methods(self.pages[rule.rule]) if rule.rule in self.pages else rule.methods or set()
 
     def _carried(self) -> list[str]:
         found = [cookies.read(request, name, self.settings) for name in _BOUND]
@@ -266,6 +278,8 @@ def as_refusal(error: Exception) -> Refusal:
     if isinstance(error, DatabaseUnavailable):
         _log.warning("the database cannot answer: %s", error)
         return Unavailable()
+    if isinstance(error, HTTPException) and (error.code or _OURS) < _OURS:
+        return Malformed()
     _log.error("a request failed", exc_info=error)
     return Unexpected()
 
