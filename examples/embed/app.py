@@ -1,0 +1,15 @@
+"""A bookshelf that only signed-in people see: the service inside a Flask application."""
+
+from flask import Flask
+
+from bienvenue import Bienvenue, current_user, login_required
+
+app = Flask(__name__)
+Bienvenue(app)
+
+
+@app.get("/shelf")
+@login_required
+def shelf() -> dict[str, str]:
+    """Show somebody's books."""
+    return {"shelf of": current_user.email}
