@@ -237,6 +237,7 @@ class Door:
             here=self.here,
             form_token=self._form_token,
             service=self.settings.core.service_name,
+            password_min_length=self.auth.passwords.settings.password_min_length,
         )
         if "bienvenue_form" in g:
             cookies.write(made, cookies.FORM, g.bienvenue_form, self.settings, None)
