@@ -1,0 +1,82 @@
+"""Runs inside the process of a target: serves the course or the service, and watches it.
+
+Usage: python harness.py <folder> <folder of the course, or nothing for the service>. The folder
+holds what passes between the two processes: `clock` (seconds to add to the time), `hashes` (one
+line a bcrypt computation, its cost), and `port` (with the folder of what is served), written once
+the target listens. It ends with its standard input, so that no target outlives the tests.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+COURSE_COST = 8
+"""What the course hashes at here: quick, and slow enough that hashing is most of a request."""
+
+
+def move_clock(file: Path) -> None:
+    """Add to the time what the file says, for everybody in this process who asks for it."""
+    real = time.time
+    time.time = lambda: real() + float(file.read_text())
+
+
+def watch_bcrypt(file: Path, *, cheap: bool) -> None:
+    """Write down the cost of every bcrypt computation; `cheap` lowers the library's own default.
+
+    The course hashes at that default and has no setting for it.
+    """
+    bcrypt: Any = importlib.import_module("bcrypt")
+    log = os.open(file, os.O_WRONLY | os.O_APPEND)
+
+    def watched(real: Callable[[bytes, bytes], Any]) -> Callable[[bytes, bytes], Any]:
+        def run(password: bytes, salt: bytes) -> Any:
+            made = real(password, salt)
+            # What bcrypt refuses costs nothing and is not written down.
+            os.write(log, b"%d\n" % int(salt.split(b"$")[2]))
+            return made
+
+        return run
+
+    bcrypt.hashpw = watched(bcrypt.hashpw)
+    bcrypt.checkpw = watched(bcrypt.checkpw)
+    if cheap:
+        gensalt = bcrypt.gensalt
+        bcrypt.gensalt = lambda rounds=COURSE_COST, prefix=b"2b": gensalt(rounds, prefix)
+
+
+def application(course: str) -> Any:
+    """Make the application, from what lies first on the path."""
+    if course:
+        sys.path.insert(0, course)
+        return importlib.import_module("app").app
+    return importlib.import_module("bienvenue.app").create_app()
+
+
+def main(folder: Path, course: str) -> None:
+    """Serve until standard input ends."""
+    move_clock(folder / "clock")
+    watch_bcrypt(folder / "hashes", cheap=bool(course))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    port = listener.getsockname()[1]
+    os.environ["BIENVENUE_PORT"] = str(port)
+    app = application(course)
+    serving = importlib.import_module("werkzeug.serving")
+    server = serving.make_server("127.0.0.1", port, app, threaded=True, fd=listener.fileno())
+    draft = folder / "port.draft"
+    draft.write_text(f"{port}\n{app.root_path}")
+    draft.rename(folder / "port")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()
+    server.shutdown()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,269 @@
+"""A target: the course, the service or a broken build, serving HTTP in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import MetaData, NullPool, create_engine, select, text
+
+from tests.attacks.client import Reply, Visitor
+from tests.ports import wait_until
+
+HARNESS = Path(__file__).with_name("harness.py")
+COURSE = Path(__file__).parents[2] / "course"
+PASSPHRASE = "neuf grenouilles sous la pluie"
+START, STOP = 60.0, 20.0
+
+_numbers = itertools.count(1)
+
+
+class TargetFails(Exception):
+    """The target did not start, or a step that is no part of an attack went wrong."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said."""
+
+    code: int
+    text: str
+
+
+class Target:
+    """A running target and everything an attacker, or a judge of the attack, may ask of it."""
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        database: str,
+        settings: Mapping[str, str] | None = None,
+        path: Path | None = None,
+    ) -> None:
+        """Take its name, a folder of its own, the URL of its database and the service's settings.
+
+        `path` comes before all others, as a broken build must. Nothing runs before `start`.
+        """
+        self.name = name
+        self.folder = folder
+        self.database = database
+        self.settings = dict(settings or {})
+        self.path = path
+        self.port = 0
+        #: The folder of the code that answers.
+        self.served = Path()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._nodes: dict[tuple[tuple[str, str], ...], Target] = {}
+
+    @property
+    def is_course(self) -> bool:
+        """Whether it is the exercise, which has no settings and no commands."""
+        return self.name == "course"
+
+    # --- its life -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start it, or start it again on what it left behind."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "clock").write_text("0")
+        for file in ("hashes", "log"):
+            (self.folder / file).touch()
+        key = self.folder / "keys"
+        if not key.exists():
+            key.write_text(os.urandom(32).hex())
+        (self.folder / "port").unlink(missing_ok=True)
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, HARNESS, self.folder, str(COURSE) if self.is_course else ""],
+                cwd=self.folder,
+                env=self._environment(),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        process = self._process
+        port = self.folder / "port"
+        wait_until(lambda: port.exists() or process.poll() is not None, START)
+        if not port.exists():
+            self.stop(kill=True)
+            raise TargetFails(f"{self.name} did not start:\n{self.logs()}")
+        number, served = port.read_text().splitlines()
+        self.port, self.served = int(number), Path(served)
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Stop it and its other nodes; `kill` gives it no moment to finish anything."""
+        for node in self._nodes.values():
+            node.stop()
+        self._nodes.clear()
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if kill:
+            process.kill()
+        try:
+            process.communicate(timeout=STOP)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+    def node(self, **settings: str) -> Target:
+        """Give another process of the same service, on the same database, with other settings."""
+        wanted = tuple(sorted(settings.items()))
+        if wanted not in self._nodes:
+            folder = self.folder / f"node{len(self._nodes) + 1}"
+            made = Target(self.name, folder, self.database, self.settings | settings, self.path)
+            folder.mkdir()
+            (folder / "keys").write_text((self.folder / "keys").read_text())
+            made.start()
+            self._nodes[wanted] = made
+        return self._nodes[wanted]
+
+    def _environment(self) -> dict[str, str]:
+        mine = self.path is None and not self.is_course
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("BIENVENUE_")
+            # What is measured is the service as it stands, neither the course nor a patched copy.
+            and (mine or not name.startswith(("COVERAGE_", "COV_")))
+        }
+        given = {
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": os.pathsep.join(map(str, [self.path] if self.path else [])),
+        }
+        if not self.is_course:
+            core = {
+                "instance": str(self.folder / "instance"),
+                "database_url": self.database,
+                "secret_key_file": str(self.folder / "keys"),
+                "bcrypt_cost": "4",
+            }
+            for name, value in (core | self.settings).items():
+                given[f"BIENVENUE_{name.upper()}"] = value
+        return inherited | given
+
+    # --- from outside ---------------------------------------------------------------------------
+
+    def visitor(self, **headers: str) -> Visitor:
+        """Give a browser or program with no cookies yet; headers by name, as User_Agent."""
+        return Visitor(self, headers={name.replace("_", "-"): v for name, v in headers.items()})
+
+    def request(self, method: str, path: str, **sent: Any) -> Reply:
+        """Send one request of somebody new; `Visitor.request` says what can be sent."""
+        return self.visitor().request(method, path, **sent)
+
+    def get(self, path: str) -> Reply:
+        """Ask for a path as somebody new."""
+        return self.visitor().get(path)
+
+    def post(self, path: str, **form: str) -> Reply:
+        """Send form fields as somebody new."""
+        return self.visitor().post(path, **form)
+
+    def newcomer(self, password: str = PASSPHRASE) -> Person:
+        """Give a person with an email nobody used yet, and no account."""
+        return Person(self, f"person{os.getpid()}x{next(_numbers)}@example.org", password)
+
+    def person(self, password: str = PASSPHRASE) -> Person:
+        """Give a person who has an account."""
+        return self.newcomer(password).register()
+
+    # --- from inside: the operator, the thief of the database, the judge ------------------------
+
+    def cli(self, *arguments: str, stdin: str = "") -> Said:
+        """Run a command of the service, as its operator does."""
+        done = subprocess.run(
+            [sys.executable, "-c", "from bienvenue.cli import main; main()", *arguments],
+            cwd=self.folder,
+            env=self._environment(),
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=START,
+            check=False,
+        )
+        return Said(done.returncode, done.stdout)
+
+    def hash_costs(self) -> list[int]:
+        """Give the cost of every bcrypt computation so far, in order."""
+        return [int(line) for line in (self.folder / "hashes").read_text().split()]
+
+    def rounds(self) -> int:
+        """Give the sum of 2**cost of every bcrypt computation so far: what hashing has cost."""
+        return sum(2**cost for cost in self.hash_costs())
+
+    def clock_forward(self, seconds: float) -> None:
+        """Let time pass for this target, until it is started again."""
+        clock = self.folder / "clock"
+        draft = clock.with_name("clock.draft")
+        draft.write_text(str(float(clock.read_text()) + seconds))
+        draft.rename(clock)
+
+    def logs(self) -> str:
+        """Give everything it wrote to standard output and error."""
+        return (self.folder / "log").read_text("utf-8", "replace")
+
+    def dump(self) -> dict[str, list[dict[str, Any]]]:
+        """Give every row of every table, as whoever steals the database has them."""
+        with self._database() as connection:
+            tables = MetaData()
+            tables.reflect(connection)
+            return {
+                table.name: [dict(row) for row in connection.execute(select(table)).mappings()]
+                for table in tables.sorted_tables
+            }
+
+    def execute(self, statement: str, **values: object) -> list[dict[str, Any]]:
+        """Run one statement behind the target's back, and give the rows if it has any."""
+        with self._database() as connection:
+            done = connection.execute(text(statement), values)
+            return [dict(row) for row in done.mappings()] if done.returns_rows else []
+
+    @contextlib.contextmanager
+    def _database(self) -> Iterator[Any]:
+        engine = create_engine(self.database, poolclass=NullPool)
+        with engine.begin() as connection:
+            yield connection
+
+
+@dataclass
+class Person:
+    """Somebody with an email and a password."""
+
+    target: Target
+    email: str
+    password: str
+    visitor: Visitor = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Give them a browser."""
+        self.visitor = self.target.visitor()
+
+    def register(self) -> Person:
+        """Make the account. Raises TargetFails: a set-up that fails is no refused attack."""
+        reply = self.visitor.post("/users", email=self.email, password=self.password)
+        if not reply.ok:
+            raise TargetFails(f"registering answered {reply.status}: {reply.text}")
+        return self
+
+    def sign_in(self, password: str | None = None) -> Visitor:
+        """Give a browser of theirs that has just signed in. Raises TargetFails."""
+        browser = self.target.visitor()
+        reply = self.try_password(self.password if password is None else password, browser)
+        if not reply.ok:
+            raise TargetFails(f"signing in answered {reply.status}: {reply.text}")
+        return browser
+
+    def try_password(self, password: str, browser: Visitor | None = None) -> Reply:
+        """Try to sign in as this person."""
+        who = browser or self.target.visitor()
+        return who.post("/sessions", email=self.email, password=password)

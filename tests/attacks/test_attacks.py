@@ -1,0 +1,40 @@
+"""Every attack wins where it says it does, and is refused by the service on both databases."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.attacks.attack import Attack, Outcome, Refused, Won, load
+from tests.attacks.builds import SERVICES, Builds
+
+ATTACKS = load()
+
+
+def _cases(*, wins: bool) -> list[object]:
+    return [
+        pytest.param(attack, where, id=f"{attack.id}-{attack.name}-{where}")
+        for attack in ATTACKS
+        for where in (attack.wins if wins else SERVICES)
+    ]
+
+
+def _run(attack: Attack, where: str, builds: Builds) -> tuple[Outcome, str]:
+    with builds.open(where, attack) as target:
+        begun = len(target.logs())
+        outcome = attack.run(target)
+        return outcome, target.logs()[begun:]
+
+
+@pytest.mark.parametrize(("attack", "where"), _cases(wins=True))
+def test_wins(attack: Attack, where: str, builds: Builds) -> None:
+    """An attack that does not win here proves nothing when it is refused elsewhere."""
+    outcome, log = _run(attack, where, builds)
+    assert isinstance(outcome, Won), f"{outcome.why}\n{log}"
+
+
+@pytest.mark.parametrize(("attack", "where"), _cases(wins=False))
+def test_refused(attack: Attack, where: str, builds: Builds) -> None:
+    """The service refuses, and nothing unexpected happened to it on the way."""
+    outcome, log = _run(attack, where, builds)
+    assert isinstance(outcome, Refused), f"{outcome.why}\n{log}"
+    assert "Traceback" not in log
