@@ -1,4 +1,4 @@
-"""A bookshelf that only signed-in people see: the service inside a Flask application."""
+"""A bookshelf that only signed-in people see: the service inside a Flask application."""  # noqa: INP001 (a program by itself)
 
 from flask import Flask
 
