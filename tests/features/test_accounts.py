@@ -1,0 +1,299 @@
+"""accounts: registering, disabling, enabling, deleting, finding and exporting."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from sqlalchemy.exc import NoResultFound
+
+from bienvenue import fields
+from bienvenue.features.accounts import EmailTaken, NoSuchUser
+from bienvenue.features.passwords import AccountDisabled, PasswordTooShort
+from bienvenue.fields import MalformedEmail, MalformedText
+from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
+from tests.features.hearing import Hearing, rows, users
+from tests.races import race
+from tests.web.browser import Browser
+
+CREDENTIALS = {"email": EMAIL, "password": PASSPHRASE}
+LONG_DOMAIN = ".".join(["d" * 60] * 4)
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("bob@example.com", "bob@example.com"),
+        ("BOB@Example.COM", "bob@example.com"),
+        ("  bob@example.com\t", "bob@example.com"),
+        ("bob+tag@example.com", "bob+tag@example.com"),
+        ("bob@bücher.example", "bob@xn--bcher-kva.example"),
+        ("bob@BÜCHER.example", "bob@xn--bcher-kva.example"),
+        ("bob@xn--bcher-kva.example", "bob@xn--bcher-kva.example"),
+        # A domain has one ASCII form, whoever looks it up; what is stored is that form.
+        ("bob@\u212aelvin.example", "bob@kelvin.example"),
+        ("bob@\uff45xample.com", "bob@example.com"),
+    ],
+)
+def test_an_email_has_one_spelling(typed: str, stored: str) -> None:
+    """Upper case, spaces around and international domains become ASCII in lower case."""
+    assert fields.email(typed) == stored
+    assert fields.email(stored) == stored
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        " ",
+        "bob",
+        "bob@",
+        "@example.com",
+        "bob@example",
+        "bob@localhost",
+        "bob@[127.0.0.1]",
+        "bob@exam ple.com",
+        "b ob@example.com",
+        "bob@example.com.",
+        "b..b@example.com",
+        "bob@@example.com",
+        "bob@example.com, eve@example.com",
+        "Bob <bob@example.com>",
+        '"bob bobson"@example.com',
+        "\u212aob@example.com",
+        "\uff42ob@example.com",
+        "bób@example.com",
+        "bob\u202e@example.com",
+        "bob\x07@example.com",
+        "bob@example.com\r\nBcc: eve@example.com",
+        "b" * 65 + "@example.com",
+        f"bob@{LONG_DOMAIN}.example.com",
+        "b" * 10_000,
+    ],
+)
+def test_what_is_no_email_is_refused(typed: str) -> None:
+    """Nothing is guessed at: what cannot get a letter as it is written is malformed."""
+    with pytest.raises(MalformedEmail) as refusal:
+        fields.email(typed)
+    assert refusal.value.field == "email"
+    assert typed.strip() == "" or typed not in str(refusal.value)
+
+
+def test_an_email_that_grows_over_the_limit_in_ascii_is_refused() -> None:
+    """An international domain is longer in ASCII than as typed; the stored form counts."""
+    typed = "b" * 60 + "@" + ".".join(["ü" * 40] * 4) + ".example"
+    assert len(typed) <= fields.LONGEST_EMAIL
+    with pytest.raises(MalformedEmail):
+        fields.email(typed)
+
+
+@pytest.mark.parametrize("typed", ["bob\0@example.com", "bob\ud800@example.com"])
+def test_text_no_keyboard_makes_is_refused_as_such(typed: str) -> None:
+    """NUL and half surrogates are not a matter of emails."""
+    with pytest.raises(MalformedText):
+        fields.email(typed)
+
+
+def test_registering_stores_the_account_and_says_so(service: Service) -> None:
+    """The row is there, the event names the user, and nothing secret is in it."""
+    hearing = Hearing(service.auth)
+    user = service.auth.accounts.register(" BOB@example.com", PASSPHRASE)
+    stored = service.auth._db.find_user_by(email=EMAIL)
+    assert (stored.id, stored.uid) == (user.id, str(uuid.UUID(user.uid)))
+    assert stored.disabled is None
+    event = hearing.only("account.registered")
+    assert (event.user_id, dict(event.facts)) == (user.id, {})
+
+
+def test_a_taken_email_is_refused_and_changes_nothing(service: Service) -> None:
+    """The refusal is the exercise's ValueError for code, and without the email for HTTP."""
+    hearing = Hearing(service.auth)
+    first = service.auth.accounts.register(EMAIL, PASSPHRASE)
+    with pytest.raises(EmailTaken) as refusal:
+        service.auth.accounts.register(EMAIL.upper(), PASSPHRASE + " encore")
+    assert str(refusal.value) == f"User {EMAIL} already exists"
+    assert (refusal.value.field, EMAIL in refusal.value.message) == ("email", False)
+    assert service.auth._db.find_user_by(email=EMAIL).hashed_password == first.hashed_password
+    assert hearing.names == ["account.registered"]
+
+
+def test_a_taken_email_costs_the_same_hash(service: Service, hash_costs: list[int]) -> None:
+    """Whoever counts the time learns nothing from it."""
+    service.auth.accounts.register(EMAIL, PASSPHRASE)
+    with pytest.raises(EmailTaken):
+        service.auth.accounts.register(EMAIL, PASSPHRASE)
+    assert hash_costs == [4, 4]
+
+
+def test_a_refused_password_makes_no_account(service: Service) -> None:
+    """The policy is asked before anything is stored or hashed."""
+    hearing = Hearing(service.auth)
+    with pytest.raises(PasswordTooShort):
+        service.auth.accounts.register(EMAIL, "short")
+    assert (users(service.auth), hearing.heard) == (0, [])
+
+
+def test_an_account_without_a_password_opens_to_none(
+    service: Service, hash_costs: list[int]
+) -> None:
+    """What stands in place of the hash matches nothing, at the cost of a comparison."""
+    user = service.auth.accounts.add_without_password(EMAIL)
+    assert user.hashed_password == "!"
+    for password in ("!", "", PASSPHRASE):
+        assert not service.auth.valid_login(EMAIL, password)
+    assert hash_costs == [4, 4, 4]
+
+
+def test_fifty_registrations_at_once_make_one_account(service: Service) -> None:
+    """One hears 201, all others 409, and there is one row."""
+    statuses = race(lambda _: service.client().post("/users", json=CREDENTIALS).status_code)
+    assert sorted(statuses) == [201] + [409] * 49
+    assert users(service.auth) == 1
+
+
+def test_find_takes_an_email_or_a_uid(service: Service) -> None:
+    """In any case of letters; the number of the row is no name."""
+    user = service.auth.register_user(EMAIL, PASSPHRASE)
+    for name in (EMAIL, EMAIL.upper(), user.uid, user.uid.upper()):
+        assert service.auth.accounts.find(name).id == user.id
+    for name in (
+        "eve@example.com",
+        "no email@",
+        str(uuid.uuid4()),
+        str(user.id),
+        "",
+        "\0",
+        "a\0@b",
+    ):
+        with pytest.raises(NoSuchUser):
+            service.auth.accounts.find(name)
+
+
+def test_list_goes_through_all_in_the_order_they_came(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than one batch: the second begins where the first ended."""
+    monkeypatch.setattr("bienvenue.clock.now", lambda: 1.0)
+    emails = [f"user{number}@example.com" for number in range(1003)]
+    with service.auth._db.transaction():
+        for email in reversed(emails):
+            service.auth._db.add_user(email, "!")
+    assert [user.email for user in service.auth.accounts.list()] == emails[::-1]
+
+
+def test_disabling_ends_the_sessions_and_closes_the_door(service: Service) -> None:
+    """All at once; and only whoever knows the password learns that the account is disabled."""
+    client = service.signed_in()
+    hearing = Hearing(service.auth)
+    user = service.auth.accounts.disable(EMAIL)
+    assert client.get("/profile").status_code == 401
+    assert (rows(service.auth), service.auth.create_session(EMAIL)) == (0, None)
+    assert hearing.names == ["sessions.ended", "account.disabled"]
+    assert hearing.only("sessions.ended").facts == {"why": "account disabled"}
+    right = service.client().post("/sessions", json=CREDENTIALS)
+    assert (right.status_code, right.json["code"]) == (403, "account_disabled")
+    wrong = service.client().post("/sessions", json=CREDENTIALS | {"password": "wrong"})
+    assert (wrong.status_code, wrong.json["code"]) == (401, "wrong_credentials")
+    assert hearing.names[2:] == ["password.refused", "password.refused"]
+    with pytest.raises(AccountDisabled):
+        service.auth.passwords.prove(EMAIL, PASSPHRASE)
+    assert service.auth._db.find_user_by(id=user.id).disabled is not None
+
+
+def test_disabling_twice_is_as_once(service: Service, moving_clock: Clock) -> None:
+    """The first moment stays and the second says nothing."""
+    user = service.auth.register_user(EMAIL, PASSPHRASE)
+    hearing = Hearing(service.auth)
+    service.auth.accounts.disable(user.uid)
+    first = moving_clock.time
+    moving_clock.forward(60)
+    service.auth.accounts.disable(user.uid)
+    assert hearing.names.count("account.disabled") == 1
+    assert service.auth._db.find_user_by(id=user.id).disabled == first
+
+
+def test_enabling_lets_in_again_without_the_old_sessions(service: Service) -> None:
+    """Twice is as once; an account that was never disabled is left alone."""
+    client = service.signed_in()
+    hearing = Hearing(service.auth)
+    service.auth.accounts.enable(EMAIL)
+    assert client.get("/profile").status_code == 200
+    service.auth.accounts.disable(EMAIL)
+    service.auth.accounts.enable(EMAIL)
+    service.auth.accounts.enable(EMAIL)
+    assert hearing.names.count("account.enabled") == 1
+    assert client.get("/profile").status_code == 401
+    assert service.client().post("/sessions", json=CREDENTIALS).status_code == 200
+
+
+def test_deleting_takes_everything_and_the_id_is_never_given_again(service: Service) -> None:
+    """The email is free again, for another account with another id."""
+    client = service.signed_in()
+    service.signed_in("amy@example.com")
+    hearing = Hearing(service.auth)
+    user = service.auth.accounts.delete(EMAIL)
+    assert client.get("/profile").status_code == 401
+    assert hearing.names == ["sessions.ended", "account.deleted"]
+    assert hearing.only("account.deleted").user_id == user.id
+    with pytest.raises(NoResultFound):
+        service.auth._db.find_user_by(id=user.id)
+    assert (users(service.auth), rows(service.auth)) == (1, 1)
+    again = service.auth.register_user(EMAIL, PASSPHRASE)
+    assert again.id > user.id
+    assert again.uid != user.uid
+    assert client.get("/profile").status_code == 401
+
+
+@pytest.mark.parametrize("operation", ["disable", "enable", "delete", "find"])
+def test_nobody_cannot_be_worked_on(service: Service, operation: str) -> None:
+    """A name that nobody has is refused, and nothing is announced."""
+    hearing = Hearing(service.auth)
+    with pytest.raises(NoSuchUser) as refusal:
+        getattr(service.auth.accounts, operation)("eve@example.com")
+    assert (refusal.value.status, refusal.value.code) == (404, "no_such_user")
+    assert hearing.heard == []
+
+
+def test_export_gives_the_account_and_the_sessions_without_secrets(
+    service: Service, moving_clock: Clock
+) -> None:
+    """Neither the hash nor any digest leaves; times are RFC 3339."""
+    service.signed_in()
+    user = service.auth.accounts.find(EMAIL)
+    exported = service.auth.export(user.id)
+    assert exported["email"] == EMAIL
+    assert (exported["uid"], exported["created"]) == (user.uid, "2027-01-15T08:00:00Z")
+    assert exported["disabled"] is None
+    assert [session.keys() for session in exported["sessions"]] == [
+        {"uid", "opened", "ip", "agent"}
+    ]
+    assert user.hashed_password not in str(exported)
+    moving_clock.forward(60)
+    service.auth.accounts.disable(EMAIL)
+    after = service.auth.export(user.id)
+    assert (after["disabled"], after["sessions"]) == ("2027-01-15T08:01:00Z", [])
+
+
+def test_a_person_registers_in_a_browser(service: Service) -> None:
+    """The page, its form, what is shown when it is refused, and what is shown when it is done."""
+    browser = Browser(service)
+    refused = browser.submit("/users/new", "/users", email=EMAIL, password="too short")
+    assert refused.status_code == 422
+    assert "at least 15 characters" in refused.text
+    assert f'value="{EMAIL}"' in refused.text
+    assert "too short" not in refused.text
+    made = browser.submit("/users/new", "/users", email=EMAIL, password=PASSPHRASE)
+    assert (made.status_code, made.mimetype) == (201, "text/html")
+    assert EMAIL in made.text
+    taken = browser.submit("/users/new", "/users", email=EMAIL, password=PASSPHRASE)
+    assert taken.status_code == 409
+    assert "email already registered" in taken.text
+
+
+@pytest.mark.parametrize("medium", ["json", "data"])
+def test_a_program_registers_by_json_or_form(service: Service, medium: str) -> None:
+    """Both media are one operation, and answer with JSON."""
+    answer = service.client().post("/users", **{medium: CREDENTIALS})
+    assert (answer.status_code, answer.json) == (201, {"email": EMAIL, "message": "user created"})
+    form = service.client().get("/users/new")
+    assert form.json == {"action": "POST /users"}

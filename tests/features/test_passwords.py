@@ -1,0 +1,319 @@
+"""passwords: the policy, proving, re-hashing and changing."""
+
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+
+from bienvenue.features.passwords import (
+    LONGEST,
+    AccountDisabled,
+    PasswordCommon,
+    PasswordOwnWords,
+    PasswordTooLong,
+    PasswordTooShort,
+    WrongCredentials,
+    WrongOldPassword,
+)
+from bienvenue.features.sessions import SignedIn
+from bienvenue.fields import MalformedEmail, MalformedText
+from bienvenue.hashing import Hasher
+from bienvenue.web.door import NotSignedIn
+from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
+from tests.features.hearing import Hearing
+from tests.races import race
+from tests.web.browser import Browser
+
+NEW = "onze grenouilles au soleil"
+CHANGE = {"old_password": PASSPHRASE, "new_password": NEW}
+
+
+def me_of(service: Service, secret: str | None) -> SignedIn:
+    """The person of a secret."""
+    me = service.auth.sessions.check(secret)
+    assert me is not None
+    return me
+
+
+def opened(service: Service) -> SignedIn:
+    """Bob, registered and signed in."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    return me_of(service, service.auth.create_session(EMAIL))
+
+
+@pytest.mark.parametrize(
+    ("password", "refusal"),
+    [
+        ("", PasswordTooShort),
+        ("fourteen chars", PasswordTooShort),
+        # Fifteen code points as typed, fourteen characters in NFC.
+        ("fourteen chare\u0301", PasswordTooShort),
+        ("x" * (LONGEST + 1), PasswordTooLong),
+        ("passwordpassword", PasswordCommon),
+        ("PassWordPassWord", PasswordCommon),
+        ("bob@example.com", PasswordOwnWords),
+        ("Bienvenue Bienvenue!", PasswordOwnWords),
+        ("localhost localhost", PasswordOwnWords),
+        ("a passphrase with \0", MalformedText),
+        ("a passphrase with \udfff", MalformedText),
+    ],
+)
+def test_a_password_nobody_should_have_is_refused(
+    service: Service, password: str, refusal: type[Exception]
+) -> None:
+    """Each with its own refusal, which names the field and says nothing of the password."""
+    with pytest.raises(refusal) as caught:
+        service.auth.passwords.check_policy(password, [EMAIL], "new_password")
+    assert getattr(caught.value, "field", None) == "new_password"
+    assert not password or password not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "fifteen chars ab",
+        "               ",
+        "ééééééééééééééé!",
+        "🐸🌧 frogs in the rain",
+        "x1" * 2048,
+    ],
+)
+def test_any_other_password_is_allowed(service: Service, password: str) -> None:
+    """No rule about kinds of characters; spaces count; the bound is included."""
+    assert service.auth.passwords.check_policy(password, [EMAIL]) == password
+    service.auth.register_user(EMAIL, password)
+    assert service.auth.valid_login(EMAIL, password)
+
+
+def test_the_least_length_is_a_setting(make_service: MakeService) -> None:
+    """8 is the least it can be, and the refusal says the number."""
+    auth = make_service(password_min_length=8).auth
+    assert auth.passwords.check_policy("gnu frog", [EMAIL]) == "gnu frog"
+    with pytest.raises(PasswordTooShort, match="at least 8 characters"):
+        auth.passwords.check_policy("gnufrog", [EMAIL])
+
+
+def test_signing_in_checks_form_and_never_policy(service: Service) -> None:
+    """An imported short password, and a common one, still open their accounts."""
+    for email, password in [(EMAIL, "short"), ("amy@example.com", "passwordpassword")]:
+        service.auth._db.add_user(email, Hasher(4).hash(password).decode())
+        assert service.auth.sessions.sign_in(email, password).user.email == email
+
+
+@pytest.mark.parametrize("length", [71, 72, 73, 4096])
+def test_a_password_of_any_accepted_length_opens_and_no_other_does(
+    service: Service, length: int
+) -> None:
+    """Every character counts, the last one too; end to end, over HTTP."""
+    password = ("neuf grenouilles sous la pluie; " * 128)[: length - 1] + "!"
+    client = service.client()
+    assert client.post("/users", json={"email": EMAIL, "password": password}).status_code == 201
+    wrong = {"email": EMAIL, "password": password[:-1] + "?"}
+    assert client.post("/sessions", json=wrong).status_code == 401
+    right = {"email": EMAIL, "password": password}
+    assert client.post("/sessions", json=right).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "refusal"),
+    [
+        (EMAIL, "wrong", WrongCredentials),
+        ("eve@example.com", PASSPHRASE, WrongCredentials),
+        ("bob", PASSPHRASE, MalformedEmail),
+        (EMAIL, "\0", MalformedText),
+        (EMAIL, "x" * 4097, PasswordTooLong),
+    ],
+)
+def test_a_wrong_proof_is_refused(
+    service: Service, email: str, password: str, refusal: type[Exception]
+) -> None:
+    """And `valid_login` says False to each."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    with pytest.raises(refusal):
+        service.auth.passwords.prove(email, password)
+    assert service.auth.valid_login(email, password) is False
+
+
+@pytest.mark.parametrize("stored", ["right", "unknown", "none", "disabled", "malformed"])
+def test_every_refusal_costs_one_hash_of_the_configured_cost(
+    make_service: MakeService, hash_costs: list[int], stored: str
+) -> None:
+    """Whether there is an account, a password, or a hash that can be read."""
+    service = make_service(bcrypt_cost=5)
+    user = service.auth.accounts.add_without_password(EMAIL)
+    hashes = {"right": Hasher(5).hash(PASSPHRASE).decode(), "malformed": "$2b$05$too short"}
+    service.auth._db.update_user(user.id, hashed_password=hashes.get(stored, "!"))
+    if stored == "disabled":
+        service.auth._db.update_user(user.id, hashed_password=hashes["right"])
+        service.auth.accounts.disable(EMAIL)
+    hearing = Hearing(service.auth)
+    hash_costs.clear()
+    with pytest.raises(WrongCredentials):
+        service.auth.passwords.prove(
+            "eve@example.com" if stored == "unknown" else EMAIL, "wrong password"
+        )
+    assert hash_costs == [5]
+    expected = None if stored == "unknown" else user.id
+    assert hearing.only("password.refused").user_id == expected
+
+
+def test_only_the_right_password_learns_that_an_account_is_disabled(service: Service) -> None:
+    """Others hear what they hear of any account."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    service.auth.accounts.disable(EMAIL)
+    with pytest.raises(WrongCredentials):
+        service.auth.passwords.prove(EMAIL, "wrong password")
+    with pytest.raises(AccountDisabled) as refusal:
+        service.auth.passwords.prove(EMAIL, PASSPHRASE)
+    assert (refusal.value.status, refusal.value.code) == (403, "account_disabled")
+
+
+def test_an_outdated_hash_is_replaced_at_sign_in(make_service: MakeService) -> None:
+    """A cost that was raised: the same password, a new hash, and the sessions stay."""
+    old = make_service(bcrypt_cost=4)
+    client = old.signed_in()
+    raised = make_service(bcrypt_cost=5)
+    hearing = Hearing(raised.auth)
+    raised.auth.sessions.sign_in(EMAIL, PASSPHRASE)
+    user = raised.auth.accounts.find(EMAIL)
+    assert user.hashed_password.startswith("$2b$05$")
+    assert hearing.only("password.rehashed").user_id == user.id
+    assert "password.changed" not in hearing.names
+    assert client.get("/profile").status_code == 200
+    raised.auth.sessions.sign_in(EMAIL, PASSPHRASE)
+    assert hearing.names.count("password.rehashed") == 1
+    assert raised.auth.accounts.find(EMAIL).hashed_password == user.hashed_password
+
+
+def test_a_higher_cost_than_the_configured_one_is_left_alone(make_service: MakeService) -> None:
+    """Lowering the setting weakens no hash."""
+    make_service(bcrypt_cost=5).auth.register_user(EMAIL, PASSPHRASE)
+    lowered = make_service(bcrypt_cost=4)
+    lowered.auth.sessions.sign_in(EMAIL, PASSPHRASE)
+    assert lowered.auth.accounts.find(EMAIL).hashed_password.startswith("$2b$05$")
+
+
+def test_two_sign_ins_that_both_replace_the_hash_both_get_a_session(
+    make_service: MakeService,
+) -> None:
+    """The second finds another hash than it compared, and compares again."""
+    make_service(bcrypt_cost=4).auth.register_user(EMAIL, PASSPHRASE)
+    raised = make_service(bcrypt_cost=5)
+    secrets = race(lambda _: raised.auth.sessions.sign_in(EMAIL, PASSPHRASE).secret, 2)
+    assert all(raised.auth.get_user_from_session_id(secret) for secret in secrets)
+    assert raised.auth.accounts.find(EMAIL).hashed_password.startswith("$2b$05$")
+
+
+def test_changing_the_password_ends_every_other_session(service: Service) -> None:
+    """Mine goes on under a new secret; the old secret and the old password are dead."""
+    mine, other = service.signed_in(), service.signed_in()
+    before = mine.get_cookie("session_id")
+    hearing = Hearing(service.auth)
+    answer = mine.put("/password", json=CHANGE)
+    assert answer.status_code == 200
+    assert answer.json == {"email": EMAIL, "message": "Password updated"}
+    assert mine.get("/profile").json["fresh"] is True
+    assert other.get("/profile").status_code == 401
+    after = mine.get_cookie("session_id")
+    assert before is not None
+    assert after is not None
+    assert after.value != before.value
+    assert service.auth.get_user_from_session_id(before.value) is None
+    assert not service.auth.valid_login(EMAIL, PASSPHRASE)
+    assert service.auth.valid_login(EMAIL, NEW)
+    assert hearing.names[:2] == ["sessions.ended", "password.changed"]
+    assert hearing.only("sessions.ended").facts == {"why": "password changed"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code", "field"),
+    [
+        ({"old_password": "wrong"}, 403, "wrong_old_password", "old_password"),
+        ({"new_password": "short"}, 422, "password_too_short", "new_password"),
+        ({"new_password": "x" * 4097}, 422, "password_too_long", "new_password"),
+        ({"old_password": "x" * 4097}, 422, "password_too_long", "old_password"),
+        ({"new_password": "passwordpassword"}, 422, "password_common", "new_password"),
+        ({"new_password": EMAIL}, 422, "password_own_words", "new_password"),
+        ({"new_password": "\0" * 20}, 400, "malformed_text", "new_password"),
+        ({"new_password": ""}, 400, "empty_field", "new_password"),
+    ],
+)
+def test_a_refused_change_changes_nothing(
+    service: Service, sent: dict[str, str], status: int, code: str, field: str
+) -> None:
+    """The refusal names the field; the password, the sessions and the secret are as before."""
+    mine, other = service.signed_in(), service.signed_in()
+    answer = mine.put("/password", json=CHANGE | sent)
+    assert (answer.status_code, answer.json["code"]) == (status, code)
+    assert answer.json["field"] == field
+    assert "Set-Cookie" not in answer.headers
+    assert [client.get("/profile").status_code for client in (mine, other)] == [200, 200]
+    assert service.auth.valid_login(EMAIL, PASSPHRASE)
+
+
+def test_a_wrong_old_password_is_announced(service: Service) -> None:
+    """In a transaction of its own, committed before the refusal is raised."""
+    me = opened(service)
+    hearing = Hearing(service.auth)
+    with pytest.raises(WrongOldPassword):
+        service.auth.passwords.change(me, "wrong", NEW)
+    assert hearing.only("password.refused").user_id == me.user_id
+
+
+def test_changing_takes_a_session(service: Service) -> None:
+    """Nobody's password is changed by nobody, and the page is not shown either."""
+    client = service.client()
+    assert client.put("/password", json=CHANGE).status_code == 401
+    assert client.get("/password").status_code == 401
+
+
+def test_fifty_changes_at_once_are_one(service: Service) -> None:
+    """One new password wins; all others are refused, and only the winner is signed in."""
+    me = opened(service)
+
+    def change(number: int) -> str | None:
+        try:
+            return service.auth.passwords.change(me, PASSPHRASE, f"{NEW} numéro {number}")
+        except (NotSignedIn, WrongOldPassword):
+            return None
+
+    secrets = race(change)
+    (won,) = [number for number, secret in enumerate(secrets) if secret]
+    assert service.auth.valid_login(EMAIL, f"{NEW} numéro {won}")
+    assert me_of(service, secrets[won]).user_id == me.user_id
+    assert len(service.auth.sessions.list(me.user_id)) == 1
+
+
+def test_a_change_by_a_session_that_ended_meanwhile_is_refused(service: Service) -> None:
+    """The check was right when the request came in; the transaction asks again."""
+    me = opened(service)
+    service.auth.destroy_session(me.user_id)
+    with pytest.raises(NotSignedIn):
+        service.auth.passwords.change(me, PASSPHRASE, NEW)
+    assert service.auth.valid_login(EMAIL, PASSPHRASE)
+
+
+def test_a_password_is_changed_in_a_browser(service: Service) -> None:
+    """The form tunnels PUT; a refusal shows the page again and none of what was typed."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    browser = Browser(service)
+    browser.sign_in(EMAIL, PASSPHRASE)
+    refused = browser.submit(
+        "/password", "/password", old_password="wrong old", new_password=NEW, _method="PUT"
+    )
+    assert refused.status_code == 403
+    assert "The old password is not right." in refused.text
+    assert "wrong old" not in refused.text
+    assert NEW not in refused.text
+    done = browser.submit(
+        "/password", "/password", old_password=PASSPHRASE, new_password=NEW, _method="PUT"
+    )
+    assert (done.status_code, done.location) == (303, "/profile")
+    assert EMAIL in browser.get("/profile").text
+    assert service.auth.valid_login(EMAIL, NEW)
+
+
+def test_the_page_of_changing_is_json_for_a_program(service: Service) -> None:
+    """It says where to send what."""
+    client: FlaskClient = service.signed_in()
+    assert client.get("/password").json == {"action": "PUT /password"}

@@ -1,0 +1,306 @@
+"""sessions: signing in and out, devices, and every way a session ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from bienvenue import User, tokens
+from bienvenue.feature import Feature
+from bienvenue.features.passwords import Passwords, Proven, WrongCredentials
+from bienvenue.features.sessions import MoreProof, NoSuchSession, Opened, SignedIn
+from bienvenue.hashing import Hasher
+from bienvenue.settings import Section
+from tests.conftest import EMAIL, PASSPHRASE, Service
+from tests.features.hearing import Hearing, rows
+from tests.web.browser import Browser
+
+CREDENTIALS = {"email": EMAIL, "password": PASSPHRASE}
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+def signed_in(service: Service, **facts: str) -> tuple[Opened, SignedIn]:
+    """Sign Bob in, as the sign-in and as the check see it."""
+    if not service.auth.valid_login(EMAIL, PASSPHRASE):
+        service.auth.register_user(EMAIL, PASSPHRASE)
+    opened = service.auth.sessions.sign_in(EMAIL, PASSPHRASE, **facts)
+    me = service.auth.sessions.check(opened.secret)
+    assert me is not None
+    return opened, me
+
+
+def test_signing_in_opens_a_session_and_says_so(service: Service) -> None:
+    """The secret is a token, the table keeps its digest, the event names the device."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    hearing = Hearing(service.auth)
+    opened = service.auth.sessions.sign_in(EMAIL, PASSPHRASE, ip="192.0.2.7", agent="curl/8")
+    me = service.auth.sessions.check(opened.secret)
+    assert me is not None
+    assert (me.email, me.ip, me.agent, me.methods) == (EMAIL, "192.0.2.7", "curl/8", "password")
+    assert me.digest == tokens.digest("session", opened.secret)
+    assert me.root == service.auth.accounts.find(EMAIL).session_id
+    event = hearing.only("session.opened")
+    assert event.facts == {"session": me.session_uid, "ip": "192.0.2.7", "agent": "curl/8"}
+    assert opened.secret not in repr([event, me, opened])
+    assert str(me.digest) not in repr(me)
+
+
+@pytest.mark.parametrize("medium", ["json", "data"])
+def test_a_program_signs_in_by_json_or_form(service: Service, medium: str) -> None:
+    """The body is the exercise's, and the cookie is the secret."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    client = service.client()
+    answer = client.post("/sessions", **{medium: CREDENTIALS})
+    assert (answer.status_code, answer.json) == (200, {"email": EMAIL, "message": "logged in"})
+    cookie = client.get_cookie("session_id")
+    assert cookie is not None
+    assert service.auth.get_user_from_session_id(cookie.value) is not None
+    assert client.get("/sessions/new").json == {"action": "POST /sessions"}
+
+
+def test_a_person_signs_in_and_out_in_a_browser(service: Service) -> None:
+    """Refused with the form shown again, then in, round every page, and out."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    browser = Browser(service)
+    assert (browser.get("/profile").status_code, browser.get("/profile").location) == (
+        303,
+        "/sessions/new",
+    )
+    refused = browser.sign_in(EMAIL, "a wrong password")
+    assert refused.status_code == 401
+    assert "do not belong together" in refused.text
+    assert f'value="{EMAIL}"' in refused.text
+    assert "a wrong password" not in refused.text
+    done = browser.sign_in(EMAIL, PASSPHRASE)
+    assert (done.status_code, done.location) == (303, "/profile")
+    for path in ("/", "/profile", "/sessions", "/password"):
+        shown = browser.get(path)
+        assert (shown.status_code, shown.mimetype) == (200, "text/html")
+        assert "Sign out" in shown.text
+    out = browser.submit("/", "/sessions", _method="DELETE")
+    assert (out.status_code, out.location) == (303, "/")
+    assert browser.client.get_cookie("session_id") is None
+    assert "Sign out" not in browser.get("/").text
+
+
+def test_devices_are_listed_and_ended_in_a_browser(service: Service) -> None:
+    """Each has a button; another's ends and I stay, mine ends and I am out."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    one, other = Browser(service), Browser(service)
+    one.sign_in(EMAIL, PASSPHRASE)
+    other.sign_in(EMAIL, PASSPHRASE)
+    mine, theirs = (
+        browser.client.get("/profile").json["session"]["uid"] for browser in (one, other)
+    )
+    ended = one.submit("/sessions", f"/sessions/{theirs}", _method="DELETE")
+    assert (ended.status_code, ended.location) == (303, "/sessions")
+    assert other.client.get("/profile").status_code == 401
+    other.sign_in(EMAIL, PASSPHRASE)
+    others = one.submit("/sessions", "/sessions?which=others", _method="DELETE")
+    assert (others.status_code, others.location) == (303, "/sessions")
+    assert other.client.get("/profile").status_code == 401
+    gone = one.submit("/sessions", f"/sessions/{mine}", _method="DELETE")
+    assert (gone.status_code, gone.location) == (303, "/")
+    assert one.client.get_cookie("session_id") is None
+
+
+def test_signing_out_everywhere_ends_all_in_a_browser(service: Service) -> None:
+    """This one too, and its cookie is taken away."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    one, other = Browser(service), Browser(service)
+    one.sign_in(EMAIL, PASSPHRASE)
+    other.sign_in(EMAIL, PASSPHRASE)
+    done = one.submit("/sessions", "/sessions?which=all", _method="DELETE")
+    assert (done.status_code, done.location) == (303, "/")
+    assert one.client.get_cookie("session_id") is None
+    assert other.client.get("/profile").status_code == 401
+
+
+def test_signing_in_again_in_the_same_browser_replaces_its_session(service: Service) -> None:
+    """A secret somebody planted or kept is dead after the sign-in; other devices live on."""
+    client, other = service.signed_in(), service.signed_in()
+    before = client.get_cookie("session_id")
+    hearing = Hearing(service.auth)
+    assert client.post("/sessions", json=CREDENTIALS).status_code == 200
+    assert before is not None
+    assert service.auth.get_user_from_session_id(before.value) is None
+    assert hearing.only("session.ended").facts["why"] == "signed in again"
+    assert other.get("/profile").status_code == 200
+
+
+def test_which_sessions_end(service: Service) -> None:
+    """This one by default, `others`, or `all`; anything else is refused."""
+    clients = [service.signed_in() for _ in range(4)]
+
+    def alive() -> list[int]:
+        return [n for n, c in enumerate(clients) if c.get("/profile").status_code == 200]
+
+    hearing = Hearing(service.auth)
+    assert clients[3].delete("/sessions").status_code == 204
+    assert alive() == [0, 1, 2]
+    assert hearing.only("session.ended").facts["why"] == "signed out"
+    wrong = clients[0].delete("/sessions?which=mine")
+    assert (wrong.status_code, wrong.json["code"]) == (400, "wrong_value")
+    assert alive() == [0, 1, 2]
+    answer = clients[0].delete("/sessions?which=others")
+    assert (answer.status_code, answer.headers.getlist("Set-Cookie")) == (204, [])
+    assert alive() == [0]
+    assert clients[0].delete("/sessions?which=all").status_code == 204
+    assert (alive(), rows(service.auth)) == ([], 0)
+    assert [
+        event.facts["why"] for event in hearing.committed if event.name == "sessions.ended"
+    ] == [
+        "signed out elsewhere",
+        "signed out everywhere",
+    ]
+
+
+def test_signing_out_twice_is_401_the_second_time(service: Service) -> None:
+    """The operation itself is harmless; the page has nobody to sign out."""
+    client = service.signed_in()
+    assert client.delete("/sessions").status_code == 204
+    assert client.delete("/sessions").status_code == 401
+    _, me = signed_in(service)
+    hearing = Hearing(service.auth)
+    service.auth.sessions.end(me)
+    service.auth.sessions.end(me)
+    assert hearing.names == ["session.ended"]
+
+
+def test_nobody_ends_the_session_of_another(service: Service) -> None:
+    """Another's uid hears the same 404 as none."""
+    bob, amy = service.signed_in(), service.signed_in("amy@example.com")
+    theirs = amy.get("/profile").json["session"]["uid"]
+    for uid in (theirs, "no-such-uid", "%ED%A0%80"):
+        answer = bob.delete(f"/sessions/{uid}")
+        assert (answer.status_code, answer.json["code"]) == (404, "no_such_session")
+    assert bob.delete("/sessions/%00").status_code == 400
+    assert amy.get("/profile").status_code == 200
+    _, me = signed_in(service)
+    with pytest.raises(NoSuchSession):
+        service.auth.sessions.end_one(me, theirs)
+
+
+def test_one_session_ends_by_its_uid(service: Service) -> None:
+    """Mine takes its cookie along; another of mine does not."""
+    one, other = service.signed_in(), service.signed_in()
+    theirs = other.get("/profile").json["session"]["uid"]
+    answer = one.delete(f"/sessions/{theirs}")
+    assert (answer.status_code, answer.headers.getlist("Set-Cookie")) == (204, [])
+    assert other.get("/profile").status_code == 401
+    mine = one.get("/profile").json["session"]["uid"]
+    assert one.delete(f"/sessions/{mine}").status_code == 204
+    assert one.get_cookie("session_id") is None
+
+
+def test_devices_have_names_and_the_one_that_asks_is_marked(service: Service) -> None:
+    """The names come from the browsers; nothing secret is listed."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    clients = {}
+    for agent in (FIREFOX, "bienvenue-client/3", ""):
+        clients[agent] = service.client()
+        clients[agent].post("/sessions", json=CREDENTIALS, headers={"User-Agent": agent})
+    listed = clients[FIREFOX].get("/sessions").json["sessions"]
+    names = {device["device"]: device["current"] for device in listed}
+    assert names == {
+        "Firefox on Linux": True,
+        "bienvenue-client": False,
+        "Unknown device": False,
+    }
+    for device in listed:
+        assert device.keys() == {"uid", "device", "ip", "opened", "seen", "expires", "current"}
+
+
+def test_what_a_browser_says_of_itself_is_kept_within_bounds(service: Service) -> None:
+    """NUL is no text for PostgreSQL, and a header may be longer than the column."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    client = service.client()
+    agent = {"HTTP_USER_AGENT": "a\0b" + "c" * 5000}
+    answer = client.post("/sessions", json=CREDENTIALS, environ_overrides=agent)
+    assert answer.status_code == 200
+    user = service.auth.accounts.find(EMAIL)
+    assert service.auth.sessions.list(user.id)[0].agent == ("ab" + "c" * 5000)[:512]
+
+
+def test_a_secret_that_could_be_none_asks_nothing_of_the_database(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the shape of a token is looked up."""
+    monkeypatch.setattr(service.auth._db, "reading", None)
+    for secret in (None, "", "x", "x" * 42, "x" * 44, "é" * 43, "x" * 42 + "\n"):
+        assert service.auth.sessions.check(secret) is None
+
+
+def test_the_email_of_a_session_may_be_unknown(service: Service) -> None:
+    """`create_session` of nobody, or of no email, is None."""
+    for email in ("eve@example.com", "eve", "eve\0@example.com"):
+        assert service.auth.create_session(email) is None
+
+
+class Second(Feature[Section]):
+    """Asks for a second proof of everybody."""
+
+    name = "second"
+
+    def demand(self, user: User, shown: Iterable[str]) -> Sequence[str]:
+        """Ask for a code whatever was shown."""
+        assert list(shown) == ["password"]
+        return ["code"]
+
+
+def test_a_second_factor_that_is_due_gives_no_session(service: Service) -> None:
+    """401 with what is next, no cookie, and no row."""
+    user = service.auth.register_user(EMAIL, PASSPHRASE)
+    service.auth.features.append(Second(service.auth, service.auth._db, Section()))
+    with pytest.raises(MoreProof):
+        service.auth.sessions.sign_in(EMAIL, PASSPHRASE)
+    answer = service.client().post("/sessions", json=CREDENTIALS)
+    assert (answer.status_code, answer.json["code"]) == (401, "more_proof")
+    assert answer.json["next"] == ["code"]
+    assert answer.headers.getlist("Set-Cookie") == []
+    assert (rows(service.auth), service.auth.sessions.list(user.id)) == (0, [])
+
+
+@pytest.mark.parametrize("changes", [1, 99])
+def test_a_hash_that_changes_between_comparison_and_opening_gives_no_session_by_the_old_one(
+    service: Service, monkeypatch: pytest.MonkeyPatch, changes: int
+) -> None:
+    """It is compared again: a re-hash of the same password passes, endless changes do not."""
+    user = service.auth.register_user(EMAIL, PASSPHRASE)
+    real, left = Passwords.prove, [changes]
+
+    def prove(self: Passwords, email: str, password: str, ip: str = "") -> Proven:
+        proven = real(self, email, password, ip)
+        if left[0]:
+            left[0] -= 1
+            again = Hasher(4).hash(PASSPHRASE).decode()
+            service.auth._db.update_user(user.id, hashed_password=again)
+        return proven
+
+    monkeypatch.setattr(Passwords, "prove", prove)
+    if changes == 1:
+        assert service.auth.sessions.sign_in(EMAIL, PASSPHRASE).user.id == user.id
+    else:
+        with pytest.raises(WrongCredentials):
+            service.auth.sessions.sign_in(EMAIL, PASSPHRASE)
+        assert (rows(service.auth), left) == (0, [96])
+
+
+def test_a_password_changed_between_comparison_and_opening_gives_no_session(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever knew the old password only is too late."""
+    user = service.auth.register_user(EMAIL, PASSPHRASE)
+    real = Passwords.prove
+
+    def prove(self: Passwords, email: str, password: str, ip: str = "") -> Proven:
+        proven = real(self, email, password, ip)
+        other = Hasher(4).hash("another password").decode()
+        service.auth._db.update_user(user.id, hashed_password=other)
+        return proven
+
+    monkeypatch.setattr(Passwords, "prove", prove)
+    with pytest.raises(WrongCredentials):
+        service.auth.sessions.sign_in(EMAIL, PASSPHRASE)
+    assert rows(service.auth) == 0

@@ -1,0 +1,187 @@
+"""Where the service differs from the exercise: each row of the table in docs has its test here.
+
+The table is in docs/guide/from-the-exercise.md; `DIFFERENCES` names the test of each row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy.exc import NoResultFound
+
+from bienvenue import tokens
+from bienvenue.features.passwords import PasswordTooShort
+from tests.conftest import EMAIL, PASSPHRASE, Service
+from tests.web.browser import Browser
+
+CREDENTIALS = {"email": EMAIL, "password": PASSPHRASE}
+
+
+def test_the_column_session_id_holds_the_root_and_not_the_secret(service: Service) -> None:
+    """A copy of the database opens nothing: the secret stands nowhere in it."""
+    user = service.auth.register_user(EMAIL, PASSPHRASE)
+    secret = service.auth.create_session(EMAIL)
+    stored = service.auth._db.find_user_by(id=user.id).session_id
+    assert stored not in {None, secret}
+    assert service.auth.get_user_from_session_id(stored) is None
+    row = service.auth.sessions.list(user.id)[0]
+    assert (row.digest, row.root) == (tokens.digest("session", str(secret)), stored)
+
+
+def test_a_second_session_leaves_the_first_one_alive(service: Service) -> None:
+    """Each device has a session of its own; create_session opens one more."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    for secret in [service.auth.create_session(EMAIL), service.auth.create_session(EMAIL)]:
+        found = service.auth.get_user_from_session_id(secret)
+        assert found is not None
+        assert found.email == EMAIL
+
+
+@pytest.mark.parametrize("column", ["session_id", "reset_token"])
+def test_none_finds_nobody(service: Service, column: str) -> None:
+    """There is a user whose column is NULL, and searching by None does not find them."""
+    user = service.auth.register_user(EMAIL, PASSPHRASE)
+    assert getattr(user, column) is None
+    with pytest.raises(NoResultFound):
+        service.auth._db.find_user_by(**{column: None})
+
+
+def test_a_short_password_is_refused(service: Service) -> None:
+    """The exercise takes any password; the service has a policy."""
+    with pytest.raises(PasswordTooShort):
+        service.auth.register_user(EMAIL, "fourteen chars")
+    with pytest.raises(NoResultFound):
+        service.auth._db.find_user_by(email=EMAIL)
+
+
+def test_registering_answers_201(service: Service) -> None:
+    """Something was created; the body is the exercise's."""
+    answer = service.client().post("/users", data=CREDENTIALS)
+    assert answer.status_code == 201
+    assert answer.json == {"email": EMAIL, "message": "user created"}
+
+
+def test_a_taken_email_answers_409(service: Service) -> None:
+    """The exercise says 400; the message is the same."""
+    service.client().post("/users", data=CREDENTIALS)
+    answer = service.client().post("/users", data=CREDENTIALS)
+    assert (answer.status_code, answer.json["code"]) == (409, "email_taken")
+    assert answer.json["message"] == "email already registered"
+
+
+def test_a_wrong_sign_in_is_a_problem_document(service: Service) -> None:
+    """The status is the exercise's 401; the body is RFC 9457 and no page of HTML."""
+    answer = service.client().post("/sessions", data=CREDENTIALS)
+    assert (answer.status_code, answer.mimetype) == (401, "application/problem+json")
+    assert (answer.json["status"], answer.json["code"]) == (401, "wrong_credentials")
+
+
+def test_signing_out_answers_204_to_a_program(service: Service) -> None:
+    """The exercise redirects whoever asks; a program has nowhere to go."""
+    answer = service.signed_in().delete("/sessions")
+    assert (answer.status_code, answer.data, answer.location) == (204, b"", None)
+
+
+def test_signing_out_redirects_a_browser_with_303(service: Service) -> None:
+    """303 says GET, whatever the method was."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    browser = Browser(service)
+    browser.sign_in(EMAIL, PASSPHRASE)
+    answer = browser.submit("/profile", "/sessions", _method="DELETE")
+    assert (answer.status_code, answer.location) == (303, "/")
+
+
+def test_signing_out_without_a_session_answers_401(service: Service) -> None:
+    """The exercise says 403, which would mean: known, and not allowed."""
+    answer = service.client().delete("/sessions")
+    assert (answer.status_code, answer.json["code"]) == (401, "not_signed_in")
+
+
+def test_the_profile_of_nobody_answers_401(service: Service) -> None:
+    """The exercise says 403 here too."""
+    answer = service.client().get("/profile")
+    assert (answer.status_code, answer.json["code"]) == (401, "not_signed_in")
+
+
+def test_the_profile_says_more_than_the_email(service: Service) -> None:
+    """Email as in the exercise, and beside it the public name, the times and the device."""
+    answer = service.signed_in().get("/profile")
+    assert answer.json.keys() == {"email", "uid", "created", "session", "fresh"}
+    assert answer.json["email"] == EMAIL
+
+
+def test_emails_are_normalised(service: Service) -> None:
+    """One person is one account however the email is typed; the course has two."""
+    user = service.auth.register_user(f"  {EMAIL.upper()} ", PASSPHRASE)
+    assert user.email == EMAIL
+    with pytest.raises(ValueError, match="already exists"):
+        service.auth.register_user(EMAIL, PASSPHRASE)
+    assert service.auth.valid_login(EMAIL.title(), PASSPHRASE)
+
+
+def test_a_malformed_email_is_refused(service: Service) -> None:
+    """The exercise takes anything as an email."""
+    with pytest.raises(Exception, match="not an email"):
+        service.auth.register_user("bob", PASSPHRASE)
+
+
+def test_above_72_bytes_the_other_form_of_bcrypt_is_used(service: Service) -> None:
+    """The exercise's bcrypt refuses such a password, or silently cuts it in older versions."""
+    long = "neuf grenouilles sous la pluie, " * 4
+    user = service.auth.register_user(EMAIL, long)
+    assert user.hashed_password.startswith("$bcrypt-sha256$v=2,t=2b,r=4$")
+    assert service.auth.valid_login(EMAIL, long)
+    assert not service.auth.valid_login(EMAIL, long[:72])
+
+
+def test_destroy_session_ends_all_sessions(service: Service) -> None:
+    """The exercise has one session a user, so all of them is what it means."""
+    user = service.auth.register_user(EMAIL, PASSPHRASE)
+    secrets = [service.auth.create_session(EMAIL) for _ in range(3)]
+    service.auth.destroy_session(user.id)
+    assert [service.auth.get_user_from_session_id(secret) for secret in secrets] == [None] * 3
+
+
+def test_the_reset_token_has_no_operations_yet(service: Service) -> None:
+    """They come with the letters; the column is there, and nothing reads or writes it."""
+    assert not hasattr(service.auth, "get_reset_password_token")
+    assert not hasattr(service.auth, "update_password")
+    assert service.client().post("/reset_password", data={"email": EMAIL}).status_code == 404
+
+
+def test_unknown_fields_are_refused(service: Service) -> None:
+    """The exercise reads two fields and overlooks all others."""
+    answer = service.client().post("/users", data=CREDENTIALS | {"admin": "1"})
+    assert (answer.status_code, answer.json["code"]) == (400, "unknown_field")
+    assert answer.json["field"] == "admin"
+
+
+#: Each difference by its name in the table of the docs.
+DIFFERENCES: dict[str, Callable[..., None]] = {
+    "session-id-is-the-root": test_the_column_session_id_holds_the_root_and_not_the_secret,
+    "many-sessions": test_a_second_session_leaves_the_first_one_alive,
+    "none-finds-nobody": test_none_finds_nobody,
+    "password-policy": test_a_short_password_is_refused,
+    "registered-201": test_registering_answers_201,
+    "taken-409": test_a_taken_email_answers_409,
+    "wrong-sign-in-problem": test_a_wrong_sign_in_is_a_problem_document,
+    "sign-out-204": test_signing_out_answers_204_to_a_program,
+    "sign-out-303": test_signing_out_redirects_a_browser_with_303,
+    "sign-out-401": test_signing_out_without_a_session_answers_401,
+    "profile-401": test_the_profile_of_nobody_answers_401,
+    "profile-more": test_the_profile_says_more_than_the_email,
+    "email-normalised": test_emails_are_normalised,
+    "email-form": test_a_malformed_email_is_refused,
+    "long-passwords": test_above_72_bytes_the_other_form_of_bcrypt_is_used,
+    "destroy-all": test_destroy_session_ends_all_sessions,
+    "no-reset-yet": test_the_reset_token_has_no_operations_yet,
+    "unknown-fields": test_unknown_fields_are_refused,
+}
+
+
+def test_every_difference_is_in_the_list() -> None:
+    """The list names each test above once, so the table in docs can be held against it."""
+    here = {name for name in globals() if name.startswith("test_")}
+    listed = [test.__name__ for test in DIFFERENCES.values()]
+    assert sorted(listed) == sorted(here - {"test_every_difference_is_in_the_list"})
