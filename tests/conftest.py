@@ -1,5 +1,6 @@
 """What every test may use: both databases, a service on each, the clock and the hash counter."""
 
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,13 @@ EMAIL = "bob@example.com"
 
 
 @pytest.fixture(scope="session")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+def databases() -> Iterator[Databases]:
     """The maker of databases of this test process."""
-    return Databases(tmp_path_factory.mktemp("databases"))
+    # Not below pytest's own folder: each run of pytest closes that to PostgreSQL's user again.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        made = Databases(Path(folder))
+        yield made
+        made.close()
 
 
 @pytest.fixture(params=KINDS)

@@ -23,7 +23,7 @@ class Databases:
         """Keep everything under a folder; the PostgreSQL server starts at its first use."""
         self._folder = folder
         self._numbers = itertools.count(1)
-        self._server: str | None = None
+        self._server: Any = None
         self._templates: set[str] = set()
 
     def fresh(self, kind: str, *, migrated: bool = True) -> str:
@@ -45,8 +45,7 @@ class Databases:
 
     def _postgresql(self, name: str, migrated: bool) -> str:
         if self._server is None:
-            server = _pgserver().get_server(self._folder / "pg", cleanup_mode="stop")
-            self._server = server.get_uri()
+            self._server = _pgserver().get_server(self._folder / "pg", cleanup_mode="stop")
         if migrated and "postgresql" not in self._templates:
             self._execute("CREATE DATABASE template_migrated")
             _migrate(self._url("template_migrated"))
@@ -64,8 +63,13 @@ class Databases:
         else:
             self._execute(f"DROP DATABASE {parsed.database} WITH (FORCE)")
 
+    def close(self) -> None:
+        """Stop the server."""
+        if self._server is not None:
+            self._server.cleanup()
+
     def _url(self, name: str) -> str:
-        url = make_url(str(self._server)).set(drivername="postgresql+psycopg", database=name)
+        url = make_url(self._server.get_uri()).set(drivername="postgresql+psycopg", database=name)
         return url.render_as_string(hide_password=False)
 
     def _execute(self, statement: str) -> None:
