@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 from werkzeug.local import LocalProxy
 
-from bienvenue import keys, openapi, schema
+from bienvenue import openapi, schema
 from bienvenue.auth import Auth
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Refusal
@@ -79,7 +79,7 @@ class Bienvenue:
         settings = Settings(**self._given)
         auth = Auth(settings=settings)
         _require_schema(auth)
-        door = Door(auth, settings, _keys(settings))
+        door = Door(auth, settings, auth.keys)
         blueprint = Blueprint(
             "bienvenue",
             __name__,
@@ -114,17 +114,6 @@ def all_pages(auth: Auth) -> list[Any]:
     """Give the pages of the house, then those of every feature in order."""
     features = [page for feature in auth.features for page in getattr(feature, "pages", ())]
     return [*house, *features]
-
-
-def _keys(settings: Settings) -> keys.KeyRing:
-    if settings.on_postgresql and settings.core.secret_key_file is None:
-        raise keys.KeyProblem(
-            "several nodes may share this database, so they must share their keys: name the file "
-            "with BIENVENUE_SECRET_KEY_FILE"
-        )
-    if settings.core.secret_key_file is not None:
-        return keys.read(settings.core.secret_key_file)
-    return keys.read_or_make(settings.key_file)
 
 
 def _require_schema(auth: Auth) -> None:

@@ -4,15 +4,18 @@ The methods of the exercise keep their names, signatures and exceptions; the wor
 features. Adding a feature is an import and a line here.
 """
 
+import functools
 import logging
 import uuid
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from bienvenue import schema
+from bienvenue import keys, schema
 from bienvenue.db import DB
 from bienvenue.feature import Attempt, Event, Feature, Refusal
 from bienvenue.features.accounts import Accounts, NoSuchUser
+from bienvenue.features.devices import Devices
+from bienvenue.features.limits import Limits
 from bienvenue.features.passwords import Passwords
 from bienvenue.features.sessions import Sessions
 from bienvenue.fields import MalformedEmail, MalformedText
@@ -50,8 +53,15 @@ class Auth:
         self.accounts = self._open(Accounts)
         self.passwords = self._open(Passwords)
         self.sessions = self._open(Sessions)
+        self.devices = self._open(Devices)
+        self.limits = self._open(Limits)
         self._events = {name for feature in self.features for name in feature.events}
         self.settings.refuse_unknown()
+
+    @functools.cached_property
+    def keys(self) -> keys.KeyRing:
+        """The keys of this service, made on first use in the instance folder. Raises KeyProblem."""
+        return keys.of(self.settings)
 
     def _open(self, feature: type[F]) -> F:
         opened = feature(self, self._db, self.settings.of(feature.Settings))
@@ -99,6 +109,16 @@ class Auth:
         """Let every feature stop an operation before it starts. Raises their Refusal."""
         for feature in self.features:
             feature.allow(attempt)
+
+    def reserve(self, attempt: Attempt) -> None:
+        """Let every feature count an attempt before it is made. Raises their Refusal."""
+        for feature in self.features:
+            feature.reserve(attempt)
+
+    def settle(self, attempt: Attempt) -> None:
+        """Tell every feature that an attempt it counted succeeded."""
+        for feature in self.features:
+            feature.settle(attempt)
 
     def demand(self, user: User, shown: Iterable[str]) -> list[str]:
         """Name the proofs still due before a session exists, given those shown."""

@@ -80,6 +80,11 @@ class DB:
         """The engine underneath, for migrations and checks."""
         return self._engine
 
+    @property
+    def on_postgresql(self) -> bool:
+        """Whether statements are PostgreSQL's; SQLite's otherwise."""
+        return self._url.get_backend_name() == "postgresql"
+
     def add_user(self, email: str, hashed_password: str) -> User:
         """Save a new user and return it. Raises IntegrityError when the email is taken."""
         user = User(email=email, hashed_password=hashed_password)

@@ -43,6 +43,8 @@ class Refusal(Exception):
         self.facts: dict[str, Any] = {}
         #: Seconds after which to try again, or None.
         self.retry_after: int | None = None
+        #: Further headers of the answer.
+        self.headers: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Attempt:
     name: str
     email: str
     ip: str = ""
+    #: Whether it comes from a device that signed in to this account before.
+    known: bool = False
 
 
 S = TypeVar("S", bound=Section)
@@ -88,6 +92,12 @@ class Feature(Generic[S]):
     def allow(self, attempt: Attempt) -> None:
         """Raise a Refusal to stop an operation before it starts."""
 
+    def reserve(self, attempt: Attempt) -> None:
+        """Count an attempt as failed before it is made, or raise a Refusal."""
+
+    def settle(self, attempt: Attempt) -> None:
+        """Take back what `reserve` counted: the attempt succeeded."""
+
     def demand(self, user: "User", shown: Iterable[str]) -> Sequence[str]:
         """Name the proofs still due before a session exists, given those shown."""
         return ()
@@ -98,7 +108,7 @@ class Feature(Generic[S]):
     def after(self, event: Event) -> None:
         """Act on an event once it is committed; a failure here changes no answer."""
 
-    def forget(self, user_id: int, why: str, keep: bytes | None = None) -> None:
+    def forget(self, user_id: int, why: str, keep: bytes | None = None, /) -> None:
         """Drop what this feature holds for a user whose account changed, in that transaction."""
 
     def export(self, user_id: int) -> Mapping[str, Any]:

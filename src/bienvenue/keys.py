@@ -13,6 +13,8 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from bienvenue.settings import Settings
+
 LEAST = 32
 """Bytes of a key."""
 
@@ -38,6 +40,10 @@ class KeyRing:
         """Give the HMAC-SHA256 of a message under the newest key, bound to a purpose."""
         return _mac(self._keys[0], purpose, message)
 
+    def lasting_mac(self, purpose: str, message: bytes) -> bytes:
+        """Give a MAC under the oldest key, the same until that key is retired."""
+        return _mac(self._keys[-1], purpose, message)
+
     def verify(self, purpose: str, message: bytes, mac: bytes) -> bool:
         """Tell in constant time whether any key of the ring made this MAC for this purpose."""
         made = [hmac.compare_digest(_mac(key, purpose, message), mac) for key in self._keys]
@@ -61,6 +67,17 @@ def read(path: Path) -> KeyRing:
             f"the key file {path} is too weak: {problem}. Each line is 64 hexadecimal digits, as "
             "`python3 -c 'import secrets; print(secrets.token_hex(32))'` prints them."
         ) from None
+
+
+def of(settings: Settings) -> KeyRing:
+    """Give the keys of a service, making them on its first start. Raises KeyProblem."""
+    shared = settings.core.secret_key_file
+    if settings.on_postgresql and shared is None:
+        raise KeyProblem(
+            "several nodes may share this database, so they must share their keys: name the file "
+            "with BIENVENUE_SECRET_KEY_FILE"
+        )
+    return read_or_make(settings.key_file) if shared is None else read(shared)
 
 
 def read_or_make(path: Path) -> KeyRing:

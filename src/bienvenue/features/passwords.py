@@ -23,7 +23,7 @@ from bienvenue.hashing import HIGHEST_COST, LOWEST_COST, NO_PASSWORD, Hasher, Ma
 from bienvenue.settings import Section
 from bienvenue.user import User
 from bienvenue.web.door import AUTH, NotSignedIn
-from bienvenue.web.page import Answer, Form, Pages, Password, Reply
+from bienvenue.web.page import Answer, Form, Pages, Password, Reply, Visitor
 
 if TYPE_CHECKING:
     from bienvenue.auth import Auth
@@ -170,8 +170,8 @@ class Passwords(Feature[PasswordSettings]):
         settings = self._auth.settings
         return [settings.core.service_name, str(urlsplit(settings.base_url).hostname)]
 
-    def prove(self, email: str, password: str, ip: str = "") -> Proven:
-        """Return the user whose password this is.
+    def prove(self, email: str, password: str, ip: str = "", device: str | None = None) -> Proven:
+        """Return the user whose password this is; `device` is the secret of a known browser.
 
         Costs and says the same whether the password is wrong or there is no such account. Raises
         MalformedEmail, MalformedText, PasswordTooLong, WrongCredentials, and AccountDisabled once
@@ -179,12 +179,15 @@ class Passwords(Feature[PasswordSettings]):
         """
         email = fields.email(email)
         self.check_form(password)
-        self._auth.allow(Attempt("sign_in", email, ip))
+        attempt = Attempt("sign_in", email, ip, self._auth.devices.knows(email, device))
+        self._auth.allow(attempt)
+        self._auth.reserve(attempt)
         user = self._find(email)
         match = self._compare(user, password)
         if user is None or match is Match.NO:
             self._auth.announce(Event("password.refused", user.id if user else None))
             raise WrongCredentials
+        self._auth.settle(attempt)
         if user.disabled is not None:
             self._auth.announce(Event("password.refused", user.id))
             raise AccountDisabled
@@ -202,23 +205,29 @@ class Passwords(Feature[PasswordSettings]):
             return Match.NO
         return self._hasher.verify(password, user.hashed_password)
 
-    def change(self, me: "SignedIn", old: str, new: str) -> str:
+    def change(self, me: "SignedIn", old: str, new: str, device: str | None = None) -> str:
         """Replace my password, end all my other sessions, and return this one's new secret.
+
+        The browser that holds the secret `device` stays known; every other one is forgotten.
 
         Raises what `check_policy` does, WrongOldPassword, and NotSignedIn when the account or the
         session changed meanwhile.
         """
         self.check_form(old, "old_password")
         user = self._db.find_user_by(id=me.user_id)
-        self._auth.allow(Attempt("change_password", user.email, me.ip))
+        attempt = Attempt("change_password", user.email, me.ip, known=True)
+        self._auth.allow(attempt)
         self.check_policy(new, [user.email], "new_password")
+        self._auth.reserve(attempt)
         if self._compare(user, old) is Match.NO:
             self._auth.announce(Event("password.refused", user.id))
             raise WrongOldPassword("old_password")
-        return self._store(me, user, self.hash(new))
+        self._auth.settle(attempt)
+        known = self._auth.devices.knows(user.email, device)
+        return self._store(me, user, self.hash(new), device if known else None)
 
     @retried
-    def _store(self, me: "SignedIn", user: User, hashed: str) -> str:
+    def _store(self, me: "SignedIn", user: User, hashed: str, device: str | None) -> str:
         with self._db.transaction() as tx:
             # The old hash is part of the condition: of two changes at once, one wins.
             changed = tx.change(
@@ -230,6 +239,8 @@ class Passwords(Feature[PasswordSettings]):
                 raise NotSignedIn
             secret = self._auth.sessions.rotate(me)
             self._auth.forget(user.id, "password changed", keep=self._auth.sessions.digest(secret))
+            if device is not None:
+                self._auth.devices.remember(user.id, device)
             self._auth.announce(Event("password.changed", user.id))
         return secret
 
@@ -278,7 +289,7 @@ def password_page() -> Answer:
     ),
     again="passwords/change.html",
 )
-def change_password(form: PasswordChange, me: "SignedIn") -> Answer:
+def change_password(form: PasswordChange, me: "SignedIn", visitor: Visitor) -> Answer:
     """Replace one's password with the old one; every other session ends."""
-    secret = AUTH.passwords.change(me, form.old_password, form.new_password)
+    secret = AUTH.passwords.change(me, form.old_password, form.new_password, visitor.device)
     return Answer(PasswordChanged(email=me.email), then="/profile", session=secret)

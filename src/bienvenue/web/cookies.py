@@ -10,6 +10,8 @@ from bienvenue import tokens
 from bienvenue.settings import Settings
 
 SESSION = "session_id"
+#: Says that this browser signed in to an account before; opens nothing.
+DEVICE = "device_id"
 #: Names a browser that is not signed in, for its form tokens; opens nothing.
 FORM = "form_id"
 

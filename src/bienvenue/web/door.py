@@ -21,7 +21,7 @@ from bienvenue.keys import KeyRing
 from bienvenue.settings import Settings
 from bienvenue.web import answer as media
 from bienvenue.web import body, cookies, crosssite
-from bienvenue.web.page import Answer, Page, Visitor
+from bienvenue.web.page import DEVICE_LIFETIME, Answer, Page, Visitor
 
 if TYPE_CHECKING:
     from bienvenue.auth import Auth
@@ -184,6 +184,7 @@ class Door:
             # PostgreSQL cannot store NUL; some servers let it through.
             agent=request.headers.get("User-Agent", "").replace("\0", ""),
             session=cookies.read(request, cookies.SESSION, self.settings),
+            device=cookies.read(request, cookies.DEVICE, self.settings),
         )
 
     def signed_in(self) -> "SignedIn | None":
@@ -202,7 +203,9 @@ class Door:
         if answer.session:
             lifetime = self.auth.sessions.settings.session_lifetime
             cookies.write(response, cookies.SESSION, answer.session, self.settings, lifetime)
-        elif answer.session is False:
+        if answer.device:
+            cookies.write(response, cookies.DEVICE, answer.device, self.settings, DEVICE_LIFETIME)
+        if answer.session is False:
             cookies.clear(response, cookies.SESSION, self.settings)
         return response
 
@@ -222,6 +225,8 @@ class Door:
             response.headers["Allow"] = refusal.allow
         if refusal.retry_after is not None:
             response.headers["Retry-After"] = str(refusal.retry_after)
+        for name, value in refusal.headers.items():
+            response.headers[name] = value
         return response
 
     def _show(self, template: str, status: int, **values: Any) -> Response:

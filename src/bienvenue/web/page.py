@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bienvenue.feature import Refusal
 
+DEVICE_LIFETIME = 400 * 86400
+"""Seconds a browser keeps the cookie of a known device: as long as any browser keeps one."""
+
 Handler = Callable[..., "Answer"]
 H = TypeVar("H", bound=Handler)
 
@@ -51,6 +54,8 @@ class Answer:
     then: str | None = None
     #: The secret of a session that begins, or False when the one of this browser ends.
     session: str | Literal[False] | None = None
+    #: The secret by which an account knows this browser again.
+    device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class Visitor:
     agent: str
     #: What the browser sent as its session; a check tells what it is worth.
     session: str | None
+    #: What it sent as the secret by which accounts know it.
+    device: str | None
 
 
 @dataclass(frozen=True)

@@ -53,14 +53,16 @@ class Sessions(Feature[SessionSettings]):
         ip: str = "",
         agent: str = "",
         replaces: str | None = None,
+        device: str | None = None,
     ) -> Opened:
         """Open a session for whoever knows the password, always a new one.
 
-        `replaces` is the secret that the same browser held; that session ends. Raises what
-        `Passwords.prove` does, and MoreProof while another factor is due.
+        `replaces` is the secret that the same browser held; that session ends. `device` is the
+        secret by which an account knows it again. Raises what `Passwords.prove` does, and
+        MoreProof while another factor is due.
         """
         for _ in range(_CROSSINGS):
-            proven = self._auth.passwords.prove(email, password, ip)
+            proven = self._auth.passwords.prove(email, password, ip, device)
             due = self._auth.demand(proven.user, ["password"])
             if due:
                 raise MoreProof(due)
@@ -68,7 +70,8 @@ class Sessions(Feature[SessionSettings]):
                 proven.user, proven.replacement, "password", ip=ip, agent=agent, replaces=replaces
             )
             if secret is not None:
-                return Opened(proven.user, secret)
+                known, _ = self._auth.devices.remember(proven.user.id, device)
+                return Opened(proven.user, secret, known)
             # The account changed between the comparison and the session: look at it again.
         raise WrongCredentials
 

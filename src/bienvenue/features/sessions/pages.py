@@ -124,9 +124,19 @@ def sign_in_page() -> Answer:
 def login(form: Credentials, visitor: Visitor) -> Answer:
     """Sign in: a new session, and the cookie that is its secret."""
     opened = AUTH.sessions.sign_in(
-        form.email, form.password, ip=visitor.ip, agent=visitor.agent, replaces=visitor.session
+        form.email,
+        form.password,
+        ip=visitor.ip,
+        agent=visitor.agent,
+        replaces=visitor.session,
+        device=visitor.device,
     )
-    return Answer(LoggedIn(email=opened.user.email), then="/profile", session=opened.secret)
+    return Answer(
+        LoggedIn(email=opened.user.email),
+        then="/profile",
+        session=opened.secret,
+        device=opened.device,
+    )
 
 
 @page("DELETE /sessions", query=Which, gives={204: None})

@@ -107,6 +107,8 @@ class Opened:
 
     user: User
     secret: str
+    #: The secret of the browser, which is known from now on.
+    device: str
 
     def __repr__(self) -> str:
         """Show the user and nothing secret."""

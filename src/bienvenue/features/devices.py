@@ -1,0 +1,116 @@
+"""devices: browsers that signed in to an account before, so that guessing elsewhere is not theirs.
+
+The cookie `device_id` bears 256 random bits and opens nothing: it only says which count a sign-in
+belongs to, so that a stranger's wrong passwords do not keep the owner out. One cookie serves every
+account of a browser; signing out keeps it, a changed password forgets it everywhere but where it
+was changed (NIST SP 800-63B-4 section 3.2.2).
+"""
+
+from typing import Any, ClassVar
+
+from sqlalchemy import ForeignKey, LargeBinary, delete, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bienvenue import clock, tokens
+from bienvenue.db import retried
+from bienvenue.feature import Feature
+from bienvenue.settings import Section
+from bienvenue.user import Base, User
+from bienvenue.web.page import DEVICE_LIFETIME
+
+MOST = 100
+"""Known devices of an account; the one not used for longest is forgotten."""
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+class Device(Base):
+    """One browser known to one account."""
+
+    __tablename__ = "devices"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    first: Mapped[float]
+    last: Mapped[float] = mapped_column(index=True)
+
+
+_table = Device.__table__.c
+
+
+# --- operations ---------------------------------------------------------------------------------
+
+
+class Devices(Feature[Section]):
+    """The operations on known devices."""
+
+    name = "devices"
+    events: ClassVar = {"device.first_seen": "A person signed in from a device not seen before."}
+
+    def knows(self, email: str, secret: str | None) -> bool:
+        """Tell whether the browser that holds this secret signed in to this account before."""
+        if not tokens.well_formed(secret):
+            return False
+        with self._db.reading() as tx:
+            found = tx.execute(
+                select(_table.digest)
+                .join(User, User.id == _table.user_id)
+                .where(_table.digest == _digest(str(secret)), User.email == email)
+                .where(_table.last > clock.now() - DEVICE_LIFETIME)
+            ).first()
+        return found is not None
+
+    @retried
+    def remember(self, user_id: int, secret: str | None) -> tuple[str, bool]:
+        """Know this browser from now on; give its secret, and whether it is new to the account."""
+        kept = str(secret) if tokens.well_formed(secret) else tokens.new()
+        now = clock.now()
+        digest = _digest(kept)
+        with self._db.transaction() as tx:
+            mine = (_table.user_id == user_id) & (_table.digest == digest)
+            new = not tx.change(update(Device).where(mine).values(last=now))
+            if new:
+                tx.add(Device(digest=digest, user_id=user_id, first=now, last=now))
+                tx.flush()
+            latest = (
+                select(_table.digest)
+                .where(_table.user_id == user_id)
+                .order_by((_table.digest == digest).desc(), _table.last.desc())
+                .limit(MOST)
+            )
+            tx.change(delete(Device).where(_table.user_id == user_id, _table.digest.not_in(latest)))
+        return kept, new
+
+    def forget(self, user_id: int, _why: str, _keep: bytes | None = None) -> None:
+        """Forget every device of an account whose secrets changed."""
+        with self._db.transaction() as tx:
+            tx.change(delete(Device).where(_table.user_id == user_id))
+
+    def export(self, user_id: int) -> dict[str, Any]:
+        """Give when each known device was first and last seen."""
+        with self._db.reading() as tx:
+            rows = tx.scalars(
+                select(Device).where(_table.user_id == user_id).order_by(_table.last.desc())
+            ).all()
+        return {
+            "devices": [
+                {"first": clock.written(row.first), "last": clock.written(row.last)} for row in rows
+            ]
+        }
+
+    @retried
+    def sweep(self, now: float, limit: int) -> int:
+        """Delete devices whose cookie is over; give how many."""
+        with self._db.transaction() as tx:
+            over = select(_table.digest).where(_table.last <= now - DEVICE_LIFETIME).limit(limit)
+            return tx.change(
+                delete(Device).where(_table.digest.in_(over), _table.last <= now - DEVICE_LIFETIME)
+            )
+
+
+def _digest(secret: str) -> bytes:
+    return tokens.digest("device", secret)
