@@ -167,7 +167,7 @@ class Auth:
 
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
-        self._db.engine.dispose()
+        self._db.close()
 
     def sweep(self, now: float, limit: int = 1000) -> int:
         """Delete rows whose time is over, at most `limit` a feature; give how many."""

@@ -6,9 +6,12 @@ inside `transaction()`. Everything else in the service writes inside `transactio
 
 import functools
 import random
+import re
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
@@ -57,6 +60,19 @@ class Transaction(Session):
         return cast("CursorResult[Any]", result).rowcount
 
 
+class _Kept:
+    """A connection that one thread keeps for itself, closed when the thread ends."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def close(self) -> None:
+        with suppress(Exception):
+            self.connection.close()
+
+    __del__ = close
+
+
 class DB:
     """The accounts, in SQLite or PostgreSQL. Opens the database and does not migrate it."""
 
@@ -73,6 +89,9 @@ class DB:
                 f"{_NAME}: no driver is here for {self._url.drivername}; that of PostgreSQL comes "
                 "with pip install 'bienvenue[postgres]'"
             ) from None
+        self._driver = self._engine.dialect.loaded_dbapi
+        self._local = threading.local()
+        self._all_kept: weakref.WeakSet[_Kept] = weakref.WeakSet()
         self._current: ContextVar[Transaction | None] = ContextVar("transaction", default=None)
 
     @property
@@ -154,6 +173,46 @@ class DB:
         with self.connect(False, True) as connection, Transaction(connection) as tx:
             yield tx
 
+    def quick(self, statement: str, values: Mapping[str, Any]) -> Any:
+        """Run one SELECT on a connection this thread keeps, and give its first row or None.
+
+        It is prepared once, waits for no place in the pool and sees what is committed. Raises
+        DatabaseUnavailable.
+        """
+        styled = _named(statement) if self.on_postgresql else statement
+        try:
+            return self._kept().execute(styled, values).fetchone()
+        except self._driver.Error:
+            # The connection may be one that the other side closed long ago: once more on a new one.
+            self._local.__dict__.clear()
+        try:
+            return self._kept().execute(styled, values).fetchone()
+        except self._driver.Error as error:
+            self._local.__dict__.clear()
+            raise DatabaseUnavailable(type(error).__name__) from error
+
+    def _kept(self) -> Any:
+        if not hasattr(self._local, "kept"):
+            try:
+                pooled = self._engine.raw_connection()
+            except DBAPIError as error:
+                raise DatabaseUnavailable(type(error.orig).__name__) from error
+            pooled.detach()
+            connection: Any = pooled.dbapi_connection
+            if self.on_postgresql:
+                connection.autocommit = True
+                connection.prepare_threshold = 0
+            self._local.kept = _Kept(connection)
+            self._all_kept.add(self._local.kept)
+        return self._local.kept.connection
+
+    def close(self) -> None:
+        """Close every connection; the next use opens new ones."""
+        for kept in list(self._all_kept):
+            kept.close()
+        self._local = threading.local()
+        self._engine.dispose()
+
     @contextmanager
     def connect(self, writes: bool = True, patient: bool = True) -> Iterator[Connection]:
         """Open a connection, committed at the end if it writes. Raises DatabaseUnavailable."""
@@ -198,6 +257,12 @@ def retried(operation: Callable[P, T]) -> Callable[P, T]:
             raise DatabaseUnavailable("transactions kept crossing") from error
 
     return run
+
+
+@functools.cache
+def _named(statement: str) -> str:
+    """Write `:name` as psycopg does, `%(name)s`."""
+    return re.sub(r":(\w+)", r"%(\1)s", statement)
 
 
 def _state(error: DBAPIError) -> str | None:

@@ -44,12 +44,11 @@ def run(options: dict[str, Any]) -> None:
     click.echo(f"Accounts are in {_described(settings)}")
     sys.stdout.flush()
     Granian(
-        "bienvenue.wsgi:app",
+        "bienvenue.asgi:app",
         address=core.host,
         port=core.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.ASGINL,
         workers=core.workers,
-        blocking_threads=core.threads,
         websockets=False,
         log_level=LogLevels.warning,
         respawn_failed_workers=True,

@@ -77,7 +77,7 @@ class Accounts(Feature[Section]):
         email = fields.email(email)
         self._auth.allow(Attempt("register", email, ip))
         self._auth.passwords.check_policy(password, [email])
-        return self._add(email, self._auth.passwords.hash(password))
+        return self._add(email, self._auth.passwords.hash(password, ip))
 
     def add_without_password(self, email: str) -> User:
         """Make an account nobody can sign in to with a password. Raises as `register` does."""
@@ -211,6 +211,7 @@ def registration_page() -> Answer:
     ),
     public=True,
     again="accounts/register.html",
+    hashes=True,
 )
 def users(form: Registration, visitor: Visitor) -> Answer:
     """Make an account."""

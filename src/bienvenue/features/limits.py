@@ -13,7 +13,6 @@ consecutive failures: at 90 by strangers the password works from known devices o
 nowhere, until it is reset or an administrator unlocks it.
 """
 
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -27,6 +26,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from bienvenue import clock, fields
 from bienvenue.db import Transaction, retried
 from bienvenue.feature import Attempt, Event, Feature, Refusal
+from bienvenue.networks import network_of
 from bienvenue.settings import Section
 from bienvenue.user import Base
 
@@ -306,19 +306,6 @@ def _wait(failures: "ColumnElement[int]", waits_from: int) -> "ColumnElement[flo
 
 def _first_wait(waits_from: int | None) -> int:
     return 1 if waits_from == 1 else 0
-
-
-def network_of(ip: str) -> str:
-    """Give the network an ip counts for: itself in IPv4, its /64 in IPv6 (ASVS 15.3.4)."""
-    try:
-        address = ipaddress.ip_address(ip.partition("%")[0])
-    except ValueError:
-        return "unknown"
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return f"{address.ipv4_mapped}/32"
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return f"{address}/32"
 
 
 # --- commands -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ breached passwords or is made of the account's own words (NIST SP 800-63B-4 sect
 6.2). Signing in checks form and never policy: an imported short password still opens its account.
 """
 
+import os
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from sqlalchemy.exc import NoResultFound
 from bienvenue import blocklist, fields
 from bienvenue.db import DB, retried
 from bienvenue.feature import Attempt, Event, Feature, Refusal
+from bienvenue.gate import Gate
 from bienvenue.hashing import HIGHEST_COST, LOWEST_COST, NO_PASSWORD, Hasher, Match
+from bienvenue.networks import network_of
 from bienvenue.settings import Section
 from bienvenue.user import User
 from bienvenue.web.door import AUTH, NotSignedIn
@@ -112,6 +115,20 @@ class PasswordSettings(Section):
         le=HIGHEST_COST,
         description="bcrypt does 2**cost rounds: 12 is about a quarter of a second.",
     )
+    hash_threads: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="Passwords hashed at once by a process; by default the machine's processors "
+        "shared among the processes.",
+    )
+    hash_queue: int = Field(
+        4, ge=1, le=1000, description="Places for those who wait for one of these threads."
+    )
+
+
+def _threads(settings: PasswordSettings, processes: int) -> int:
+    return settings.hash_threads or max(1, (os.cpu_count() or 1) // processes)
 
 
 @dataclass(frozen=True)
@@ -138,10 +155,16 @@ class Passwords(Feature[PasswordSettings]):
         """Open with a hasher of the configured cost."""
         super().__init__(auth, db, settings)
         self._hasher = Hasher(settings.bcrypt_cost)
+        self.gate = Gate(_threads(settings, 1), settings.hash_queue)
 
-    def hash(self, password: str) -> str:
-        """Give the hash to store."""
-        return self._hasher.hash(password).decode()
+    def open_gate(self, processes: int) -> None:
+        """Share this machine's processors with as many processes like this one."""
+        self.gate = Gate(_threads(self.settings, processes), self.settings.hash_queue)
+
+    def hash(self, password: str, ip: str = "") -> str:
+        """Give the hash to store. Raises Busy when too many are waiting for one."""
+        with self.gate.place(network_of(ip)):
+            return self.gate.run(self._hasher.hash, password).decode()
 
     def check_policy(self, password: str, own: Iterable[str], field: str = "password") -> str:
         """Return the password if an account may have it from now on.
@@ -181,17 +204,18 @@ class Passwords(Feature[PasswordSettings]):
         self.check_form(password)
         attempt = Attempt("sign_in", email, ip, self._auth.devices.knows(email, device))
         self._auth.allow(attempt)
-        self._auth.reserve(attempt)
-        user = self._find(email)
-        match = self._compare(user, password)
-        if user is None or match is Match.NO:
-            self._auth.announce(Event("password.refused", user.id if user else None))
-            raise WrongCredentials
-        self._auth.settle(attempt)
-        if user.disabled is not None:
-            self._auth.announce(Event("password.refused", user.id))
-            raise AccountDisabled
-        return Proven(user, self.hash(password) if match is Match.OUTDATED else None)
+        with self.gate.place(network_of(ip)):
+            self._auth.reserve(attempt)
+            user = self._find(email)
+            match = self._compare(user, password)
+            if user is None or match is Match.NO:
+                self._auth.announce(Event("password.refused", user.id if user else None))
+                raise WrongCredentials
+            self._auth.settle(attempt)
+            if user.disabled is not None:
+                self._auth.announce(Event("password.refused", user.id))
+                raise AccountDisabled
+            return Proven(user, self.hash(password, ip) if match is Match.OUTDATED else None)
 
     def _find(self, email: str) -> User | None:
         try:
@@ -201,9 +225,9 @@ class Passwords(Feature[PasswordSettings]):
 
     def _compare(self, user: User | None, password: str) -> Match:
         if user is None or user.hashed_password == NO_PASSWORD:
-            self._hasher.pretend(password)
+            self.gate.run(self._hasher.pretend, password)
             return Match.NO
-        return self._hasher.verify(password, user.hashed_password)
+        return self.gate.run(self._hasher.verify, password, user.hashed_password)
 
     def change(self, me: "SignedIn", old: str, new: str, device: str | None = None) -> str:
         """Replace my password, end all my other sessions, and return this one's new secret.
@@ -218,13 +242,15 @@ class Passwords(Feature[PasswordSettings]):
         attempt = Attempt("change_password", user.email, me.ip, known=True)
         self._auth.allow(attempt)
         self.check_policy(new, [user.email], "new_password")
-        self._auth.reserve(attempt)
-        if self._compare(user, old) is Match.NO:
-            self._auth.announce(Event("password.refused", user.id))
-            raise WrongOldPassword("old_password")
-        self._auth.settle(attempt)
+        with self.gate.place(network_of(me.ip)):
+            self._auth.reserve(attempt)
+            if self._compare(user, old) is Match.NO:
+                self._auth.announce(Event("password.refused", user.id))
+                raise WrongOldPassword("old_password")
+            self._auth.settle(attempt)
+            hashed = self.hash(new, me.ip)
         known = self._auth.devices.knows(user.email, device)
-        return self._store(me, user, self.hash(new), device if known else None)
+        return self._store(me, user, hashed, device if known else None)
 
     @retried
     def _store(self, me: "SignedIn", user: User, hashed: str, device: str | None) -> str:
@@ -288,6 +314,7 @@ def password_page() -> Answer:
         WrongOldPassword,
     ),
     again="passwords/change.html",
+    hashes=True,
 )
 def change_password(form: PasswordChange, me: "SignedIn", visitor: Visitor) -> Answer:
     """Replace one's password with the old one; every other session ends."""

@@ -1,6 +1,9 @@
 """The name of a device, from what its browser says of itself: a help for the eye, no proof."""
 
+import functools
 
+
+@functools.lru_cache(1000)
 def name_of(agent: str) -> str:
     """Name a device, as "Firefox on Linux", from a User-Agent header."""
     # Loading the rules takes a tenth of a second, which no sign-in should wait for.

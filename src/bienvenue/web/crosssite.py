@@ -46,7 +46,7 @@ def refuse_host(request: Request, settings: Settings) -> None:
         asked = urlsplit(f"//{request.headers.get('Host', '')}").hostname
     except ValueError:
         raise UnknownHost from None
-    if asked not in _hosts(settings):
+    if asked not in hosts(settings):
         raise UnknownHost
 
 
@@ -83,7 +83,8 @@ def valid(keys: KeyRing, token: object, carried: list[str]) -> bool:
     return any(keys.verify("form", tokens.digest("form", cookie), mac) for cookie in carried)
 
 
-def _hosts(settings: Settings) -> set[str]:
+def hosts(settings: Settings) -> set[str]:
+    """Give the names this service answers under."""
     host = str(urlsplit(settings.base_url).hostname)
     return _LOOPBACK if host in _LOOPBACK else {host}
 
@@ -91,5 +92,4 @@ def _hosts(settings: Settings) -> set[str]:
 def _origins(settings: Settings) -> set[str]:
     base = urlsplit(settings.base_url)
     port = f":{base.port}" if base.port else ""
-    hosts = _hosts(settings)
-    return {f"{base.scheme}://{f'[{h}]' if ':' in h else h}{port}" for h in hosts}
+    return {f"{base.scheme}://{f'[{h}]' if ':' in h else h}{port}" for h in hosts(settings)}

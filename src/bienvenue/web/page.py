@@ -86,6 +86,8 @@ class Page:
     again: str | None
     #: Whether machines may ask for it under any name, as a load balancer does by ip.
     any_host: bool
+    #: Whether it hashes a password, and so waits for a place at the gate.
+    hashes: bool
 
     @property
     def name(self) -> str:
@@ -125,13 +127,26 @@ class Pages:
         public: bool = False,
         again: str | None = None,
         any_host: bool = False,
+        hashes: bool = False,
     ) -> Callable[[H], H]:
         """Declare the function below as the page of a route, as `POST /users`."""
         method, _, path = route.partition(" ")
 
         def declare(handler: H) -> H:
             self._pages.append(
-                Page(method, path, handler, takes, query, gives, refuses, public, again, any_host)
+                Page(
+                    method,
+                    path,
+                    handler,
+                    takes,
+                    query,
+                    gives,
+                    refuses,
+                    public,
+                    again,
+                    any_host,
+                    hashes,
+                )
             )
             return handler
 

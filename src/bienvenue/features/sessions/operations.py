@@ -12,7 +12,7 @@ from bienvenue.db import DatabaseUnavailable, Transaction, retried
 from bienvenue.feature import Event, Feature
 from bienvenue.features.passwords import WrongCredentials
 from bienvenue.features.sessions.table import (
-    FOUND,
+    CHECK,
     MoreProof,
     NoSuchSession,
     Opened,
@@ -178,29 +178,37 @@ class Sessions(Feature[SessionSettings]):
         """
         if not tokens.well_formed(secret):
             return None
-        now = clock.now()
-        live = (
-            (columns.digest == self.digest(str(secret)))
-            & (columns.root == User.session_id)
-            & (columns.expires > now)
-            & (columns.seen > now - self.settings.session_idle)
-            & User.disabled.is_(None)
-        )
-        with self._db.reading() as tx:
-            row = tx.execute(FOUND.where(live)).one_or_none()
-        if row is None:
-            return None
-        me = SignedIn(*row)
-        if now - me.seen >= SEEN_EVERY:
-            self._touch(me.digest, now)
+        me = self.look_up(str(secret))
+        if me is not None and self.touch_is_due(me):
+            self.touch(me)
         return me
 
-    def _touch(self, digest: bytes, now: float) -> None:
+    def look_up(self, secret: str) -> SignedIn | None:
+        """Do what `check` does for a well-formed secret, and write nothing."""
+        now = clock.now()
+        row = self._db.quick(
+            CHECK,
+            {
+                "digest": self.digest(secret),
+                "now": now,
+                "seen_after": now - self.settings.session_idle,
+            },
+        )
+        return None if row is None else SignedIn(*row)
+
+    @staticmethod
+    def touch_is_due(me: SignedIn) -> bool:
+        """Tell whether it is a minute since the session's use was written down."""
+        return clock.now() - me.seen >= SEEN_EVERY
+
+    def touch(self, me: SignedIn) -> None:
+        """Write down that a session was used, unless the database cannot be written to now."""
+        now = clock.now()
         try:
             with self._db.transaction(patient=False) as tx:
                 tx.change(
                     update(Session)
-                    .where(columns.digest == digest, columns.seen < now)
+                    .where(columns.digest == me.digest, columns.seen < now)
                     .values(seen=now)
                 )
         except DatabaseUnavailable:

@@ -120,6 +120,7 @@ def sign_in_page() -> Answer:
     refuses=(MalformedEmail, PasswordTooLong, WrongCredentials, MoreProof, AccountDisabled),
     public=True,
     again="sessions/sign_in.html",
+    hashes=True,
 )
 def login(form: Credentials, visitor: Visitor) -> Answer:
     """Sign in: a new session, and the cookie that is its secret."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import Field
-from sqlalchemy import ForeignKey, LargeBinary, String, select
+from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue.feature import Refusal
@@ -115,20 +115,13 @@ class Opened:
         return f"<Opened {self.user.uid}>"
 
 
-#: The row of every live session joined to its user, in the order of `SignedIn`.
-FOUND = select(
-    User.id,
-    User.uid,
-    User.email,
-    User.created,
-    columns.uid,
-    columns.digest,
-    columns.root,
-    columns.opened,
-    columns.seen,
-    columns.expires,
-    columns.fresh,
-    columns.methods,
-    columns.ip,
-    columns.agent,
-).join_from(Session, User, User.id == columns.user_id)
+#: The session check, paid by every request of every application: one prepared statement, which the
+#: edge and Flask share. Its columns are in the order of `SignedIn`.
+CHECK = """
+SELECT users.id, users.uid, users.email, users.created,
+       sessions.uid, sessions.digest, sessions.root, sessions.opened, sessions.seen,
+       sessions.expires, sessions.fresh, sessions.methods, sessions.ip, sessions.agent
+FROM sessions JOIN users ON users.id = sessions.user_id
+WHERE sessions.digest = :digest AND sessions.root = users.session_id
+  AND sessions.expires > :now AND sessions.seen > :seen_after AND users.disabled IS NULL
+"""

@@ -1,0 +1,246 @@
+"""The front door of `bienvenue serve`: an ASGI application in front of the Flask one.
+
+It reads a whole request body, within 64 KiB and a few seconds, before any thread is asked to do
+anything, so stalled clients hold nothing but a socket. It answers the session check of programs,
+`GET /profile`, without waking Flask. A request that hashes waits here for its place at the gate,
+without a thread. Everything else runs in a bounded pool.
+
+Under another WSGI server `bienvenue.wsgi:app` does the same operations without this file.
+"""
+
+import asyncio
+import contextvars
+import io
+import sys
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from flask import Flask
+from werkzeug.test import run_wsgi_app
+
+from bienvenue import tokens
+from bienvenue.db import DatabaseUnavailable
+from bienvenue.feature import Refusal
+from bienvenue.features.sessions.pages import Profile
+from bienvenue.networks import network_of
+from bienvenue.web import answer as media
+from bienvenue.web import cookies, crosssite
+from bienvenue.web.body import LARGEST_BODY, BodyTooLarge
+from bienvenue.web.door import Door, NotSignedIn, as_refusal
+
+DEADLINE = 10.0
+"""Seconds a client has for sending its body."""
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+Answered = tuple[int, Headers, bytes]
+
+
+class RequestTimeout(Refusal):
+    """The body did not come within its time."""
+
+    status = 408
+    code = "request_timeout"
+    message = "The body of this request took too long to arrive."
+
+
+class AmbiguousRequest(Refusal):
+    """Two readers could take where this request ends, or whom it is for, differently."""
+
+    status = 400
+    code = "ambiguous_request"
+    message = "This request says two things at once."
+
+
+class ClientGoneError(Exception):
+    """The client went away; nobody waits for an answer."""
+
+
+class Edge:
+    """One process's front door."""
+
+    def __init__(self, app: Flask, threads: int) -> None:
+        """Take the Flask application and how many threads may run it at once."""
+        self._app = app
+        self._door: Door = app.extensions["bienvenue"]
+        self._threads = ThreadPoolExecutor(threads, "page")
+        self._door.auth.passwords.open_gate(self._door.settings.core.workers)
+        self._https = self._door.settings.https
+        self._sessions = self._door.auth.sessions
+        self._cookie = cookies.name_of(cookies.SESSION, self._door.settings).encode() + b"="
+        self._hosts = {host.encode() for host in crosssite.hosts(self._door.settings)}
+        self._stranger = _refused(NotSignedIn(), https=self._https)
+        given = media.harden(media.as_json({}, 200), https=self._https).headers
+        del given["Content-Length"]
+        self._headers = _encoded(given)
+        self._checks_inline = not self._door.settings.on_postgresql
+        self._hashing = {
+            path
+            for path, pages in self._door.pages.items()
+            if any(page.hashes for page in pages.values())
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI 3)."""
+        if scope["type"] != "http":
+            return
+        headers = _plain(scope["headers"])
+        try:
+            body = await _whole_body(headers, receive)
+            answered = None
+            if scope["path"] == "/profile" and scope["method"] == "GET":
+                answered = await self._check(headers)
+            if answered is None:
+                answered = await self._through_flask(scope, headers, body)
+        except ClientGoneError:
+            return
+        except Refusal as refusal:
+            answered = _refused(refusal, https=self._https)
+        await _send(send, *answered)
+
+    async def _check(self, headers: Headers) -> Answered | None:
+        """Answer a session check, or give None for what only Flask can answer."""
+        secret = self._secret(headers)
+        if secret is None:
+            return None
+        try:
+            if self._checks_inline:
+                # SQLite answers from memory in microseconds; handing over to a thread costs more.
+                me = self._sessions.look_up(secret)
+            else:
+                loop = asyncio.get_running_loop()
+                me = await loop.run_in_executor(self._threads, self._sessions.look_up, secret)
+        except DatabaseUnavailable as error:
+            return _refused(as_refusal(error), https=self._https)
+        if me is None:
+            return self._stranger
+        if self._sessions.touch_is_due(me):
+            self._threads.submit(self._sessions.touch, me)
+        profile = Profile.of(me, fresh=self._sessions.is_fresh(me))
+        return 200, self._headers, (profile.model_dump_json() + "\n").encode()
+
+    def _secret(self, headers: Headers) -> str | None:
+        """Give the one session secret of a program's plain request, or None for anything else."""
+        found: str | None = None
+        for name, value in headers:
+            if name == b"cookie":
+                if found is not None or value.count(self._cookie) != 1:
+                    return None
+                after = value.partition(self._cookie)[2]
+                found = after.partition(b";")[0].decode("latin-1")
+            elif (name == b"accept" and b"html" in value) or (
+                name == b"host" and value.rpartition(b":")[0] not in self._hosts
+            ):
+                return None
+        return found if tokens.well_formed(found) else None
+
+    async def _through_flask(self, scope: Scope, headers: Headers, body: bytes) -> Answered:
+        environ = _environ(scope, headers, body)
+        hashes = scope["path"] in self._hashing and scope["method"] in {"POST", "PUT"}
+        # A form that signs out is a POST too; nothing with this field is ever hashed.
+        if hashes and b"_method=DELETE" not in body:
+            network = network_of(environ["REMOTE_ADDR"])
+            async with self._door.auth.passwords.gate.place_at_the_edge(network):
+                return await self._run(environ)
+        return await self._run(environ)
+
+    async def _run(self, environ: dict[str, Any]) -> Answered:
+        loop = asyncio.get_running_loop()
+        context = contextvars.copy_context()
+        return await loop.run_in_executor(self._threads, context.run, _call, self._app, environ)
+
+
+def _plain(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Drop names with underscores, which WSGI cannot tell from those with hyphens."""
+    return [(name, value) for name, value in headers if b"_" not in name]
+
+
+async def _whole_body(headers: Headers, receive: Receive) -> bytes:
+    """Read the body. Raises BodyTooLarge, RequestTimeout, AmbiguousRequest or ClientGoneError."""
+    names = [name for name, _ in headers]
+    if names.count(b"host") > 1 or names.count(b"content-length") > 1:
+        raise AmbiguousRequest
+    if b"transfer-encoding" in names and b"content-length" in names:
+        raise AmbiguousRequest
+    if b"transfer-encoding" not in names and b"content-length" not in names:
+        return b""
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(DEADLINE):
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGoneError
+                pieces.append(message.get("body", b""))
+                size += len(pieces[-1])
+                more = message.get("more_body", False)
+                if size > LARGEST_BODY:
+                    raise BodyTooLarge
+    except TimeoutError:
+        raise RequestTimeout from None
+    return b"".join(pieces)
+
+
+def _environ(scope: Scope, headers: Headers, body: bytes) -> dict[str, Any]:
+    """Make the WSGI environment of a request whose body is here (PEP 3333)."""
+    client, server = scope.get("client"), scope.get("server")
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode().decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "SERVER_NAME": server[0] if server else "",
+        "SERVER_PORT": str(server[1]) if server else "",
+        "REMOTE_ADDR": client[0] if client else "",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for raw, value in headers:
+        name = raw.decode("latin-1").upper().replace("-", "_")
+        if name in {"CONTENT_LENGTH", "TRANSFER_ENCODING"}:
+            continue
+        key = name if name == "CONTENT_TYPE" else f"HTTP_{name}"
+        text = value.decode("latin-1")
+        joint = "; " if name == "COOKIE" else ","
+        environ[key] = f"{environ[key]}{joint}{text}" if key in environ else text
+    return environ
+
+
+def _call(app: Flask, environ: dict[str, Any]) -> Answered:
+    """Run the WSGI application for one request."""
+    pieces, status, headers = run_wsgi_app(app, environ)
+    try:
+        body = b"".join(pieces)
+    finally:
+        if hasattr(pieces, "close"):
+            pieces.close()
+    return int(status[:3]), _encoded(headers), body
+
+
+def _refused(refusal: Refusal, *, https: bool) -> Answered:
+    response = media.harden(media.of_refusal(refusal), https=https)
+    response.headers["Connection"] = "close"
+    if refusal.retry_after is not None:
+        response.headers["Retry-After"] = str(refusal.retry_after)
+    return response.status_code, _encoded(response.headers), response.get_data()
+
+
+def _encoded(headers: Iterable[tuple[str, str]]) -> Headers:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
