@@ -10,6 +10,7 @@ Under another WSGI server `bienvenue.wsgi:app` does the same operations without 
 
 import asyncio
 import contextvars
+import functools
 import io
 import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -22,6 +23,7 @@ from werkzeug.test import run_wsgi_app
 from bienvenue import tokens
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Refusal
+from bienvenue.features.sessions import SignedIn
 from bienvenue.features.sessions.pages import Profile
 from bienvenue.networks import network_of
 from bienvenue.web import answer as media
@@ -103,7 +105,12 @@ class Edge:
 
     async def _check(self, headers: Headers) -> Answered | None:
         """Answer a session check, or give None for what only Flask can answer."""
-        secret = self._secret(headers)
+        if not _is_plain(headers, self._hosts):
+            return None
+        cookies_sent = [value for name, value in headers if name == b"cookie"]
+        if not any(self._cookie in value for value in cookies_sent):
+            return self._stranger
+        secret = self._secret(cookies_sent)
         if secret is None:
             return None
         try:
@@ -119,22 +126,13 @@ class Edge:
             return self._stranger
         if self._sessions.touch_is_due(me):
             self._threads.submit(self._sessions.touch, me)
-        profile = Profile.of(me, fresh=self._sessions.is_fresh(me))
-        return 200, self._headers, (profile.model_dump_json() + "\n").encode()
+        return 200, self._headers, _profile(me, self._sessions.is_fresh(me))
 
-    def _secret(self, headers: Headers) -> str | None:
-        """Give the one session secret of a program's plain request, or None for anything else."""
-        found: str | None = None
-        for name, value in headers:
-            if name == b"cookie":
-                if found is not None or value.count(self._cookie) != 1:
-                    return None
-                after = value.partition(self._cookie)[2]
-                found = after.partition(b";")[0].decode("latin-1")
-            elif (name == b"accept" and b"html" in value) or (
-                name == b"host" and value.rpartition(b":")[0] not in self._hosts
-            ):
-                return None
+    def _secret(self, sent: list[bytes]) -> str | None:
+        """Give the one session secret of the Cookie headers, or None for anything less plain."""
+        if len(sent) > 1 or sent[0].count(self._cookie) > 1:
+            return None
+        found = sent[0].partition(self._cookie)[2].partition(b";")[0].decode("latin-1").strip()
         return found if tokens.well_formed(found) else None
 
     async def _through_flask(self, scope: Scope, headers: Headers, body: bytes) -> Answered:
@@ -151,6 +149,22 @@ class Edge:
         loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
         return await loop.run_in_executor(self._threads, context.run, _call, self._app, environ)
+
+
+def _is_plain(headers: Headers, hosts: set[bytes]) -> bool:
+    """Tell whether a program asks, by one of our names: then nothing but its cookie matters."""
+    for name, value in headers:
+        if name == b"accept" and b"html" in value:
+            return False
+        if name == b"host" and value.rpartition(b":")[0] not in hosts and value not in hosts:
+            return False
+    return True
+
+
+@functools.lru_cache(10_000)
+def _profile(me: SignedIn, fresh: bool) -> bytes:
+    """Write a profile as Flask does; the row itself is read anew for every request."""
+    return media.as_json(Profile.of(me, fresh=fresh).model_dump(mode="json"), 200).get_data()
 
 
 def _plain(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
