@@ -194,7 +194,7 @@ class Sessions(Feature[SessionSettings]):
                 "seen_after": now - self.settings.session_idle,
             },
         )
-        return None if row is None else SignedIn(*row)
+        return None if row is None else SignedIn._make(row)
 
     @staticmethod
     def touch_is_due(me: SignedIn) -> bool:

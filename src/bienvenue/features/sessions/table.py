@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic import Field
 from sqlalchemy import ForeignKey, LargeBinary, String
@@ -77,8 +78,7 @@ class SessionSettings(Section):
     )
 
 
-@dataclass(frozen=True)
-class SignedIn:
+class SignedIn(NamedTuple):
     """A person with a live session, as the check found them."""
 
     user_id: int
