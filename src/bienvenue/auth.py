@@ -14,6 +14,7 @@ from bienvenue import keys, schema
 from bienvenue.db import DB
 from bienvenue.feature import Attempt, Event, Feature, Refusal
 from bienvenue.features.accounts import Accounts, NoSuchUser
+from bienvenue.features.audit import Audit
 from bienvenue.features.devices import Devices
 from bienvenue.features.limits import Limits
 from bienvenue.features.passwords import Passwords
@@ -55,6 +56,7 @@ class Auth:
         self.sessions = self._open(Sessions)
         self.devices = self._open(Devices)
         self.limits = self._open(Limits)
+        self.audit = self._open(Audit)
         self._events = {name for feature in self.features for name in feature.events}
         self.settings.refuse_unknown()
 
@@ -168,6 +170,11 @@ class Auth:
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
         self._db.close()
+
+    def work(self) -> None:
+        """Let every feature do what waits for no request."""
+        for feature in self.features:
+            feature.work()
 
     def sweep(self, now: float, limit: int = 1000) -> int:
         """Delete rows whose time is over, at most `limit` a feature; give how many."""

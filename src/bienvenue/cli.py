@@ -5,12 +5,14 @@ an argument, where other people of the machine would see it.
 """
 
 import functools
+import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from bienvenue import openapi, schema, serve
+from bienvenue import openapi, schema, serve, work
 from bienvenue.about import VERSION
 from bienvenue.app import all_pages
 from bienvenue.auth import Auth
@@ -77,6 +79,21 @@ def _option(name: str) -> Callable[[Any], Any]:
 def serve_command(**options: Any) -> None:
     """Serve on http://localhost:5000 until interrupted."""
     serve.run(options)
+
+
+@main.command("work")
+@click.pass_obj
+def work_command(service: Service) -> None:
+    """Seal the record and delete what has expired, until interrupted.
+
+    `bienvenue serve` does it by itself; this is for other servers. Any number may run.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    service.auth.require_schema()
+    click.echo("working (stop it with Ctrl-C)")
+    work.run(service.auth, stop)
 
 
 @main.group()

@@ -57,6 +57,8 @@ class Event:
     name: str
     user_id: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    #: The key of a refusal that may come in floods: the record has one row a key and minute.
+    counted: str | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,9 @@ class Feature(Generic[S]):
     def export(self, user_id: int) -> Mapping[str, Any]:
         """Give all this feature holds about a person, as plain values, for the person."""
         return {}
+
+    def work(self) -> None:
+        """Do what waits for no request, as sealing and sending; called every few seconds."""
 
     def sweep(self, now: float, limit: int) -> int:
         """Delete at most `limit` rows whose time is over; give how many."""

@@ -145,10 +145,10 @@ class Limits(Feature[LimitSettings]):
         now = clock.now()
         if rule.waits_from is None:
             if count.failures >= ALL or (not attempt.known and count.strangers >= STRANGERS):
-                self._auth.announce(Event("limit.reached", None, {"policy": rule.policy}))
+                self._auth.announce(_reached(rule, attempt))
                 raise PasswordLocked(rule.policy, LONGEST_WAIT)
         elif count.until > now:
-            self._auth.announce(Event("limit.reached", None, {"policy": rule.policy}))
+            self._auth.announce(_reached(rule, attempt))
             raise TooManyAttempts(rule.policy, count.until - now)
 
     @retried
@@ -295,6 +295,15 @@ class _OverError(Exception):
     def __init__(self, rule: _Rule) -> None:
         super().__init__()
         self.rule = rule
+
+
+def _reached(rule: _Rule, attempt: Attempt) -> Event:
+    key = rule.key.hex()
+    return Event(
+        "limit.reached",
+        facts={"policy": rule.policy, "ip": attempt.ip, "key": key[:16]},
+        counted=key,
+    )
 
 
 def _wait(failures: "ColumnElement[int]", waits_from: int) -> "ColumnElement[float]":

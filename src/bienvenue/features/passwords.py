@@ -209,11 +209,13 @@ class Passwords(Feature[PasswordSettings]):
             user = self._find(email)
             match = self._compare(user, password)
             if user is None or match is Match.NO:
-                self._auth.announce(Event("password.refused", user.id if user else None))
+                self._auth.announce(
+                    Event("password.refused", user.id if user else None, {"ip": ip})
+                )
                 raise WrongCredentials
             self._auth.settle(attempt)
             if user.disabled is not None:
-                self._auth.announce(Event("password.refused", user.id))
+                self._auth.announce(Event("password.refused", user.id, {"ip": ip}))
                 raise AccountDisabled
             return Proven(user, self.hash(password, ip) if match is Match.OUTDATED else None)
 
@@ -245,7 +247,8 @@ class Passwords(Feature[PasswordSettings]):
         with self.gate.place(network_of(me.ip)):
             self._auth.reserve(attempt)
             if self._compare(user, old) is Match.NO:
-                self._auth.announce(Event("password.refused", user.id))
+                facts = {"session": me.session_uid}
+                self._auth.announce(Event("password.refused", user.id, facts))
                 raise WrongOldPassword("old_password")
             self._auth.settle(attempt)
             hashed = self.hash(new, me.ip)
@@ -267,7 +270,7 @@ class Passwords(Feature[PasswordSettings]):
             self._auth.forget(user.id, "password changed", keep=self._auth.sessions.digest(secret))
             if device is not None:
                 self._auth.devices.remember(user.id, device)
-            self._auth.announce(Event("password.changed", user.id))
+            self._auth.announce(Event("password.changed", user.id, {"session": me.session_uid}))
         return secret
 
 
