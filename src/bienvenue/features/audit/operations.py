@@ -1,0 +1,241 @@
+"""The operations on the record: hearing, sealing, showing, erasing."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bienvenue import clock
+from bienvenue.db import retried
+from bienvenue.feature import Event, Feature
+from bienvenue.features.audit.table import (
+    CLEAR,
+    AuditSettings,
+    Entry,
+    Personal,
+    Row,
+    Seal,
+    commitment,
+    digest,
+    new_salt,
+    personals,
+    rows,
+    sealed_text,
+    seals,
+    written_facts,
+)
+from bienvenue.features.audit.verification import Report, Verification
+from bienvenue.user import User
+from bienvenue.web.page import Pages
+
+_log = logging.getLogger("bienvenue.audit")
+
+BATCH = 500
+"""Rows of a batch at most: a sealer keeps other writers of SQLite waiting for so long."""
+
+MINUTE = 60
+"""Seconds in which refusals of one key are one row."""
+
+SHOWN = 100
+"""Rows a person sees of their own."""
+
+_LOCK = 0x6269656E61756474
+
+_TOLD = {
+    "account.registered": "Your account was made.",
+    "account.disabled": "An administrator disabled your account and signed all devices out.",
+    "account.enabled": "An administrator enabled your account again.",
+    "account.unlocked": "An administrator cleared the wrong passwords counted for your account.",
+    "device.first_seen": "A device that was not seen before signed in.",
+    "password.changed": "The password was changed by somebody who knew the old one.",
+    "password.refused": "A password was refused: it was wrong, or the account was disabled.",
+    "password.rehashed": "The password is stored in a newer form; it is the same password.",
+    "session.ended": "A device was signed out.",
+    "session.opened": "A device signed in.",
+    "sessions.ended": "All devices were signed out, or all but one.",
+}
+
+
+class Audit(Feature[AuditSettings]):
+    """The record of all that happened."""
+
+    name = "audit"
+    Settings = AuditSettings
+    pages: ClassVar[Pages] = Pages()
+
+    def hear(self, event: Event) -> None:
+        """Write the row of an event, in its transaction, waiting for no other writer.
+
+        Events with a `counted` key are one row for each key and minute, which counts them.
+        """
+        clear = {name: value for name, value in event.facts.items() if name in CLEAR}
+        personal = {name: value for name, value in event.facts.items() if name not in CLEAR}
+        if event.name == "account.deleted":
+            # The transaction that erases a person must not write of them anew.
+            personal = {}
+        now, salt, content = clock.now(), new_salt(), written_facts(personal)
+        statement = (postgresql if self._db.on_postgresql else sqlite).insert(Row)
+        statement = statement.values(
+            at=now,
+            name=event.name,
+            user_id=event.user_id,
+            facts=written_facts(clear),
+            count=1,
+            commitment=commitment(salt, content) if personal else None,
+            slot=_slot(event, now),
+        )
+        if event.counted is not None:
+            statement = statement.on_conflict_do_update(
+                index_elements=[rows.slot], set_={"count": rows.count + 1}
+            )
+        with self._db.transaction() as tx:
+            row, count = tx.execute(statement.returning(rows.id, rows.count)).one()
+            if personal and count == 1:
+                tx.add(Personal(row_id=row, at=now, salt=salt, content=content))
+                tx.flush()
+
+    def seal(self) -> int:
+        """Seal every row that is ripe, in as many batches as it takes; give how many rows.
+
+        Any number of sealers may run: those who come second seal what is left. Raises KeyProblem.
+        """
+        total = 0
+        while sealed := self._seal_batch():
+            total += sealed
+        return total
+
+    @retried
+    def _seal_batch(self) -> int:
+        now = clock.now()
+        # A counted row is ripe once its minute is over. One of it that commits later still finds
+        # no slot, since sealing clears it, and so begins a row of its own.
+        ripe = rows.slot.is_(None) | (rows.at < now // MINUTE * MINUTE)
+        with self._db.transaction() as tx:
+            # One sealer at a time; where this lock is none, the number of the batch is taken.
+            if self._db.on_postgresql and not tx.scalar(
+                select(func.pg_try_advisory_xact_lock(_LOCK))
+            ):
+                return 0
+            newest = select(seals.batch, seals.mac).order_by(seals.batch.desc()).limit(1)
+            last, previous = tx.execute(newest).one_or_none() or (0, "")
+            some = select(rows.id).where(rows.batch.is_(None), ripe).order_by(rows.id).limit(BATCH)
+            claimed = tx.execute(
+                update(Row)
+                .where(rows.id.in_(some), rows.batch.is_(None))
+                .values(batch=last + 1, slot=None)
+                .returning(*rows)
+                .execution_options(synchronize_session=False)
+            ).all()
+            if not claimed:
+                return 0
+            listed = json.dumps(sorted((row.id, row.at, digest(row)) for row in claimed))
+            text = sealed_text(last + 1, now, previous, listed)
+            mac = self._auth.keys.mac("audit", text).hex()
+            tx.add(
+                Seal(
+                    batch=last + 1,
+                    at=now,
+                    count=len(claimed),
+                    rows=listed,
+                    previous=previous,
+                    mac=mac,
+                )
+            )
+            tx.flush()
+            tx.after.append(
+                lambda: _log.info(
+                    "sealed %d rows; the head is %d:%s", len(claimed), last + 1, mac[:32]
+                )
+            )
+        return len(claimed)
+
+    def work(self) -> None:
+        """Seal what is ripe."""
+        self.seal()
+
+    def verify(self, head: str | None = None) -> Report:
+        """Go through the whole record and say whether it is as it was sealed.
+
+        `head` is one that the log names, as "12:9f86d081884c7d65": the chain must pass through it.
+        Raises ValueError when it does not look like that.
+        """
+        return Verification(self._db, self._auth.keys, head).report()
+
+    def list(self, user_id: int | None = None, limit: int | None = SHOWN) -> Sequence[Entry]:
+        """Give the newest rows first, of everybody or of one person; all when there is no limit."""
+        query = (
+            select(*rows, User.uid, personals.content)
+            .outerjoin(User, User.id == rows.user_id)
+            .outerjoin(Personal, personals.row_id == rows.id)
+            .order_by(rows.at.desc(), rows.id.desc())
+            .limit(limit)
+        )
+        if user_id is not None:
+            query = query.where(rows.user_id == user_id)
+        with self._db.reading() as tx:
+            found = tx.execute(query).all()
+        sentences = self._sentences()
+        return [
+            Entry(
+                row.id,
+                row.at,
+                row.name,
+                sentences.get(row.name, row.name),
+                row.user_id,
+                row.uid,
+                json.loads(row.facts),
+                json.loads(row.content or "{}"),
+                row.count,
+                row.batch,
+            )
+            for row in found
+        ]
+
+    def _sentences(self) -> dict[str, str]:
+        declared = {
+            name: s for feature in self._auth.features for name, s in feature.events.items()
+        }
+        return declared | _TOLD
+
+    def forget(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
+        """Erase the personal values of an account that is deleted; its rows stay."""
+        if why != "account deleted":
+            return
+        theirs = select(rows.id).where(rows.user_id == user_id)
+        with self._db.transaction() as tx:
+            tx.change(delete(Personal).where(personals.row_id.in_(theirs)))
+
+    def export(self, user_id: int) -> dict[str, Any]:
+        """Give all rows of a person, newest first."""
+        return {
+            "activity": [
+                {
+                    "at": clock.written(entry.at),
+                    "event": entry.name,
+                    "count": entry.count,
+                    **entry.facts,
+                    **entry.personal,
+                }
+                for entry in self.list(user_id, None)
+            ]
+        }
+
+    @retried
+    def sweep(self, now: float, limit: int) -> int:
+        """Erase personal values that were kept long enough; give how many rows of them."""
+        over = personals.at <= now - self.settings.audit_personal
+        with self._db.transaction() as tx:
+            some = select(personals.row_id).where(over).limit(limit)
+            return tx.change(delete(Personal).where(personals.row_id.in_(some)))
+
+
+def _slot(event: Event, now: float) -> str | None:
+    """Name the row that counts an event, without saying what the key is."""
+    if event.counted is None:
+        return None
+    name = f"{event.name}\n{event.counted}\n{now // MINUTE}"
+    return hashlib.sha256(name.encode()).hexdigest()

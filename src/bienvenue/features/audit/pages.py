@@ -1,0 +1,60 @@
+"""The page of the record: what happened to one's own account."""
+
+from collections.abc import Iterable
+
+from bienvenue import clock
+from bienvenue.features.audit.operations import Audit
+from bienvenue.features.audit.table import Entry
+from bienvenue.features.sessions import SignedIn
+from bienvenue.web import agents
+from bienvenue.web.door import AUTH
+from bienvenue.web.page import Answer, Reply
+
+page = Audit.pages
+
+
+class Happening(Reply):
+    """One event of one's account. `at` is RFC 3339 in UTC."""
+
+    at: str
+    event: str
+    sentence: str
+    #: Why, as far as the event has a reason.
+    why: str | None
+    #: How often it happened in that minute, of what is counted.
+    count: int
+    #: Where it came from, where that is known and not erased.
+    ip: str | None
+    device: str | None
+
+    @classmethod
+    def of(cls, entry: Entry) -> "Happening":
+        """Describe a row of the record."""
+        agent = entry.personal.get("agent")
+        return cls(
+            at=clock.written(entry.at),
+            event=entry.name,
+            sentence=entry.sentence,
+            why=entry.facts.get("why"),
+            count=entry.count,
+            ip=entry.personal.get("ip") or None,
+            device=None if agent is None else agents.name_of(agent),
+        )
+
+
+class Activity(Reply):
+    """What happened to one's account, newest first."""
+
+    activity: list[Happening]
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> "Activity":
+        """Describe rows of the record."""
+        return cls(activity=[Happening.of(entry) for entry in entries])
+
+
+@page("GET /activity", gives={200: Activity})
+def activity(me: SignedIn) -> Answer:
+    """Say what happened to one's account, the newest hundred events first."""
+    entries = AUTH.audit.list(me.user_id)
+    return Answer(Activity.of(entries), page="audit/activity.html")

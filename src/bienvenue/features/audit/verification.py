@@ -1,0 +1,194 @@
+"""Verifying the record: whether it still is what was sealed, and if not, where it is not."""
+
+import hmac
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from bienvenue import clock
+from bienvenue.db import DB
+from bienvenue.features.audit.table import (
+    Personal,
+    Row,
+    Seal,
+    commitment,
+    digest,
+    personals,
+    rows,
+    sealed_text,
+    seals,
+)
+from bienvenue.keys import KeyRing
+
+_HEAD = re.compile(r"([1-9][0-9]{0,9}):([0-9a-f]{16,64})", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a verification found."""
+
+    #: The first thing that is not as it was sealed, in a sentence; None when the record is whole.
+    problem: str | None
+    batches: int
+    #: Sealed rows that were found as they were sealed.
+    rows: int
+    #: Of these, rows whose personal values are erased.
+    erased: int
+    #: Rows that no seal protects yet.
+    unsealed: int
+    #: The last seal, as the log names it; None when there is none.
+    head: str | None
+    #: Whether the chain was compared with a head from the log.
+    compared: bool
+
+    @property
+    def blind(self) -> str:
+        """What this verification cannot see."""
+        told = (
+            "What this cannot see: what happened to rows that are not sealed yet; and what was "
+            "done by somebody who also has the keys."
+        )
+        if not self.compared:
+            told += (
+                " Nor a tail cut off together with its seals: for that, give the newest head in "
+                "the log with --head."
+            )
+        return told
+
+
+class _ProblemError(Exception):
+    """The record is not whole; the message is the report's."""
+
+
+class Verification:
+    """One walk along the chain, a batch at a time, so that a long record takes no more memory."""
+
+    def __init__(self, db: DB, keys: KeyRing, head: str | None) -> None:
+        """Take a head to compare with. Raises ValueError when it is none."""
+        self._db = db
+        self._keys = keys
+        found = _HEAD.fullmatch(head or "")
+        if head is not None and found is None:
+            raise ValueError("a head is the number of a batch, a colon and 16 to 64 hex digits")
+        self._head = None if found is None else (int(found[1]), found[2])
+        self._batches = self._rows = self._erased = 0
+        self._mac = ""
+
+    def report(self) -> Report:
+        """Walk to the end or to the first problem."""
+        problem = None
+        try:
+            while self._next_batch():
+                pass
+            self._refuse_strays()
+            self._refuse_cut_tail()
+        except _ProblemError as found:
+            problem = str(found)
+        with self._db.reading() as tx:
+            unsealed = tx.scalar(select(func.count()).where(rows.batch.is_(None))) or 0
+        head = f"{self._batches}:{self._mac[:32]}" if self._batches else None
+        return Report(
+            problem,
+            self._batches,
+            self._rows,
+            self._erased,
+            unsealed,
+            head,
+            self._head is not None,
+        )
+
+    def _next_batch(self) -> bool:
+        number = self._batches + 1
+        with self._db.reading() as tx:
+            seal = tx.scalar(
+                select(Seal).where(seals.batch >= number).order_by(seals.batch).limit(1)
+            )
+            if seal is None:
+                return False
+            found = tx.execute(
+                select(*rows, personals.salt, personals.content)
+                .outerjoin(Personal, personals.row_id == rows.id)
+                .where(rows.batch == seal.batch)
+                .order_by(rows.id)
+            )
+            if seal.batch != number:
+                raise _ProblemError(f"The seal of batch {number} is missing.")
+            self._check_seal(seal)
+            self._check_rows(number, json.loads(seal.rows), found)
+        self._batches, self._mac = number, seal.mac
+        return True
+
+    def _check_seal(self, seal: Seal) -> None:
+        if seal.previous != self._mac:
+            raise _ProblemError(f"The seal of batch {seal.batch} does not follow the one before.")
+        text = sealed_text(seal.batch, seal.at, seal.previous, seal.rows)
+        if not self._keys.verify("audit", text, _bytes(seal.mac)):
+            raise _ProblemError(
+                f"The seal of batch {seal.batch} is broken: it was changed, or made under none of "
+                "the keys of this service."
+            )
+        if self._head is not None and self._head[0] == seal.batch:
+            given = self._head[1]
+            if not hmac.compare_digest(seal.mac[: len(given)], given):
+                raise _ProblemError(f"The seal of batch {seal.batch} is not the one of the log.")
+
+    def _check_rows(self, number: int, listed: list[Any], found: Any) -> None:
+        expected = {row_id: (at, sealed) for row_id, at, sealed in listed}
+        for row in found:
+            if row.id not in expected:
+                raise _ProblemError(
+                    f"Row {row.id} of {_time(row.at)} was added to batch {number} after it was "
+                    "sealed."
+                )
+            at, sealed = expected.pop(row.id)
+            if digest(row) != sealed:
+                raise _ProblemError(f"Row {row.id} of {_time(at)}, in batch {number}, was changed.")
+            self._check_personal(row)
+            self._rows += 1
+        for row_id, (at, _) in sorted(expected.items()):
+            raise _ProblemError(f"Row {row_id} of {_time(at)} is missing from batch {number}.")
+
+    def _check_personal(self, row: Any) -> None:
+        if row.content is None:
+            self._erased += row.commitment is not None
+        elif commitment(row.salt, row.content) != row.commitment:
+            raise _ProblemError(
+                f"The personal values of row {row.id} of {_time(row.at)} were changed."
+            )
+
+    def _refuse_strays(self) -> None:
+        """Look for rows that say they are sealed in a batch that has no seal."""
+        sealed = select(seals.batch).where(seals.batch == rows.batch, seals.batch >= 1)
+        query = select(Row).where(rows.batch.is_not(None), ~sealed.exists()).order_by(rows.id)
+        with self._db.reading() as tx:
+            stray = tx.scalar(query.limit(1))
+        if stray is not None:
+            raise _ProblemError(
+                f"The seal of batch {stray.batch} is missing: row {stray.id} of {_time(stray.at)} "
+                "says that it is sealed there."
+            )
+
+    def _refuse_cut_tail(self) -> None:
+        if self._head is not None and self._head[0] > self._batches:
+            raise _ProblemError(
+                f"The log names batch {self._head[0]}, and the record ends with batch "
+                f"{self._batches}: its tail was cut off."
+            )
+
+
+def _bytes(mac: Any) -> bytes:
+    try:
+        return bytes.fromhex(mac)
+    except (TypeError, ValueError):
+        return b""
+
+
+def _time(at: Any) -> str:
+    """Write a time, whatever was put in its place."""
+    try:
+        return clock.written(at)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return repr(at)
