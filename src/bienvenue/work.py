@@ -1,7 +1,7 @@
 """The work that waits for no request: sealing the record, and deleting what has expired.
 
-A thread of each process of `bienvenue serve` does it; under another WSGI server `bienvenue work` does. Any number
-may run at once on one database.
+A thread of each process of `bienvenue serve` does it; under another WSGI server `bienvenue work`
+does. Any number may run at once on one database.
 """
 
 import logging

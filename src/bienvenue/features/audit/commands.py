@@ -36,7 +36,7 @@ def verify(service: Any, head: str | None) -> None:
 
 def _line(entry: Entry) -> str:
     who = entry.user_uid or ("-" if entry.user_id is None else f"deleted account {entry.user_id}")
-    times = f" x{entry.count}" if entry.count > 1 else ""
+    times = f" x{entry.times}" if entry.times > 1 else ""
     facts = {**entry.facts, **entry.personal}
     told = f"  {json.dumps(facts)}" if facts else ""
     return f"{clock.written(entry.at)}  {entry.name}{times}  {who}{told}"
@@ -66,7 +66,7 @@ def _members(entry: Entry) -> dict[str, Any]:
         "user_id": entry.user_id,
         "facts": entry.facts,
         "personal": entry.personal,
-        "count": entry.count,
+        "times": entry.times,
         "batch": entry.batch,
     }
 

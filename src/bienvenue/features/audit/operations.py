@@ -73,9 +73,10 @@ class Audit(Feature[AuditSettings]):
         Events with a `counted` key are one row for each key and minute, which counts them.
         """
         clear = {name: value for name, value in event.facts.items() if name in CLEAR}
-        personal = {name: value for name, value in event.facts.items() if name not in CLEAR}
-        if event.name == "account.deleted":
-            # The transaction that erases a person must not write of them anew.
+        personal = {n: value for n, value in event.facts.items() if value and n not in CLEAR}
+        if event.name == "account.deleted" and event.user_id is not None:
+            # The transaction that erases a person writes nothing of them, whoever spoke in it.
+            self.forget(event.user_id, "account deleted")
             personal = {}
         now, salt, content = clock.now(), new_salt(), written_facts(personal)
         statement = (postgresql if self._db.on_postgresql else sqlite).insert(Row)
@@ -84,17 +85,17 @@ class Audit(Feature[AuditSettings]):
             name=event.name,
             user_id=event.user_id,
             facts=written_facts(clear),
-            count=1,
+            times=1,
             commitment=commitment(salt, content) if personal else None,
             slot=_slot(event, now),
         )
         if event.counted is not None:
             statement = statement.on_conflict_do_update(
-                index_elements=[rows.slot], set_={"count": rows.count + 1}
+                index_elements=[rows.slot], set_={"times": rows.times + 1}
             )
         with self._db.transaction() as tx:
-            row, count = tx.execute(statement.returning(rows.id, rows.count)).one()
-            if personal and count == 1:
+            row, times = tx.execute(statement.returning(rows.id, rows.times)).one()
+            if personal and times == 1:
                 tx.add(Personal(row_id=row, at=now, salt=salt, content=content))
                 tx.flush()
 
@@ -133,13 +134,13 @@ class Audit(Feature[AuditSettings]):
             if not claimed:
                 return 0
             listed = json.dumps(sorted((row.id, row.at, digest(row)) for row in claimed))
-            text = sealed_text(last + 1, now, previous, listed)
+            text = sealed_text(last + 1, now, len(claimed), previous, listed)
             mac = self._auth.keys.mac("audit", text).hex()
             tx.add(
                 Seal(
                     batch=last + 1,
                     at=now,
-                    count=len(claimed),
+                    size=len(claimed),
                     rows=listed,
                     previous=previous,
                     mac=mac,
@@ -189,7 +190,7 @@ class Audit(Feature[AuditSettings]):
                 row.uid,
                 json.loads(row.facts),
                 json.loads(row.content or "{}"),
-                row.count,
+                row.times,
                 row.batch,
             )
             for row in found
@@ -216,7 +217,7 @@ class Audit(Feature[AuditSettings]):
                 {
                     "at": clock.written(entry.at),
                     "event": entry.name,
-                    "count": entry.count,
+                    "times": entry.times,
                     **entry.facts,
                     **entry.personal,
                 }

@@ -22,7 +22,7 @@ class Happening(Reply):
     #: Why, as far as the event has a reason.
     why: str | None
     #: How often it happened in that minute, of what is counted.
-    count: int
+    times: int
     #: Where it came from, where that is known and not erased.
     ip: str | None
     device: str | None
@@ -36,7 +36,7 @@ class Happening(Reply):
             event=entry.name,
             sentence=entry.sentence,
             why=entry.facts.get("why"),
-            count=entry.count,
+            times=entry.times,
             ip=entry.personal.get("ip") or None,
             device=None if agent is None else agents.name_of(agent),
         )

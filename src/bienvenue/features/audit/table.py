@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pydantic import Field
-from sqlalchemy import BigInteger, Integer, String, Text
+from sqlalchemy import BigInteger, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue.settings import Seconds, Section
@@ -24,7 +24,7 @@ class Row(Base):
     """One event, or all refusals of one key in one minute."""
 
     __tablename__ = "audit"
-    __table_args__ = {"sqlite_autoincrement": True}
+    __table_args__ = (Index("ix_audit_user_id_at", "user_id", "at"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(_big, primary_key=True)
     at: Mapped[float] = mapped_column(index=True)
@@ -33,7 +33,8 @@ class Row(Base):
     user_id: Mapped[int | None]
     #: The clear facts as JSON.
     facts: Mapped[str] = mapped_column(Text)
-    count: Mapped[int]
+    #: How often it happened in its minute; 1 for what is not counted.
+    times: Mapped[int]
     #: SHA-256 over the salt and the personal values; None when there were none.
     commitment: Mapped[str | None] = mapped_column(String(64))
     #: What a counted row counts; NULL once it is sealed, so that a late one begins another row.
@@ -60,7 +61,7 @@ class Seal(Base):
 
     batch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     at: Mapped[float]
-    count: Mapped[int]
+    size: Mapped[int]
     #: Id, time and digest of every row of the batch as JSON: so a missing row has a name.
     rows: Mapped[str] = mapped_column(Text)
     previous: Mapped[str] = mapped_column(String(64))
@@ -94,7 +95,7 @@ class Entry(NamedTuple):
     facts: Mapping[str, Any]
     #: Empty when there was nothing personal, and once it is erased.
     personal: Mapping[str, Any]
-    count: int
+    times: int
     batch: int | None
 
 
@@ -122,10 +123,12 @@ def digest(row: Any) -> str:
 
     A value of another type than the column's, as SQLite lets one write, gives another digest.
     """
-    parts = [row.id, row.at, row.name, row.user_id, row.facts, row.count, row.commitment]
+    # SQLite gives a whole number of seconds back as an integer after an UPDATE.
+    at = float(row.at) if isinstance(row.at, int) else row.at
+    parts = [row.id, at, row.name, row.user_id, row.facts, row.times, row.commitment]
     return hashlib.sha256(json.dumps(parts, default=repr).encode()).hexdigest()
 
 
-def sealed_text(batch: int, at: float, previous: str, listed: str) -> bytes:
+def sealed_text(batch: int, at: float, size: int, previous: str, listed: str) -> bytes:
     """Give what the mac of a seal is made over."""
-    return f"{batch}\n{at!r}\n{previous}\n{listed}".encode(errors="backslashreplace")
+    return f"{batch}\n{at!r}\n{size}\n{previous}\n{listed}".encode(errors="backslashreplace")

@@ -124,7 +124,7 @@ class Verification:
     def _check_seal(self, seal: Seal) -> None:
         if seal.previous != self._mac:
             raise _ProblemError(f"The seal of batch {seal.batch} does not follow the one before.")
-        text = sealed_text(seal.batch, seal.at, seal.previous, seal.rows)
+        text = sealed_text(seal.batch, seal.at, seal.size, seal.previous, seal.rows)
         if not self._keys.verify("audit", text, _bytes(seal.mac)):
             raise _ProblemError(
                 f"The seal of batch {seal.batch} is broken: it was changed, or made under none of "

@@ -1,0 +1,317 @@
+"""audit: what is recorded, who sees it, and what can be erased. Its seals: test_audit_seals.py."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any, cast
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+
+from bienvenue import Auth
+from bienvenue.feature import Event, Refusal
+from bienvenue.features.audit import Personal, commands
+from bienvenue.features.passwords import WrongCredentials
+from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
+from tests.databases import Databases
+from tests.features.recording import names, only, run, stored, tamper
+from tests.races import race
+from tests.web.browser import Browser
+
+OTHER = "another passphrase, quite long"
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+def personal_rows(auth: Auth) -> int:
+    """Count the rows whose personal values are there."""
+    with auth._db.reading() as tx:
+        return tx.scalar(select(func.count()).select_from(Personal)) or 0
+
+
+def activity(client: FlaskClient) -> list[dict[str, Any]]:
+    """Ask for one's own activity."""
+    answer = client.get("/activity").json
+    assert answer is not None
+    return cast("list[dict[str, Any]]", answer["activity"])
+
+
+def test_an_event_is_a_row(service: Service) -> None:
+    """Who, what, when and from where; the session by its public name."""
+    user = service.auth.register_user(EMAIL, PASSPHRASE)
+    service.auth.sessions.sign_in(EMAIL, PASSPHRASE, ip="192.0.2.7", agent=FIREFOX)
+    assert names(service.auth) == ["account.registered", "session.opened"]
+    opened = only(service.auth, "session.opened")
+    assert (opened.user_id, opened.user_uid, opened.times) == (user.id, user.uid, 1)
+    assert opened.personal == {"ip": "192.0.2.7", "agent": FIREFOX}
+    (session,) = service.auth.sessions.list(user.id)
+    assert opened.facts == {"session": session.uid}
+    assert opened.at == pytest.approx(session.opened, abs=5)
+
+
+def test_what_is_personal_stands_behind_a_commitment(service: Service) -> None:
+    """The row itself says nothing of an ip, and the same ip twice commits to two values."""
+    for _ in range(2):
+        service.auth.announce(Event("password.refused", 1, {"ip": "192.0.2.7"}))
+    one, two = stored(service.auth)
+    assert (one.facts, two.facts) == ("{}", "{}")
+    assert one.commitment != two.commitment
+
+
+def test_a_fact_nobody_called_clear_is_personal(service: Service) -> None:
+    """A new feature that forgets to say which it is puts nothing of a person where it stays."""
+    service.auth.announce(Event("password.refused", 1, {"phone": "+33 1 23", "why": "a test"}))
+    (row,) = stored(service.auth)
+    assert row.facts == '{"why":"a test"}'
+    assert only(service.auth, "password.refused").personal == {"phone": "+33 1 23"}
+
+
+def test_a_row_lives_and_dies_with_its_event(service: Service) -> None:
+    """What is rolled back did not happen, and the record does not say it did."""
+
+    def fail() -> None:
+        with service.auth._db.transaction():
+            service.auth.announce(Event("password.changed", 1, {"ip": "192.0.2.7"}))
+            assert names(service.auth) == ["password.changed"]
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert names(service.auth) == []
+    assert personal_rows(service.auth) == 0
+
+
+def test_refused_attempts_are_recorded(service: Service) -> None:
+    """A wrong password, a disabled account, an unknown email: of that one, not even the email."""
+    user = service.auth.register_user(EMAIL, PASSPHRASE)
+    for email, password in ((EMAIL, OTHER), ("stranger@example.com", OTHER)):
+        with pytest.raises(WrongCredentials):
+            service.auth.passwords.prove(email, password, "192.0.2.7")
+    service.auth.accounts.disable(EMAIL)
+    assert not service.auth.valid_login(EMAIL, PASSPHRASE)
+    refused = [e for e in service.auth.audit.list() if e.name == "password.refused"]
+    assert [(entry.user_id, entry.personal) for entry in refused] == [
+        (user.id, {}),
+        (None, {"ip": "192.0.2.7"}),
+        (user.id, {"ip": "192.0.2.7"}),
+    ]
+
+
+def test_no_secret_is_recorded(service: Service) -> None:
+    """A tour of what there is leaves no password, secret, hash or email in the record."""
+    client = service.signed_in()
+    secrets = [
+        cookie.value for name in ("session_id", "device_id") if (cookie := client.get_cookie(name))
+    ]
+    assert len(secrets) == 2
+    client.post("/sessions", json={"email": EMAIL, "password": OTHER})
+    client.post("/sessions", json={"email": "stranger@example.com", "password": OTHER})
+    changed = client.put("/password", json={"old_password": PASSPHRASE, "new_password": OTHER})
+    assert changed.status_code == 200
+    hashed = service.auth.accounts.find(EMAIL).hashed_password
+    told = repr(service.auth.audit.list(limit=None))
+    for secret in (*secrets, PASSPHRASE, OTHER, hashed, EMAIL, "stranger"):
+        assert secret not in told
+
+
+def test_fifty_sign_ins_at_once_are_fifty_rows(make_service: MakeService) -> None:
+    """Nobody waits for a number, none fails, and none is lost."""
+    service = make_service(hash_queue=200, limit_account=50)
+    service.auth.register_user(EMAIL, PASSPHRASE)
+
+    def sign_in(_: int) -> int:
+        credentials = {"email": EMAIL, "password": PASSPHRASE}
+        return service.client().post("/sessions", json=credentials).status_code
+
+    assert race(sign_in) == [200] * 50
+    assert names(service.auth).count("session.opened") == 50
+    service.auth.audit.seal()
+    report = service.auth.audit.verify()
+    assert (report.problem, report.unsealed) == (None, 0)
+
+
+def test_refusals_by_a_limit_are_one_row_a_key_and_minute(
+    make_service: MakeService, moving_clock: Clock
+) -> None:
+    """A flood fills a number and not the disk; the next minute is another row."""
+    service = make_service(limit_account=1)
+    service.auth.register_user(EMAIL, PASSPHRASE)
+
+    def guess(email: str, times: int) -> None:
+        for _ in range(times):
+            with pytest.raises(Refusal):
+                service.auth.passwords.prove(email, OTHER, "192.0.2.7")
+
+    guess(EMAIL, 5)
+    guess("stranger@example.com", 3)
+    moving_clock.forward(60)
+    guess(EMAIL, 3)
+    reached = [entry for entry in service.auth.audit.list() if entry.name == "limit.reached"]
+    assert [entry.times for entry in reached] == [2, 2, 4]
+    assert {entry.facts["policy"] for entry in reached} == {"account"}
+    assert {entry.personal["ip"] for entry in reached} == {"192.0.2.7"}
+    assert reached[0].personal["key"] == reached[2].personal["key"] != reached[1].personal["key"]
+
+
+def test_fifty_refusals_at_once_are_counted_exactly(service: Service, moving_clock: Clock) -> None:
+    """One row, fifty times, and the personal values of one."""
+    assert moving_clock.time
+    event = Event("limit.reached", None, {"policy": "account", "ip": "192.0.2.7"}, counted="key")
+    race(lambda _: service.auth.announce(event))
+    assert only(service.auth, "limit.reached").times == 50
+    assert personal_rows(service.auth) == 1
+
+
+def test_hearing_waits_for_no_other_writer(databases: Databases, make_service: MakeService) -> None:
+    """On PostgreSQL a row is written while another transaction has written its own."""
+    url = databases.fresh("postgresql")
+    auth = make_service(database_url=url).auth
+    with auth._db.transaction():
+        auth.announce(Event("password.changed", 1))
+        other = threading.Thread(target=auth.announce, args=(Event("password.changed", 2),))
+        other.start()
+        other.join(3)
+        assert not other.is_alive()
+    assert len(names(auth)) == 2
+    auth.close()
+    databases.drop(url)
+
+
+def test_a_deleted_account_leaves_its_rows_and_nothing_personal(service: Service) -> None:
+    """The deletion too is a row, and says nothing of the person, whatever it was told."""
+    for email in (EMAIL, "amy@example.com"):
+        service.auth.register_user(email, PASSPHRASE)
+        service.auth.sessions.sign_in(email, PASSPHRASE, ip="192.0.2.7", agent=FIREFOX)
+    bob = service.auth.accounts.find(EMAIL)
+    service.auth.audit.seal()
+    service.auth.forget(bob.id, "password changed")
+    assert personal_rows(service.auth) == 2
+    with service.auth._db.transaction():
+        service.auth.announce(Event("session.opened", bob.id, {"ip": "192.0.2.9"}))
+        service.auth.announce(Event("account.deleted", bob.id, {"ip": "192.0.2.9"}))
+    assert personal_rows(service.auth) == 1
+    service.auth.announce(Event("session.opened", bob.id, {"ip": "192.0.2.9"}))
+    service.auth.accounts.delete(EMAIL)
+    assert personal_rows(service.auth) == 1
+    theirs = service.auth.audit.list(bob.id)
+    assert len(theirs) >= 5
+    assert all((entry.personal, entry.user_uid) == ({}, None) for entry in theirs)
+    service.auth.audit.seal()
+    report = service.auth.audit.verify()
+    assert (report.problem, report.erased) == (None, 3)
+
+
+def test_personal_values_are_kept_for_a_time(
+    make_service: MakeService, moving_clock: Clock
+) -> None:
+    """After it they are erased; the rows stay, and the chain still verifies."""
+    service = make_service(audit_personal="1h")
+    for n in range(3):
+        service.auth.announce(Event("password.refused", n, {"ip": "192.0.2.7"}))
+    service.auth.audit.seal()
+    moving_clock.forward(3599)
+    assert service.auth.sweep(moving_clock.time) == 0
+    moving_clock.forward(1)
+    assert [service.auth.audit.sweep(moving_clock.time, 2) for _ in range(3)] == [2, 1, 0]
+    report = service.auth.audit.verify()
+    assert (report.problem, report.rows, report.erased) == (None, 3, 3)
+
+
+def test_a_long_text_is_cut(service: Service) -> None:
+    """What a browser says of itself may be as long as a header."""
+    service.auth.announce(Event("session.opened", 1, {"agent": "a" * 5000 + "\0\ud800"}))
+    assert only(service.auth, "session.opened").personal == {"agent": "a" * 512}
+
+
+def test_people_see_their_own_activity(service: Service) -> None:
+    """In plain words, newest first, with ip and device; never another's."""
+    bob, amy = service.signed_in(), service.signed_in("amy@example.com")
+    bob.put("/password", json={"old_password": OTHER, "new_password": OTHER})
+    bob.put("/password", json={"old_password": PASSPHRASE, "new_password": OTHER})
+    seen = activity(bob)
+    assert [event["event"] for event in seen] == [
+        "password.changed",
+        "sessions.ended",
+        "password.refused",
+        "session.opened",
+        "account.registered",
+    ]
+    assert seen[1]["why"] == "password changed"
+    assert seen[3] == {
+        "at": seen[3]["at"],
+        "event": "session.opened",
+        "sentence": "A device signed in.",
+        "why": None,
+        "times": 1,
+        "ip": "127.0.0.1",
+        "device": "Werkzeug",
+    }
+    hers = activity(amy)
+    assert [event["event"] for event in hers] == ["session.opened", "account.registered"]
+
+
+def test_strangers_see_nothing(service: Service) -> None:
+    """401 for a program, the page of signing in for a browser."""
+    service.signed_in()
+    assert service.client().get("/activity").status_code == 401
+    assert Browser(service).get("/activity").location == "/sessions/new"
+
+
+def test_the_page_shows_it(service: Service) -> None:
+    """What came with a request is text there, however it looks."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    browser = Browser(service)
+    browser.sign_in(EMAIL, PASSPHRASE)
+    user = service.auth.accounts.find(EMAIL)
+    service.auth.announce(Event("session.opened", user.id, {"agent": "<b>x", "ip": "192.0.2.7"}))
+    shown = browser.get("/activity").text
+    assert "Your account was made." in shown
+    assert "192.0.2.7" in shown
+    assert "<b>x" not in shown
+
+
+def test_a_hundred_are_shown_and_all_are_exported(service: Service) -> None:
+    """The page has an end; a person's data has not."""
+    client = service.signed_in()
+    user = service.auth.accounts.find(EMAIL)
+    for _ in range(110):
+        service.auth.announce(Event("password.refused", user.id, {"ip": "192.0.2.7"}))
+    assert len(activity(client)) == 100
+    exported = service.auth.export(user.id)["activity"]
+    assert len(exported) == 112
+    assert exported[0].keys() == {"at", "event", "times", "ip"}
+    assert exported[-1]["event"] == "account.registered"
+
+
+def test_every_event_has_a_sentence(service: Service) -> None:
+    """For the person, or as its feature declares it."""
+    sentences = service.auth.audit._sentences()
+    declared = {name for feature in service.auth.features for name in feature.events}
+    assert sentences.keys() == declared
+    assert all(sentence.endswith(".") for sentence in sentences.values())
+
+
+def test_the_command_shows_the_record(service: Service) -> None:
+    """Of everybody or of one person, deleted ones by their number, with control codes escaped."""
+    for email in (EMAIL, "amy@example.com"):
+        service.auth.register_user(email, PASSPHRASE)
+    bob = service.auth.accounts.find(EMAIL)
+    service.auth.announce(Event("session.opened", bob.id, {"agent": "x\n\x1b[2J"}))
+    service.auth.announce(Event("limit.reached", None, {"policy": "account"}, counted="key"))
+    tamper(service.auth, "UPDATE audit SET times = 7 WHERE name = 'limit.reached'")
+    lines = run(service, commands.show).output.splitlines()
+    assert len(lines) == 4
+    assert lines[0].endswith('limit.reached x7  -  {"policy": "account"}')
+    assert lines[1].endswith(f'session.opened  {bob.uid}  {{"agent": "x\\n\\u001b[2J"}}')
+    assert lines[2].endswith(
+        "account.registered  " + service.auth.accounts.find("amy@example.com").uid
+    )
+    assert run(service, commands.show, "--limit", "1").output.splitlines() == lines[:1]
+    assert run(service, commands.show, "--user", EMAIL).output.splitlines() == [lines[1], lines[3]]
+    service.auth.accounts.delete(EMAIL)
+    deleted = run(service, commands.show, "--user", str(bob.id), "--json").output.splitlines()
+    newest = json.loads(deleted[0])
+    assert (newest["event"], newest["user"], newest["user_id"]) == ("account.deleted", None, bob.id)
+    assert newest.keys() >= {"id", "at", "facts", "personal", "times", "batch"}
+    assert f"deleted account {bob.id}" in run(service, commands.show).output
