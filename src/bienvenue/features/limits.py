@@ -211,7 +211,7 @@ class Limits(Feature[LimitSettings]):
         """
         consecutive, account, *networks = self._rules(attempt)
         with self._db.transaction() as tx:
-            tx.change(delete(Count).where(_table.key == account.key))
+            # In the order of `reserve`: PostgreSQL would have to break two that cross.
             row = _table.key == consecutive.key
             tx.change(
                 update(Count)
@@ -219,6 +219,7 @@ class Limits(Feature[LimitSettings]):
                 .values(failures=_table.strangers)
             )
             tx.change(delete(Count).where(row, _table.strangers < STRANGERS))
+            tx.change(delete(Count).where(_table.key == account.key))
             for network in networks:
                 tx.change(
                     update(Count)
