@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic.fields import FieldInfo
 
-from bienvenue import Auth
-from bienvenue.app import house
+from bienvenue import Auth, openapi
+from bienvenue.app import all_pages, house
 from bienvenue.cli import main
 from bienvenue.db import DB
 from bienvenue.feature import Feature, Refusal
@@ -107,6 +108,18 @@ def test_every_page_is_documented(feature: str | None) -> None:
     served = house if feature is None else FEATURES[feature].pages
     documented = {row for row in rows if re.match("[A-Z]+ /", row)}
     assert documented == {f"{page.method} {page.path}" for page in served}
+
+
+def test_the_document_of_the_paths_is_openapi(tmp_path: Path) -> None:
+    """What `GET /openapi.json` gives is valid, and has every path."""
+    auth = Auth(DB(f"sqlite:///{tmp_path / 'empty.db'}"), Settings({}))
+    document = openapi.document(all_pages(auth), auth.settings)
+    OpenAPIV31SpecValidator(document).validate()
+    described = {
+        f"{method.upper()} {path}" for path, of in document["paths"].items() for method in of
+    }
+    served = {f"{page.method} {page.path}" for page in all_pages(auth)}
+    assert described == {page.replace("<", "{").replace(">", "}") for page in served}
 
 
 # --- settings -----------------------------------------------------------------------------------
