@@ -41,6 +41,11 @@ class Service:
         serve.prepare(self.settings, self.db)
         return Auth(self.db, self.settings)
 
+    def close(self) -> None:
+        """Close the connections the command opened."""
+        if "db" in self.__dict__:
+            self.db.close()
+
 
 class Commands(click.Group):
     """A group that says a problem in one sentence, with status 1, instead of a traceback."""
@@ -59,6 +64,7 @@ class Commands(click.Group):
 def main(ctx: click.Context) -> None:
     """Register people, sign them in and out and know who they are."""
     ctx.obj = Service()
+    ctx.call_on_close(ctx.obj.close)
 
 
 def _option(name: str) -> Callable[[Any], Any]:
