@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bienvenue import clock
 from bienvenue.features.devices import MOST
 from bienvenue.web.page import DEVICE_LIFETIME
