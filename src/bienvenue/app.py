@@ -130,6 +130,9 @@ def _keys(settings: Settings) -> keys.KeyRing:
 def _require_schema(auth: Auth) -> None:
     try:
         auth.require_schema()
+    except schema.SchemaProblem:
+        auth.close()
+        raise
     except DatabaseUnavailable as error:
         # A node that starts while the database is away answers 503 and recovers by itself.
         _log.warning("the database cannot answer yet: %s", error)

@@ -41,6 +41,11 @@ class Service:
         serve.prepare(self.settings, self.db)
         return Auth(self.db, self.settings)
 
+    def close(self) -> None:
+        """Close the database if it was opened."""
+        if "db" in vars(self):
+            self.db.engine.dispose()
+
 
 class Commands(click.Group):
     """A group that says a problem in one sentence, with status 1, instead of a traceback."""
@@ -58,7 +63,8 @@ class Commands(click.Group):
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Register people, sign them in and out and know who they are."""
-    ctx.obj = Service()
+    ctx.obj = service = Service()
+    ctx.call_on_close(service.close)
 
 
 def _option(name: str) -> Callable[[Any], Any]:

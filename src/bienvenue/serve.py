@@ -29,7 +29,9 @@ def run(options: dict[str, Any]) -> None:
     settings = Settings()
     core = settings.core
     _require_free(core.host, core.port)
-    prepare(settings, DB(settings.database_url))
+    db = DB(settings.database_url)
+    prepare(settings, db)
+    db.engine.dispose()
     try:
         from granian import Granian  # noqa: PLC0415 (an extra; only serving needs it)
         from granian.constants import Interfaces  # noqa: PLC0415 (as above)
