@@ -7,6 +7,8 @@ import pytest
 from tests.attacks.attack import Attack, Outcome, Refused, Won, load
 from tests.attacks.builds import SERVICES, Builds
 
+pytestmark = pytest.mark.slow
+
 ATTACKS = load()
 
 
