@@ -38,7 +38,6 @@ def what_belongs_to_another(target: Target) -> Outcome:
     """Put the names of the victim's things into every path that takes one, by every method."""
     victim, attacker = target.person().sign_in(), target.person().sign_in()
     me = victim.get("/profile").json
-    before = victim.get("/sessions").json["sessions"][0]["uid"]
     names = (me["session"]["uid"], me["uid"], me["email"], me["session"]["uid"].upper(), "1")
     paths = [path for path in {route.path for route in routes(target)} if "{" in path]
     for path in paths:
@@ -49,9 +48,6 @@ def what_belongs_to_another(target: Target) -> Outcome:
                 nobodys = attacker.request(method, at.replace(name, str(uuid.uuid4())))
                 if reply.ok or (reply.status, reply.body) != (nobodys.status, nobodys.body):
                     return Won(f"{method} {path} with the victim's name answers {reply.status}")
-    if (
-        not victim.get("/profile").ok
-        or victim.get("/sessions").json["sessions"][0]["uid"] != before
-    ):
+    if not victim.get("/profile").ok:
         return Won("the victim's session is gone")
     return Refused(f"{len(paths)} paths, and the victim's names are as good as made up ones")

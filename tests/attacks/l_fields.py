@@ -28,6 +28,7 @@ COLUMNS: dict[str, Any] = {
 }
 
 INJECTIONS = (
+    "' OR 1=1 OR uid = '",
     "' OR 1=1 --",
     "' OR '1'='1",
     "'",
