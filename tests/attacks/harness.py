@@ -72,6 +72,21 @@ def application(course: str) -> Any:
     return importlib.import_module("bienvenue.app").create_app()
 
 
+def keep_serving(file: Path) -> None:
+    """Go on in a child, and in a new one whenever it is killed, as under a supervisor.
+
+    The file names the child. Whoever returns from here is one; the parent ends with its child.
+    """
+    importlib.import_module("bienvenue.app")
+    while child := os.fork():
+        draft = file.with_name("child.draft")
+        draft.write_text(str(child))
+        draft.rename(file)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code >= 0:
+            sys.exit(code)
+
+
 def main(folder: Path, course: str) -> None:
     """Serve until standard input ends."""
     move_clock(folder / "clock")
@@ -82,6 +97,8 @@ def main(folder: Path, course: str) -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
     port = listener.getsockname()[1]
     os.environ["BIENVENUE_PORT"] = str(port)
+    if (folder / "supervised").exists():
+        keep_serving(folder / "child")
     app = application(course)
     serving = importlib.import_module("werkzeug.serving")
     server = serving.make_server("127.0.0.1", port, app, threaded=True, fd=listener.fileno())
