@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
+from pathlib import Path
 
 import alembic.op
 import pytest
@@ -21,6 +23,7 @@ from bienvenue.schema import SchemaProblem, State
 from bienvenue.user import Base
 from tests.conftest import MakeService
 from tests.databases import KINDS, Databases
+from tests.ports import free_port
 from tests.races import race
 
 MIGRATIONS = resources.files("bienvenue") / "migrations"
@@ -201,12 +204,21 @@ def test_an_application_does_not_start_on_an_empty_database(
     assert tables(db) == set()
 
 
+def test_an_application_does_not_start_where_no_file_is(tmp_path: Path) -> None:
+    """And makes none: a file made in passing would be everybody's to read."""
+    with pytest.raises(SchemaProblem, match="bienvenue db upgrade"):
+        create_app(instance=tmp_path / "instance")
+    assert not (tmp_path / "instance" / "bienvenue.db").exists()
+
+
 def test_an_application_starts_while_its_database_is_away(
-    tmp_path: object, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It says 503 and recovers by itself; a warning stands in the log."""
+    keys = tmp_path / "keys"
+    keys.write_text("ab" * 32)
     app = create_app(
-        database_url=f"sqlite:///{tmp_path}/nowhere/x.db", instance=tmp_path, bcrypt_cost=4
+        database_url="postgresql://nobody@127.0.0.1:1/nowhere", secret_key_file=keys, bcrypt_cost=4
     )
     assert app.test_client().get("/readyz").status_code == 503
     assert "the database cannot answer yet" in caplog.text

@@ -26,13 +26,13 @@ def settings(tmp_path: Path) -> Settings:
 def test_the_database_and_its_folder_are_for_their_owner_only(settings: Settings) -> None:
     """Made on the first start, kept on the second, migrated in between."""
     db = DB(settings.database_url)
-    serve.prepare(settings, db)
+    serve.prepare(db)
     folder = settings.core.instance
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "bienvenue.db").stat().st_mode) == 0o600
     assert schema.state(db) is schema.State.CURRENT
     bob = db.add_user("bob@example.com", "hash")
-    serve.prepare(settings, db)
+    serve.prepare(db)
     assert db.find_user_by(id=bob.id).email == "bob@example.com"
     db.engine.dispose()
 
@@ -42,14 +42,14 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     settings = Settings({}, instance=tmp_path / "file" / "instance")
     with pytest.raises(SettingsProblem, match="cannot open the database"):
-        serve.make_room(settings)
+        DB(settings.database_url).make_room()
 
 
 def test_no_room_is_made_for_postgresql() -> None:
     """Its files are its own."""
     settings = Settings({}, database_url="postgresql://db/x", instance="/proc/nowhere")
-    serve.make_room(settings)
-    assert serve._described(settings) == "PostgreSQL"
+    DB(settings.database_url).make_room()
+    assert not Path("/proc/nowhere").exists()
 
 
 def test_json_is_written_for_people() -> None:
