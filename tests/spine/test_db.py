@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError, NoResultFound
 
 from bienvenue import DB, User
-from bienvenue.db import DatabaseUnavailable, retried, sqlite_file
+from bienvenue.db import DatabaseUnavailable, retried
 from bienvenue.settings import SettingsProblem
 from tests.races import race
 
@@ -240,7 +241,7 @@ def test_a_real_deadlock_is_resolved_by_running_again(postgresql: DB) -> None:
 )
 def test_only_sqlite_has_a_file(url: str, file: str | None) -> None:
     """Both names of PostgreSQL are the same one."""
-    found = sqlite_file(url)
+    found = DB(url).file
     assert (None if found is None else str(found)) == file
 
 

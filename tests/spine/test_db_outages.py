@@ -65,8 +65,7 @@ def read_only(service: Service) -> Iterator[None]:
         set_up(service, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         yield
         return
-    db.engine.dispose()
-    db._engine = DB(f"{service.url.replace('///', '///file:')}?mode=ro&uri=true").engine
+    each_connection(db, "query_only=ON")
     yield
 
 

@@ -194,3 +194,20 @@ def test_settings_given_by_name_reach_the_service(make_service: MakeService) -> 
     assert make_service(service_name="Gare").auth.settings.core.service_name == "Gare"
     with pytest.raises(SettingsProblem, match="BIENVENUE_SERVICE_NAMED is no setting"):
         make_service(service_named="Gare")
+
+
+def test_each_place_comes_before_the_next(tmp_path: Path) -> None:
+    """What the program gives, the variable, the file it names, the TOML file: in this order."""
+    toml, file = tmp_path / "settings.toml", tmp_path / "name"
+    toml.write_text('service_name = "from TOML"\n')
+    file.write_text("from a file\n")
+    environ = {"BIENVENUE_CONFIG": str(toml)}
+    found = [Settings(environ).core.service_name]
+    environ["BIENVENUE_SERVICE_NAME_FILE"] = str(file)
+    found.append(Settings(environ).core.service_name)
+    environ["BIENVENUE_SERVICE_NAME"] = "from the variable"
+    settings = Settings(environ)
+    found.append(settings.core.service_name)
+    found.append(Settings(environ, service_name="from the program").core.service_name)
+    assert found == ["from TOML", "from a file", "from the variable", "from the program"]
+    settings.refuse_unknown()
