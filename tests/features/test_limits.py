@@ -20,6 +20,12 @@ from tests.races import race
 HOUR, DAY = 3600, 86400
 
 
+@pytest.fixture
+def service(make_service: MakeService) -> Service:
+    """A service with the limits of the house."""
+    return make_service(limit_account=10, limit_network=100)
+
+
 def sign_in(
     client: FlaskClient, password: str = "wrong", email: str = EMAIL, ip: str = "192.0.2.1"
 ) -> TestResponse:
@@ -86,13 +92,13 @@ def test_the_right_password_is_refused_too_while_one_waits(
 
 
 @pytest.mark.usefixtures("moving_clock")
-def test_a_thousand_guesses_at_once_are_admitted_as_ten_in_a_row(service: Service) -> None:
+def test_guesses_at_once_are_admitted_as_ten_in_a_row(service: Service) -> None:
     """The failure is counted before the hash, in one statement."""
     service.auth.register_user(EMAIL, PASSPHRASE)
     admitted = []
 
     def guess(_: int) -> None:
-        for _ in range(20):
+        for _ in range(5):
             try:
                 service.auth.limits.reserve(Attempt("sign_in", EMAIL))
             except TooManyAttempts:
@@ -150,7 +156,7 @@ def test_a_network_waits_after_a_hundred_failures(
     make_service: MakeService, moving_clock: Clock
 ) -> None:
     """One password tried on many accounts is stopped by where it comes from."""
-    service = make_service(limit_network=5)
+    service = make_service(limit_account=10, limit_network=5)
     service.auth.register_user(EMAIL, PASSPHRASE)
     for number in range(5):
         assert sign_in(service.client(), email=f"amy{number}@example.com").status_code == 401

@@ -73,7 +73,9 @@ class Sessions(Feature[SessionSettings]):
                 proven.user, proven.replacement, "password", ip=ip, agent=agent, replaces=replaces
             )
             if secret is not None:
-                known, _ = self._auth.devices.remember(proven.user.id, device)
+                known, new = self._auth.devices.remember(proven.user.id, device)
+                if new:
+                    self._auth.announce(Event("device.first_seen", proven.user.id, {"ip": ip}))
                 return Opened(proven.user, secret, known)
             # The account changed between the comparison and the session: look at it again.
         raise WrongCredentials
