@@ -81,6 +81,11 @@ def make_service(database: str, tmp_path: Path) -> Iterator[MakeService]:
             "secret_key_file": keys,
             "instance": tmp_path / "instance",
             "bcrypt_cost": 4,
+            # Races fire fifty sign-ins at once; only tests of the gate want it short.
+            "hash_queue": 1000,
+            # The same for the failures a race reserves; only tests of limits want them few.
+            "limit_account": 1000,
+            "limit_network": 100_000,
         }
         app = create_app(**given | settings)
         app.testing = True

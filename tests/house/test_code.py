@@ -24,6 +24,7 @@ STOREYS = [
     {"wsgi"},
     {"serve"},
     {"cli"},
+    {"__main__"},
     {""},
 ]
 LONGEST = 400

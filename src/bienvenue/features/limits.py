@@ -102,7 +102,7 @@ class LimitSettings(Section):
     """From which failure on one has to wait."""
 
     limit_account: int = Field(
-        10, ge=1, le=50, description="Failures of an account after which each next one waits."
+        10, ge=1, le=1000, description="Failures of an account after which each next one waits."
     )
     limit_network: int = Field(
         100, ge=1, le=100_000, description="Failures of a network after which each next one waits."
