@@ -41,7 +41,7 @@ def test_an_event_is_a_row(service: Service) -> None:
     """Who, what, when and from where; the session by its public name."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
     service.auth.sessions.sign_in(EMAIL, PASSPHRASE, ip="192.0.2.7", agent=FIREFOX)
-    assert names(service.auth) == ["account.registered", "session.opened"]
+    assert names(service.auth) == ["account.registered", "session.opened", "device.first_seen"]
     opened = only(service.auth, "session.opened")
     assert (opened.user_id, opened.user_uid, opened.times) == (user.id, user.uid, 1)
     assert opened.personal == {"ip": "192.0.2.7", "agent": FIREFOX}
@@ -117,7 +117,7 @@ def test_no_secret_is_recorded(service: Service) -> None:
 
 def test_fifty_sign_ins_at_once_are_fifty_rows(make_service: MakeService) -> None:
     """Nobody waits for a number, none fails, and none is lost."""
-    service = make_service(hash_queue=200, limit_account=50)
+    service = make_service()
     service.auth.register_user(EMAIL, PASSPHRASE)
 
     def sign_in(_: int) -> int:
@@ -186,20 +186,20 @@ def test_a_deleted_account_leaves_its_rows_and_nothing_personal(service: Service
     bob = service.auth.accounts.find(EMAIL)
     service.auth.audit.seal()
     service.auth.forget(bob.id, "password changed")
-    assert personal_rows(service.auth) == 2
+    assert personal_rows(service.auth) == 4
     with service.auth._db.transaction():
         service.auth.announce(Event("session.opened", bob.id, {"ip": "192.0.2.9"}))
         service.auth.announce(Event("account.deleted", bob.id, {"ip": "192.0.2.9"}))
-    assert personal_rows(service.auth) == 1
+    assert personal_rows(service.auth) == 2
     service.auth.announce(Event("session.opened", bob.id, {"ip": "192.0.2.9"}))
     service.auth.accounts.delete(EMAIL)
-    assert personal_rows(service.auth) == 1
+    assert personal_rows(service.auth) == 2
     theirs = service.auth.audit.list(bob.id)
     assert len(theirs) >= 5
     assert all((entry.personal, entry.user_uid) == ({}, None) for entry in theirs)
     service.auth.audit.seal()
     report = service.auth.audit.verify()
-    assert (report.problem, report.erased) == (None, 3)
+    assert (report.problem, report.erased) == (None, 4)
 
 
 def test_personal_values_are_kept_for_a_time(
@@ -234,12 +234,13 @@ def test_people_see_their_own_activity(service: Service) -> None:
         "password.changed",
         "sessions.ended",
         "password.refused",
+        "device.first_seen",
         "session.opened",
         "account.registered",
     ]
     assert seen[1]["why"] == "password changed"
-    assert seen[3] == {
-        "at": seen[3]["at"],
+    assert seen[4] == {
+        "at": seen[4]["at"],
         "event": "session.opened",
         "sentence": "A device signed in.",
         "why": None,
@@ -248,7 +249,11 @@ def test_people_see_their_own_activity(service: Service) -> None:
         "device": "Werkzeug",
     }
     hers = activity(amy)
-    assert [event["event"] for event in hers] == ["session.opened", "account.registered"]
+    assert [event["event"] for event in hers] == [
+        "device.first_seen",
+        "session.opened",
+        "account.registered",
+    ]
 
 
 def test_strangers_see_nothing(service: Service) -> None:
@@ -279,7 +284,7 @@ def test_a_hundred_are_shown_and_all_are_exported(service: Service) -> None:
         service.auth.announce(Event("password.refused", user.id, {"ip": "192.0.2.7"}))
     assert len(activity(client)) == 100
     exported = service.auth.export(user.id)["activity"]
-    assert len(exported) == 112
+    assert len(exported) == 113
     assert exported[0].keys() == {"at", "event", "times", "ip"}
     assert exported[-1]["event"] == "account.registered"
 

@@ -19,6 +19,7 @@ STOREYS = [
     {"web"},
     {"features"},
     {"auth"},
+    {"work"},
     {"openapi"},
     {"app"},
     {"wsgi"},

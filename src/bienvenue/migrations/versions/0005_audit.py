@@ -14,7 +14,7 @@ def upgrade() -> None:
     op.create_table(
         "audit",
         sa.Column("id", _big, nullable=False),
-        sa.Column("at", sa.Float(53), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
         sa.Column("name", sa.String(64), nullable=False),
         sa.Column("user_id", sa.Integer(), nullable=True),
         sa.Column("facts", sa.Text(), nullable=False),
@@ -32,7 +32,7 @@ def upgrade() -> None:
     op.create_table(
         "audit_personal",
         sa.Column("row_id", _big, autoincrement=False, nullable=False),
-        sa.Column("at", sa.Float(53), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
         sa.Column("salt", sa.String(32), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("row_id", name="pk_audit_personal"),
@@ -41,7 +41,7 @@ def upgrade() -> None:
     op.create_table(
         "audit_seals",
         sa.Column("batch", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("at", sa.Float(53), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("rows", sa.Text(), nullable=False),
         sa.Column("previous", sa.String(64), nullable=False),

@@ -1,0 +1,68 @@
+"""The work that waits for no request: what a round does, and that nothing ends it but a stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from bienvenue import work
+from bienvenue.db import DatabaseUnavailable
+from bienvenue.feature import Event
+from tests.conftest import Service
+from tests.features.hearing import Hearing
+from tests.ports import wait_until
+
+
+def test_the_work_seals_and_sweeps_until_it_is_stopped(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a thread of its own; the sweep comes back until nothing is left."""
+    monkeypatch.setattr(work, "EVERY", 0.01)
+    swept = iter([2, 1, 0])
+    hearing = Hearing(service.auth)
+    monkeypatch.setattr(hearing, "sweep", lambda _now, _limit: next(swept))
+    stop = work.beside(service.auth)
+    for n in range(3):
+        service.auth.announce(Event("password.changed", n))
+    assert wait_until(lambda: service.auth.audit.verify().rows == 3, 30)
+    stop.set()
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "work"]
+    thread.join(30)
+    assert not thread.is_alive()
+    assert next(swept, None) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (DatabaseUnavailable("locked"), "the work of this round waits for the next: locked"),
+        (RuntimeError("a mistake"), "the work of this round failed"),
+    ],
+)
+def test_a_round_that_fails_is_not_the_last(
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    said: str,
+) -> None:
+    """It is logged, and the next round comes."""
+    monkeypatch.setattr(work, "EVERY", 0.01)
+    stop = threading.Event()
+    rounds: list[Callable[[], None]] = [stop.set]
+
+    def fails_once() -> None:
+        if not rounds:
+            stop.set()
+            return
+        rounds.pop()
+        raise error
+
+    monkeypatch.setattr(service.auth, "work", fails_once)
+    caplog.set_level(logging.WARNING, "bienvenue")
+    work.run(service.auth, stop)
+    assert rounds == []
+    assert caplog.messages == [said]
