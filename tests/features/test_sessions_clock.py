@@ -189,9 +189,9 @@ def test_fresh_time_is_a_setting(make_service: MakeService, moving_clock: Clock)
     service = make_service(session_fresh="5m")
     client = service.signed_in()
     moving_clock.forward(299)
-    assert client.get("/profile").json["fresh"] is True
+    assert client.get("/profile").get_json()["fresh"] is True
     moving_clock.forward(1)
-    assert client.get("/profile").json["fresh"] is False
+    assert client.get("/profile").get_json()["fresh"] is False
 
 
 def test_sweeping_deletes_only_the_dead_and_at_most_so_many(

@@ -115,7 +115,7 @@ def test_a_registration_is_refused_with_503_and_leaves_nothing(
                 break
         before = len(statuses) - 1
     assert answer.status_code == 503, answer.text
-    assert answer.json["code"] == "unavailable"
+    assert answer.get_json()["code"] == "unavailable"
     assert answer.headers["Retry-After"] == "5"
     assert statuses <= {201, 503}
     assert (before == 0) or (outage == "full")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -108,8 +109,9 @@ def test_every_unsafe_page_refuses_other_sites(service: Service) -> None:
         path = page.path.replace("<uid>", "x")
         for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
             for medium in ("json", "data"):
-                answer = client.open(path, method=page.method, headers=headers, **{medium: {}})
-                assert (answer.status_code, answer.json["code"]) == (403, "cross_site"), page
+                sent: dict[str, Any] = {medium: {}, "headers": headers}
+                answer = client.open(path, method=page.method, **sent)
+                assert (answer.status_code, answer.get_json()["code"]) == (403, "cross_site"), page
     assert client.get("/profile").status_code == 200
 
 
@@ -175,8 +177,8 @@ def test_json_tunnels_no_method(service: Service) -> None:
     """There `_method` is a field nobody knows; a program can say DELETE."""
     client = service.signed_in()
     answer = client.post("/sessions", json=CREDENTIALS | {"_method": "DELETE"})
-    assert (answer.status_code, answer.json["field"]) == (400, "_method")
-    assert client.put("/password", data={"_method": "DELETE"}).json["code"] == "missing_field"
+    assert (answer.status_code, answer.get_json()["field"]) == (400, "_method")
+    assert client.put("/password", data={"_method": "DELETE"}).get_json()["code"] == "missing_field"
 
 
 HOSTS = [
@@ -202,7 +204,7 @@ def test_only_our_own_host_is_answered(make_service: MakeService) -> None:
     for base_url, host, known in HOSTS:
         for path in ("/", "/users/new", "/profile"):
             answer = clients[base_url].get(path, headers={"Host": host})
-            assert (answer.json.get("code") != "unknown_host") is known, (base_url, host)
+            assert (answer.get_json().get("code") != "unknown_host") is known, (base_url, host)
             assert known or answer.status_code == 400
         assert clients[base_url].get("/healthz", headers={"Host": host}).status_code == 200
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -116,11 +117,11 @@ def test_options_and_405_name_the_methods_of_every_path(service: Service) -> Non
         assert set(options.headers["Allow"].split(", ")) == allowed, path
         wanted = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "BREW"}
         for method in wanted - allowed:
-            sent = {"json": {}} if method in {"POST", "PUT", "PATCH"} else {}
+            sent: dict[str, Any] = {"json": {}} if method in {"POST", "PUT", "PATCH"} else {}
             answer = client.open(path, method=method, **sent)
             assert answer.status_code == 405, (method, path)
             assert set(answer.headers["Allow"].split(", ")) == allowed, (method, path)
-            assert method == "HEAD" or answer.json["code"] == "method_not_allowed"
+            assert method == "HEAD" or answer.get_json()["code"] == "method_not_allowed"
     assert (
         service.client().post("/bienvenue/static/bienvenue.css").headers["Allow"]
         == "GET, HEAD, OPTIONS"
@@ -147,7 +148,8 @@ def test_a_path_with_more_slashes_is_no_path(service: Service) -> None:
         environ = {"PATH_INFO": path}
         headers = {"Host": "evil.example"}
         answer = service.client().get("/", headers=headers, environ_overrides=environ)
-        assert (answer.status_code in {400, 404}, answer.location) == (True, None), path
+        assert answer.status_code in {400, 404}, path
+        assert answer.location is None, path
 
 
 ACCEPT: dict[str | None, bool] = {
@@ -190,7 +192,7 @@ def test_health_asks_no_database_and_readiness_does(service: Service) -> None:
     service.auth._db._engine = away()
     assert client.get("/healthz").json == {"status": "ok"}
     ready = client.get("/readyz")
-    assert (ready.status_code, ready.json["code"]) == (503, "unavailable")
+    assert (ready.status_code, ready.get_json()["code"]) == (503, "unavailable")
     assert ready.headers["Retry-After"] == "5"
     assert client.get("/").json == {"message": "Bienvenue"}
 
@@ -205,9 +207,9 @@ def test_a_service_on_another_schema_is_not_ready(
     service.auth.close()
     service.auth._db._engine = db.engine
     answer = service.client().get("/readyz")
-    assert (answer.status_code, answer.json["code"]) == (503, "not_ready")
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "not_ready")
     assert answer.headers["Retry-After"] == "5"
-    assert "bienvenue db upgrade" in answer.json["message"]
+    assert "bienvenue db upgrade" in answer.get_json()["message"]
     db.engine.dispose()
 
 
