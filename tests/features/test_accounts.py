@@ -169,6 +169,7 @@ def test_find_takes_an_email_or_a_uid(service: Service) -> None:
             service.auth.accounts.find(name)
 
 
+@pytest.mark.slow
 def test_list_goes_through_all_in_the_order_they_came(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

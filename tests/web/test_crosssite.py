@@ -69,6 +69,7 @@ SAID: list[tuple[dict[str, str], bool]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["no cookie", "signed in"])
 def test_what_a_browser_says_decides(service: Service, kind: str) -> None:
     """Sec-Fetch-Site first, then Origin; a token or the medium changes nothing about it."""

@@ -199,6 +199,14 @@ def test_a_page_may_read_the_query_of_a_link(with_extra: Flask) -> None:
     assert client.get("/search?page=%00").get_json()["code"] == "malformed_text"
 
 
+def test_the_query_of_a_link_is_in_the_document(with_extra: Flask) -> None:
+    """With the refusals that reading it may give."""
+    found = with_extra.test_client().get("/openapi.json").get_json()["paths"]["/search"]["get"]
+    (parameter,) = found["parameters"]
+    assert (parameter["name"], parameter["in"], parameter["required"]) == ("page", "query", False)
+    assert "duplicate_field" in found["responses"]["400"]["description"]
+
+
 def test_a_page_is_closed_unless_it_says_public(with_extra: Flask) -> None:
     """Though its function never asks who it is."""
     client = with_extra.test_client()
