@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 from sqlalchemy import event, text, update
 
@@ -117,8 +119,8 @@ def read_only(url: str) -> DB:
     db = DB(url)
     if db.engine.dialect.name == "sqlite":
 
-        def forbid(connection: object, _record: object) -> None:
-            connection.execute("PRAGMA query_only = ON")  # type: ignore[attr-defined]
+        def forbid(connection: sqlite3.Connection, _record: object) -> None:
+            connection.execute("PRAGMA query_only = ON")
 
         event.listen(db.engine, "connect", forbid)
     else:

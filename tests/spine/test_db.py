@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError, NoRe
 from bienvenue import DB, User
 from bienvenue.db import DatabaseUnavailable, retried
 from bienvenue.settings import SettingsProblem
+from tests.databases import Databases
 from tests.races import race
 
 
@@ -160,13 +161,13 @@ def fails(db: DB, times: int, state: str) -> list[int]:
 
 
 @pytest.fixture
-def postgresql(databases: object) -> Iterator[DB]:
+def postgresql(databases: Databases) -> Iterator[DB]:
     """A DB on PostgreSQL alone, for what SQLite never says."""
-    url: str = databases.fresh("postgresql")  # type: ignore[attr-defined]
+    url: str = databases.fresh("postgresql")
     made = DB(url)
     yield made
     made.engine.dispose()
-    databases.drop(url)  # type: ignore[attr-defined]
+    databases.drop(url)
 
 
 @pytest.fixture(autouse=True)
