@@ -11,9 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.attacks import patch  # noqa: E402 (found from the root of the project)
-from tests.attacks.attack import BROKEN, COURSE, Attack, load  # noqa: E402
-from tests.attacks.catalogue import CATALOGUE, SECTIONS  # noqa: E402
+from tests.attacks import patch  # noqa: E402 (the path comes first) (found from the root of the project)
+from tests.attacks.attack import BROKEN, COURSE, Attack, load  # noqa: E402 (the path comes first)
+from tests.attacks.catalogue import CATALOGUE, SECTIONS  # noqa: E402 (the path comes first)
 
 PAGE = ROOT / "docs" / "attacks.md"
 

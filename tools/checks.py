@@ -104,7 +104,8 @@ def on(python: Path, built: Path, folder: Path, *, oldest: bool = False) -> None
     name = f"Python {version}" + (" with the oldest dependencies" if oldest else "")
     venv = folder / name.replace(" ", "-")
     inside = venv / "bin" / "python"
-    install: list[str | Path] = [BIN / "uv", "pip", "install", "--quiet", "--python", inside]
+    install: list[str | Path] = [BIN / "uv", "pip", "install", "--quiet"]
+    install += ["--compile-bytecode", "--python", inside]
     run(f"{name}: environment", BIN / "uv", "venv", "--quiet", "--python", python, venv)
     run(f"{name}: dependencies", *install, "--require-hashes", "-r", "requirements/dev.lock")
     if oldest:

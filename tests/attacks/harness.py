@@ -77,7 +77,9 @@ def keep_serving(file: Path) -> None:
 
     The file names the child. Whoever returns from here is one; the parent ends with its child.
     """
-    importlib.import_module("bienvenue.app")
+    # Made once here and closed, so that a child finds loaded whatever making one loads.
+    application("").extensions["bienvenue"].auth.close()
+    importlib.import_module("werkzeug.serving")
     while child := os.fork():
         draft = file.with_name("child.draft")
         draft.write_text(str(child))

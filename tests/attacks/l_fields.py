@@ -91,8 +91,8 @@ def send(who: Visitor, medium: str, method: str, path: str, sent: dict[str, Any]
 
 def row_of(person: Person) -> dict[str, Any]:
     """Give the account of a person, or nothing."""
-    rows = person.target.dump()["users"]
-    return next((row for row in rows if row["email"] == person.email), {})
+    query = "SELECT * FROM users WHERE email = :email"
+    return next(iter(person.target.execute(query, email=person.email)), {})
 
 
 @attack("L06", "A field is read as SQL.", wins="broken:L06_spliced_into_the_statement")

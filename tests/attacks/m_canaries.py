@@ -123,12 +123,12 @@ def keep(canaries: Canaries, reply: Reply) -> str:
 
 
 def left_behind(target: Target) -> Iterator[tuple[str, bytes]]:
-    """Give the log, every value of every table, and every file of the database."""
-    yield "the log", target.logs().encode()
+    """Give every value of every table, the log, and every file of the database."""
     for table, rows in target.dump().items():
         for row in rows:
             for column, value in row.items():
                 yield f"{table}.{column}", as_bytes(value)
+    yield "the log", target.logs().encode()
     for file in files(target):
         yield f"the file {file.name}", file.read_bytes()
 

@@ -212,7 +212,7 @@ def test_changing_the_password_ends_every_other_session(service: Service) -> Non
     answer = mine.put("/password", json=CHANGE)
     assert answer.status_code == 200
     assert answer.json == {"email": EMAIL, "message": "Password updated"}
-    assert mine.get("/profile").json["fresh"] is True
+    assert mine.get("/profile").get_json()["fresh"] is True
     assert other.get("/profile").status_code == 401
     after = mine.get_cookie("session_id")
     assert before is not None
@@ -244,8 +244,8 @@ def test_a_refused_change_changes_nothing(
     """The refusal names the field; the password, the sessions and the secret are as before."""
     mine, other = service.signed_in(), service.signed_in()
     answer = mine.put("/password", json=CHANGE | sent)
-    assert (answer.status_code, answer.json["code"]) == (status, code)
-    assert answer.json["field"] == field
+    assert (answer.status_code, answer.get_json()["code"]) == (status, code)
+    assert answer.get_json()["field"] == field
     assert "Set-Cookie" not in answer.headers
     assert [client.get("/profile").status_code for client in (mine, other)] == [200, 200]
     assert service.auth.valid_login(EMAIL, PASSPHRASE)

@@ -91,7 +91,7 @@ def test_devices_are_listed_and_ended_in_a_browser(service: Service) -> None:
     one.sign_in(EMAIL, PASSPHRASE)
     other.sign_in(EMAIL, PASSPHRASE)
     mine, theirs = (
-        browser.client.get("/profile").json["session"]["uid"] for browser in (one, other)
+        browser.client.get("/profile").get_json()["session"]["uid"] for browser in (one, other)
     )
     ended = one.submit("/sessions", f"/sessions/{theirs}", _method="DELETE")
     assert (ended.status_code, ended.location) == (303, "/sessions")
@@ -141,7 +141,7 @@ def test_which_sessions_end(service: Service) -> None:
     assert alive() == [0, 1, 2]
     assert hearing.only("session.ended").facts["why"] == "signed out"
     wrong = clients[0].delete("/sessions?which=mine")
-    assert (wrong.status_code, wrong.json["code"]) == (400, "wrong_value")
+    assert (wrong.status_code, wrong.get_json()["code"]) == (400, "wrong_value")
     assert alive() == [0, 1, 2]
     answer = clients[0].delete("/sessions?which=others")
     assert (answer.status_code, answer.headers.getlist("Set-Cookie")) == (204, [])
@@ -171,10 +171,10 @@ def test_signing_out_twice_is_401_the_second_time(service: Service) -> None:
 def test_nobody_ends_the_session_of_another(service: Service) -> None:
     """Another's uid hears the same 404 as none."""
     bob, amy = service.signed_in(), service.signed_in("amy@example.com")
-    theirs = amy.get("/profile").json["session"]["uid"]
+    theirs = amy.get("/profile").get_json()["session"]["uid"]
     for uid in (theirs, "no-such-uid", "%ED%A0%80"):
         answer = bob.delete(f"/sessions/{uid}")
-        assert (answer.status_code, answer.json["code"]) == (404, "no_such_session")
+        assert (answer.status_code, answer.get_json()["code"]) == (404, "no_such_session")
     assert bob.delete("/sessions/%00").status_code == 400
     assert amy.get("/profile").status_code == 200
     _, me = signed_in(service)
@@ -185,11 +185,11 @@ def test_nobody_ends_the_session_of_another(service: Service) -> None:
 def test_one_session_ends_by_its_uid(service: Service) -> None:
     """Mine takes its cookie along; another of mine does not."""
     one, other = service.signed_in(), service.signed_in()
-    theirs = other.get("/profile").json["session"]["uid"]
+    theirs = other.get("/profile").get_json()["session"]["uid"]
     answer = one.delete(f"/sessions/{theirs}")
     assert (answer.status_code, answer.headers.getlist("Set-Cookie")) == (204, [])
     assert other.get("/profile").status_code == 401
-    mine = one.get("/profile").json["session"]["uid"]
+    mine = one.get("/profile").get_json()["session"]["uid"]
     assert one.delete(f"/sessions/{mine}").status_code == 204
     assert one.get_cookie("session_id") is None
 
@@ -201,7 +201,7 @@ def test_devices_have_names_and_the_one_that_asks_is_marked(service: Service) ->
     for agent in (FIREFOX, "bienvenue-client/3", ""):
         clients[agent] = service.client()
         clients[agent].post("/sessions", json=CREDENTIALS, headers={"User-Agent": agent})
-    listed = clients[FIREFOX].get("/sessions").json["sessions"]
+    listed = clients[FIREFOX].get("/sessions").get_json()["sessions"]
     names = {device["device"]: device["current"] for device in listed}
     assert names == {
         "Firefox on Linux": True,
@@ -256,8 +256,8 @@ def test_a_second_factor_that_is_due_gives_no_session(service: Service) -> None:
     with pytest.raises(MoreProof):
         service.auth.sessions.sign_in(EMAIL, PASSPHRASE)
     answer = service.client().post("/sessions", json=CREDENTIALS)
-    assert (answer.status_code, answer.json["code"]) == (401, "more_proof")
-    assert answer.json["next"] == ["code"]
+    assert (answer.status_code, answer.get_json()["code"]) == (401, "more_proof")
+    assert answer.get_json()["next"] == ["code"]
     assert answer.headers.getlist("Set-Cookie") == []
     assert (rows(service.auth), service.auth.sessions.list(user.id)) == (0, [])
 

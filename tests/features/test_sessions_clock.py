@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 from sqlalchemy import event, text, update
 
@@ -117,8 +119,8 @@ def read_only(url: str) -> DB:
     db = DB(url)
     if db.engine.dialect.name == "sqlite":
 
-        def forbid(connection: object, _record: object) -> None:
-            connection.execute("PRAGMA query_only = ON")  # type: ignore[attr-defined]
+        def forbid(connection: sqlite3.Connection, _record: object) -> None:
+            connection.execute("PRAGMA query_only = ON")
 
         event.listen(db.engine, "connect", forbid)
     else:
@@ -189,9 +191,9 @@ def test_fresh_time_is_a_setting(make_service: MakeService, moving_clock: Clock)
     service = make_service(session_fresh="5m")
     client = service.signed_in()
     moving_clock.forward(299)
-    assert client.get("/profile").json["fresh"] is True
+    assert client.get("/profile").get_json()["fresh"] is True
     moving_clock.forward(1)
-    assert client.get("/profile").json["fresh"] is False
+    assert client.get("/profile").get_json()["fresh"] is False
 
 
 def test_sweeping_deletes_only_the_dead_and_at_most_so_many(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import update
 
 from bienvenue.features.passwords import AccountDisabled, WrongCredentials
@@ -14,6 +15,7 @@ from tests.races import race
 CREDENTIALS = {"email": EMAIL, "password": PASSPHRASE}
 
 
+@pytest.mark.slow
 def test_fifty_first_sign_ins_at_once_are_fifty_sessions_under_one_root(service: Service) -> None:
     """The root is NULL when they begin; none of them takes it from another."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
@@ -25,6 +27,7 @@ def test_fifty_first_sign_ins_at_once_are_fifty_sessions_under_one_root(service:
     assert {row.root for row in service.auth.sessions.list(user.id)} == {root}
 
 
+@pytest.mark.slow
 def test_fifty_sign_ins_at_once_keep_the_cap(make_service: MakeService) -> None:
     """Five live sessions and no row more; the next one lives, and ends one of them."""
     service = make_service(session_cap=5)

@@ -66,21 +66,22 @@ def test_a_taken_email_answers_409(service: Service) -> None:
     """The exercise says 400; the message is the same."""
     service.client().post("/users", data=CREDENTIALS)
     answer = service.client().post("/users", data=CREDENTIALS)
-    assert (answer.status_code, answer.json["code"]) == (409, "email_taken")
-    assert answer.json["message"] == "email already registered"
+    assert (answer.status_code, answer.get_json()["code"]) == (409, "email_taken")
+    assert answer.get_json()["message"] == "email already registered"
 
 
 def test_a_wrong_sign_in_is_a_problem_document(service: Service) -> None:
     """The status is the exercise's 401; the body is RFC 9457 and no page of HTML."""
     answer = service.client().post("/sessions", data=CREDENTIALS)
     assert (answer.status_code, answer.mimetype) == (401, "application/problem+json")
-    assert (answer.json["status"], answer.json["code"]) == (401, "wrong_credentials")
+    assert (answer.get_json()["status"], answer.get_json()["code"]) == (401, "wrong_credentials")
 
 
 def test_signing_out_answers_204_to_a_program(service: Service) -> None:
     """The exercise redirects whoever asks; a program has nowhere to go."""
     answer = service.signed_in().delete("/sessions")
-    assert (answer.status_code, answer.data, answer.location) == (204, b"", None)
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert answer.location is None
 
 
 def test_signing_out_redirects_a_browser_with_303(service: Service) -> None:
@@ -95,20 +96,20 @@ def test_signing_out_redirects_a_browser_with_303(service: Service) -> None:
 def test_signing_out_without_a_session_answers_401(service: Service) -> None:
     """The exercise says 403, which would mean: known, and not allowed."""
     answer = service.client().delete("/sessions")
-    assert (answer.status_code, answer.json["code"]) == (401, "not_signed_in")
+    assert (answer.status_code, answer.get_json()["code"]) == (401, "not_signed_in")
 
 
 def test_the_profile_of_nobody_answers_401(service: Service) -> None:
     """The exercise says 403 here too."""
     answer = service.client().get("/profile")
-    assert (answer.status_code, answer.json["code"]) == (401, "not_signed_in")
+    assert (answer.status_code, answer.get_json()["code"]) == (401, "not_signed_in")
 
 
 def test_the_profile_says_more_than_the_email(service: Service) -> None:
     """Email as in the exercise, and beside it the public name, the times and the device."""
     answer = service.signed_in().get("/profile")
-    assert answer.json.keys() == {"email", "uid", "created", "session", "fresh"}
-    assert answer.json["email"] == EMAIL
+    assert answer.get_json().keys() == {"email", "uid", "created", "session", "fresh"}
+    assert answer.get_json()["email"] == EMAIL
 
 
 def test_emails_are_normalised(service: Service) -> None:
@@ -153,8 +154,8 @@ def test_the_reset_token_has_no_operations_yet(service: Service) -> None:
 def test_unknown_fields_are_refused(service: Service) -> None:
     """The exercise reads two fields and overlooks all others."""
     answer = service.client().post("/users", data=CREDENTIALS | {"admin": "1"})
-    assert (answer.status_code, answer.json["code"]) == (400, "unknown_field")
-    assert answer.json["field"] == "admin"
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "unknown_field")
+    assert answer.get_json()["field"] == "admin"
 
 
 #: Each difference by its name in the table of the docs.

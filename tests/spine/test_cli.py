@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,17 @@ def test_without_a_command_it_says_what_there_is(run: Run) -> None:
     assert run("--version").output == f"{VERSION}\n"
     assert run("users", "--help").exit_code == 0
     refused(run("frobnicate"), "No such command", 2)
+
+
+def test_the_package_can_be_run_as_a_module(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`python -m bienvenue` is the same command line."""
+    monkeypatch.setattr("sys.argv", ["anything", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("bienvenue", run_name="__main__")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"{VERSION}\n"
 
 
 def test_every_command_says_what_it_is_for() -> None:

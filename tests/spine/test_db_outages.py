@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -90,7 +90,7 @@ def full(service: Service) -> Iterator[None]:
     yield
 
 
-OUTAGES: dict[str, Callable[[Service], object]] = {
+OUTAGES: dict[str, Callable[[Service], AbstractContextManager[None]]] = {
     "locked": locked,
     "read-only": read_only,
     "full": full,
@@ -104,7 +104,7 @@ def test_a_registration_is_refused_with_503_and_leaves_nothing(
     """Not a row of it, and the answer says when to come back and that nothing was changed."""
     service = make_service()
     email = "b" * 60 + "@" + ".".join(["d" * 60] * 3) + ".com"
-    with OUTAGES[outage](service):  # type: ignore[attr-defined]
+    with OUTAGES[outage](service):
         statuses = set()
         for number in range(40 if outage == "full" else 1):
             answer = service.client().post(
@@ -115,7 +115,7 @@ def test_a_registration_is_refused_with_503_and_leaves_nothing(
                 break
         before = len(statuses) - 1
     assert answer.status_code == 503, answer.text
-    assert answer.json["code"] == "unavailable"
+    assert answer.get_json()["code"] == "unavailable"
     assert answer.headers["Retry-After"] == "5"
     assert statuses <= {201, 503}
     assert (before == 0) or (outage == "full")

@@ -125,7 +125,7 @@ def test_a_feature_may_stop_an_operation_before_it_costs_anything(
     sent = {"email": EMAIL.upper(), "password": PASSPHRASE}
     for path in ("/users", "/sessions"):
         answer = service.client().post(path, json=sent)
-        assert (answer.status_code, answer.json["code"]) == (400, "refused")
+        assert (answer.status_code, answer.get_json()["code"]) == (400, "refused")
     change = {"old_password": PASSPHRASE, "new_password": "onze grenouilles au soleil"}
     assert client.put("/password", json=change).status_code == 400
     assert odd.attempts == [

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from pathlib import Path
 
 import alembic.op
 import pytest
@@ -23,7 +22,6 @@ from bienvenue.schema import SchemaProblem, State
 from bienvenue.user import Base
 from tests.conftest import MakeService
 from tests.databases import KINDS, Databases
-from tests.ports import free_port
 from tests.races import race
 
 MIGRATIONS = resources.files("bienvenue") / "migrations"

@@ -7,7 +7,6 @@ import os
 import stat
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -106,7 +105,6 @@ def test_without_a_server_installed_it_says_how_to_get_one(
 ) -> None:
     """The extra is named."""
     assert environment
-    absent: ModuleType | None = None
-    monkeypatch.setitem(sys.modules, "granian", absent)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "granian", None)
     with pytest.raises(SettingsProblem, match=r"pip install 'bienvenue\[server\]'"):
         serve.run({})

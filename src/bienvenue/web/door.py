@@ -24,6 +24,8 @@ from bienvenue.web import body, cookies, crosssite
 from bienvenue.web.page import DEVICE_LIFETIME, Answer, Page, Visitor
 
 if TYPE_CHECKING:
+    from werkzeug.routing import MapAdapter
+
     from bienvenue.auth import Auth
     from bienvenue.features.sessions import SignedIn
 
@@ -255,13 +257,9 @@ class Door:
 
     def methods_of(self, asked: Request) -> set[str]:
         """Name the methods that the path of a request answers."""
-        adapter = current_app.create_url_adapter(asked)
-        try:
-            rule = adapter.match(method="OPTIONS", return_rule=True)[0] if adapter else None
-        except HTTPException:
-            return {"GET", "HEAD"}
-        if rule is None:
-            return set()
+        adapter = cast("MapAdapter", current_app.create_url_adapter(asked))
+        # Every path of the service answers OPTIONS.
+        rule, _ = adapter.match(method="OPTIONS", return_rule=True)
         return _methods(self.pages[rule.rule]) if rule.rule in self.pages else rule.methods or set()
 
     def _carried(self) -> list[str]:
