@@ -10,19 +10,20 @@ from tests.house.source import FILES, MODULES, NAMES, PACKAGE, TOP, Module, feat
 
 #: From the ground up: a module imports only from rooms below its own, or beside it.
 STOREYS = [
-    {"about", "clock", "tokens", "keys", "blocklist", "hashing", "settings"},
+    {"about", "clock", "tokens", "keys", "blocklist", "hashing", "networks", "settings"},
     {"user"},
     {"db"},
     {"schema", "feature"},
     {"migrations"},
-    {"fields"},
+    {"fields", "gate"},
     {"web"},
     {"features"},
     {"auth"},
     {"work"},
     {"openapi"},
     {"app"},
-    {"wsgi"},
+    {"edge"},
+    {"wsgi", "asgi"},
     {"serve"},
     {"cli"},
     {"__main__"},
