@@ -1,5 +1,6 @@
 """What every test may use: both databases, a service on each, the clock and the hash counter."""
 
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from tests.databases import KINDS, Databases
 
 PASSPHRASE = "une phrase de passe bien longue"
 EMAIL = "bob@example.com"
+#: The key of every service of this run; one that stands in a file would be refused as known.
+KEY = secrets.token_hex(32)
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +78,7 @@ def make_service(database: str, tmp_path: Path) -> Iterator[MakeService]:
 
     def make(**settings: object) -> Service:
         keys = tmp_path / "keys"
-        keys.write_text("ab" * 32)
+        keys.write_text(KEY)
         given: dict[str, object] = {
             "database_url": database,
             "secret_key_file": keys,

@@ -10,18 +10,20 @@ from tests.house.source import FILES, MODULES, NAMES, PACKAGE, TOP, Module, feat
 
 #: From the ground up: a module imports only from rooms below its own, or beside it.
 STOREYS = [
-    {"about", "clock", "tokens", "keys", "blocklist", "hashing", "settings"},
+    {"about", "clock", "tokens", "keys", "blocklist", "hashing", "settings", "networks", "logs"},
     {"user"},
     {"db"},
     {"schema", "feature"},
+    {"gate"},
     {"migrations"},
     {"fields"},
     {"web"},
     {"features"},
     {"auth"},
     {"openapi"},
-    {"app"},
-    {"wsgi"},
+    {"app", "checkup"},
+    {"edge"},
+    {"wsgi", "asgi"},
     {"serve"},
     {"cli"},
     {""},
