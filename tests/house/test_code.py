@@ -26,7 +26,7 @@ STOREYS = [
     {"wsgi", "asgi"},
     {"serve"},
     {"cli"},
-    {""},
+    {"", "__main__"},
 ]
 LONGEST = 400
 EMPTY_NAMES = {"utils", "util", "helpers", "common", "manager", "service", "base", "misc"}
