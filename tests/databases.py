@@ -41,6 +41,8 @@ class Databases:
                 _migrate(f"sqlite:///{template}")
                 self._templates.add("sqlite")
             shutil.copyfile(template, file)
+        else:
+            file.touch()
         return f"sqlite:///{file}"
 
     def _postgresql(self, name: str, migrated: bool) -> str:

@@ -27,8 +27,8 @@ plausible mistake, a patch in `tests/attacks/broken/`), and is **refused** by th
 and on PostgreSQL. The tests ask for both, so no attack is counted that could not have succeeded.
 Where a difference in time would tell a secret, the tests count bcrypt rounds and never the clock.
 
-`python -m tests.attacks A06` runs one where it wins and then against the service, and prints what
-came of it.
+`.venv/bin/python -m tests.attacks A06` runs one where it wins and then against the service, and
+prints what came of it.
 """
 
 

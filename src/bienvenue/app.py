@@ -38,8 +38,8 @@ _log = logging.getLogger("bienvenue")
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: The person who is signed in, or None: a `SignedIn` that is false when there is nobody.
-current_user = cast("SignedIn | None", LocalProxy(lambda: _door().signed_in()))
+#: The person who is signed in: a `SignedIn`, or something false when there is nobody.
+current_user = cast("SignedIn", LocalProxy(lambda: _door().signed_in()))
 
 
 def _door() -> Door:
@@ -51,12 +51,13 @@ def login_required(view: Callable[P, T]) -> Callable[P, T | Response]:
 
     @functools.wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T | Response:
+        door = _door()
         try:
-            me = _door().signed_in()
+            refusal: Refusal | None = None if door.signed_in() else NotSignedIn()
         except DatabaseUnavailable as error:
-            return _door().refuse(as_refusal(error))
-        if me is None:
-            return _door().refuse(NotSignedIn())
+            refusal = as_refusal(error)
+        if refusal is not None:
+            return media.harden(door.refuse(refusal), https=door.settings.https)
         return view(*args, **kwargs)
 
     return guarded
@@ -65,8 +66,14 @@ def login_required(view: Callable[P, T]) -> Callable[P, T | Response]:
 class Bienvenue:
     """The extension: `Bienvenue(app)`, or `Bienvenue()` and `init_app(app)` later."""
 
-    def __init__(self, app: Flask | None = None, **settings: Any) -> None:
-        """Take settings by name over those of the environment, and an application to join."""
+    def __init__(
+        self, app: Flask | None = None, url_prefix: str | None = None, **settings: Any
+    ) -> None:
+        """Take an application to join, a path for our pages, and settings by name.
+
+        Settings given here come before those of the environment.
+        """
+        self._url_prefix = url_prefix
         self._given = settings
         if app is not None:
             self.init_app(app)
@@ -85,8 +92,8 @@ class Bienvenue:
             __name__,
             template_folder="templates",
             static_folder="static",
-            static_url_path="/static",
-            url_prefix=url_prefix,
+            static_url_path="/bienvenue/static",
+            url_prefix=url_prefix or self._url_prefix,
         )
         door.open(blueprint, all_pages(auth))
         blueprint.after_request(lambda made: media.harden(made, https=settings.https))
@@ -126,6 +133,9 @@ def all_pages(auth: Auth) -> list[Any]:
 def _require_schema(auth: Auth) -> None:
     try:
         auth.require_schema()
+    except schema.SchemaProblem:
+        auth.close()
+        raise
     except DatabaseUnavailable as error:
         # A node that starts while the database is away answers 503 and recovers by itself.
         _log.warning("the database cannot answer yet: %s", error)

@@ -46,8 +46,13 @@ class Service:
     @functools.cached_property
     def auth(self) -> Auth:
         """The operations, on a database of our version."""
-        serve.prepare(self.settings, self.db)
+        serve.prepare(self.db)
         return Auth(self.db, self.settings)
+
+    def close(self) -> None:
+        """Close the connections the command opened."""
+        if "db" in self.__dict__:
+            self.db.close()
 
 
 class Commands(click.Group):
@@ -66,7 +71,8 @@ class Commands(click.Group):
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Register people, sign them in and out and know who they are."""
-    ctx.obj = Service()
+    ctx.obj = service = Service()
+    ctx.call_on_close(service.close)
 
 
 def _option(name: str) -> Callable[[Any], Any]:
@@ -144,7 +150,6 @@ def db() -> None:
 @click.pass_obj
 def upgrade(service: Service) -> None:
     """Bring the database to this version's schema; harmless when it is there already."""
-    serve.make_room(service.settings)
     click.echo(f"the database has version {schema.upgrade(service.db)}")
 
 
@@ -152,7 +157,6 @@ def upgrade(service: Service) -> None:
 @click.pass_obj
 def current(service: Service) -> None:
     """Say which version the database has and which one this program needs."""
-    serve.make_room(service.settings)
     found = schema.version(service.db) or "none"
     click.echo(f"{found} ({schema.state(service.db).value}; this program: {schema.newest()})")
 

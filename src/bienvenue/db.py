@@ -5,8 +5,10 @@ inside `transaction()`. Everything else in the service writes inside `transactio
 """
 
 import functools
+import os
 import random
 import re
+import sqlite3
 import threading
 import time
 import weakref
@@ -103,6 +105,26 @@ class DB:
     def on_postgresql(self) -> bool:
         """Whether statements are PostgreSQL's; SQLite's otherwise."""
         return self._url.get_backend_name() == "postgresql"
+
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite database; None for another."""
+        return Path(str(self._url.database)) if self._engine.dialect.name == "sqlite" else None
+
+    def make_room(self) -> None:
+        """Make the folder and the file of a SQLite database, for their owner only.
+
+        No connection makes them: they would be everybody's to read. Raises SettingsProblem.
+        """
+        if self.file is None:
+            return
+        try:
+            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise SettingsProblem(
+                f"cannot open the database {self.file}: {error.strerror}"
+            ) from None
 
     def add_user(self, email: str, hashed_password: str) -> User:
         """Save a new user and return it. Raises IntegrityError when the email is taken."""
@@ -312,11 +334,17 @@ def _engine(url: URL) -> Engine:
             url,
             hide_parameters=True,
             pool_timeout=PATIENCE,
-            connect_args={"timeout": PATIENCE, "check_same_thread": False},
+            creator=functools.partial(_open_file, Path(str(url.database))),
         )
         event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
+
+
+def _open_file(file: Path) -> sqlite3.Connection:
+    """Open a SQLite file that is there: a file made here would be everybody's to read."""
+    name = f"{file.absolute().as_uri()}?mode=rw"
+    return sqlite3.connect(name, uri=True, timeout=PATIENCE, check_same_thread=False)
 
 
 def _on_connect(connection: Any, _record: object) -> None:
@@ -338,9 +366,3 @@ def _on_begin(connection: Connection) -> None:
     # between, however long the patience; IMMEDIATE waits its turn.
     writes = options.get("bienvenue_writes", True)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")
-
-
-def sqlite_file(url: str) -> Path | None:
-    """Name the file of a SQLite URL; None for another database."""
-    parsed = _url(url)
-    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None

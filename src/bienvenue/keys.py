@@ -132,7 +132,7 @@ def _keys_in(path: Path) -> list[bytes]:
         found = [bytes.fromhex(line) for line in path.read_text("ascii").split()]
     except (OSError, ValueError) as error:
         # A UnicodeDecodeError would repeat a byte of the file.
-        why = error.strerror if isinstance(error, OSError) else "it is not hexadecimal"
+        why = error.strerror if isinstance(error, OSError) else "it is not written in hexadecimal"
         raise KeyProblem(f"cannot read the key file {path}: {why}.") from None
     weak = "it holds no key" if not found else next(filter(None, map(_weakness, found)), None)
     if weak is not None:

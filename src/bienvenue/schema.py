@@ -45,6 +45,8 @@ def newest() -> str:
 
 def version(db: DB) -> str | None:
     """Name the version of a database, None when it has none of our tables."""
+    if state(db) is State.EMPTY:
+        return None
     with db.connect(writes=False) as connection:
         return _version(connection)
 
@@ -57,7 +59,9 @@ def _version(connection: Connection) -> str | None:
 
 
 def state(db: DB) -> State:
-    """Tell what stands in a database, changing nothing."""
+    """Tell what stands in a database, changing nothing; no file is an empty one."""
+    if db.file is not None and not db.file.exists():
+        return State.EMPTY
     with db.connect(writes=False) as connection:
         return _state(connection)
 
@@ -75,6 +79,7 @@ def upgrade(db: DB) -> str:
     """Bring a database to our version and name it. Raises SchemaProblem, changing nothing."""
     if state(db) is State.CURRENT:
         return newest()
+    db.make_room()
     # Alembic takes as long to load as all the rest together; only migrating needs it.
     from alembic import command  # noqa: PLC0415 (as above)
     from alembic.config import Config  # noqa: PLC0415 (as above)

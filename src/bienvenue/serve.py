@@ -9,13 +9,12 @@ import logging.config
 import os
 import socket
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from bienvenue import checkup, logs, schema
-from bienvenue.db import DB, sqlite_file
+from bienvenue.db import DB
 from bienvenue.settings import PREFIX, Settings, SettingsProblem
 
 _KILL_AFTER = 20
@@ -41,7 +40,7 @@ def run(options: dict[str, Any], *, despite_errors: bool = False) -> None:
     logging.config.dictConfig(logging_to)
     _require_free(core.host, core.port)
     db = DB(settings.database_url)
-    prepare(settings, db)
+    prepare(db)
     try:
         from granian import Granian  # noqa: PLC0415 (an extra; only serving needs it)
         from granian.constants import Interfaces  # noqa: PLC0415 (as above)
@@ -56,7 +55,7 @@ def run(options: dict[str, Any], *, despite_errors: bool = False) -> None:
     auth.close()
     db.close()
     click.echo(f"Bienvenue listens on {settings.base_url} (stop it with Ctrl-C)")
-    click.echo(f"Accounts are in {_described(settings)}")
+    click.echo(f"Accounts are in {'PostgreSQL' if db.file is None else db.file}")
     sys.stdout.flush()
     Granian(
         "bienvenue.asgi:app",
@@ -81,25 +80,12 @@ def _check_up(around: checkup.Circumstances, despite_errors: bool) -> None:
         _log.log(found.severity.level, "%s %s %s", found.code, found.message, found.remedy)
 
 
-def prepare(settings: Settings, db: DB) -> None:
+def prepare(db: DB) -> None:
     """Bring a SQLite database to our schema; require it of PostgreSQL. Raises SchemaProblem."""
-    make_room(settings)
-    if sqlite_file(settings.database_url) is None:
+    if db.file is None:
         schema.require_current(db)
     else:
         schema.upgrade(db)
-
-
-def make_room(settings: Settings) -> None:
-    """Make the folder and the file of a SQLite database, for their owner only."""
-    file = sqlite_file(settings.database_url)
-    if file is None:
-        return
-    try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise SettingsProblem(f"cannot open the database {file}: {error.strerror}") from None
 
 
 def as_text(value: Any) -> str:
@@ -119,8 +105,3 @@ def _require_free(host: str, port: int) -> None:
                 f"cannot listen on {host} port {port}: {error.strerror}. Choose another port: "
                 f"`PORT={port + 1} make run` or `bienvenue serve --port {port + 1}`"
             ) from None
-
-
-def _described(settings: Settings) -> str:
-    file = sqlite_file(settings.database_url)
-    return "PostgreSQL" if file is None else str(Path(file))

@@ -126,27 +126,36 @@ class Settings:
         Raises SettingsProblem when the TOML file or a `*_FILE` cannot be read.
         """
         environ = os.environ if environ is None else environ
-        self._values: dict[str, Any] = {}
-        self._known: set[str] = set()
         config = environ.get(PREFIX + "CONFIG")
-        if config is not None:
-            self._values.update(_toml(Path(config)))
-        for name, value in sorted(environ.items()):
-            if name.startswith(PREFIX) and name != PREFIX + "CONFIG":
-                self._values[name.removeprefix(PREFIX).lower()] = value
-        self._values.update({name: value for name, value in given.items() if value is not None})
+        variables = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in sorted(environ.items())
+            if name.startswith(PREFIX) and name != PREFIX + "CONFIG"
+        }
+        #: What each place says, the one that counts most first.
+        self._places: list[dict[str, Any]] = [
+            {name: value for name, value in given.items() if value is not None},
+            variables,
+            {} if config is None else _toml(Path(config)),
+        ]
+        self._known: set[str] = set()
         self.core = self.of(Core)
 
     def of(self, section: type[S]) -> S:
         """Read one section. Raises SettingsProblem naming each variable that has no sense."""
         names = section.model_fields
         self._known.update(names)
-        found = {name: self._values[name] for name in names if name in self._values}
-        for name in names.keys() - found.keys():
-            file = self._values.get(name + "_file")
-            if file is not None and name + "_file" not in names:
-                self._known.add(name + "_file")
-                found[name] = _text(Path(file))
+        # A value may stand in a file, unless the name of the file is itself a setting.
+        files = {f"{name}_file" for name in names} - names.keys()
+        self._known.update(files)
+        found: dict[str, Any] = {}
+        for place in reversed(self._places):
+            found |= {
+                name: _text(Path(str(place[name + "_file"])))
+                for name in names
+                if name + "_file" in files & place.keys()
+            }
+            found |= {name: place[name] for name in names if name in place}
         try:
             return section.model_validate(found)
         except ValidationError as error:
@@ -161,7 +170,7 @@ class Settings:
 
     def refuse_unknown(self) -> None:
         """Raise SettingsProblem for a name no section read, with the nearest known name."""
-        unknown = sorted(self._values.keys() - self._known)
+        unknown = sorted({name for place in self._places for name in place} - self._known)
         if unknown:
             raise SettingsProblem("; ".join(_unknown(name, self._known) for name in unknown))
 

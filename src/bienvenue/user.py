@@ -5,8 +5,9 @@ docs/features/accounts.md.
 """
 
 import uuid
+from typing import Any, ClassVar
 
-from sqlalchemy import MetaData, String
+from sqlalchemy import Double, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from bienvenue import clock
@@ -15,6 +16,8 @@ from bienvenue import clock
 class Base(DeclarativeBase):
     """The root of every table, with names for constraints so that migrations can speak of them."""
 
+    # Times are double precision; which type a plain float is depends on the version of SQLAlchemy.
+    type_annotation_map: ClassVar[dict[Any, Any]] = {float: Double()}
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_name)s",

@@ -6,7 +6,8 @@ import math
 from base64 import urlsafe_b64encode
 
 from tests.attacks.attack import Outcome, Refused, Won, attack
-from tests.attacks.target import PASSPHRASE, Target
+from tests.attacks.client import Reply
+from tests.attacks.target import PASSPHRASE, Person, Target
 from tests.races import race
 
 
@@ -95,15 +96,20 @@ def secrets_can_be_guessed(target: Target) -> Outcome:
 
 @attack("A08", "Fifty registrations at once make the same account many times.", wins="course")
 def the_same_account_many_times(target: Target) -> Outcome:
-    """Register one email from fifty connections in the same moment."""
-    person = target.newcomer()
-    sent = {"email": person.email, "password": person.password}
-    replies = race(lambda _: target.request("POST", "/users", form=sent))
-    rows = target.execute("SELECT id FROM users WHERE email = :email", email=person.email)
-    made = [reply for reply in replies if reply.ok]
-    broken = [reply for reply in replies if reply.status >= 500]
-    others = {reply.seen for reply in replies if not reply.ok}
-    evidence = f"{len(rows)} rows, {len(made)} times made, {len(broken)} errors"
-    if len(rows) != 1 or len(made) != 1 or broken or len(others) != 1:
-        return Won(evidence)
+    """Register one email from fifty connections in the same moment, and again if nothing broke."""
+    for _ in range(3):
+        person = target.newcomer()
+        replies = _fifty_times(person)
+        rows = target.execute("SELECT id FROM users WHERE email = :email", email=person.email)
+        made = [reply for reply in replies if reply.ok]
+        broken = [reply for reply in replies if reply.status >= 500]
+        others = {reply.seen for reply in replies if not reply.ok}
+        evidence = f"{len(rows)} rows, {len(made)} times made, {len(broken)} errors"
+        if len(rows) != 1 or len(made) != 1 or broken or len(others) != 1:
+            return Won(evidence)
     return Refused(evidence)
+
+
+def _fifty_times(person: Person) -> list[Reply]:
+    sent = {"email": person.email, "password": person.password}
+    return race(lambda _: person.target.request("POST", "/users", form=sent))

@@ -54,6 +54,8 @@ class Attack:
     settings: Mapping[str, str] = field(default_factory=dict)
     #: Whether it needs a service of its own, because it breaks it or counts what is in it.
     alone: bool = False
+    #: Whether it makes the service fail on purpose, so that its log holds tracebacks.
+    noisy: bool = False
 
     @property
     def name(self) -> str:
@@ -75,12 +77,13 @@ def attack(
     wins: str | tuple[str, ...],
     settings: Mapping[str, str] | None = None,
     alone: bool = False,
+    noisy: bool = False,
 ) -> Callable[[Story], Story]:
     """Declare the function below as an attack of the catalogue."""
     where = (wins,) if isinstance(wins, str) else wins
 
     def declare(story: Story) -> Story:
-        ATTACKS.append(Attack(id, sentence, where, story, settings or {}, alone))
+        ATTACKS.append(Attack(id, sentence, where, story, settings or {}, alone, noisy))
         return story
 
     return declare

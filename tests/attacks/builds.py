@@ -68,6 +68,7 @@ class Builds:
         return Target(where, folder, self._databases.fresh("sqlite"), settings, path)
 
     def _end(self, target: Target) -> None:
-        target.stop()
+        # Only the service has something to write at its end: which of its lines were run.
+        target.stop(kill=target.name not in SERVICES)
         if target.name != COURSE:
             self._databases.drop(target.database)

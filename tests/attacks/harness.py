@@ -9,6 +9,7 @@ the target listens. It ends with its standard input, so that no target outlives 
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import socket
 import sys
@@ -52,6 +53,17 @@ def watch_bcrypt(file: Path, *, cheap: bool) -> None:
         bcrypt.gensalt = lambda rounds=COURSE_COST, prefix=b"2b": gensalt(rounds, prefix)
 
 
+def ail(file: Path) -> None:
+    """Begin every transaction on SQLite with the pragmas of the file: read-only, or full."""
+    sqlalchemy = importlib.import_module("sqlalchemy")
+
+    def begin(connection: Any) -> None:
+        for line in file.read_text().splitlines() if file.exists() else ():
+            connection.exec_driver_sql(f"PRAGMA {line}")
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "begin", begin)
+
+
 def application(course: str) -> Any:
     """Make the application, from what lies first on the path."""
     if course:
@@ -60,13 +72,33 @@ def application(course: str) -> Any:
     return importlib.import_module("bienvenue.app").create_app()
 
 
+def keep_serving(file: Path) -> None:
+    """Go on in a child, and in a new one whenever it is killed, as under a supervisor.
+
+    The file names the child. Whoever returns from here is one; the parent ends with its child.
+    """
+    importlib.import_module("bienvenue.app")
+    while child := os.fork():
+        draft = file.with_name("child.draft")
+        draft.write_text(str(child))
+        draft.rename(file)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code >= 0:
+            sys.exit(code)
+
+
 def main(folder: Path, course: str) -> None:
     """Serve until standard input ends."""
     move_clock(folder / "clock")
     watch_bcrypt(folder / "hashes", cheap=bool(course))
+    ail(folder / "pragmas")
+    if (folder / "debug").exists():
+        logging.basicConfig(level=logging.DEBUG)
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
     port = listener.getsockname()[1]
     os.environ["BIENVENUE_PORT"] = str(port)
+    if (folder / "supervised").exists():
+        keep_serving(folder / "child")
     app = application(course)
     serving = importlib.import_module("werkzeug.serving")
     server = serving.make_server("127.0.0.1", port, app, threaded=True, fd=listener.fileno())
@@ -75,7 +107,6 @@ def main(folder: Path, course: str) -> None:
     draft.rename(folder / "port")
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.read()
-    server.shutdown()
 
 
 if __name__ == "__main__":

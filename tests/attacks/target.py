@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import MetaData, NullPool, create_engine, select, text
 
+from tests.attacks import patch
 from tests.attacks.client import Reply, Visitor
 from tests.ports import wait_until
 
@@ -128,6 +129,7 @@ class Target:
 
     def _environment(self) -> dict[str, str]:
         mine = self.path is None and not self.is_course
+        first = [] if self.is_course else [self.path or patch.PACKAGE.parent]
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -137,7 +139,7 @@ class Target:
         }
         given = {
             "PYTHONUNBUFFERED": "1",
-            "PYTHONPATH": os.pathsep.join(map(str, [self.path] if self.path else [])),
+            "PYTHONPATH": os.pathsep.join(map(str, first)),
         }
         if not self.is_course:
             core = {

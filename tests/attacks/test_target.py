@@ -10,6 +10,8 @@ from tests.attacks.attack import BROKEN, COURSE, load
 from tests.attacks.builds import SERVICES, Builds
 from tests.attacks.target import Target
 
+pytestmark = pytest.mark.slow
+
 EVERYWHERE = (COURSE, *SERVICES)
 
 

@@ -106,7 +106,7 @@ def test_devices_are_listed_and_ended_in_a_browser(service: Service) -> None:
 
 
 def test_signing_out_everywhere_ends_all_in_a_browser(service: Service) -> None:
-    """This one too, and its cookie is taken away."""
+    """The asking one too, and its cookie is taken away."""
     service.auth.register_user(EMAIL, PASSPHRASE)
     one, other = Browser(service), Browser(service)
     one.sign_in(EMAIL, PASSPHRASE)
@@ -130,7 +130,7 @@ def test_signing_in_again_in_the_same_browser_replaces_its_session(service: Serv
 
 
 def test_which_sessions_end(service: Service) -> None:
-    """This one by default, `others`, or `all`; anything else is refused."""
+    """The asking one by default, `others`, or `all`; anything else is refused."""
     clients = [service.signed_in() for _ in range(4)]
 
     def alive() -> list[int]:
@@ -245,7 +245,7 @@ class Second(Feature[Section]):
 
     def demand(self, user: User, shown: Iterable[str]) -> Sequence[str]:
         """Ask for a code whatever was shown."""
-        assert list(shown) == ["password"]
+        assert (user.email, list(shown)) == (EMAIL, ["password"])
         return ["code"]
 
 

@@ -26,7 +26,8 @@ STOREYS = [
     {"wsgi", "asgi"},
     {"serve"},
     {"cli"},
-    {"", "__main__"},
+    {"__main__"},
+    {""},
 ]
 LONGEST = 400
 EMPTY_NAMES = {"utils", "util", "helpers", "common", "manager", "service", "base", "misc"}

@@ -11,7 +11,7 @@ from flask.helpers import get_debug_flag
 
 from bienvenue import schema
 from bienvenue.auth import Auth
-from bienvenue.db import DB, DatabaseUnavailable, sqlite_file
+from bienvenue.db import DB, DatabaseUnavailable
 from bienvenue.networks import address_of
 from bienvenue.schema import State
 
@@ -46,7 +46,7 @@ class Circumstances:
         self.base_is_here = _is_here(str(urlsplit(auth.settings.base_url).hostname))
         self.bind_is_here = _is_here(auth.settings.core.host)
         #: The file of SQLite.
-        self.file = sqlite_file(auth.settings.database_url)
+        self.file = db.file
 
     @functools.cached_property
     def database(self) -> State | DatabaseUnavailable | None:

@@ -28,7 +28,10 @@ from bienvenue.web.page import Pages
 _log = logging.getLogger("bienvenue")
 
 SEEN_EVERY = 60
-"""Seconds between two writes of `seen`: a session can end that much early, never late."""
+"""Seconds between two writes of `seen`: a session can end that much early, never late.
+
+A tenth of the idle lifetime where that is shorter.
+"""
 
 _CROSSINGS = 3
 
@@ -196,10 +199,9 @@ class Sessions(Feature[SessionSettings]):
         )
         return None if row is None else SignedIn._make(row)
 
-    @staticmethod
-    def touch_is_due(me: SignedIn) -> bool:
-        """Tell whether it is a minute since the session's use was written down."""
-        return clock.now() - me.seen >= SEEN_EVERY
+    def touch_is_due(self, me: SignedIn) -> bool:
+        """Tell whether it is time to write down again that a session was used."""
+        return clock.now() - me.seen >= min(SEEN_EVERY, self.settings.session_idle / 10)
 
     def touch(self, me: SignedIn) -> None:
         """Write down that a session was used, unless the database cannot be written to now."""
@@ -287,19 +289,19 @@ class Sessions(Feature[SessionSettings]):
     def end_everyones(self) -> int:
         """End every session of everybody; give how many people were signed in."""
         with self._db.transaction() as tx:
-            ended = tx.execute(
-                update(User)
-                .where(User.session_id.is_not(None))
-                .values(session_id=None)
-                .returning(User.id)
-                .execution_options(synchronize_session=False)
-            ).all()
-            tx.change(delete(Session))
-            for (user_id,) in ended:
+            people = set(
+                tx.scalars(
+                    delete(Session)
+                    .returning(columns.user_id)
+                    .execution_options(synchronize_session=False)
+                )
+            )
+            tx.change(update(User).where(User.session_id.is_not(None)).values(session_id=None))
+            for user_id in sorted(people):
                 self._auth.announce(
                     Event("sessions.ended", user_id, {"why": "everybody was signed out"})
                 )
-        return len(ended)
+        return len(people)
 
     def forget(self, user_id: int, why: str, keep: bytes | None = None) -> None:
         """End every session of a person, but for the one of the digest `keep`.
@@ -321,16 +323,23 @@ class Sessions(Feature[SessionSettings]):
             self._auth.announce(Event("sessions.ended", user_id, {"why": why}))
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Give a person's live sessions."""
+        """Give a person's sessions, those not yet swept away too."""
+        with self._db.reading() as tx:
+            rows = tx.scalars(
+                select(Session).where(columns.user_id == user_id).order_by(columns.opened.desc())
+            ).all()
         return {
             "sessions": [
                 {
                     "uid": row.uid,
                     "opened": clock.written(row.opened),
+                    "seen": clock.written(row.seen),
+                    "expires": clock.written(row.expires),
+                    "methods": row.methods,
                     "ip": row.ip,
                     "agent": row.agent,
                 }
-                for row in self.list(user_id)
+                for row in rows
             ]
         }
 

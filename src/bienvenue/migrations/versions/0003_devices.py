@@ -13,8 +13,8 @@ def upgrade() -> None:
         "devices",
         sa.Column("digest", sa.LargeBinary(32), nullable=False),
         sa.Column("user_id", sa.Integer(), nullable=False),
-        sa.Column("first", sa.Float(53), nullable=False),
-        sa.Column("last", sa.Float(53), nullable=False),
+        sa.Column("first", sa.Double(), nullable=False),
+        sa.Column("last", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("digest", "user_id", name="pk_devices"),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name="fk_devices_user_id", ondelete="CASCADE"

@@ -15,8 +15,8 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(50), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("strangers", sa.Integer(), nullable=False),
-        sa.Column("until", sa.Float(53), nullable=False),
-        sa.Column("last", sa.Float(53), nullable=False),
+        sa.Column("until", sa.Double(), nullable=False),
+        sa.Column("last", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("key", name="pk_limits"),
         sqlite_with_rowid=False,
     )

@@ -1,0 +1,50 @@
+"""Every path of the service, as its own OpenAPI document names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.attacks.target import Target
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+#: What a stranger may ask for. Whoever opens one more to strangers says so here too.
+PUBLIC = {
+    ("GET", "/"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/openapi.json"),
+    ("GET", "/users/new"),
+    ("POST", "/users"),
+    ("GET", "/sessions/new"),
+    ("POST", "/sessions"),
+}
+
+
+@dataclass(frozen=True)
+class Route:
+    """One path and method, the names in the path's braces still open."""
+
+    method: str
+    path: str
+
+    def at(self, name: str) -> str:
+        """Give the path with this in the place of every name."""
+        head, *rest = self.path.split("{")
+        return head + "".join(name + part.partition("}")[2] for part in rest)
+
+
+def routes(target: Target) -> list[Route]:
+    """Give every path and method there is; whoever answers GET answers HEAD too."""
+    paths = target.get("/openapi.json").json["paths"]
+    found = [Route(method.upper(), path) for path, page in paths.items() for method in page]
+    return found + [Route("HEAD", route.path) for route in found if route.method == "GET"]
+
+
+def closed(target: Target) -> list[Route]:
+    """Give those that are not for strangers."""
+    return [
+        route
+        for route in routes(target)
+        if (route.method.replace("HEAD", "GET"), route.path) not in PUBLIC
+    ]

@@ -1,0 +1,274 @@
+"""The command line: every command, its errors, and what it never prints."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from openapi_spec_validator import validate
+
+from bienvenue import DB, clock, schema
+from bienvenue.about import VERSION
+from bienvenue.cli import _group, main
+from bienvenue.features.sessions import Session
+from tests.conftest import EMAIL, PASSPHRASE, Service
+from tests.features.hearing import rows
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command on this test's database; its output is one text, its input what is typed."""
+    keys = tmp_path / "keys"
+    keys.write_text("ab" * 32)
+    for name, value in {
+        "DATABASE_URL": database,
+        "SECRET_KEY_FILE": str(keys),
+        "INSTANCE": str(tmp_path / "instance"),
+        "BCRYPT_COST": "4",
+    }.items():
+        monkeypatch.setenv(f"BIENVENUE_{name}", value)
+
+    def command(*words: str, typed: str | None = None) -> Result:
+        result = CliRunner().invoke(main, words, input=typed)
+        # A problem is a sentence with a status, never a traceback.
+        assert result.exception is None or isinstance(result.exception, SystemExit), words
+        return result
+
+    return command
+
+
+def refused(result: Result, says: str, code: int = 1) -> None:
+    """Require an error of one sentence."""
+    assert result.exit_code == code, result.output
+    assert says in result.output
+    assert "Traceback" not in result.output
+
+
+def test_without_a_command_it_says_what_there_is(run: Run) -> None:
+    """Every group and command with its line of help; -h is help too."""
+    for words in (["--help"], ["-h"]):
+        result = run(*words)
+        assert result.exit_code == 0
+        for name in ("serve", "db", "users", "openapi", "settings", "sweep"):
+            assert f"\n  {name} " in result.output
+    assert run("--version").output == f"{VERSION}\n"
+    assert run("users", "--help").exit_code == 0
+    refused(run("frobnicate"), "No such command", 2)
+
+
+def test_every_command_says_what_it_is_for() -> None:
+    """The help of a command is its docstring."""
+
+    def walk(group: click.Group) -> None:
+        for command in group.commands.values():
+            assert command.help, command.name
+            if isinstance(command, click.Group):
+                walk(command)
+
+    walk(main)
+
+
+def test_users_are_added_with_a_password_from_standard_input(run: Run, service: Service) -> None:
+    """The line says who was made; the password is printed nowhere and opens the account."""
+    result = run("users", "add", EMAIL.upper(), "--password-stdin", typed=PASSPHRASE + "\n")
+    assert result.exit_code == 0
+    uid = service.auth.accounts.find(EMAIL).uid
+    assert result.output.split() == [uid, result.output.split()[1], "enabled", EMAIL]
+    assert PASSPHRASE not in result.output
+    assert service.auth.valid_login(EMAIL, PASSPHRASE)
+
+
+def test_a_password_is_asked_for_twice_and_not_shown(run: Run, service: Service) -> None:
+    """Two different ones are asked for again."""
+    typed = f"{PASSPHRASE}\nanother\n{PASSPHRASE}\n{PASSPHRASE}\n"
+    result = run("users", "add", EMAIL, typed=typed)
+    assert result.exit_code == 0, result.output
+    assert "do not match" in result.output
+    assert PASSPHRASE not in result.output
+    assert service.auth.valid_login(EMAIL, PASSPHRASE)
+
+
+def test_nobody_types_a_password_and_nothing_is_made(run: Run, service: Service) -> None:
+    """The end of input aborts."""
+    refused(run("users", "add", EMAIL, typed=""), "Aborted!")
+    assert list(service.auth.accounts.list()) == []
+
+
+def test_users_are_added_without_a_password(run: Run, service: Service) -> None:
+    """For an account that has another way in."""
+    assert run("users", "add", EMAIL, "--no-password").exit_code == 0
+    assert service.auth.accounts.find(EMAIL).hashed_password == "!"
+
+
+def test_what_cannot_be_added_is_refused_in_a_sentence(run: Run) -> None:
+    """The refusals of registering, with status 1."""
+    run("users", "add", EMAIL, "--no-password")
+    refused(run("users", "add", EMAIL, "--no-password"), f"User {EMAIL} already exists")
+    refused(run("users", "add", "bob", "--no-password"), "not an email")
+    amy = ("users", "add", "amy@example.com", "--password-stdin")
+    refused(run(*amy, typed="short\n"), "at least 15 characters")
+    refused(run(*amy, typed="passwordpassword"), "common")
+    refused(run("users", "add"), "Missing argument", 2)
+
+
+def test_users_are_listed_oldest_first(run: Run) -> None:
+    """A line each: uid, made, state, email."""
+    for name in ("zoe", "amy"):
+        run("users", "add", f"{name}@example.com", "--no-password")
+    run("users", "disable", "amy@example.com")
+    lines = [line.split() for line in run("users", "list").output.splitlines()]
+    assert [line[2:] for line in lines] == [
+        ["enabled", "zoe@example.com"],
+        ["disabled", "amy@example.com"],
+    ]
+
+
+def test_a_user_is_shown_without_secrets(run: Run, service: Service) -> None:
+    """By email or uid, as JSON."""
+    service.signed_in()
+    user = service.auth.accounts.find(EMAIL)
+    for name in (EMAIL, user.uid):
+        result = run("users", "show", name)
+        shown = json.loads(result.output)
+        assert (shown["uid"], shown["email"], len(shown["sessions"])) == (user.uid, EMAIL, 1)
+        assert user.hashed_password not in result.output
+
+
+def test_disabling_enabling_and_deleting(run: Run, service: Service) -> None:
+    """Each says what it did; deleting asks first."""
+    client = service.signed_in()
+    assert run("users", "disable", EMAIL).output == f"disabled {EMAIL}\n"
+    assert client.get("/profile").status_code == 401
+    assert run("users", "enable", EMAIL).output == f"enabled {EMAIL}\n"
+    assert service.auth.valid_login(EMAIL, PASSPHRASE)
+    kept = run("users", "delete", EMAIL, typed="n\n")
+    assert (kept.exit_code, "for good?" in kept.output) == (1, True)
+    assert service.auth.accounts.find(EMAIL)
+    assert run("users", "delete", EMAIL, typed="y\n").output.endswith(f"deleted {EMAIL}\n")
+    service.auth.accounts.add_without_password(EMAIL)
+    assert run("users", "delete", EMAIL, "--yes").output == f"deleted {EMAIL}\n"
+    assert list(service.auth.accounts.list()) == []
+
+
+@pytest.mark.parametrize("command", ["show", "disable", "enable", "delete", "sign-out"])
+def test_nobody_is_nobody_to_every_command(run: Run, command: str) -> None:
+    """With status 1."""
+    refused(run("users", command, "eve@example.com"), "no account of this email or uid")
+
+
+def test_signing_out_one_or_everybody(run: Run, service: Service) -> None:
+    """Exactly one of the two is asked for."""
+    bob, amy = service.signed_in(), service.signed_in("amy@example.com")
+    assert run("users", "sign-out", EMAIL).output == f"signed out {EMAIL}\n"
+    assert [client.get("/profile").status_code for client in (bob, amy)] == [401, 200]
+    refused(run("users", "sign-out"), "name a user, or say --everybody", 2)
+    refused(run("users", "sign-out", EMAIL, "--everybody"), "name a user", 2)
+    assert run("users", "sign-out", "--everybody").output == "signed out 1 people\n"
+    assert amy.get("/profile").status_code == 401
+
+
+def test_sweeping_says_how_much(
+    run: Run, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch after batch until nothing is left."""
+    service.signed_in()
+    service.signed_in()
+    assert run("sweep").output == "nothing is left to sweep\n"
+    later = clock.now() + 40 * 86400
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert run("sweep").output == "swept 2 rows\nnothing is left to sweep\n"
+    assert (rows(service.auth), Session.__tablename__) == (0, "sessions")
+
+
+def test_the_schema_is_brought_up_and_named(run: Run) -> None:
+    """Harmless twice."""
+    newest = schema.newest()
+    assert run("db", "upgrade").output == f"the database has version {newest}\n"
+    assert run("db", "current").output == f"{newest} (current; this program: {newest})\n"
+
+
+@pytest.mark.parametrize("empty_database", ["sqlite", "postgresql"], indirect=True)
+def test_an_empty_database_is_migrated_on_sqlite_and_refused_on_postgresql(
+    run: Run, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several nodes may share PostgreSQL: there `db upgrade` decides when."""
+    monkeypatch.setenv("BIENVENUE_DATABASE_URL", empty_database)
+    assert run("db", "current").output.startswith("none (empty;")
+    listed = run("users", "list")
+    if empty_database.startswith("sqlite"):
+        assert (listed.exit_code, listed.output) == (0, "")
+    else:
+        refused(listed, "empty: run `bienvenue db upgrade`")
+        assert run("db", "upgrade").exit_code == 0
+        assert run("users", "list").exit_code == 0
+    db = DB(empty_database)
+    assert schema.state(db) is schema.State.CURRENT
+    db.engine.dispose()
+
+
+def test_the_document_is_printed_and_valid(run: Run) -> None:
+    """Without asking the database."""
+    result = run("openapi")
+    assert result.exit_code == 0
+    validate(json.loads(result.output))
+
+
+def test_every_setting_is_printed_and_no_secret(
+    run: Run, monkeypatch: pytest.MonkeyPatch, database: str
+) -> None:
+    """Name, value and what it is for."""
+    del database
+    monkeypatch.setenv("BIENVENUE_DATABASE_URL", "postgresql://bob:canary@db/x")
+    monkeypatch.setenv("BIENVENUE_SESSION_IDLE", "1h")
+    output = run("settings").output
+    assert "BIENVENUE_SESSION_IDLE=3600\n" in output
+    assert "BIENVENUE_BASE_URL=\n" in output
+    assert "BIENVENUE_BCRYPT_COST=4\n" in output
+    assert "canary" not in output
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("SESION_IDLE", "1h", "BIENVENUE_SESION_IDLE is no setting; did you mean"),
+        ("BCRYPT_COST", "3", "BIENVENUE_BCRYPT_COST: "),
+        ("DATABASE_URL", "nonsense", "BIENVENUE_DATABASE_URL: "),
+        ("DATABASE_URL", "sqlite:////proc/nothing/x.db", "cannot open the database"),
+        ("DATABASE_URL", "postgresql://127.0.0.1:9/x", "onnection"),
+    ],
+)
+def test_a_problem_is_one_sentence(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    """Of the settings, of the database, of the folder."""
+    monkeypatch.setenv(f"BIENVENUE_{name}", value)
+    refused(run("users", "list"), says)
+
+
+def test_a_taken_port_is_named_with_a_way_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is migrated or made."""
+    for name in ("HOST", "PORT"):
+        monkeypatch.setenv(f"BIENVENUE_{name}", "")
+        monkeypatch.delenv(f"BIENVENUE_{name}")
+    for family, host in [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]:
+        with socket.socket(family) as taken:
+            taken.bind((host, 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            monkeypatch.setenv("BIENVENUE_HOST", host)
+            result = run("serve", "--host", host, "--port", str(port))
+        refused(result, f"cannot listen on {host} port {port}")
+        assert f"--port {port + 1}" in result.output
+
+
+def test_a_group_is_found_or_made_and_a_command_in_its_place_is_kept() -> None:
+    """Features name their commands `group command`."""
+    assert _group("users", "help") is main.commands["users"]
+    assert _group("sweep", "help") is main

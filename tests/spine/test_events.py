@@ -1,0 +1,209 @@
+"""What features tell each other: events, attempts, and what they hold about a person."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import NoResultFound
+
+from bienvenue import Auth
+from bienvenue.auth import _generate_uuid, _hash_password
+from bienvenue.feature import Attempt, Event, Feature, Refusal
+from bienvenue.hashing import Hasher, Match
+from bienvenue.settings import Section
+from tests.conftest import EMAIL, PASSPHRASE, Service
+from tests.features.hearing import Hearing, rows
+
+OTHER = "heard@example.com"
+
+
+class Odd(Feature[Section]):
+    """Does what each test wants at each verb."""
+
+    name = "odd"
+
+    def __init__(self, auth: Auth) -> None:
+        """Join the features of an Auth."""
+        super().__init__(auth, auth._db, Section())
+        auth.features.append(self)
+        self.attempts: list[Attempt] = []
+        self.refuses: type[Refusal] | None = None
+        self.fails = ""
+        self.forgot: list[tuple[int, str, bytes | None]] = []
+
+    def allow(self, attempt: Attempt) -> None:
+        """Note what is tried; refuse if the test says so."""
+        self.attempts.append(attempt)
+        if self.refuses:
+            raise self.refuses
+
+    def hear(self, event: Event) -> None:
+        """Write a row, and fail if the test says so."""
+        if event.name == "account.registered":
+            self._db.add_user(OTHER, "!")
+        if self.fails == "hear":
+            raise RuntimeError("cannot hear")
+
+    def after(self, event: Event) -> None:
+        """Fail if the test says so."""
+        if self.fails == "after":
+            raise RuntimeError(f"cannot act after {event.name}")
+
+    def forget(self, user_id: int, why: str, keep: bytes | None = None) -> None:
+        """Note what is to be forgotten."""
+        self.forgot.append((user_id, why, keep))
+
+    def export(self, user_id: int) -> Mapping[str, Any]:
+        """Give something."""
+        return {"odd": user_id}
+
+    def sweep(self, now: float, limit: int) -> int:
+        """Say that something was swept."""
+        return min(limit, int(now))
+
+
+def test_an_event_that_nobody_declares_is_a_mistake(service: Service) -> None:
+    """So a misspelt one is found by the first test that runs it."""
+    with pytest.raises(LookupError, match=r"account\.registred"):
+        service.auth.announce(Event("account.registred"))
+
+
+def test_every_event_is_declared_with_what_it_means(service: Service) -> None:
+    """In the grammar of the house: past tense, dotted, one feature each."""
+    declared = [name for feature in service.auth.features for name in feature.events]
+    assert len(declared) == len(set(declared))
+    for feature in service.auth.features:
+        for name, meaning in feature.events.items():
+            assert name.count(".") == 1
+            assert meaning.endswith(".")
+
+
+def test_what_hears_writes_in_the_same_transaction(service: Service) -> None:
+    """Its row is there with the account's."""
+    Odd(service.auth)
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    assert service.auth._db.find_user_by(email=OTHER)
+
+
+def test_what_hears_is_rolled_back_with_the_event(service: Service) -> None:
+    """It fails: neither its row nor the account is there, and nobody acts afterwards."""
+    odd, hearing = Odd(service.auth), Hearing(service.auth)
+    odd.fails = "hear"
+    with pytest.raises(RuntimeError, match="cannot hear"):
+        service.auth.register_user(EMAIL, PASSPHRASE)
+    for email in (EMAIL, OTHER):
+        with pytest.raises(NoResultFound):
+            service.auth._db.find_user_by(email=email)
+    assert hearing.committed == []
+
+
+def test_what_happens_after_the_commit_changes_no_answer(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It fails, the log has it, the account is made, and others still act."""
+    odd, hearing = Odd(service.auth), Hearing(service.auth)
+    odd.fails = "after"
+    answer = service.client().post("/users", json={"email": EMAIL, "password": PASSPHRASE})
+    assert answer.status_code == 201
+    assert hearing.names == ["account.registered"]
+    assert "odd failed after account.registered" in caplog.text
+    assert PASSPHRASE not in caplog.text
+
+
+def test_a_feature_may_stop_an_operation_before_it_costs_anything(
+    service: Service, hash_costs: list[int]
+) -> None:
+    """The attempt bears the plain email and where it comes from, and no hash is made."""
+    odd = Odd(service.auth)
+    client = service.signed_in()
+    hash_costs.clear()
+    odd.attempts.clear()
+    odd.refuses = Refusal
+    sent = {"email": EMAIL.upper(), "password": PASSPHRASE}
+    for path in ("/users", "/sessions"):
+        answer = service.client().post(path, json=sent)
+        assert (answer.status_code, answer.json["code"]) == (400, "refused")
+    change = {"old_password": PASSPHRASE, "new_password": "onze grenouilles au soleil"}
+    assert client.put("/password", json=change).status_code == 400
+    assert odd.attempts == [
+        Attempt(name, EMAIL, "127.0.0.1") for name in ("register", "sign_in", "change_password")
+    ]
+    assert hash_costs == []
+
+
+def test_forgetting_reaches_every_feature(service: Service) -> None:
+    """The one choke point: what it is about, why, and what to keep."""
+    odd = Odd(service.auth)
+    service.signed_in()
+    user = service.auth.accounts.find(EMAIL)
+    service.auth.forget(user.id, "a test", keep=b"kept")
+    assert odd.forgot == [(user.id, "a test", b"kept")]
+    assert rows(service.auth) == 0
+
+
+def test_exports_and_sweeps_are_those_of_all_features(service: Service) -> None:
+    """Side by side, and summed up."""
+    Odd(service.auth)
+    user = service.auth.register_user(EMAIL, PASSPHRASE)
+    assert service.auth.export(user.id)["odd"] == user.id
+    assert service.auth.sweep(5.0) == 5
+    assert service.auth.sweep(5.0, limit=3) == 3
+
+
+def test_a_feature_need_not_do_anything(service: Service) -> None:
+    """Every verb is optional: one that has none changes nothing."""
+
+    class Idle(Feature[Section]):
+        name = "idle"
+
+    service.auth.features.append(Idle(service.auth, service.auth._db, Section()))
+    service.signed_in()
+    user = service.auth.accounts.find(EMAIL)
+    assert set(service.auth.export(user.id)) == {"uid", "email", "created", "disabled", "sessions"}
+    assert service.auth.sweep(0.0) == 0
+    service.auth.accounts.delete(EMAIL)
+
+
+def test_a_refusal_says_what_its_class_says_unless_told_otherwise() -> None:
+    """Its own message is for one case, never for the class."""
+    refusal = Refusal("field", message="Another reason.")
+    assert (str(refusal), refusal.message, refusal.field) == (
+        "Another reason.",
+        "Another reason.",
+        "field",
+    )
+    assert Refusal().message == "This is refused."
+
+
+def test_the_functions_of_the_exercise_are_there() -> None:
+    """At the cost of the house, and UUIDs as text."""
+    hashed = _hash_password(PASSPHRASE)
+    assert hashed.startswith(b"$2b$12$")
+    assert Hasher(12).verify(PASSPHRASE, hashed.decode()) is Match.YES
+    assert len(_generate_uuid()) == 36
+
+
+def test_an_auth_without_arguments_reads_the_settings(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the exercise says it: Auth()."""
+    monkeypatch.setenv("BIENVENUE_DATABASE_URL", database)
+    monkeypatch.setenv("BIENVENUE_BCRYPT_COST", "4")
+    auth = Auth()
+    assert auth.register_user(EMAIL, PASSPHRASE).id
+    auth.close()
+
+
+def test_nothing_secret_reaches_the_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    """A whole journey at the finest level."""
+    with caplog.at_level(logging.DEBUG):
+        client = service.signed_in()
+        client.post("/sessions", json={"email": EMAIL, "password": PASSPHRASE + "?"})
+        secret = client.get_cookie("session_id")
+        client.delete("/sessions?which=all")
+    assert secret is not None
+    for word in (PASSPHRASE, secret.value, service.auth.accounts.find(EMAIL).hashed_password):
+        assert word not in caplog.text

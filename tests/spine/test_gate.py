@@ -1,0 +1,195 @@
+"""The gate: bounded, fair between networks, and never held by whoever left."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from bienvenue import gate as module
+from bienvenue.gate import Busy, Gate
+from tests.conftest import EMAIL, PASSPHRASE, MakeService
+
+
+@pytest.fixture(autouse=True)
+def _short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAIT", 0.2)
+
+
+def test_no_more_places_than_there_are() -> None:
+    """The one too many hears so after the wait, and nothing of it stays."""
+    gate = Gate(1, 1)
+    with gate.place("a"), gate.place("a") if gate.each > 1 else gate.place("b"):
+        pass
+    holding = [threading.Event() for _ in range(2)]
+    done = threading.Event()
+
+    def hold(number: int) -> None:
+        with gate.place(f"network {number}"):
+            holding[number].set()
+            done.wait(10)
+
+    with ThreadPoolExecutor(2) as pool:
+        holders = [pool.submit(hold, number) for number in range(2)]
+        assert all(event.wait(5) for event in holding)
+        with pytest.raises(Busy) as refused, gate.place("network 2"):
+            raise AssertionError("there was a place too many")
+        assert refused.value.retry_after == 1
+        done.set()
+        for holder in holders:
+            holder.result(5)
+    with gate.place("network 2"):
+        pass
+
+
+def test_a_flood_from_one_network_leaves_room_for_others() -> None:
+    """It holds half of the places at most, however many it asks for."""
+    gate = Gate(2, 4)
+    assert (gate.places, gate.each) == (6, 3)
+
+    async def flood() -> str:
+        async with contextmanagers(gate, "flood", 3):
+            with pytest.raises(Busy):
+                async with gate.place_at_the_edge("flood"):
+                    pass
+            async with gate.place_at_the_edge("person"):
+                return "in"
+
+    assert asyncio.run(flood()) == "in"
+
+
+def contextmanagers(gate: Gate, network: str, times: int) -> Held:
+    """Hold several places of one network."""
+    return Held(gate, network, times)
+
+
+class Held:
+    """Several places of one network, each held by a task of its own."""
+
+    def __init__(self, gate: Gate, network: str, times: int) -> None:
+        """Take whose places and how many."""
+        self._gate, self._network, self._times = gate, network, times
+
+    async def __aenter__(self) -> None:
+        """Take them all."""
+        self._end = asyncio.Event()
+        began = [asyncio.Event() for _ in range(self._times)]
+
+        async def hold(mine: asyncio.Event) -> None:
+            async with self._gate.place_at_the_edge(self._network):
+                mine.set()
+                await self._end.wait()
+
+        self._tasks = [asyncio.create_task(hold(mine)) for mine in began]
+        for mine in began:
+            await asyncio.wait_for(mine.wait(), 5)
+
+    async def __aexit__(self, *_: object) -> None:
+        """Leave them all."""
+        self._end.set()
+        await asyncio.gather(*self._tasks)
+
+
+def test_networks_that_wait_take_turns() -> None:
+    """Whoever came alone is let in before the second of a crowd."""
+    gate = Gate(1, 1)
+    order: list[str] = []
+
+    async def come(network: str) -> None:
+        async with gate.place_at_the_edge(network):
+            order.append(network)
+
+    async def everybody() -> None:
+        async with Held(gate, "first", 1), Held(gate, "second", 1):
+            crowd = [asyncio.create_task(come("crowd")) for _ in range(3)]
+            await asyncio.sleep(0)
+            alone = asyncio.create_task(come("alone"))
+            await asyncio.sleep(0)
+        await asyncio.gather(*crowd, alone)
+
+    asyncio.run(everybody())
+    assert order.index("alone") <= 1
+    assert order.count("crowd") == 3
+
+
+def test_whoever_goes_away_while_waiting_holds_nothing() -> None:
+    """A cancelled wait gives its place back, even one given in the last moment."""
+    gate = Gate(1, 1)
+
+    async def leave() -> None:
+        async with Held(gate, "a", 1), Held(gate, "b", 1):
+            waiting = asyncio.create_task(come())
+            await asyncio.sleep(0.01)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        async with Held(gate, "c", 1), Held(gate, "d", 1):
+            pass
+
+    async def come() -> None:
+        async with gate.place_at_the_edge("c"):
+            raise AssertionError("there was no place")
+
+    asyncio.run(leave())
+
+
+def test_a_place_held_at_the_edge_serves_the_operation_inside() -> None:
+    """The edge waits without a thread; the operation does not wait again."""
+    gate = Gate(1, 1)
+
+    async def inside() -> str:
+        async with Held(gate, "other", 1), gate.place_at_the_edge("mine"):
+            return await asyncio.to_thread(operation)
+
+    def operation() -> str:
+        with gate.place("mine"):
+            return "done"
+
+    assert asyncio.run(inside()) == "done"
+
+
+def test_hashing_threads_have_a_lower_priority() -> None:
+    """Checks come before hashes; the thread that asks keeps its own priority."""
+    gate = Gate(1, 1)
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    inside = gate.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    assert inside == before + module._NICE
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
+
+
+def test_a_service_that_is_busy_says_so_and_counts_nothing(make_service: MakeService) -> None:
+    """503 with Retry-After, for registering, signing in and changing a password."""
+    service = make_service(hash_queue=1, hash_threads=1)
+    mine = service.signed_in()
+    gate = service.auth.passwords.gate
+    release = threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        holders = [pool.submit(_hold, gate, name, release) for name in ("a", "b")]
+        end = time.monotonic() + 5
+        while gate._held.total() < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+        account = {"email": EMAIL, "password": PASSPHRASE}
+        change = {"old_password": PASSPHRASE, "new_password": "another passphrase, quite long"}
+        answers = [
+            service.client().post("/users", json=account | {"email": "amy@example.com"}),
+            service.client().post("/sessions", json=account),
+            mine.put("/password", json=change),
+        ]
+        release.set()
+        for holder in holders:
+            holder.result(5)
+    for answer in answers:
+        assert answer.json is not None
+        assert (answer.status_code, answer.json["code"]) == (503, "busy")
+        assert answer.headers["Retry-After"] == "1"
+    assert not service.auth.limits.find(EMAIL)
+    assert service.client().post("/sessions", json=account).status_code == 200
+
+
+def _hold(gate: Gate, network: str, release: threading.Event) -> None:
+    with gate.place(network):
+        release.wait(20)

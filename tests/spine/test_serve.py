@@ -1,0 +1,112 @@
+"""serve: what is made ready before a server takes over."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import stat
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from bienvenue import DB, schema, serve
+from bienvenue.settings import Settings, SettingsProblem
+from tests.ports import free_port
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of an instance that was never started."""
+    return Settings({}, instance=tmp_path / "instance")
+
+
+def test_the_database_and_its_folder_are_for_their_owner_only(settings: Settings) -> None:
+    """Made on the first start, kept on the second, migrated in between."""
+    db = DB(settings.database_url)
+    serve.prepare(db)
+    folder = settings.core.instance
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "bienvenue.db").stat().st_mode) == 0o600
+    assert schema.state(db) is schema.State.CURRENT
+    bob = db.add_user("bob@example.com", "hash")
+    serve.prepare(db)
+    assert db.find_user_by(id=bob.id).email == "bob@example.com"
+    db.engine.dispose()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """In one sentence."""
+    (tmp_path / "file").write_text("")
+    settings = Settings({}, instance=tmp_path / "file" / "instance")
+    with pytest.raises(SettingsProblem, match="cannot open the database"):
+        DB(settings.database_url).make_room()
+
+
+def test_no_room_is_made_for_postgresql() -> None:
+    """Its files are its own."""
+    settings = Settings({}, database_url="postgresql://db/x", instance="/proc/nowhere")
+    DB(settings.database_url).make_room()
+    assert not Path("/proc/nowhere").exists()
+
+
+def test_json_is_written_for_people() -> None:
+    """Indented, and letters as they are."""
+    assert serve.as_text({"é": 1}) == '{\n  "é": 1\n}'
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The variables of an instance of its own, put back after the test; give a free port."""
+    port = free_port()
+    for name in ("HOST", "PORT", "WORKERS", "THREADS"):
+        monkeypatch.setenv(f"BIENVENUE_{name}", "")
+        monkeypatch.delenv(f"BIENVENUE_{name}")
+    monkeypatch.setenv("BIENVENUE_INSTANCE", str(tmp_path / "instance"))
+    monkeypatch.setenv("BIENVENUE_PORT", str(port))
+    monkeypatch.delitem(sys.modules, "bienvenue.wsgi", raising=False)
+    return port
+
+
+def test_the_server_is_given_what_the_settings_say(
+    environment: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Options win over variables and reach the processes that serve; the keys are made."""
+    given: dict[str, Any] = {}
+
+    class Server:
+        def __init__(self, target: str, **options: Any) -> None:
+            given.update(options, target=target)
+
+        def serve(self) -> None:
+            given["served"] = True
+
+    monkeypatch.setattr("granian.Granian", Server)
+    serve.run({"host": None, "port": None, "workers": 2, "threads": None})
+    assert given["served"]
+    assert (given["target"], given["port"]) == ("bienvenue.wsgi:app", environment)
+    assert (given["workers"], given["address"]) == (2, "127.0.0.1")
+    assert os.environ["BIENVENUE_WORKERS"] == "2"
+    said = capsys.readouterr().out
+    assert f"http://localhost:{environment}" in said
+    assert str(tmp_path / "instance" / "bienvenue.db") in said
+    assert (tmp_path / "instance" / "keys").exists()
+    app = importlib.import_module("bienvenue.wsgi").app
+    assert app.test_client().get("/").json == {"message": "Bienvenue"}
+    app.extensions["bienvenue"].auth.close()
+
+
+def test_without_a_server_installed_it_says_how_to_get_one(
+    environment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The extra is named."""
+    assert environment
+    absent: ModuleType | None = None
+    monkeypatch.setitem(sys.modules, "granian", absent)  # type: ignore[arg-type]
+    with pytest.raises(SettingsProblem, match=r"pip install 'bienvenue\[server\]'"):
+        serve.run({})
