@@ -1,5 +1,6 @@
 """What every test may use: both databases, a service on each, the clock and the hash counter."""
 
+import logging
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from bienvenue import Auth, clock, create_app
+from bienvenue import Auth, clock, create_app, logs
 from bienvenue.web.door import Door
 from tests.databases import KINDS, Databases
 
@@ -45,6 +46,19 @@ def empty_database(request: pytest.FixtureRequest, databases: Databases) -> Iter
     url = databases.fresh(request.param, migrated=False)
     yield url
     databases.drop(url)
+
+
+@pytest.fixture(autouse=True)
+def log_of_the_tests() -> Iterator[None]:
+    """Take away the log that `bienvenue serve` configures, where a test runs it in this process."""
+    own = logging.getLogger(logs.LOGGER)
+    level = own.level
+    yield
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler.formatter, logs.Text | logs.Json):
+            root.removeHandler(handler)
+    own.setLevel(level)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def visitor_ip(connection: str, forwarded: str, trusted: Trusted) -> str:
     """
     address = address_of(connection)
     found = "" if address is None else str(address)
-    if not trusted.holds(found if connection else ""):
+    if not trusted.holds(connection):
         return found
     for entry in reversed(forwarded.split(",")):
         address = address_of(entry)
