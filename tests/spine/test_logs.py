@@ -9,6 +9,7 @@ import logging.config
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -178,7 +179,7 @@ def test_an_unexpected_error_is_one_record_without_what_was_sent(
 
     def fails(*_: object, **__: object) -> None:
         try:
-            raise KeyError(PASSPHRASE)
+            {}[PASSPHRASE]
         except KeyError as error:
             raise RuntimeError(f"{EMAIL} {PASSPHRASE}\n2026 ERROR forged") from error
 
@@ -200,7 +201,7 @@ def test_an_unexpected_error_is_one_record_without_what_was_sent(
     assert "in fails" in text
     assert EMAIL not in text
     assert PASSPHRASE not in text
-    assert "forged" not in text.replace("ERROR forged", "", 1) or style == "text"
+    assert "forged" not in text
     if style == "json":
         (record,) = records(written)
         assert record["level"] == "error"
@@ -272,7 +273,7 @@ def test_a_traceback_of_a_library_is_scrubbed_too() -> None:
     """Every line of it is indented, so that none looks like a record."""
     with log("text") as written:
         try:
-            raise OSError(2, EMAIL)
+            Path(EMAIL).read_text()
         except OSError:
             logging.getLogger("of.a.library").exception("it broke")
     head, *rest = written.getvalue().splitlines()
