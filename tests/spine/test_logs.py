@@ -179,7 +179,7 @@ def test_an_unexpected_error_is_one_record_without_what_was_sent(
 
     def fails(*_: object, **__: object) -> None:
         try:
-            {}[PASSPHRASE]
+            dict[str, str]()[PASSPHRASE]
         except KeyError as error:
             raise RuntimeError(f"{EMAIL} {PASSPHRASE}\n2026 ERROR forged") from error
 

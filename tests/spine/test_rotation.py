@@ -135,7 +135,7 @@ def test_a_write_that_fails_changes_nothing(file: Path, monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(KeyProblem, match="cannot change the key file .*No space left"):
+    with pytest.raises(KeyProblem, match=r"cannot change the key file .*No space left"):
         keys.rotate(file)
     assert file.read_text() == before
     assert list(file.parent.iterdir()) == [file]
