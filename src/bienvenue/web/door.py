@@ -208,8 +208,9 @@ class Door:
 
     @staticmethod
     def name_answer(response: Response) -> Response:
-        """Write the id of the request on its answer."""
-        response.headers[logs.HEADER] = request.environ.get(logs.KEY, "")
+        """Write the id of the request on its answer, unless a host application cut in before it."""
+        if logs.KEY in request.environ:
+            response.headers[logs.HEADER] = request.environ[logs.KEY]
         return response
 
     def signed_in(self) -> "SignedIn | None":
