@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import logging.config
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from tests.web.edge import ask, edge_of
 
 RANDOM = re.compile(r"[0-9a-f]{32}")
 PROXY = "10.0.0.1"
+FORGED = "2026-11-21T08:00:00.000Z ERROR"
 
 
 @contextmanager
@@ -137,6 +139,21 @@ def test_records_of_a_request_bear_its_id(
     assert [record["request_id"] for record in records(written)] == [name, None]
 
 
+def test_processes_that_part_make_other_ids() -> None:
+    """A server that loads the application before it forks has as many sources as processes."""
+    state = logs._random.getstate()
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(write, logs.name_request().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read, 32).decode() != logs.name_request()
+    assert logs._random.getstate() != state
+    for end in (read, write):
+        os.close(end)
+
+
 def test_the_hashing_thread_keeps_no_id() -> None:
     """It serves one request after the other."""
     gate = Gate(1, 1)
@@ -181,7 +198,7 @@ def test_an_unexpected_error_is_one_record_without_what_was_sent(
         try:
             dict[str, str]()[PASSPHRASE]
         except KeyError as error:
-            raise RuntimeError(f"{EMAIL} {PASSPHRASE}\n2026 ERROR forged") from error
+            raise RuntimeError(f"{EMAIL} {PASSPHRASE}\n{FORGED}") from error
 
     monkeypatch.setattr("bienvenue.features.passwords.Passwords.prove", fails)
     with log(style, "debug") as written:
@@ -201,7 +218,7 @@ def test_an_unexpected_error_is_one_record_without_what_was_sent(
     assert "in fails" in text
     assert EMAIL not in text
     assert PASSPHRASE not in text
-    assert "forged" not in text
+    assert FORGED not in text
     if style == "json":
         (record,) = records(written)
         assert record["level"] == "error"
