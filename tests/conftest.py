@@ -1,5 +1,7 @@
 """What every test may use: both databases, a service on each, the clock and the hash counter."""
 
+import logging
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,12 +12,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from bienvenue import Auth, clock, create_app
+from bienvenue import Auth, clock, create_app, logs
 from bienvenue.web.door import Door
 from tests.databases import KINDS, Databases
 
 PASSPHRASE = "une phrase de passe bien longue"
 EMAIL = "bob@example.com"
+#: The key of every service of this run; one that stands in a file would be refused as known.
+KEY = secrets.token_hex(32)
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +46,19 @@ def empty_database(request: pytest.FixtureRequest, databases: Databases) -> Iter
     url = databases.fresh(request.param, migrated=False)
     yield url
     databases.drop(url)
+
+
+@pytest.fixture(autouse=True)
+def log_of_the_tests() -> Iterator[None]:
+    """Take away the log that `bienvenue serve` configures, where a test runs it in this process."""
+    own = logging.getLogger(logs.LOGGER)
+    level = own.level
+    yield
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler.formatter, logs.Text | logs.Json):
+            root.removeHandler(handler)
+    own.setLevel(level)
 
 
 @dataclass(frozen=True)
@@ -75,7 +92,7 @@ def make_service(database: str, tmp_path: Path) -> Iterator[MakeService]:
 
     def make(**settings: object) -> Service:
         keys = tmp_path / "keys"
-        keys.write_text("ab" * 32)
+        keys.write_text(KEY)
         given: dict[str, object] = {
             "database_url": database,
             "secret_key_file": keys,

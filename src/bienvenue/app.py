@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 from werkzeug.local import LocalProxy
 
-from bienvenue import openapi, schema
+from bienvenue import logs, openapi, schema
 from bienvenue.auth import Auth
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Refusal
@@ -97,6 +97,9 @@ class Bienvenue:
         )
         door.open(blueprint, all_pages(auth))
         blueprint.after_request(lambda made: media.harden(made, https=settings.https))
+        blueprint.before_request(door.name_request)
+        blueprint.after_request(door.name_answer)
+        blueprint.teardown_request(lambda _: logs.end_request())
         app.extensions["bienvenue"] = door
         app.register_blueprint(blueprint)
         return auth
@@ -114,6 +117,10 @@ def create_app(**settings: Any) -> Flask:
     auth = Bienvenue(**settings).init_app(app)
     app.register_error_handler(HTTPException, _refuse_unrouted)
     app.after_request(lambda made: media.harden(made, https=auth.settings.https))
+    door: Door = app.extensions["bienvenue"]
+    app.before_request(door.name_request)
+    app.after_request(door.name_answer)
+    app.teardown_request(lambda _: logs.end_request())
     return app
 
 

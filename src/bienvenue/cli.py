@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from bienvenue import openapi, schema, serve, work
+from bienvenue import checkup, openapi, schema, serve, work
+from bienvenue import keys as key_file
 from bienvenue.about import VERSION
 from bienvenue.app import all_pages
 from bienvenue.auth import Auth
@@ -21,7 +22,14 @@ from bienvenue.feature import Feature, Refusal
 from bienvenue.keys import KeyProblem
 from bienvenue.settings import PREFIX, Core, Section, Settings, SettingsProblem
 
-_TROUBLE = (SettingsProblem, KeyProblem, schema.SchemaProblem, DatabaseUnavailable, Refusal)
+_TROUBLE = (
+    SettingsProblem,
+    KeyProblem,
+    schema.SchemaProblem,
+    checkup.CheckupProblem,
+    DatabaseUnavailable,
+    Refusal,
+)
 
 
 class Service:
@@ -82,9 +90,57 @@ def _option(name: str) -> Callable[[Any], Any]:
 @_option("port")
 @_option("workers")
 @_option("threads")
-def serve_command(**options: Any) -> None:
+@click.option("--despite-errors", is_flag=True, help="Serve although the check-up finds errors.")
+def serve_command(despite_errors: bool, **options: Any) -> None:
     """Serve on http://localhost:5000 until interrupted."""
-    serve.run(options)
+    serve.run(options, despite_errors=despite_errors)
+
+
+@main.command("check")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@click.pass_obj
+def check_command(service: Service, as_json: bool) -> None:
+    """Look at the configuration as it is; status 1 when something must not stay so."""
+    auth = Auth(service.db, service.settings)
+    findings = checkup.run(checkup.Circumstances(auth, service.db), slow=True)
+    if as_json:
+        click.echo(serve.as_text(checkup.document(findings)))
+    else:
+        for line in checkup.lines(findings):
+            click.echo(line)
+    if any(found.severity is checkup.Severity.ERROR for found in findings):
+        raise SystemExit(1)
+
+
+@main.group("keys")
+def keys_group() -> None:
+    """The keys that sign and seal; a running service sees a change within a second."""
+
+
+@keys_group.command("list")
+@click.pass_obj
+def list_keys(service: Service) -> None:
+    """List the fingerprints of the keys, newest first; never a key."""
+    ring = key_file.read(key_file.file_of(service.settings))
+    for number, fingerprint in enumerate(ring.fingerprints()):
+        does = "signs and verifies" if number == 0 else "verifies until it is retired"
+        click.echo(f"{fingerprint}  {does}")
+
+
+@keys_group.command("rotate")
+@click.pass_obj
+def rotate_keys(service: Service) -> None:
+    """Make a new key that signs from now on; the older ones still verify."""
+    click.echo(f"{key_file.rotate(key_file.file_of(service.settings))} signs from now on")
+
+
+@keys_group.command("retire")
+@click.argument("fingerprint")
+@click.pass_obj
+def retire_key(service: Service, fingerprint: str) -> None:
+    """Take an older key away; what it signed does not verify any more."""
+    key_file.retire(key_file.file_of(service.settings), fingerprint)
+    click.echo(f"{fingerprint} is retired")
 
 
 @main.command("work")

@@ -20,12 +20,12 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import run_wsgi_app
 
-from bienvenue import tokens
+from bienvenue import logs, tokens
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Refusal
 from bienvenue.features.sessions import SignedIn
 from bienvenue.features.sessions.pages import Profile
-from bienvenue.networks import network_of
+from bienvenue.networks import network_of, visitor_ip
 from bienvenue.web import answer as media
 from bienvenue.web import cookies, crosssite
 from bienvenue.web.body import LARGEST_BODY, BodyTooLarge
@@ -71,6 +71,7 @@ class Edge:
         self._threads = ThreadPoolExecutor(threads, "page")
         self._door.auth.passwords.open_gate(self._door.settings.core.workers)
         self._https = self._door.settings.https
+        self._trusted = self._door.settings.trusted
         self._sessions = self._door.auth.sessions
         self._cookie = cookies.name_of(cookies.SESSION, self._door.settings).encode() + b"="
         self._hosts = {host.encode() for host in crosssite.hosts(self._door.settings)}
@@ -90,18 +91,27 @@ class Edge:
         if scope["type"] != "http":
             return
         headers = _plain(scope["headers"])
+        self._name_request(scope, headers)
         try:
             body = await _whole_body(headers, receive)
-            answered = None
+            own = None
             if scope["path"] == "/profile" and scope["method"] == "GET":
-                answered = await self._check(headers)
-            if answered is None:
+                own = await self._check(headers)
+            if own is None:
                 answered = await self._through_flask(scope, headers, body)
+            else:
+                answered = _named(own)
         except ClientGoneError:
             return
-        except Refusal as refusal:
-            answered = _refused(refusal, https=self._https)
+        except Exception as error:  # noqa: BLE001 (everything becomes a refusal)
+            answered = _named(_refused(as_refusal(error), https=self._https))
         await _send(send, *answered)
+
+    def _name_request(self, scope: Scope, headers: Headers) -> None:
+        """Give the request its id; one that a trusted proxy made stays."""
+        given = [value for name, value in headers if name == b"x-request-id"]
+        believed = len(given) == 1 and self._trusted.holds(_connection(scope))
+        logs.name_request(given[0].decode("latin-1") if believed else None)
 
     async def _check(self, headers: Headers) -> Answered | None:
         """Answer a session check, or give None for what only Flask can answer."""
@@ -140,7 +150,8 @@ class Edge:
         hashes = scope["path"] in self._hashing and scope["method"] in {"POST", "PUT"}
         # A form that signs out is a POST too; nothing with this field is ever hashed.
         if hashes and b"_method=DELETE" not in body:
-            network = network_of(environ["REMOTE_ADDR"])
+            forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+            network = network_of(visitor_ip(environ["REMOTE_ADDR"], forwarded, self._trusted))
             async with self._door.auth.passwords.gate.place_at_the_edge(network):
                 return await self._run(environ)
         return await self._run(environ)
@@ -200,9 +211,15 @@ async def _whole_body(headers: Headers, receive: Receive) -> bytes:
     return b"".join(pieces)
 
 
+def _connection(scope: Scope) -> str:
+    """Give the ip of whoever connected, "" over a unix socket."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
 def _environ(scope: Scope, headers: Headers, body: bytes) -> dict[str, Any]:
     """Make the WSGI environment of a request whose body is here (PEP 3333)."""
-    client, server = scope.get("client"), scope.get("server")
+    server = scope.get("server")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
@@ -211,7 +228,8 @@ def _environ(scope: Scope, headers: Headers, body: bytes) -> dict[str, Any]:
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
         "SERVER_NAME": server[0] if server else "",
         "SERVER_PORT": str(server[1]) if server else "",
-        "REMOTE_ADDR": client[0] if client else "",
+        "REMOTE_ADDR": _connection(scope),
+        logs.KEY: logs.request_id(),
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope["scheme"],
@@ -249,6 +267,12 @@ def _refused(refusal: Refusal, *, https: bool) -> Answered:
     if refusal.retry_after is not None:
         response.headers["Retry-After"] = str(refusal.retry_after)
     return response.status_code, _encoded(response.headers), response.get_data()
+
+
+def _named(answered: Answered) -> Answered:
+    """Write the id of the request on an answer of the edge's own; Flask writes it on its own."""
+    status, headers, body = answered
+    return status, [*headers, (b"x-request-id", logs.request_id().encode())], body
 
 
 def _encoded(headers: Iterable[tuple[str, str]]) -> Headers:

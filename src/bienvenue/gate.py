@@ -7,6 +7,7 @@ hears 503 with Retry-After, having cost nothing (ASVS 15.2.2, 2.4.1).
 
 import asyncio
 import contextlib
+import contextvars
 import os
 import threading
 from collections import Counter, OrderedDict, deque
@@ -99,7 +100,8 @@ class Gate:
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a hash on one of the threads of lower priority and give what it gives."""
-        return self._pool.submit(function, *args, **kwargs).result()
+        context = contextvars.copy_context()
+        return self._pool.submit(lambda: context.run(function, *args, **kwargs)).result()
 
     def _ask(self, network: str) -> "Future[None]":
         ticket: Future[None] = Future()

@@ -4,6 +4,8 @@ SQLite is migrated here; PostgreSQL, which several nodes may share, only by `bie
 """
 
 import json
+import logging
+import logging.config
 import os
 import socket
 import sys
@@ -11,7 +13,7 @@ from typing import Any
 
 import click
 
-from bienvenue import schema
+from bienvenue import checkup, logs, schema
 from bienvenue.db import DB
 from bienvenue.settings import PREFIX, Settings, SettingsProblem
 
@@ -19,18 +21,26 @@ _KILL_AFTER = 20
 """Seconds a process may take to finish what it has begun when it is asked to stop."""
 
 
-def run(options: dict[str, Any]) -> None:
-    """Make everything ready and serve until interrupted. Raises the problems of the settings."""
+_log = logging.getLogger("bienvenue.checkup")
+
+
+def run(options: dict[str, Any], *, despite_errors: bool = False) -> None:
+    """Make everything ready and serve until interrupted.
+
+    Raises the problems of the settings, and CheckupProblem for what the check-up calls an error,
+    unless told to serve despite errors.
+    """
     for name, value in options.items():
         if value is not None:
             # The processes that serve read the environment too.
             os.environ[PREFIX + name.upper()] = str(value)
     settings = Settings()
     core = settings.core
+    logging_to = logs.configuration(core.log_format, core.log_level)
+    logging.config.dictConfig(logging_to)
     _require_free(core.host, core.port)
     db = DB(settings.database_url)
     prepare(db)
-    db.engine.dispose()
     try:
         from granian import Granian  # noqa: PLC0415 (an extra; only serving needs it)
         from granian.constants import Interfaces  # noqa: PLC0415 (as above)
@@ -40,7 +50,10 @@ def run(options: dict[str, Any]) -> None:
     # The application is made once here, so that a problem is one sentence and no crash loop.
     from bienvenue import wsgi  # noqa: PLC0415 (it reads the environment as it is now)
 
-    wsgi.app.extensions["bienvenue"].auth.close()
+    auth = wsgi.app.extensions["bienvenue"].auth
+    _check_up(checkup.Circumstances(auth, db, debug=wsgi.app.debug), despite_errors)
+    auth.close()
+    db.close()
     click.echo(f"Bienvenue listens on {settings.base_url} (stop it with Ctrl-C)")
     click.echo(f"Accounts are in {'PostgreSQL' if db.file is None else db.file}")
     sys.stdout.flush()
@@ -52,9 +65,19 @@ def run(options: dict[str, Any]) -> None:
         workers=core.workers,
         websockets=False,
         log_level=LogLevels.warning,
+        log_dictconfig=logging_to,
         respawn_failed_workers=True,
         workers_kill_timeout=_KILL_AFTER,
     ).serve()
+
+
+def _check_up(around: checkup.Circumstances, despite_errors: bool) -> None:
+    """Log what the check-up finds, without its slow checks. Raises CheckupProblem on errors."""
+    findings = checkup.run(around)
+    if not despite_errors:
+        checkup.refuse_errors(findings)
+    for found in findings:
+        _log.log(found.severity.level, "%s %s %s", found.code, found.message, found.remedy)
 
 
 def prepare(db: DB) -> None:

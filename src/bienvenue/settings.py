@@ -7,12 +7,13 @@ a name that no section knows is refused at start, because a mistyped safety sett
 """
 
 import difflib
+import functools
 import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -24,6 +25,8 @@ from pydantic import (
     SecretStr,
     ValidationError,
 )
+
+from bienvenue.networks import Trusted
 
 PREFIX = "BIENVENUE_"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -46,6 +49,10 @@ def _origin(value: str) -> str:
     if parts.path not in {"", "/"} or parts.username is not None:
         raise ValueError("has no path and no user name")
     return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _trusted(value: str) -> str:
+    return str(Trusted(value))
 
 
 #: A length of time in seconds; text may carry a unit: 90s, 15m, 1h, 30d.
@@ -82,6 +89,17 @@ class Core(Section):
     port: int = Field(5000, ge=1, le=65535, description="The port of `bienvenue serve`.")
     workers: int = Field(1, ge=1, le=64, description="The processes of `bienvenue serve`.")
     threads: int = Field(4, ge=1, le=256, description="The threads of each of them.")
+    trusted_proxies: Annotated[str, AfterValidator(_trusted)] = Field(
+        "",
+        description="The networks of the proxies in front, separated by commas, whose "
+        "X-Forwarded-For and X-Request-Id are believed; `unix` for a unix socket. By default none.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How `bienvenue serve` writes its log: text or json, a record a line."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="What it writes at least: debug, info, warning or error."
+    )
     cookie_domain: str | None = Field(
         None,
         description="Share the session cookie with the hosts under this domain. Off by default: "
@@ -165,6 +183,11 @@ class Settings:
     def https(self) -> bool:
         """Whether people reach the service over TLS."""
         return self.base_url.startswith("https:")
+
+    @functools.cached_property
+    def trusted(self) -> Trusted:
+        """The proxies whose headers are believed."""
+        return Trusted(self.core.trusted_proxies)
 
     @property
     def database_url(self) -> str:

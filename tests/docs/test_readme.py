@@ -43,7 +43,7 @@ def test_the_console_prints_what_is_said(page: Page, tmp_path: Path, databases: 
     ran = transcript.run(
         page.path,
         tmp_path,
-        env={"BIENVENUE_PORT": str(port), "BIENVENUE_BCRYPT_COST": "4"},
+        env={"BIENVENUE_PORT": str(port), "BIENVENUE_BCRYPT_COST": "10"},
         replace=replace,
         before="" if serves else f"bienvenue serve --port {port} &",
         port=port,

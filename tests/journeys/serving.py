@@ -112,7 +112,8 @@ def serving(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
     log = folder / "serve.log"
     with log.open("w") as out:
         process = subprocess.Popen(
-            [*COMMAND, "serve", "--port", str(port), *options],
+            # Hashes cost so little here that the check-up would refuse.
+            [*COMMAND, "serve", "--despite-errors", "--port", str(port), *options],
             cwd=folder,
             env=environment(folder, **settings),
             stdout=out,

@@ -1,6 +1,7 @@
 """Two processes, one service: what one of them knows the other knows, on both databases."""
 
 import os
+import secrets
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ def url(request: pytest.FixtureRequest, databases: Databases) -> Iterator[str]:
 def settings(url: str, tmp_path: Path) -> dict[str, str]:
     """What two nodes share."""
     keys = tmp_path / "keys"
-    keys.write_text("cd" * 32)
+    keys.write_text(secrets.token_hex(32))
     return {"database_url": url, "secret_key_file": str(keys)}
 
 

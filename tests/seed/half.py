@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -110,7 +111,7 @@ def service_half(folder: Path, databases: Databases, kind: str) -> Iterator[Half
     def given() -> dict[str, Any]:
         urls.append(databases.fresh(kind))
         keys = folder / "keys"
-        keys.write_text("cd" * 32)
+        keys.write_text(secrets.token_hex(32))
         return {
             "database_url": urls[-1],
             "secret_key_file": keys,

@@ -17,7 +17,7 @@ from bienvenue import DB, clock, schema
 from bienvenue.about import VERSION
 from bienvenue.cli import _group, main
 from bienvenue.features.sessions import Session
-from tests.conftest import EMAIL, PASSPHRASE, Service
+from tests.conftest import EMAIL, KEY, PASSPHRASE, Service
 from tests.features.hearing import rows
 
 Run = Callable[..., Result]
@@ -27,7 +27,7 @@ Run = Callable[..., Result]
 def run(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command on this test's database; its output is one text, its input what is typed."""
     keys = tmp_path / "keys"
-    keys.write_text("ab" * 32)
+    keys.write_text(KEY)
     for name, value in {
         "DATABASE_URL": database,
         "SECRET_KEY_FILE": str(keys),

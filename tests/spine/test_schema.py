@@ -20,7 +20,7 @@ from sqlalchemy import inspect, text
 from bienvenue import DB, create_app, schema
 from bienvenue.schema import SchemaProblem, State
 from bienvenue.user import Base
-from tests.conftest import MakeService
+from tests.conftest import KEY, MakeService
 from tests.databases import KINDS, Databases
 from tests.races import race
 
@@ -214,7 +214,7 @@ def test_an_application_starts_while_its_database_is_away(
 ) -> None:
     """It says 503 and recovers by itself; a warning stands in the log."""
     keys = tmp_path / "keys"
-    keys.write_text("ab" * 32)
+    keys.write_text(KEY)
     app = create_app(
         database_url="postgresql://nobody@127.0.0.1:1/nowhere", secret_key_file=keys, bcrypt_cost=4
     )

@@ -14,10 +14,11 @@ from flask import Blueprint, Request, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 
-from bienvenue import fields, tokens
+from bienvenue import fields, logs, tokens
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Refusal
 from bienvenue.keys import KeyRing
+from bienvenue.networks import visitor_ip
 from bienvenue.settings import Settings
 from bienvenue.web import answer as media
 from bienvenue.web import body, cookies, crosssite
@@ -110,6 +111,7 @@ class Door:
         self.settings = settings
         self.keys = keys
         self.pages: dict[str, dict[str, Page]] = defaultdict(dict)
+        self._warned = False
 
     def open(self, blueprint: Blueprint, pages: Iterable[Page]) -> None:
         """Route every page; a page of the same path and method as another is a mistake."""
@@ -182,12 +184,36 @@ class Door:
     def visitor(self) -> Visitor:
         """Say who asks, as far as the connection tells."""
         return Visitor(
-            ip=request.remote_addr or "",
+            ip=self._ip(),
             # PostgreSQL cannot store NUL; some servers let it through.
             agent=request.headers.get("User-Agent", "").replace("\0", ""),
             session=cookies.read(request, cookies.SESSION, self.settings),
             device=cookies.read(request, cookies.DEVICE, self.settings),
         )
+
+    def _ip(self) -> str:
+        forwarded = request.headers.get("X-Forwarded-For", "")
+        if forwarded and not self.settings.trusted and not self._warned:
+            self._warned = True
+            _log.warning(
+                "a request carries X-Forwarded-For and no proxy is trusted: if one stands in front "
+                "of this service, name its network with BIENVENUE_TRUSTED_PROXIES"
+            )
+        return visitor_ip(request.remote_addr or "", forwarded, self.settings.trusted)
+
+    def name_request(self) -> None:
+        """Give the request its id, unless the edge did; a proxy we trust may have made it."""
+        if logs.KEY not in request.environ:
+            believed = self.settings.trusted.holds(request.remote_addr or "")
+            given = request.headers.get(logs.HEADER) if believed else None
+            request.environ[logs.KEY] = logs.name_request(given)
+
+    @staticmethod
+    def name_answer(response: Response) -> Response:
+        """Write the id of the request on its answer, unless a host application cut in before it."""
+        if logs.KEY in request.environ:
+            response.headers[logs.HEADER] = request.environ[logs.KEY]
+        return response
 
     def signed_in(self) -> "SignedIn | None":
         """Check the session of this request, once."""

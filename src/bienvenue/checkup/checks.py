@@ -1,0 +1,339 @@
+"""The checks, each a small function under its number, with how bad it is and what to do."""
+
+import shutil
+import stat
+import time
+from pathlib import Path
+
+from sqlalchemy import text
+
+from bienvenue import about, clock, keys, schema
+from bienvenue.checkup.circumstances import Circumstances, Severity, check
+from bienvenue.db import DatabaseUnavailable
+from bienvenue.hashing import Hasher
+from bienvenue.keys import KeyProblem
+from bienvenue.schema import State
+
+LEAST_COST = 10
+FASTEST, SLOWEST = 0.05, 1.0
+"""Seconds one hash may take: below, guessing is cheap; above, signing in is a burden."""
+
+APART = 60.0
+"""Seconds the clocks of the service and of its database may differ."""
+
+LEAST_ROOM = 256 * 2**20
+"""Bytes of disk below which a service soon stops."""
+
+LEAST_LENGTH = 15
+"""Characters NIST asks of a password that is the only factor (SP 800-63B-4 section 3.1.1.2)."""
+
+LONGEST_SESSION = 30 * 86400
+_ACROSS_A_NETWORK = {
+    "9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "glusterfs", "lustre", "nfs",
+    "nfs4", "smb2", "smb3", "smbfs", "virtiofs",
+}  # fmt: skip
+_MOUNTS = Path("/proc/self/mounts")
+
+
+# --- keys and files -----------------------------------------------------------------------------
+
+
+@check("BV001", Severity.ERROR, "Make a good key, which nobody but the service may know.")
+def weak_key(around: Circumstances) -> str | None:
+    """Find a key file that is missing, cannot be read, or holds a key one could guess."""
+    try:
+        file = keys.file_of(around.settings)
+        # One's own file is made on the first start.
+        if around.core.secret_key_file is not None or file.exists():
+            keys.read(file)
+    except KeyProblem as problem:
+        return f"There is no good key: {problem}"
+    return None
+
+
+@check(
+    "BV002",
+    Severity.ERROR,
+    "Run `chmod 600` on it. If strangers may have read it, run `bienvenue keys rotate` and retire "
+    "the old key.",
+)
+def open_key_file(around: Circumstances) -> str | None:
+    """Find a key file that other people of this machine can read or change."""
+    return _open_to_others("key file", around.settings.key_file)
+
+
+@check(
+    "BV003",
+    Severity.ERROR,
+    "Run `chmod 600` on it. If strangers may have read it, they have every email and hash.",
+)
+def open_database_file(around: Circumstances) -> str | None:
+    """Find a file of SQLite that other people of this machine can read or change."""
+    if around.file is None:
+        return None
+    files = (around.file.with_name(around.file.name + end) for end in ("", "-wal", "-shm"))
+    return next(filter(None, (_open_to_others("database file", file) for file in files)), None)
+
+
+def _open_to_others(what: str, file: Path) -> str | None:
+    try:
+        file = file.resolve(strict=True)
+        reached = all(folder.stat().st_mode & stat.S_IXOTH for folder in file.parents)
+        mode = file.stat().st_mode
+    except OSError:
+        return None
+    if not (reached and mode & (stat.S_IROTH | stat.S_IWOTH)) and not mode & stat.S_IWGRP:
+        return None
+    return f"Other people of this machine can read or change the {what} {file}."
+
+
+# --- how people reach it ------------------------------------------------------------------------
+
+
+@check(
+    "BV004",
+    Severity.ERROR,
+    "Put a proxy that speaks TLS in front and set BIENVENUE_BASE_URL to its https URL.",
+)
+def passwords_in_clear(around: Circumstances) -> str | None:
+    """Find an http base URL of another name than this machine's, on a public ip."""
+    if around.settings.https or around.bind_is_here or around.base_is_here:
+        return None
+    return f"People reach {around.settings.base_url}: passwords cross the network readable."
+
+
+@check(
+    "BV005",
+    Severity.WARNING,
+    "Set BIENVENUE_BASE_URL to the https URL people use; on this machine alone, set "
+    "BIENVENUE_HOST=127.0.0.1.",
+)
+def half_public(around: Circumstances) -> str | None:
+    """Find http where only one of base URL and listening ip is this machine's own."""
+    if around.settings.https or around.bind_is_here == around.base_is_here:
+        return None
+    if around.base_is_here:
+        return f"The base URL is plain http, and others can reach the ip {around.core.host}."
+    return f"The base URL {around.settings.base_url} is plain http, and its cookies not Secure."
+
+
+@check(
+    "BV006",
+    Severity.NOTE,
+    "Let only the proxy reach this port, and name its network with BIENVENUE_TRUSTED_PROXIES.",
+)
+def way_around_the_proxy(around: Circumstances) -> str | None:
+    """Find an https base URL, a public ip and no proxy that is trusted."""
+    if not around.settings.https or around.bind_is_here or around.settings.trusted:
+        return None
+    where = f"{around.core.host} port {around.core.port}"
+    return f"The base URL is https, and {where} speaks plain http to whoever reaches it."
+
+
+@check("BV007", Severity.ERROR, "Unset FLASK_DEBUG, and never set `app.debug` in production.")
+def debug(around: Circumstances) -> str | None:
+    """Find Flask's debug mode."""
+    return "Flask's debug mode is on: errors show code and values." if around.debug else None
+
+
+@check(
+    "BV008",
+    Severity.WARNING,
+    "Name its network, as BIENVENUE_TRUSTED_PROXIES=127.0.0.1, and let it set X-Forwarded-For.",
+)
+def untrusted_proxy(around: Circumstances) -> str | None:
+    """Find signs of a proxy in front while none is trusted.
+
+    A service that listens to this machine only, and is reached by https or another name, has one.
+    """
+    behind = around.bind_is_here and (around.settings.https or not around.base_is_here)
+    if not behind or around.settings.trusted:
+        return None
+    return (
+        f"Between {around.settings.base_url} and {around.core.host} a proxy must stand, and none "
+        "is trusted: all visitors count as one, and a hundred wrong passwords stop them all."
+    )
+
+
+@check("BV009", Severity.ERROR, "Name the networks of your proxies only.")
+def everybody_is_trusted(around: Circumstances) -> str | None:
+    """Find trusted proxies that hold every ip there is."""
+    if not around.settings.trusted.everything():
+        return None
+    return "BIENVENUE_TRUSTED_PROXIES holds every ip: anybody can say to come from anywhere."
+
+
+# --- the database -------------------------------------------------------------------------------
+
+
+@check("BV010", Severity.ERROR, "Make a copy and run `bienvenue db upgrade`.")
+def pending_migrations(around: Circumstances) -> str | None:
+    """Find a database without tables or of an earlier version."""
+    if around.database not in {State.EMPTY, State.BEHIND}:
+        return None
+    return f"The database is not at version {schema.newest()} yet."
+
+
+@check(
+    "BV011",
+    Severity.ERROR,
+    "Give the service a database of its own with BIENVENUE_DATABASE_URL, or run the version that "
+    "wrote this one.",
+)
+def other_schema(around: Circumstances) -> str | None:
+    """Find a database of a later version, or one that is not ours."""
+    if around.database is State.AHEAD:
+        return "A later version of the service wrote this database."
+    if around.database is State.FOREIGN:
+        return "The database has a table called users that is not ours."
+    return None
+
+
+@check("BV012", Severity.ERROR, "Start it, or correct BIENVENUE_DATABASE_URL.")
+def database_away(around: Circumstances) -> str | None:
+    """Find a database that cannot answer."""
+    if not isinstance(around.database, DatabaseUnavailable):
+        return None
+    return f"The database cannot answer: {' '.join(str(around.database).split())}."
+
+
+@check(
+    "BV013",
+    Severity.NOTE,
+    "`bienvenue serve` makes it. If you expected one, look at BIENVENUE_INSTANCE and at the folder "
+    "this is run in.",
+)
+def no_database_yet(around: Circumstances) -> str | None:
+    """Find that SQLite has no file yet."""
+    return f"There is no database {around.file} yet." if around.database is None else None
+
+
+@check(
+    "BV014",
+    Severity.WARNING,
+    "Set the clock and keep it right with NTP: sessions and limits live by it.",
+)
+def wrong_clock(around: Circumstances) -> str | None:
+    """Find a clock that is behind this program's making, or far from the database's."""
+    now = clock.now()
+    if now < about.EARLIEST:
+        return f"The clock shows {clock.written(now)}, before this version was made."
+    there = _clock_of_the_database(around)
+    if there is None or abs(there - now) <= APART:
+        return None
+    return f"The clocks here and at the database are {abs(there - now):.0f} seconds apart."
+
+
+def _clock_of_the_database(around: Circumstances) -> float | None:
+    if not isinstance(around.database, State):
+        return None
+    seconds = "extract(epoch FROM clock_timestamp())"
+    if not around.db.on_postgresql:
+        seconds = "(julianday('now') - 2440587.5) * 86400"
+    try:
+        with around.db.connect(writes=False) as connection:
+            return float(connection.execute(text(f"SELECT {seconds}")).scalar_one())
+    except DatabaseUnavailable:
+        return None
+
+
+# --- passwords and sessions ---------------------------------------------------------------------
+
+
+@check(
+    "BV015",
+    Severity.ERROR,
+    "Leave BIENVENUE_BCRYPT_COST at 12; sign-ins then replace the weak hashes.",
+)
+def cheap_hashes(around: Circumstances) -> str | None:
+    """Find a cost at which a stolen table is guessed quickly."""
+    cost = around.auth.passwords.settings.bcrypt_cost
+    if cost >= LEAST_COST:
+        return None
+    return f"bcrypt costs {cost} only: whoever steals the table guesses passwords quickly."
+
+
+@check(
+    "BV016",
+    Severity.WARNING,
+    "Measure again when the machine is idle, and choose BIENVENUE_BCRYPT_COST so that a hash takes "
+    "50 ms to 1 s: each step doubles the time.",
+    slow=True,
+)
+def speed_of_a_hash(around: Circumstances) -> str | None:
+    """Measure one hash on this machine."""
+    cost = around.auth.passwords.settings.bcrypt_cost
+    begun = time.perf_counter()
+    Hasher(cost).pretend("how long does it take")
+    took = time.perf_counter() - begun
+    if FASTEST <= took <= SLOWEST:
+        return None
+    return f"A hash at cost {cost} takes this machine {took * 1000:.0f} ms."
+
+
+@check(
+    "BV017",
+    Severity.NOTE,
+    "Unset BIENVENUE_COOKIE_DOMAIN unless all of them are yours and as safe as this one.",
+)
+def shared_cookie(around: Circumstances) -> str | None:
+    """Find the session cookie shared with other hosts."""
+    domain = around.core.cookie_domain
+    return None if domain is None else f"Every host under {domain} can read and set the session."
+
+
+@check(
+    "BV018",
+    Severity.WARNING,
+    "Set BIENVENUE_PASSWORD_MIN_LENGTH=15; who has a shorter one keeps it until it is changed.",
+)
+def short_passwords(around: Circumstances) -> str | None:
+    """Find a policy below NIST's where the password is the only factor."""
+    least = around.auth.passwords.settings.password_min_length
+    if least >= LEAST_LENGTH:
+        return None
+    return f"A password may have {least} characters; NIST asks for 15 where it is the only factor."
+
+
+@check("BV019", Severity.WARNING, "Set BIENVENUE_SESSION_LIFETIME=30d or less.")
+def long_sessions(around: Circumstances) -> str | None:
+    """Find sessions that live longer than NIST allows at its lowest level."""
+    lifetime = around.auth.sessions.settings.session_lifetime
+    if lifetime <= LONGEST_SESSION:
+        return None
+    return f"A session lives for {lifetime / 86400:.0f} days, and so does a stolen one."
+
+
+# --- the machine --------------------------------------------------------------------------------
+
+
+@check("BV020", Severity.WARNING, "Make room.")
+def little_room(around: Circumstances) -> str | None:
+    """Find a disk that is nearly full."""
+    for file in (around.core.instance, around.file or around.core.instance):
+        places = [file.absolute(), *file.absolute().parents]
+        free = shutil.disk_usage(next(place for place in places if place.exists())).free
+        if free < LEAST_ROOM:
+            return f"The disk of {file} has {free // 2**20} MiB left; a full one stops the service."
+    return None
+
+
+@check("BV021", Severity.NOTE, "Put it on a local disk, or use PostgreSQL.")
+def database_across_a_network(around: Circumstances) -> str | None:
+    """Find SQLite on a network file system, where its locks may not hold."""
+    kind = "" if around.file is None else _file_system(around.file)
+    if kind not in _ACROSS_A_NETWORK:
+        return None
+    return f"{around.file} is on {kind}, a network file system, where SQLite's locks may not hold."
+
+
+def _file_system(file: Path) -> str:
+    """Name the kind of file system a file is on, "" where the system does not tell."""
+    try:
+        mounts = [line.split()[1:3] for line in _MOUNTS.read_text("utf-8").splitlines()]
+    except OSError:
+        return ""
+    # Of two mounts in one place the later one counts, as it hides the other.
+    kinds = {Path(place.replace("\\040", " ")): kind for place, kind in mounts}
+    places = [file.resolve(), *file.resolve().parents]
+    return next((kinds[place] for place in places if place in kinds), "")

@@ -1,0 +1,378 @@
+"""checkup: every finding is made to happen, and a good configuration has none."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+
+from bienvenue import DB, Auth, about, checkup, clock, schema, serve
+from bienvenue.checkup import CHECKS, CheckupProblem, Circumstances, Finding, Severity, checks
+from bienvenue.cli import main
+from bienvenue.db import DatabaseUnavailable
+from bienvenue.hashing import Hasher
+from bienvenue.settings import Settings
+from tests.conftest import KEY
+from tests.house.source import TOP
+
+#: Looks at a service with these settings and gives what is found, by number.
+Look = Callable[..., dict[str, Finding]]
+
+
+@pytest.fixture
+def look(database: str, tmp_path: Path) -> Iterator[Look]:
+    """A service that is all right, on both databases, but for what a test makes of it."""
+    keys = tmp_path / "keys"
+    keys.write_text(KEY)
+    keys.chmod(0o600)
+    opened = [DB(database)]
+    if opened[0].file is not None:
+        opened[0].file.chmod(0o600)
+
+    def looked(*, debug: bool = False, slow: bool = False, **settings: Any) -> dict[str, Finding]:
+        given = {"database_url": database, "secret_key_file": keys, "instance": tmp_path}
+        made = Settings({}, **given | settings)
+        db = DB(made.database_url)
+        opened.append(db)
+        around = Circumstances(Auth(db, made), db, debug=debug)
+        return {found.code: found for found in checkup.run(around, slow=slow)}
+
+    yield looked
+    for db in opened:
+        db.close()
+
+
+@pytest.fixture
+def open_folders(tmp_path: Path) -> Iterator[Path]:
+    """A folder that everybody of this machine can enter, as a home is by default."""
+    folders = [tmp_path, *tmp_path.parents]
+    closed = [
+        (folder, folder.stat().st_mode) for folder in folders if not folder.stat().st_mode & 1
+    ]
+    for folder, mode in closed:
+        folder.chmod(mode | 0o001)
+    yield tmp_path
+    for folder, mode in closed:
+        folder.chmod(mode)
+
+
+def test_nothing_is_found_in_a_good_configuration(look: Look) -> None:
+    """The default on one's own machine, and a public one behind a trusted proxy."""
+    assert look() == {}
+    public = {"base_url": "https://login.example.org", "trusted_proxies": "127.0.0.1"}
+    assert look(**public) == {}
+
+
+SETTINGS: list[tuple[str, dict[str, Any]]] = [
+    ("BV004", {"host": "0.0.0.0", "base_url": "http://login.example.org"}),
+    ("BV005", {"host": "::", "base_url": "http://localhost:5000"}),
+    ("BV005", {"base_url": "http://login.example.org", "trusted_proxies": "::1"}),
+    ("BV006", {"host": "192.0.2.1", "base_url": "https://login.example.org"}),
+    ("BV007", {"debug": True}),
+    ("BV008", {"base_url": "https://login.example.org"}),
+    ("BV009", {"trusted_proxies": "0.0.0.0/0"}),
+    ("BV009", {"trusted_proxies": "10.0.0.0/8, ::/1, 8000::/1"}),
+    ("BV015", {"bcrypt_cost": 9}),
+    ("BV017", {"cookie_domain": "example.org"}),
+    ("BV018", {"password_min_length": 14}),
+    ("BV019", {"session_lifetime": "31d"}),
+]
+
+
+@pytest.mark.parametrize(("code", "settings"), SETTINGS)
+def test_a_setting_that_should_not_be_so(look: Look, code: str, settings: dict[str, Any]) -> None:
+    """Exactly its own finding, and nothing else."""
+    assert list(look(**settings)) == [code]
+
+
+def test_a_mapped_or_bracketed_loopback_is_this_machine(look: Look) -> None:
+    """However it is written."""
+    assert look(host="::1", base_url="http://[::1]:5000") == {}
+    assert look(host="127.0.0.2", base_url="http://127.0.0.1") == {}
+
+
+@pytest.mark.parametrize("content", [None, "", "00" * 32, "ab" * 32, "abc", secrets.token_hex(31)])
+def test_a_key_that_is_missing_or_weak(look: Look, tmp_path: Path, content: str | None) -> None:
+    """The sentence has nothing of the key."""
+    file = tmp_path / "other"
+    if content is not None:
+        file.write_text(content)
+        file.chmod(0o600)
+    found = look(secret_key_file=file)
+    assert list(found) == ["BV001"]
+    assert not content or content not in found["BV001"].message
+
+
+def test_a_key_file_of_ones_own_need_not_be_there_yet(look: Look, database: str) -> None:
+    """It is made on the first start; on PostgreSQL nodes share one, so it has to be named."""
+    assert list(look(secret_key_file=None)) == ([] if "sqlite" in database else ["BV001"])
+
+
+@pytest.mark.parametrize(
+    ("mode", "found"), [(0o600, False), (0o640, False), (0o660, True), (0o604, True), (0o602, True)]
+)
+def test_a_key_file_others_can_read(look: Look, open_folders: Path, mode: int, found: bool) -> None:
+    """A group that was given it may read and not write; others may do neither."""
+    file = open_folders / "keys"
+    file.chmod(mode)
+    assert list(look()) == (["BV002"] if found else [])
+
+
+def test_in_a_closed_folder_nobody_reaches_the_file(look: Look, tmp_path: Path) -> None:
+    """What counts is whether others get there."""
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o700)
+    file = folder / "keys"
+    file.write_text(KEY)
+    file.chmod(0o644)
+    assert look(secret_key_file=file) == {}
+
+
+def sqlite(tmp_path: Path, db: DB) -> Path:
+    """Give a file like that of a database, to change."""
+    file = tmp_path / "own.db"
+    if db.file is None:
+        made = DB(f"sqlite:///{file}")
+        made.make_room()
+        schema.upgrade(made)
+        made.close()
+    else:
+        shutil.copy(db.file, file)
+    return file
+
+
+@pytest.mark.parametrize("end", ["", "-wal"])
+def test_a_database_file_others_can_read(
+    look: Look, database: str, open_folders: Path, end: str
+) -> None:
+    """The log of SQLite holds rows too."""
+    file = sqlite(open_folders, DB(database))
+    log = file.with_name(f"{file.name}-wal")
+    log.touch()
+    for each in (file, log):
+        each.chmod(0o644 if each.name.endswith(f"db{end}") else 0o600)
+    assert list(look(database_url=f"sqlite:///{file}")) == ["BV003"]
+
+
+def version(database: str, value: str | None) -> None:
+    """Pretend that another version wrote the database, or that it is not ours."""
+    db = DB(database)
+    with db.connect() as connection:
+        if value is None:
+            connection.execute(text(f"DROP TABLE {schema.VERSION_TABLE}"))
+        else:
+            connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '{value}'"))
+    db.close()
+
+
+@pytest.mark.parametrize(("value", "code"), [("0001", "BV010"), ("9999", "BV011"), (None, "BV011")])
+def test_a_database_of_another_version(
+    look: Look, database: str, value: str | None, code: str
+) -> None:
+    """Behind, ahead, foreign."""
+    version(database, value)
+    assert list(look()) == [code]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_database_without_tables(look: Look, databases: Any, kind: str) -> None:
+    """It is the same as one of an earlier version."""
+    url = databases.fresh(kind, migrated=False)
+    if kind == "sqlite":
+        file = DB(url).file
+        assert file is not None
+        file.touch()
+        file.chmod(0o600)
+    assert list(look(database_url=url)) == ["BV010"]
+    databases.drop(url)
+
+
+def test_a_database_that_cannot_answer(look: Look, tmp_path: Path) -> None:
+    """No server, no database: the sentence says why and shows no password."""
+    away = look(database_url="postgresql://me:hunter2@127.0.0.1:1/nothing")
+    assert list(away) == ["BV012"]
+    assert "hunter2" not in away["BV012"].message
+    assert "\n" not in away["BV012"].message
+    file = tmp_path / "no.db"
+    file.write_text("this is no database, and it is long enough to be read as one" * 20)
+    file.chmod(0o600)
+    assert list(look(database_url=f"sqlite:///{file}")) == ["BV012"]
+
+
+def test_no_database_yet(look: Look, tmp_path: Path) -> None:
+    """Looking makes none."""
+    file = tmp_path / "later" / "bienvenue.db"
+    assert list(look(database_url=f"sqlite:///{file}")) == ["BV013"]
+    assert not file.parent.exists()
+
+
+@pytest.mark.parametrize("apart", [-3600, -70, 0, 50, 70])
+def test_a_clock_far_from_the_databases(
+    look: Look, monkeypatch: pytest.MonkeyPatch, apart: float
+) -> None:
+    """More than a minute, in either direction."""
+    real = clock.now
+    monkeypatch.setattr(clock, "now", lambda: real() + apart)
+    assert list(look()) == (["BV014"] if abs(apart) > 60 else [])
+
+
+def test_a_clock_before_this_version(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a battery was changed."""
+    monkeypatch.setattr(clock, "now", lambda: about.EARLIEST - 1.0)
+    assert "2024-12-31T23:59:59Z" in look()["BV014"].message
+
+
+def test_a_database_that_goes_away_between_two_checks(
+    look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock cannot be compared then, and that is no finding of its own."""
+
+    def away(*_: object, **__: object) -> None:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(schema, "state", lambda _: schema.State.CURRENT)
+    monkeypatch.setattr(DB, "connect", away)
+    assert look() == {}
+
+
+@pytest.mark.parametrize(("took", "found"), [(0.04, True), (0.25, False), (1.1, True)])
+def test_the_speed_of_a_hash(
+    look: Look, monkeypatch: pytest.MonkeyPatch, took: float, found: bool
+) -> None:
+    """Measured only when asked."""
+    now = 0.0
+
+    def hashing(*_: object) -> None:
+        nonlocal now
+        now += took
+
+    monkeypatch.setattr(Hasher, "pretend", hashing)
+    monkeypatch.setattr(checks, "time", SimpleNamespace(perf_counter=lambda: now))
+    assert list(look(slow=True)) == (["BV016"] if found else [])
+    assert now == took
+    look()
+    assert now == took
+
+
+def test_little_room(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk stops the service."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10 * 2**20))
+    found = look()
+    assert list(found) == ["BV020"]
+    assert "10 MiB" in found["BV020"].message
+
+
+def test_sqlite_on_a_network_file_system(
+    look: Look, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mount that is nearest counts, and the last of two in one place."""
+    folder = tmp_path / "with space"
+    folder.mkdir()
+    file = sqlite(folder, DB(database))
+    file.chmod(0o600)
+    url = f"sqlite:///{file}"
+    escaped = str(folder).replace(" ", "\\040")
+    mounts = tmp_path / "mounts"
+    monkeypatch.setattr(checks, "_MOUNTS", mounts)
+    assert look(database_url=url) == {}
+    mounts.write_text("root / ext4 rw 0 0\n")
+    assert look(database_url=url) == {}
+    mounts.write_text(f"root / nfs rw 0 0\nx {escaped} nfs4 rw 0 0\ny {escaped} ext4 rw 0 0\n")
+    assert look(database_url=url) == {}
+    mounts.write_text(f"root / ext4 rw 0 0\nserver:/x {escaped} nfs4 rw 0 0\n")
+    assert list(look(database_url=url)) == ["BV021"]
+
+
+# --- the whole ----------------------------------------------------------------------------------
+
+
+def test_every_number_is_documented_in_the_words_of_the_code() -> None:
+    """In order, once, with how bad it is and what to do; and no other number is."""
+    page = (TOP / "docs" / "guide" / "checkup.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(BV\d{3})` \| (\w+) \| .+ \| (.+) \|$", page, re.MULTILINE)
+    assert rows == [(check.code, check.severity.value, check.remedy) for check in CHECKS]
+    assert [check.code for check in CHECKS] == [f"BV{n:03}" for n in range(1, len(CHECKS) + 1)]
+
+
+def test_every_number_is_made_to_happen_here() -> None:
+    """A check that nothing can fail checks nothing."""
+    here = Path(__file__).read_text("utf-8")
+    assert [check.code for check in CHECKS if f'"{check.code}"' not in here] == []
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to run commands in, without settings."""
+    for name in [name for name in os.environ if name.startswith("BIENVENUE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checks, "FASTEST", 0.0)
+    monkeypatch.setattr(checks, "SLOWEST", 60.0)
+    return tmp_path
+
+
+def test_the_command_says_a_line_even_when_it_finds_nothing(folder: Path) -> None:
+    """And changes nothing, as long as there is nothing."""
+    result = CliRunner().invoke(main, ["check"])
+    assert result.exit_code == 0
+    assert "BV013 note" in result.output
+    assert f"1 note found in {len(CHECKS)} checks" in result.output
+    assert list(folder.iterdir()) == []
+    assert CliRunner().invoke(main, ["db", "upgrade"]).exit_code == 0
+    result = CliRunner().invoke(main, ["check"])
+    assert (result.exit_code, result.output) == (0, f"nothing found in {len(CHECKS)} checks\n")
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_command_counts_and_fails_on_errors_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For people, and for programs."""
+    monkeypatch.setenv("BIENVENUE_PASSWORD_MIN_LENGTH", "8")
+    monkeypatch.setenv("BIENVENUE_SESSION_LIFETIME", "60d")
+    CliRunner().invoke(main, ["db", "upgrade"])
+    result = CliRunner().invoke(main, ["check"])
+    assert result.exit_code == 0
+    assert f"2 warnings found in {len(CHECKS)} checks" in result.output
+    monkeypatch.setenv("BIENVENUE_BCRYPT_COST", "4")
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+    result = CliRunner().invoke(main, ["check"])
+    assert result.exit_code == 1
+    assert f"2 errors, 2 warnings found in {len(CHECKS)} checks" in result.output
+    told = CliRunner().invoke(main, ["check", "--json"])
+    assert told.exit_code == 1
+    document = json.loads(told.output)
+    assert document["checks"] == len(CHECKS)
+    codes = [found["code"] for found in document["findings"]]
+    assert codes == ["BV007", "BV015", "BV018", "BV019"]
+    assert set(document["findings"][0]) == {"code", "severity", "message", "remedy"}
+
+
+def finding(severity: Severity) -> Finding:
+    """Give a finding."""
+    return Finding("BV999", severity, "It is so.", "Do this.")
+
+
+def test_serve_refuses_errors_and_logs_the_rest(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unless it is told to serve despite them."""
+    found = [finding(Severity.WARNING), finding(Severity.NOTE)]
+    around: Any = None
+    monkeypatch.setattr(checkup, "run", lambda _: found)
+    with caplog.at_level("INFO", "bienvenue"):
+        serve._check_up(around, despite_errors=False)
+        assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+        found.append(finding(Severity.ERROR))
+        with pytest.raises(CheckupProblem, match=r"BV999 It is so\. Do this\.\n.*despite-errors"):
+            serve._check_up(around, despite_errors=False)
+        serve._check_up(around, despite_errors=True)
+        assert caplog.records[-1].levelname == "ERROR"

@@ -1,0 +1,237 @@
+"""keys: a new one, an old one, and everybody who uses them at that moment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bienvenue import keys, logs
+from bienvenue.cli import main
+from bienvenue.keys import KeyProblem
+from tests.conftest import Service
+from tests.races import race
+from tests.web.browser import Browser, forms
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A key file with one key."""
+    made = tmp_path / "keys"
+    keys.read_or_make(made)
+    return made
+
+
+@pytest.fixture
+def run(file: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command line of a service with this key file."""
+    monkeypatch.setenv("BIENVENUE_SECRET_KEY_FILE", str(file))
+    monkeypatch.setenv("BIENVENUE_INSTANCE", str(file.parent / "instance"))
+    return lambda *arguments: CliRunner().invoke(main, arguments)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a process look at the file whenever it needs a key."""
+    monkeypatch.setattr(keys, "LOOK_EVERY", 0.0)
+
+
+def names(file: Path) -> list[str]:
+    """Give the fingerprints of a file."""
+    return keys.read(file).fingerprints()
+
+
+def test_the_newest_signs_and_older_ones_verify_until_retired(file: Path) -> None:
+    """The three steps of changing a key."""
+    old = keys.read(file)
+    signed = old.mac("form", b"x")
+    fingerprint = keys.rotate(file)
+    both = keys.read(file)
+    assert both.fingerprints() == [fingerprint, *old.fingerprints()]
+    assert both.verify("form", b"x", signed)
+    assert both.mac("form", b"x") != signed
+    assert both.lasting_mac("limit", b"x") == old.mac("limit", b"x")
+    keys.retire(file, old.fingerprints()[0])
+    assert not keys.read(file).verify("form", b"x", signed)
+    assert names(file) == [fingerprint]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_running_process_sees_the_change(file: Path) -> None:
+    """No restart: the next use of a key has the new ones."""
+    running = keys.read(file)
+    signed = running.mac("form", b"x")
+    (old,) = running.fingerprints()
+    new = keys.rotate(file)
+    assert running.fingerprints() == [new, old]
+    assert running.verify("form", b"x", signed)
+    keys.retire(file, old)
+    assert not running.verify("form", b"x", signed)
+
+
+def test_it_looks_once_a_second_at_most(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key costs no look at the disk."""
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    running = keys.read(file)
+    new = keys.rotate(file)
+    now += 0.9
+    assert new not in running.fingerprints()
+    now += 0.2
+    assert new in running.fingerprints()
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("broken", ["", "00" * 32, "not a key", None])
+def test_a_file_that_goes_bad_keeps_the_keys_before(
+    file: Path, broken: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The service goes on, says so once, and takes the file when it is good again."""
+    running = keys.read(file)
+    before = running.fingerprints()
+    good = file.read_text()
+    file.unlink() if broken is None else file.write_text(broken)
+    assert [running.fingerprints(), running.fingerprints()] == [before, before]
+    assert caplog.text.count("The keys read before stay in use") == 1
+    file.write_text(f"{secrets.token_hex(32)}\n{good}")
+    assert running.fingerprints()[1:] == before
+
+
+def test_twenty_rotations_at_once_lose_no_key(file: Path) -> None:
+    """Each waits for the others; the file is whole at every moment."""
+    first = names(file)
+    made = race(lambda _: keys.rotate(file), 20)
+    assert len(set(made)) == 20
+    assert sorted(names(file)) == sorted([*made, *first])
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_rights_owner_and_links_stay(file: Path, mode: int) -> None:
+    """Whoever could read it still can, nobody else, and a link still leads to it."""
+    file.chmod(mode)
+    link = file.with_name("link")
+    link.symlink_to(file)
+    keys.rotate(link)
+    assert link.is_symlink()
+    assert stat.S_IMODE(file.stat().st_mode) == mode
+    assert file.stat().st_uid == os.geteuid()
+    assert len(names(file)) == 2
+
+
+def test_a_write_that_fails_changes_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk leaves the old file and no draft."""
+    before = file.read_text()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(KeyProblem, match=r"cannot change the key file .*No space left"):
+        keys.rotate(file)
+    assert file.read_text() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        bytes(32),
+        b"\xff" * 32,
+        b"\xab" * 32,
+        b"\xde\xad\xbe\xef" * 8,
+        bytes.fromhex("0123456789abcdef" * 4),
+        bytes(range(32)),
+        bytes(range(200, 168, -1)),
+        b"a secret sentence, in hexadecimal",
+        hashlib.sha256(b"secret").digest(),
+        hashlib.sha256(b"changeme\n").digest(),
+        hashlib.sha256(b"").digest(),
+    ],
+)
+def test_a_key_that_could_be_guessed_is_refused(file: Path, key: bytes) -> None:
+    """M09: patterns, text, digests of words; as the newest and as an older one, with a sentence."""
+    good = file.read_text()
+    for content in (key.hex(), good + key.hex()):
+        file.write_text(content)
+        with pytest.raises(KeyProblem, match=r"too weak: a key .*secrets\.token_hex") as problem:
+            keys.read(file)
+        assert key.hex() not in str(problem.value)
+
+
+def test_no_random_key_is_called_weak() -> None:
+    """Ten thousand of them."""
+    assert not [key for _ in range(10_000) if keys._weakness(key := secrets.token_bytes(32))]
+
+
+# --- commands -----------------------------------------------------------------------------------
+
+
+def test_the_commands_show_fingerprints_and_never_a_key(run: Run, file: Path) -> None:
+    """List, rotate, retire."""
+    (old,) = names(file)
+    assert run("keys", "list").output == f"{old}  signs and verifies\n"
+    new = run("keys", "rotate").output.split()[0]
+    assert run("keys", "rotate").exit_code == 0
+    listed = run("keys", "list").output
+    assert [line[:12] for line in listed.splitlines()] == names(file)
+    assert listed.splitlines()[1] == f"{new}  verifies until it is retired"
+    assert run("keys", "retire", old).output == f"{old} is retired\n"
+    assert old not in names(file)
+    said = listed + run("keys", "list").output + run("settings").output
+    assert not [key for key in file.read_text().split() if key in said or key[:12] in said]
+
+
+def test_the_newest_or_only_key_is_not_retired(run: Run, file: Path) -> None:
+    """Nor is one that is not there; each with a sentence and status 1."""
+    (only,) = names(file)
+    for fingerprint, says in ((only, "newest key"), ("0" * 12, "has no key")):
+        refused = run("keys", "retire", fingerprint)
+        assert refused.exit_code == 1
+        assert says in refused.output
+        assert "keys " in refused.output
+    assert names(file) == [only]
+
+
+def test_without_a_key_file_the_commands_say_so(run: Run, file: Path) -> None:
+    """They make none: it would not be the one the service uses."""
+    file.unlink()
+    for arguments in (("list",), ("rotate",), ("retire", "0" * 12)):
+        refused = run("keys", *arguments)
+        assert refused.exit_code == 1
+        assert f"the key file {file}: No such file" in refused.output
+    assert not file.exists()
+
+
+# --- a service whose key changes ----------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_form_survives_a_rotation_and_not_a_retirement(service: Service) -> None:
+    """On both databases, while the service runs."""
+    service.signed_in()
+    file = service.auth.settings.core.secret_key_file
+    assert file is not None
+    browser = Browser(service)
+    (old,) = names(file)
+
+    def shown() -> dict[str, str]:
+        page = browser.get("/sessions/new")
+        found = [form for form in forms(page) if form.action == "/sessions"]
+        return found[0].fields | {"email": "nobody@example.com", "password": "wrong"}
+
+    before = shown()
+    keys.rotate(file)
+    assert browser.client.post("/sessions", data=before).status_code == 401
+    keys.retire(file, old)
+    assert browser.client.post("/sessions", data=before).status_code == 403
+    assert browser.client.post("/sessions", data=shown()).status_code == 401
+    assert logs.request_id() == ""
