@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pytest
 
@@ -270,8 +271,8 @@ def test_a_hash_that_changes_between_comparison_and_opening_gives_no_session_by_
     user = service.auth.register_user(EMAIL, PASSPHRASE)
     real, left = Passwords.prove, [changes]
 
-    def prove(self: Passwords, email: str, password: str, ip: str = "") -> Proven:
-        proven = real(self, email, password, ip)
+    def prove(self: Passwords, email: str, password: str, *rest: Any) -> Proven:
+        proven = real(self, email, password, *rest)
         if left[0]:
             left[0] -= 1
             again = Hasher(4).hash(PASSPHRASE).decode()
@@ -294,8 +295,8 @@ def test_a_password_changed_between_comparison_and_opening_gives_no_session(
     user = service.auth.register_user(EMAIL, PASSPHRASE)
     real = Passwords.prove
 
-    def prove(self: Passwords, email: str, password: str, ip: str = "") -> Proven:
-        proven = real(self, email, password, ip)
+    def prove(self: Passwords, email: str, password: str, *rest: Any) -> Proven:
+        proven = real(self, email, password, *rest)
         other = Hasher(4).hash("another password").decode()
         service.auth._db.update_user(user.id, hashed_password=other)
         return proven

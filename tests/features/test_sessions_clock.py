@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 
 import pytest
 from sqlalchemy import event, text, update
@@ -99,19 +100,27 @@ def test_the_time_of_use_is_written_at_most_once_a_minute(auth: Auth, moving_clo
         assert row.seen == start + seen, seconds
 
 
-def test_a_check_inside_the_minute_only_reads(auth: Auth, moving_clock: Clock) -> None:
-    """One statement that is a SELECT."""
+def test_a_check_inside_the_minute_only_reads(
+    auth: Auth, moving_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One SELECT on the connection its thread keeps, and no transaction at all."""
     secret = opened(auth)
     moving_clock.forward(59)
     said: list[str] = []
+    quick = auth._db.quick
 
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+    def note(statement: str, values: Mapping[str, object]) -> object:
         said.append(statement.split(maxsplit=1)[0])
+        return quick(statement, values)
 
-    event.listen(auth._db.engine, "before_cursor_execute", note)
+    def write(*_: object) -> None:
+        said.append("a transaction")
+
+    monkeypatch.setattr(auth._db, "quick", note)
+    event.listen(auth._db.engine, "begin", write)
     assert auth.sessions.check(secret)
-    event.remove(auth._db.engine, "before_cursor_execute", note)
-    assert [word for word in said if word not in {"BEGIN", "PRAGMA"}] == ["SELECT"]
+    event.remove(auth._db.engine, "begin", write)
+    assert said == ["SELECT"]
 
 
 def read_only(url: str) -> DB:

@@ -88,7 +88,7 @@ def test_the_server_is_given_what_the_settings_say(
     monkeypatch.setattr("granian.Granian", Server)
     serve.run({"host": None, "port": None, "workers": 2, "threads": None})
     assert given["served"]
-    assert (given["target"], given["port"]) == ("bienvenue.wsgi:app", environment)
+    assert (given["target"], given["port"]) == ("bienvenue.asgi:app", environment)
     assert (given["workers"], given["address"]) == (2, "127.0.0.1")
     assert os.environ["BIENVENUE_WORKERS"] == "2"
     said = capsys.readouterr().out

@@ -226,6 +226,7 @@ class Limits(Feature[LimitSettings]):
                     .where(_table.key == network.key, _table.failures > 0)
                     .values(failures=_table.failures - 1, until=0)
                 )
+                tx.change(delete(Count).where(_table.key == network.key, _table.failures <= 0))
 
     def _rules(self, attempt: Attempt) -> list[_Rule]:
         """Name what an attempt counts against, always in the same order, so that none cross."""
