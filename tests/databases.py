@@ -91,4 +91,4 @@ def _migrate(url: str) -> None:
     db = DB(url)
     schema.upgrade(db)
     # Closing the last connection folds the write-ahead log of SQLite into its file.
-    db.engine.dispose()
+    db.close()

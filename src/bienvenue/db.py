@@ -91,7 +91,6 @@ class DB:
                 f"{_NAME}: no driver is here for {self._url.drivername}; that of PostgreSQL comes "
                 "with pip install 'bienvenue[postgres]'"
             ) from None
-        self._driver = self._engine.dialect.loaded_dbapi
         self._local = threading.local()
         self._all_kept: weakref.WeakSet[_Kept] = weakref.WeakSet()
         self._current: ContextVar[Transaction | None] = ContextVar("transaction", default=None)
@@ -202,23 +201,21 @@ class DB:
         DatabaseUnavailable.
         """
         styled = _named(statement) if self.on_postgresql else statement
+        driver = self._engine.dialect.loaded_dbapi
         try:
             return self._kept().execute(styled, values).fetchone()
-        except self._driver.Error:
+        except driver.Error:
             # The connection may be one that the other side closed long ago: once more on a new one.
             self._local.__dict__.clear()
         try:
             return self._kept().execute(styled, values).fetchone()
-        except self._driver.Error as error:
+        except driver.Error as error:
             self._local.__dict__.clear()
             raise DatabaseUnavailable(type(error).__name__) from error
 
     def _kept(self) -> Any:
         if not hasattr(self._local, "kept"):
-            try:
-                pooled = self._engine.raw_connection()
-            except DBAPIError as error:
-                raise DatabaseUnavailable(type(error.orig).__name__) from error
+            pooled = self._engine.raw_connection()
             pooled.detach()
             connection: Any = pooled.dbapi_connection
             if self.on_postgresql:

@@ -137,7 +137,7 @@ def read_only(url: str) -> DB:
         with db.connect() as connection:
             statement = f"ALTER DATABASE {name} SET default_transaction_read_only = on"
             connection.execute(text(statement))
-        db.engine.dispose()
+        db.close()
     return db
 
 
@@ -151,7 +151,7 @@ def test_a_check_answers_though_nothing_can_be_written(
     replica = Auth(db, auth.settings)
     assert me_of(replica, secret).email == EMAIL
     assert replica.sessions.list(me_of(replica, secret).user_id)[0].seen == moving_clock.time - 3600
-    db.engine.dispose()
+    db.close()
 
 
 def test_a_check_does_not_wait_for_a_lock(auth: Auth, moving_clock: Clock, database: str) -> None:
@@ -166,7 +166,7 @@ def test_a_check_does_not_wait_for_a_lock(auth: Auth, moving_clock: Clock, datab
     assert [row.seen for row in listed(auth)] == [moving_clock.time - 3600]
     assert me_of(auth, secret).agent == "held"
     assert [row.seen for row in listed(auth)] == [moving_clock.time]
-    other.engine.dispose()
+    other.close()
 
 
 def test_rotating_does_not_extend_the_life(auth: Auth, moving_clock: Clock) -> None:

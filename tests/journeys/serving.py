@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -25,7 +25,7 @@ class Heard:
     """What the service answered."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Sequence[tuple[str, str]]
     body: str
 
     @property
@@ -50,10 +50,10 @@ class Program:
         try:
             connection.request(method, path, urlencode(form) if form else None, headers)
             answer = connection.getresponse()
-            heard = Heard(answer.status, dict(answer.getheaders()), answer.read().decode())
+            heard = Heard(answer.status, answer.getheaders(), answer.read().decode())
         finally:
             connection.close()
-        for name, value in heard.headers.items():
+        for name, value in heard.headers:
             if name.lower() == "set-cookie":
                 self._keep(SimpleCookie(value))
         return heard

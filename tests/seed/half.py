@@ -154,6 +154,6 @@ def service_half(folder: Path, databases: Databases, kind: str) -> Iterator[Half
         session_id_is_stored=False,
     )
     for each in opened:
-        each.engine.dispose()
+        each.close()
     for url in urls:
         databases.drop(url)

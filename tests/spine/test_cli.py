@@ -222,7 +222,7 @@ def test_an_empty_database_is_migrated_on_sqlite_and_refused_on_postgresql(
         assert run("users", "list").exit_code == 0
     db = DB(empty_database)
     assert schema.state(db) is schema.State.CURRENT
-    db.engine.dispose()
+    db.close()
 
 
 def test_the_document_is_printed_and_valid(run: Run) -> None:

@@ -22,7 +22,7 @@ def db(database: str) -> Iterator[DB]:
     made = DB(database)
     made.add_user("ann@example.com", "hash of ann")
     yield made
-    made.engine.dispose()
+    made.close()
 
 
 def emails(db: DB) -> list[str]:
@@ -39,7 +39,7 @@ def test_a_user_outlives_the_connection(db: DB, database: str) -> None:
     assert (found.id, found.uid, found.created) == (bob.id, bob.uid, bob.created)
     assert (found.session_id, found.reset_token, found.disabled) == (None, None, None)
     assert repr(found) == f"<User {bob.uid}>"
-    other.engine.dispose()
+    other.close()
 
 
 def test_a_taken_email_is_an_integrity_error(db: DB) -> None:
@@ -77,7 +77,7 @@ def test_the_methods_join_an_open_transaction(db: DB, database: str) -> None:
         assert db.find_user_by(id=bob.id).hashed_password == "new hash"
         assert emails(other) == ["ann@example.com"]
     assert other.find_user_by(email="bob@example.com").hashed_password == "new hash"
-    other.engine.dispose()
+    other.close()
 
 
 def test_a_failure_rolls_back_everything(db: DB) -> None:
@@ -115,7 +115,7 @@ def test_callbacks_run_once_after_the_commit(db: DB, database: str) -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert seen == [["ann@example.com", "bob@example.com"]] * 2
-    other.engine.dispose()
+    other.close()
 
 
 def test_a_transaction_belongs_to_its_thread(db: DB) -> None:
@@ -166,7 +166,7 @@ def postgresql(databases: Databases) -> Iterator[DB]:
     url: str = databases.fresh("postgresql")
     made = DB(url)
     yield made
-    made.engine.dispose()
+    made.close()
     databases.drop(url)
 
 
@@ -271,4 +271,4 @@ def test_without_arguments_the_settings_name_the_database(
     monkeypatch.setenv("BIENVENUE_DATABASE_URL", database)
     db = DB()
     assert db.add_user("bob@example.com", "hash").id
-    db.engine.dispose()
+    db.close()

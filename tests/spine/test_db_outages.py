@@ -40,7 +40,7 @@ def each_connection(db: DB, pragma: str) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
     event.listen(db.engine, "connect", say)
-    db.engine.dispose()
+    db.close()
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def locked(service: Service) -> Iterator[None]:
         else:
             tx.execute(update(User).values(disabled=None))
         yield
-    other.engine.dispose()
+    other.close()
 
 
 @contextmanager
@@ -159,7 +159,7 @@ def test_a_damaged_file_is_unavailable(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(DatabaseUnavailable):
         db.find_user_by(id=1)
     assert file.read_bytes() == content
-    db.engine.dispose()
+    db.close()
 
 
 def test_a_missing_folder_is_unavailable(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(DatabaseUnavailable) as failure:
         db.find_user_by(id=1)
     assert "canary" not in str(failure.value)
-    db.engine.dispose()
+    db.close()
 
 
 def test_a_connection_that_the_server_ended_is_unavailable_once(databases: Databases) -> None:
@@ -197,7 +197,7 @@ def test_a_connection_that_the_server_ended_is_unavailable_once(databases: Datab
         fail()
     assert [user.email for user in Auth(db).accounts.list()] == ["ann@example.com"]
     for each in (db, other):
-        each.engine.dispose()
+        each.close()
     databases.drop(url)
 
 
@@ -212,7 +212,7 @@ def test_when_no_connection_is_free_it_is_unavailable(
         db.find_user_by(id=1)
     for connection in held:
         connection.close()
-    db.engine.dispose()
+    db.close()
 
 
 def test_a_mistake_of_ours_is_not_called_an_outage(database: str) -> None:
@@ -220,7 +220,7 @@ def test_a_mistake_of_ours_is_not_called_an_outage(database: str) -> None:
     db = DB(database)
     with pytest.raises(DBAPIError), db.transaction() as tx:
         tx.execute(text("SELECT nothing FROM nowhere"))
-    db.engine.dispose()
+    db.close()
 
 
 def test_the_passwords_of_the_url_and_of_people_stand_in_no_error(database: str) -> None:
@@ -230,4 +230,4 @@ def test_the_passwords_of_the_url_and_of_people_stand_in_no_error(database: str)
         tx.execute(text("SELECT nothing FROM nowhere WHERE x = :secret"), {"secret": "canary"})
     assert "canary" not in str(failure.value)
     assert make_url(database).get_backend_name() in {"sqlite", "postgresql"}
-    db.engine.dispose()
+    db.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from bienvenue.auth import _generate_uuid, _hash_password
 from bienvenue.feature import Attempt, Event, Feature, Refusal
 from bienvenue.hashing import Hasher, Match
 from bienvenue.settings import Section
-from tests.conftest import EMAIL, PASSPHRASE, Service
+from tests.conftest import EMAIL, KEY, PASSPHRASE, Service
 from tests.features.hearing import Hearing, rows
 
 OTHER = "heard@example.com"
@@ -191,10 +192,13 @@ def test_the_functions_of_the_exercise_are_there() -> None:
 
 
 def test_an_auth_without_arguments_reads_the_settings(
-    database: str, monkeypatch: pytest.MonkeyPatch
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the exercise says it: Auth()."""
+    keys = tmp_path / "keys"
+    keys.write_text(KEY)
     monkeypatch.setenv("BIENVENUE_DATABASE_URL", database)
+    monkeypatch.setenv("BIENVENUE_SECRET_KEY_FILE", str(keys))
     monkeypatch.setenv("BIENVENUE_BCRYPT_COST", "4")
     auth = Auth()
     assert auth.register_user(EMAIL, PASSPHRASE).id

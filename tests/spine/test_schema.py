@@ -40,7 +40,7 @@ def db(url: str) -> Iterator[DB]:
     """A DB on an empty database."""
     made = DB(url)
     yield made
-    made.engine.dispose()
+    made.close()
 
 
 def tables(db: DB) -> set[str]:
@@ -137,7 +137,7 @@ def test_eight_threads_that_upgrade_at_once_do_not_collide(url: str) -> None:
     assert race(lambda n: schema.upgrade(dbs[n]), 8) == [schema.newest()] * 8
     assert schema.state(dbs[0]) is State.CURRENT
     for each in dbs:
-        each.engine.dispose()
+        each.close()
 
 
 @pytest.mark.slow

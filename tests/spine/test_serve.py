@@ -33,7 +33,7 @@ def test_the_database_and_its_folder_are_for_their_owner_only(settings: Settings
     bob = db.add_user("bob@example.com", "hash")
     serve.prepare(db)
     assert db.find_user_by(id=bob.id).email == "bob@example.com"
-    db.engine.dispose()
+    db.close()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -241,7 +241,11 @@ def test_cookies_have_the_names_and_attributes_of_the_contract(
     assert set_form[0].startswith(f"{form}=")
     assert set(set_form[1:]) == attributes - {"Domain=example.org"}
     answer = client.post("/sessions", json=CREDENTIALS, base_url=base)
-    (cookie,) = answer.headers.getlist("Set-Cookie")
+    sent = answer.headers.getlist("Set-Cookie")
+    (cookie,) = [one for one in sent if "session_id" in one]
+    (device,) = [one for one in sent if "device_id" in one]
+    assert device.startswith(form.replace("form", "device"))
+    assert attributes - {"Domain=example.org"} <= set(device.split("; "))
     first, *rest = cookie.split("; ")
     assert (first.partition("=")[0], tokens.well_formed(first.partition("=")[2])) == (name, True)
     kept = {part for part in rest if not part.startswith(("Max-Age", "Expires"))}

@@ -210,7 +210,7 @@ def test_a_service_on_another_schema_is_not_ready(
     assert (answer.status_code, answer.get_json()["code"]) == (503, "not_ready")
     assert answer.headers["Retry-After"] == "5"
     assert "bienvenue db upgrade" in answer.get_json()["message"]
-    db.engine.dispose()
+    db.close()
 
 
 def test_pages_are_shown_though_the_database_is_away(service: Service) -> None:

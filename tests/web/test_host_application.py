@@ -17,7 +17,7 @@ from bienvenue.keys import KeyProblem, KeyRing
 from bienvenue.web.answer import CONTENT_POLICY
 from bienvenue.web.door import AUTH, Door
 from bienvenue.web.page import Answer, Form, Pages, Reply, Visitor
-from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
+from tests.conftest import EMAIL, KEY, PASSPHRASE, MakeService, Service
 from tests.ports import free_port
 from tests.web.browser import HTML
 
@@ -32,7 +32,7 @@ def host(database: str, tmp_path: Path) -> Iterator[Host]:
 
     def make(url_prefix: str | None = None, **settings: Any) -> Flask:
         keys = tmp_path / "keys"
-        keys.write_text("ab" * 32)
+        keys.write_text(KEY)
         app = Flask("theirs")
         given: dict[str, Any] = {
             "database_url": database,
@@ -124,7 +124,7 @@ def test_the_extension_joins_at_once_when_it_is_given_an_application(
 ) -> None:
     """`Bienvenue(app)`, as other extensions do."""
     keys = tmp_path / "keys"
-    keys.write_text("ab" * 32)
+    keys.write_text(KEY)
     app = Flask("theirs")
     Bienvenue(app, database_url=database, secret_key_file=keys, bcrypt_cost=4)
     assert app.test_client().get("/").json == {"message": "Bienvenue"}
