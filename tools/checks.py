@@ -135,7 +135,22 @@ def everywhere() -> None:
 def built_alone() -> None:
     """Build the wheel, look at what it carries, and use it where nothing of ours is installed."""
     with tempfile.TemporaryDirectory() as name:
-        wheel(Path(name) / "dist")
+        folder = Path(name)
+        built = wheel(folder / "dist")
+        inside = folder / "venv" / "bin" / "python"
+        run(
+            "environment",
+            BIN / "uv",
+            "venv",
+            "--quiet",
+            "--python",
+            sys.executable,
+            folder / "venv",
+        )
+        install: list[str | Path] = [BIN / "uv", "pip", "install", "--quiet", "--python", inside]
+        run("dependencies", *install, "--require-hashes", "-r", "requirements/run.lock")
+        run("wheel alone", *install, "--no-deps", built)
+        run("its command", inside.with_name("bienvenue"), "db", "upgrade", BIENVENUE_INSTANCE=name)
 
 
 STEPS: dict[str, list[Callable[[], None]]] = {

@@ -101,6 +101,8 @@ class Bienvenue:
         blueprint.after_request(door.name_answer)
         blueprint.teardown_request(lambda _: logs.end_request())
         app.extensions["bienvenue"] = door
+        # Our own exception only: `current_user` may meet it in any view of the host.
+        app.register_error_handler(DatabaseUnavailable, _refuse_outage)
         app.register_blueprint(blueprint)
         return auth
 
@@ -139,6 +141,11 @@ def _require_schema(auth: Auth) -> None:
     except DatabaseUnavailable as error:
         # A node that starts while the database is away answers 503 and recovers by itself.
         _log.warning("the database cannot answer yet: %s", error)
+
+
+def _refuse_outage(error: Exception) -> Response:
+    door = _door()
+    return media.harden(door.refuse(as_refusal(error)), https=door.settings.https)
 
 
 def _refuse_unrouted(error: HTTPException) -> Response:
@@ -213,4 +220,8 @@ def readyz() -> Answer:
 def openapi_document() -> Answer:
     """Give the OpenAPI document of every path."""
     door = _door()
-    return Answer(Document.model_validate(openapi.document(all_pages(door.auth), door.settings)))
+    return Answer(
+        Document.model_validate(
+            openapi.document(all_pages(door.auth), door.settings, door.here(""))
+        )
+    )

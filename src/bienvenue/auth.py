@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
+from sqlalchemy.exc import NoResultFound
+
 from bienvenue import keys, schema
 from bienvenue.db import DB
 from bienvenue.feature import Attempt, Event, Feature, Refusal
@@ -99,7 +101,12 @@ class Auth:
     def get_user_from_session_id(self, session_id: str | None) -> User | None:
         """Return the user of a live session's secret, or None."""
         me = self.sessions.check(session_id)
-        return None if me is None else self._db.find_user_by(id=me.user_id)
+        if me is None:
+            return None
+        try:
+            return self._db.find_user_by(id=me.user_id)
+        except NoResultFound:
+            return None
 
     def destroy_session(self, user_id: int) -> None:
         """End all sessions of a user."""

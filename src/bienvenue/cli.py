@@ -48,7 +48,12 @@ class Service:
     @functools.cached_property
     def auth(self) -> Auth:
         """The operations, on a database of our version."""
+        auth = self.require_settings()
         serve.prepare(self.db)
+        return auth
+
+    def require_settings(self) -> Auth:
+        """Open the operations, whatever the database holds; a mistyped setting is refused."""
         return Auth(self.db, self.settings)
 
     def close(self) -> None:
@@ -167,6 +172,7 @@ def db() -> None:
 @click.pass_obj
 def upgrade(service: Service) -> None:
     """Bring the database to this version's schema; harmless when it is there already."""
+    service.require_settings()
     click.echo(f"the database has version {schema.upgrade(service.db)}")
 
 
@@ -174,6 +180,7 @@ def upgrade(service: Service) -> None:
 @click.pass_obj
 def current(service: Service) -> None:
     """Say which version the database has and which one this program needs."""
+    service.require_settings()
     found = schema.version(service.db) or "none"
     click.echo(f"{found} ({schema.state(service.db).value}; this program: {schema.newest()})")
 

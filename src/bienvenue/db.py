@@ -22,10 +22,12 @@ from sqlalchemy import Connection, CursorResult, Engine, UpdateBase, create_engi
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
+    DataError,
     DBAPIError,
     IntegrityError,
     InvalidRequestError,
     NoResultFound,
+    ProgrammingError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -143,10 +145,14 @@ class DB:
                 raise InvalidRequestError(f"User has no column {name!r}")
         if None in criteria.values():
             raise NoResultFound("None is nobody's email, session or token")
-        with self.reading() as tx:
-            return tx.execute(
-                select(User).filter_by(**criteria).order_by(User.id).limit(1)
-            ).scalar_one()
+        try:
+            with self.reading() as tx:
+                return tx.execute(
+                    select(User).filter_by(**criteria).order_by(User.id).limit(1)
+                ).scalar_one()
+        except (DataError, ProgrammingError, OverflowError):
+            # A value that no column of this kind can hold is nobody's, whatever the database says.
+            raise NoResultFound("no user has a value of this kind") from None
 
     def update_user(self, user_id: int, **values: Any) -> None:
         """Set columns of one user.
@@ -292,9 +298,9 @@ def _is_outage(error: DBAPIError) -> bool:
     """Tell trouble of the database (503) from a mistake of ours (500)."""
     state = _state(error)
     if state is not None:
-        # 08 connection, 25006 read-only, 53 resources, 55P03 lock, 57 operator: appendix A of
-        # the PostgreSQL manual.
-        return state[:2] in {"08", "53", "57"} or state in {"25006", "55P03"}
+        # 08 connection, 25006 read-only, 42501 no right, 53 resources, 55P03 lock, 57 operator:
+        # appendix A of the PostgreSQL manual.
+        return state[:2] in {"08", "53", "57"} or state in {"25006", "42501", "55P03"}
     name = str(getattr(error.orig, "sqlite_errorname", ""))
     if name:
         return name.split("_")[1] in {

@@ -30,7 +30,7 @@ def text(value: str, field: str) -> str:
     """
     try:
         value.encode()
-    except UnicodeEncodeError:
+    except (UnicodeEncodeError, AttributeError):
         raise MalformedText(field) from None
     if "\0" in value:
         raise MalformedText(field)

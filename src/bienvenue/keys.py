@@ -175,19 +175,26 @@ def file_of(settings: Settings) -> Path:
 def read_or_make(path: Path) -> KeyRing:
     """Read the key file, making it first when there is none; two nodes starting at once agree."""
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=path.parent)
         try:
-            with os.fdopen(handle, "w") as file:
-                file.write(secrets.token_hex(32) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            # A link is made whole or not at all, and never over a key that another node made.
-            with contextlib.suppress(FileExistsError):
-                os.link(draft, path)
-        finally:
-            Path(draft).unlink()
+            _make(path)
+        except OSError as error:
+            raise KeyProblem(f"cannot make the key file {path}: {error.strerror}") from None
     return read(path)
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(32) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        # A link is made whole or not at all, and never over a key that another node made.
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        Path(draft).unlink()
 
 
 def rotate(path: Path) -> str:

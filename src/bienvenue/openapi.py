@@ -26,8 +26,8 @@ _READS_BODY = (
 )
 
 
-def document(pages: Iterable[Page], settings: Settings) -> dict[str, Any]:
-    """Give the document of these pages."""
+def document(pages: Iterable[Page], settings: Settings, root: str = "") -> dict[str, Any]:
+    """Give the document of these pages, which stand below the path `root`."""
     pages = list(pages)
     paths: dict[str, dict[str, Any]] = {}
     for page in pages:
@@ -41,7 +41,7 @@ def document(pages: Iterable[Page], settings: Settings) -> dict[str, Any]:
             "description": "Registers people, signs them in and out and knows who they are.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": settings.base_url}],
+        "servers": [{"url": settings.base_url + root}],
         "paths": paths,
         "components": {
             "schemas": {"Problem": _PROBLEM} | _schemas(pages),
@@ -128,7 +128,7 @@ def _refusals(page: Page) -> dict[int, list[str]]:
         found += [body.MalformedBody, body.InvalidFields, body.DuplicateField, MalformedText]
     codes: dict[int, list[str]] = {}
     for refusal in dict.fromkeys(found):
-        codes.setdefault(refusal.status, []).append(refusal.code)
+        codes.setdefault(refusal.status, []).extend(getattr(refusal, "codes", (refusal.code,)))
     return codes
 
 

@@ -11,6 +11,7 @@ from importlib import resources
 from sqlalchemy import Connection, String, column, inspect, select, table, text
 
 from bienvenue.db import DB
+from bienvenue.user import Base
 
 VERSION_TABLE = "bienvenue_alembic_version"
 _LOCK = 0x6269656E76656E75
@@ -28,7 +29,7 @@ class State(enum.Enum):
     CURRENT = "current"
     #: Written by a later version of the service.
     AHEAD = "ahead"
-    #: A table called users that is not ours.
+    #: A table of one of our names, as users, that is not ours.
     FOREIGN = "foreign"
 
 
@@ -69,7 +70,8 @@ def state(db: DB) -> State:
 def _state(connection: Connection) -> State:
     found = _version(connection)
     if found is None:
-        return State.FOREIGN if inspect(connection).has_table("users") else State.EMPTY
+        there = set(inspect(connection).get_table_names())
+        return State.FOREIGN if there & Base.metadata.tables.keys() else State.EMPTY
     if found not in versions():
         return State.AHEAD
     return State.CURRENT if found == newest() else State.BEHIND
@@ -112,8 +114,8 @@ def require_current(db: DB) -> None:
 def _refuse(found: State) -> None:
     if found is State.FOREIGN:
         raise SchemaProblem(
-            "the database has a table called users that is not ours; give the service a database "
-            "of its own with BIENVENUE_DATABASE_URL"
+            "the database has a table called users, or of another of our names, that is not ours; "
+            "give the service a database of its own with BIENVENUE_DATABASE_URL"
         )
     if found is State.AHEAD:
         raise SchemaProblem(

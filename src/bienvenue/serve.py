@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from bienvenue import checkup, logs, schema
+from bienvenue.auth import Auth
 from bienvenue.db import DB
 from bienvenue.settings import PREFIX, Settings, SettingsProblem
 
@@ -40,6 +41,8 @@ def run(options: dict[str, Any], *, despite_errors: bool = False) -> None:
     logging.config.dictConfig(logging_to)
     _require_free(core.host, core.port)
     db = DB(settings.database_url)
+    # A mistyped setting is refused before anything is made by what it was mistaken for.
+    Auth(db, settings)
     prepare(db)
     try:
         from granian import Granian  # noqa: PLC0415 (an extra; only serving needs it)

@@ -48,7 +48,11 @@ def _origin(value: str) -> str:
         raise ValueError("is an http or https URL, as https://login.example.org")
     if parts.path not in {"", "/"} or parts.username is not None:
         raise ValueError("has no path and no user name")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    host = parts.hostname if ":" in parts.hostname else parts.hostname.encode("idna").decode()
+    # A browser leaves the usual port out of what it calls its origin.
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    port = "" if parts.port in {None, usual} else f":{parts.port}"
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
 def _trusted(value: str) -> str:
@@ -151,7 +155,7 @@ class Settings:
         found: dict[str, Any] = {}
         for place in reversed(self._places):
             found |= {
-                name: _text(Path(str(place[name + "_file"])))
+                name: _text(Path(str(place[name + "_file"])), PREFIX + f"{name}_file".upper())
                 for name in names
                 if name + "_file" in files & place.keys()
             }
@@ -213,15 +217,18 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     return f"{PREFIX}{name.upper()} is no setting{hint}"
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, name: str) -> str:
     try:
         return path.read_text("utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise SettingsProblem(f"cannot read {path}: {error}") from None
+    except OSError as error:
+        # A value that stands where the name of a file should is not repeated: it may be secret.
+        raise SettingsProblem(f"cannot read the file that {name} names: {error.strerror}") from None
+    except ValueError:
+        raise SettingsProblem(f"the file that {name} names is not UTF-8") from None
 
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(_text(path))
+        return tomllib.loads(_text(path, PREFIX + "CONFIG"))
     except tomllib.TOMLDecodeError as error:
         raise SettingsProblem(f"{path} is not TOML: {error}") from None

@@ -19,7 +19,7 @@ def new() -> str:
 
 def well_formed(token: str | None) -> bool:
     """Tell whether a text could be a token at all, before anything is looked up."""
-    return token is not None and _SHAPE.fullmatch(token) is not None
+    return isinstance(token, str) and _SHAPE.fullmatch(token) is not None
 
 
 def digest(purpose: str, token: str) -> bytes:

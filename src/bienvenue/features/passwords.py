@@ -9,7 +9,7 @@ breached passwords or is made of the account's own words (NIST SP 800-63B-4 sect
 import os
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -136,7 +136,7 @@ class Proven:
     """A user whose password was right, as read; `replacement` is a better hash of it, or None."""
 
     user: User
-    replacement: str | None
+    replacement: str | None = field(repr=False)
 
 
 class Passwords(Feature[PasswordSettings]):
@@ -176,7 +176,7 @@ class Passwords(Feature[PasswordSettings]):
         least = self.settings.password_min_length
         if len(unicodedata.normalize("NFC", password)) < least:
             raise PasswordTooShort(field, message=f"A password has at least {least} characters.")
-        if blocklist.contains(password):
+        if not password.strip() or blocklist.contains(password):
             raise PasswordCommon(field)
         if blocklist.made_of_own_words(password, [*own, *self._house_words()]):
             raise PasswordOwnWords(field)
@@ -240,7 +240,10 @@ class Passwords(Feature[PasswordSettings]):
         session changed meanwhile.
         """
         self.check_form(old, "old_password")
-        user = self._db.find_user_by(id=me.user_id)
+        try:
+            user = self._db.find_user_by(id=me.user_id)
+        except NoResultFound:
+            raise NotSignedIn from None
         attempt = Attempt("change_password", user.email, me.ip, known=True)
         self._auth.allow(attempt)
         self.check_policy(new, [user.email], "new_password")

@@ -6,7 +6,7 @@ Whatever two readers could take differently is refused: duplicate names, NaN, in
 
 import json
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 from urllib.parse import parse_qsl
 
 from flask import Request
@@ -59,6 +59,8 @@ class InvalidFields(Refusal):
     """Fields are missing, unknown, empty or of the wrong type; `errors` lists them all."""
 
     code = "invalid_fields"
+    #: The codes it goes by: that of the first field that is wrong.
+    codes: ClassVar = ("missing_field", "unknown_field", "wrong_type", "empty_field", "wrong_value")
     message = "Some fields are not as they should be."
 
     def __init__(self, errors: Sequence[dict[str, str]]) -> None:
@@ -162,10 +164,13 @@ def _pairs(body: bytes) -> dict[str, Any]:
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise DuplicateField(_printable(next(name for name in names if names.count(name) > 1)))
+    if len(pairs) > _MOST_FIELDS:
+        raise MalformedBody(message=f"There are more than {_MOST_FIELDS} fields here.")
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in values:
+            raise DuplicateField(_printable(name))
+        values[name] = value
     return values
 
 

@@ -25,7 +25,10 @@ class CrossSite(Refusal):
 
     status = 403
     code = "cross_site"
-    message = "This request came from another site. Open the page here and try again."
+    message = (
+        "This request came from another site, or from a page that is out of date. "
+        "Open the page here and try again."
+    )
 
 
 class UnknownHost(Refusal):
@@ -43,7 +46,8 @@ def refuse_host(request: Request, settings: Settings) -> None:
     rebinding).
     """
     try:
-        asked = urlsplit(f"//{request.headers.get('Host', '')}").hostname
+        parts = urlsplit(f"//{request.headers.get('Host', '')}")
+        asked = None if "@" in parts.netloc or parts.port == 0 else parts.hostname
     except ValueError:
         raise UnknownHost from None
     if asked not in hosts(settings):

@@ -144,7 +144,7 @@ class Door:
             if request.method == "OPTIONS":
                 return media.empty(204, Allow=MethodNotAllowed(_methods(pages)).allow)
             page, values = self._find(pages)
-            return self._of(page.handler(**self._arguments(page, values, parts)))
+            return self._of(page, page.handler(**self._arguments(page, values, parts)))
         except Exception as error:  # noqa: BLE001 (everything becomes a refusal)
             return self.refuse(as_refusal(error), page, values)
 
@@ -221,8 +221,9 @@ class Door:
             g.bienvenue_me = self.auth.sessions.check(self.visitor().session)
         return cast("SignedIn | None", g.bienvenue_me)
 
-    def _of(self, answer: Answer) -> Response:
-        if not media.wants_page(request):
+    def _of(self, page: Page, answer: Answer) -> Response:
+        # Whatever probes us asks for no page, which would ask the database who looks at it.
+        if page.any_host or not media.wants_page(request):
             response = media.of_value(answer)
         elif answer.then is not None:
             response = media.as_redirect(self.here(answer.then))

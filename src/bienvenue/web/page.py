@@ -7,7 +7,7 @@ checks its input and writes the OpenAPI document.
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,9 +53,9 @@ class Answer:
     #: Where a browser goes instead, with 303.
     then: str | None = None
     #: The secret of a session that begins, or False when the one of this browser ends.
-    session: str | Literal[False] | None = None
+    session: str | Literal[False] | None = field(default=None, repr=False)
     #: The secret by which an account knows this browser again.
-    device: str | None = None
+    device: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class Visitor:
     ip: str
     agent: str
     #: What the browser sent as its session; a check tells what it is worth.
-    session: str | None
+    session: str | None = field(repr=False)
     #: What it sent as the secret by which accounts know it.
-    device: str | None
+    device: str | None = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -156,8 +156,14 @@ class Sessions(Feature[SessionSettings]):
         )
 
     def _dead(self, now: float, root: str) -> Any:
-        idle = self.settings.session_idle
-        return (columns.root != root) | (columns.expires <= now) | (columns.seen <= now - idle)
+        return (columns.root != root) | self._over(now)
+
+    def _over(self, now: float) -> Any:
+        return (
+            (columns.expires <= now)
+            | (columns.opened <= now - self.settings.session_lifetime)
+            | (columns.seen <= now - self.settings.session_idle)
+        )
 
     def _end(self, tx: Transaction, which: Any, why: str) -> int:
         ended = tx.execute(
@@ -196,6 +202,8 @@ class Sessions(Feature[SessionSettings]):
             {
                 "digest": self.digest(secret),
                 "now": now,
+                # A lifetime that was shortened holds for the sessions that are open, too.
+                "opened_after": now - self.settings.session_lifetime,
                 "seen_after": now - self.settings.session_idle,
             },
         )
@@ -230,7 +238,7 @@ class Sessions(Feature[SessionSettings]):
                 select(Session)
                 .join(User, User.id == columns.user_id)
                 .where(User.id == user_id, User.session_id == columns.root)
-                .where(columns.expires > now, columns.seen > now - self.settings.session_idle)
+                .where(~self._over(now))
                 .order_by(columns.seen.desc(), columns.opened.desc())
             ).all()
 
@@ -255,7 +263,9 @@ class Sessions(Feature[SessionSettings]):
     def end(self, me: SignedIn) -> None:
         """End my session of this device."""
         with self._db.transaction() as tx:
-            self._end(tx, columns.digest == me.digest, "signed out")
+            # By its name, not its secret: a password change may have given it another meanwhile.
+            mine = (columns.user_id == me.user_id) & (columns.uid == me.session_uid)
+            self._end(tx, mine, "signed out")
 
     @retried
     def end_one(self, me: SignedIn, uid: str) -> None:
@@ -348,7 +358,7 @@ class Sessions(Feature[SessionSettings]):
     @retried
     def sweep(self, now: float, limit: int) -> int:
         """Delete at most `limit` sessions whose time is over; give how many."""
-        over = (columns.expires <= now) | (columns.seen <= now - self.settings.session_idle)
+        over = self._over(now)
         with self._db.transaction() as tx:
             batch = select(columns.digest).where(over).limit(limit)
             return tx.change(delete(Session).where(columns.digest.in_(batch)))

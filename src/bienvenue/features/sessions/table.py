@@ -123,5 +123,6 @@ SELECT users.id, users.uid, users.email, users.created,
        sessions.expires, sessions.fresh, sessions.methods, sessions.ip, sessions.agent
 FROM sessions JOIN users ON users.id = sessions.user_id
 WHERE sessions.digest = :digest AND sessions.root = users.session_id
-  AND sessions.expires > :now AND sessions.seen > :seen_after AND users.disabled IS NULL
+  AND sessions.expires > :now AND sessions.opened > :opened_after
+  AND sessions.seen > :seen_after AND users.disabled IS NULL
 """

@@ -1,0 +1,198 @@
+"""Corners: an account that goes away, a secret that moves, a name that is mistyped."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from flask import Flask
+from sqlalchemy.exc import NoResultFound
+
+from bienvenue import DB, Bienvenue, current_user, schema
+from bienvenue.cli import main
+from bienvenue.db import DatabaseUnavailable
+from bienvenue.features.passwords import PasswordCommon
+from bienvenue.features.sessions import SignedIn
+from bienvenue.keys import KeyProblem, read_or_make
+from bienvenue.settings import Settings, SettingsProblem
+from bienvenue.web.door import NotSignedIn
+from bienvenue.web.page import Answer, Visitor
+from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
+
+OTHER = "another passphrase, quite long"
+
+
+def signed_in(service: Service) -> tuple[str, SignedIn]:
+    """Sign Bob in; give the secret and what a check finds."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    secret = service.auth.create_session(EMAIL)
+    me = service.auth.sessions.check(secret)
+    assert secret is not None
+    assert me is not None
+    return secret, me
+
+
+def test_an_account_deleted_meanwhile_is_nobodys(service: Service) -> None:
+    """Between the check and the operation: 401 and no mistake of ours."""
+    _, me = signed_in(service)
+    service.auth.accounts.delete(EMAIL)
+    with pytest.raises(NotSignedIn):
+        service.auth.passwords.change(me, PASSPHRASE, OTHER)
+
+
+def test_a_user_deleted_after_the_check_is_none(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a session that is over."""
+    secret, me = signed_in(service)
+    service.auth.accounts.delete(EMAIL)
+    monkeypatch.setattr(service.auth.sessions, "check", lambda _secret: me)
+    assert service.auth.get_user_from_session_id(secret) is None
+
+
+def test_signing_out_ends_the_session_whatever_its_secret_is_now(service: Service) -> None:
+    """A password change at the same moment gives it another."""
+    _, me = signed_in(service)
+    moved = service.auth.passwords.change(me, PASSPHRASE, OTHER)
+    service.auth.sessions.end(me)
+    assert service.auth.sessions.check(moved) is None
+
+
+def test_a_shortened_lifetime_holds_for_open_sessions(make_service: MakeService) -> None:
+    """Whoever lowers it need not sign everybody out."""
+    before = make_service(session_lifetime="30d")
+    secret, me = signed_in(before)
+    after = make_service(session_lifetime=1, session_idle=1)
+    assert after.auth.sessions.check(secret) is not None
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("bienvenue.clock.now", lambda: me.opened + 2)
+        assert after.auth.sessions.check(secret) is None
+        assert not after.auth.sessions.list(me.user_id)
+        assert after.auth.sessions.sweep(me.opened + 2, 10) == 1
+
+
+def test_no_repr_shows_a_secret(service: Service) -> None:
+    """What an error reporter keeps of local values."""
+    secret, _ = signed_in(service)
+    proven = service.auth.passwords.prove(EMAIL, PASSPHRASE)
+    shown = repr([Answer(session=secret, device=secret), Visitor("", "", secret, secret), proven])
+    assert secret not in shown
+    assert "$2b$" not in shown
+
+
+@pytest.mark.parametrize("password", [" " * 20, "\u2003" * 15])
+def test_a_password_of_nothing_but_spaces_is_refused(service: Service, password: str) -> None:
+    """It is the first that is tried after none at all."""
+    with pytest.raises(PasswordCommon):
+        service.auth.register_user(EMAIL, password)
+
+
+@pytest.mark.parametrize(
+    "criteria",
+    [{"email": 5}, {"id": "x"}, {"email": "a\0b"}, {"id": 2**70}, {"uid": b"bytes"}],
+)
+def test_a_value_of_another_kind_finds_nobody(
+    service: Service, criteria: dict[str, object]
+) -> None:
+    """The same on both databases."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    with pytest.raises(NoResultFound):
+        service.auth._db.find_user_by(**criteria)
+
+
+def test_the_exercises_methods_take_nothing_for_nobody(service: Service) -> None:
+    """In any other case False, or None."""
+    nothing: str = None  # type: ignore[assignment]  # what a careless caller passes
+    assert not service.auth.valid_login(nothing, nothing)
+    assert service.auth.create_session(nothing) is None
+    assert service.auth.get_user_from_session_id(5) is None  # type: ignore[arg-type]  # as above
+
+
+@pytest.mark.parametrize("table", ["users", "sessions", "audit"])
+def test_a_table_of_one_of_our_names_is_foreign(tmp_path: Path, table: str) -> None:
+    """Another program's table is neither used nor in the way of a traceback."""
+    file = tmp_path / "other.db"
+    with sqlite3.connect(file) as connection:
+        connection.execute(f"CREATE TABLE {table} (a)")
+    connection.close()
+    db = DB(f"sqlite:///{file}")
+    with pytest.raises(schema.SchemaProblem, match="not ours"):
+        schema.upgrade(db)
+    db.close()
+
+
+def test_a_mistyped_setting_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Least of all a SQLite database where PostgreSQL was meant."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BIENVENUE_DATABSE_URL", "postgresql://x")
+    for command in (["db", "upgrade"], ["db", "current"], ["users", "list"], ["serve"]):
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == 1
+        assert "did you mean BIENVENUE_DATABASE_URL?" in done.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_value_in_the_place_of_a_file_is_not_repeated() -> None:
+    """It may be the secret itself."""
+    environ = {"BIENVENUE_DATABASE_URL_FILE": "postgresql://u:secret@h/d"}
+    with pytest.raises(SettingsProblem, match="BIENVENUE_DATABASE_URL_FILE names") as problem:
+        Settings(environ)
+    assert "secret" not in str(problem.value)
+
+
+def test_a_key_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """In one sentence."""
+    (tmp_path / "instance").write_text("")
+    with pytest.raises(KeyProblem, match="cannot make the key file"):
+        read_or_make(tmp_path / "instance" / "keys")
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://Login.example.org:443/", "https://login.example.org"),
+        ("http://localhost:80", "http://localhost"),
+        ("https://münchen.example", "https://xn--mnchen-3ya.example"),
+        ("http://[::1]:5000", "http://[::1]:5000"),
+    ],
+)
+def test_a_base_url_is_written_as_browsers_write_it(url: str, origin: str) -> None:
+    """Otherwise no request would ever come from it."""
+    assert Settings({}, base_url=url).base_url == origin
+
+
+def test_a_base_url_with_a_port_that_is_none_is_refused() -> None:
+    """At start, and not at the first form."""
+    with pytest.raises(SettingsProblem, match="BIENVENUE_BASE_URL"):
+        Settings({}, base_url="http://localhost:abc")
+
+
+def test_more_fields_than_any_form_has_are_refused(service: Service) -> None:
+    """Reading them costs no more than their number."""
+    many = {f"field {number}": "" for number in range(101)}
+    answer = service.client().post("/sessions", json=many)
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "malformed_body")
+
+
+def test_a_view_of_the_host_that_asks_who_is_there_says_503_when_nobody_can_tell(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it is not guarded."""
+    app = Flask("host")
+    core = service.auth.settings.core
+    joined = Bienvenue(database_url=service.url, secret_key_file=core.secret_key_file).init_app(app)
+
+    @app.get("/greeting")
+    def greeting() -> str:
+        return "hello" if current_user else "who are you?"
+
+    def away(_secret: str | None) -> None:
+        raise DatabaseUnavailable("away")
+
+    assert app.test_client().get("/greeting").text == "who are you?"
+    monkeypatch.setattr(joined.sessions, "check", away)
+    answer = app.test_client().get("/greeting")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    joined.close()
