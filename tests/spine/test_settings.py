@@ -140,7 +140,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | No
     if content is not None:
         file.write_bytes(content)
     for name in ("BIENVENUE_CONFIG", "BIENVENUE_DATABASE_URL_FILE"):
-        with pytest.raises(SettingsProblem, match=f"cannot read {file}"):
+        with pytest.raises(SettingsProblem, match=f"file that {name} names"):
             Settings({name: str(file)})
 
 
