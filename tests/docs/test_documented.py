@@ -202,7 +202,9 @@ def test_every_command_is_documented_and_shown(name: str, command: click.Command
 def test_no_command_is_documented_that_is_none() -> None:
     """Every row of the commands is one."""
     rows = {row for row in COMMANDS.rows() if row.startswith("bienvenue ")}
-    plain = {re.sub(r"( [A-Z_]+| \[[A-Z_]+\])+$", "", row.removeprefix("bienvenue ")) for row in rows}
+    plain = {
+        re.sub(r"( [A-Z_]+| \[[A-Z_]+\])+$", "", row.removeprefix("bienvenue ")) for row in rows
+    }
     assert plain == {name for name, _ in commands()}
 
 
