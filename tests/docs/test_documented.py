@@ -9,7 +9,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic.fields import FieldInfo
 
-import bienvenue.edge  # its refusals are there once it is imported
+import bienvenue.edge  # noqa: F401 (its refusals are known once it is imported)
 from bienvenue import Auth, openapi
 from bienvenue.app import all_pages, house
 from bienvenue.cli import main
