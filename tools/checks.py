@@ -20,7 +20,7 @@ BIN = Path(sys.executable).parent
 OLDEST, NEWEST = (3, 11), (3, 15)
 #: What is run again on every interpreter and with the oldest dependencies, from the wheel.
 PORTABLE = ["tests/seed", "tests/features", "tests/spine"]
-#: On SQLite, and the exercise's contract on PostgreSQL too: the rest does not differ by interpreter.
+#: On SQLite, and the exercise's contract on PostgreSQL: the rest is the same everywhere.
 PORTABLE_CHOICE = "not postgresql or seed"
 PYTEST = ["-q", "-n", "auto", "--dist", "worksteal", "-p", "no:cacheprovider"]
 

@@ -174,7 +174,7 @@ def test_users_of_somebody_else_are_refused_and_not_touched(
         lambda: schema.require_current(db),
         lambda: make_service(database_url=url),
     ):
-        with pytest.raises(SchemaProblem, match="a table called users, .* that is not ours"):
+        with pytest.raises(SchemaProblem, match=r"a table called users, .* that is not ours"):
             refused()
     with db.connect(writes=False) as connection:
         assert connection.execute(text("SELECT * FROM users")).all() == [("somebody",)]
