@@ -45,7 +45,8 @@ class Builds:
 
     def shared(self, where: str, settings: Mapping[str, str] | None = None) -> Target:
         """Give the running target of this name and these settings, started at its first use."""
-        key = (where, tuple(sorted((settings or {}).items())))
+        # The course has no settings, so one serves all.
+        key = (where, () if where == COURSE else tuple(sorted((settings or {}).items())))
         if key not in self._shared:
             made = self._made(where, settings or {})
             made.start()

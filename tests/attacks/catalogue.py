@@ -36,14 +36,12 @@ SECTIONS = {
 }
 
 LETTERS = "letters and getting back in"
-LIMITS = "limits"
 FACTORS = "second factors"
 PASSKEYS = "passkeys"
 PROVIDERS = "signing in by another provider"
 PROVIDER = "being an OpenID provider"
 ADMINISTRATION = "pages for administrators"
 TOKENS = "API tokens"
-EDGE = "the edge and proxies"
 NEXT = "its turn: the service has the feature"
 
 CATALOGUE = [
@@ -65,27 +63,27 @@ CATALOGUE = [
     Entry("B08", "Signing in by letter tells who has an account.", LETTERS),
     Entry("B09", "Changing one's email to a taken one says so.", LETTERS),
     Entry("B10", "Beginning a passkey sign-in lists the keys of real accounts only.", PASSKEYS),
-    Entry("B11", "The limit closes sooner for an account that exists.", LIMITS),
+    Entry("B11", "The limit closes sooner for an account that exists."),
     Entry("B12", "Malformed input is refused after the look-up, and otherwise for real accounts."),
     Entry("B13", "Invitations and repeated letters tell who has an account.", LETTERS),
     Entry("B14", "Numbers in answers tell how many accounts there are."),
     Entry("B15", "A letter to an unknown email reaches a third party.", LETTERS),
-    Entry("C01", "A hundred and one wrong passwords in a row are all compared.", LIMITS),
-    Entry("C02", "Two hundred guesses at once slip under the count.", LIMITS),
-    Entry("C03", "A forged proxy header gives every guess a new address.", LIMITS),
-    Entry("C05", "One network under many spellings is many networks to the limit.", LIMITS),
-    Entry("C07", "Another spelling of the path has a limit of its own.", LIMITS),
-    Entry("C09", "A lock that ran out never closes again.", LIMITS),
-    Entry("C10", "A stranger's wrong passwords lock the owner out.", LIMITS),
-    Entry("C11", "One common password is tried on a thousand accounts.", LIMITS),
+    Entry("C01", "A hundred and one wrong passwords in a row are all compared."),
+    Entry("C02", "Two hundred guesses at once slip under the count."),
+    Entry("C03", "A forged proxy header gives every guess a new address."),
+    Entry("C05", "One network under many spellings is many networks to the limit.", NEXT),
+    Entry("C07", "Another spelling of the path has a limit of its own.", NEXT),
+    Entry("C09", "A lock that ran out never closes again.", NEXT),
+    Entry("C10", "A stranger's wrong passwords lock the owner out."),
+    Entry("C11", "One common password is tried on a thousand accounts."),
     Entry("C12", "Each fresh sign-in brings new tries at the one-time code.", FACTORS),
     Entry("C14", "Asking for a new code forgets the wrong ones.", FACTORS),
-    Entry("C15", "Another way in does not know of the lock.", LIMITS),
+    Entry("C15", "Another way in does not know of the lock.", NEXT),
     Entry("C16", "A thousand requests fill somebody's mailbox.", LETTERS),
-    Entry("C17", "A flood of sign-ins starves everybody who is signed in.", LIMITS),
-    Entry("C18", "A password of megabytes holds a processor.", LIMITS),
-    Entry("C19", "Restarting the service, or a second process, forgets the count.", LIMITS),
-    Entry("C20", "The counters are away, and so is the limit.", LIMITS),
+    Entry("C17", "A flood of sign-ins starves everybody who is signed in.", NEXT),
+    Entry("C18", "A password of megabytes holds a processor.", NEXT),
+    Entry("C19", "Restarting the service, or a second process, forgets the count."),
+    Entry("C20", "The counters are away, and so is the limit.", NEXT),
     Entry("D01", "Two long passwords with the same first 72 bytes are one."),
     Entry("D02", "A password of 73 bytes breaks the service or locks its owner out."),
     Entry("D03", "A stored hash that cannot be read breaks the sign-in and shows the account."),
@@ -120,11 +118,11 @@ CATALOGUE = [
     Entry("F05", "A disabled or deleted person stays signed in."),
     Entry("F07", "A cookie that cannot be verified is taken as it is."),
     Entry("F08", "A session outlives its time when the cookie says so."),
-    Entry("F09", "A remembered device survives a new password.", LIMITS),
+    Entry("F09", "A remembered device survives a new password.", NEXT),
     Entry("F10", "Somebody else's session is listed or ended by its name."),
     Entry("F11", "The secret stays the same when the rights change."),
-    Entry("F12", "A cache keeps one person's page for the next.", EDGE),
-    Entry("F14", "A cache of sessions mixes up what they were made for.", EDGE),
+    Entry("F12", "A cache keeps one person's page for the next.", NEXT),
+    Entry("F14", "A cache of sessions mixes up what they were made for.", NEXT),
     Entry("F16", "Many sign-ins at once pass the cap on sessions."),
     Entry("F17", "An administrator in a person's place changes their password.", ADMINISTRATION),
     Entry("F18", "The next person at the same browser inherits a session."),
@@ -136,9 +134,9 @@ CATALOGUE = [
     Entry("G09", "A return target runs a script.", "return targets"),
     Entry("G11", "A line break in the input becomes a header of the answer."),
     Entry("G12", "Another site frames a page and catches the click.", NEXT),
-    Entry("G13", "A forged header names the user.", EDGE),
-    Entry("G14", "An odd spelling of the path passes the guard.", EDGE),
-    Entry("G15", "Two servers disagree where a request ends.", EDGE),
+    Entry("G13", "A forged header names the user.", NEXT),
+    Entry("G14", "An odd spelling of the path passes the guard.", NEXT),
+    Entry("G15", "Two servers disagree where a request ends.", NEXT),
     Entry("G16", "A stored name runs as a script on a page.", NEXT),
     Entry("G17", "A page loads something from elsewhere.", NEXT),
     Entry("H01", "A one-time code works twice.", FACTORS),
@@ -212,8 +210,8 @@ CATALOGUE = [
     Entry("M06", "A database that fails over does something twice.", "failing over"),
     Entry("M07", "A crash between the commit and the letter loses or doubles it.", LETTERS),
     Entry("M08", "A secret stands in the log or in the database."),
-    Entry("M09", "A weak key is taken, or a retired one never retires.", "changing keys"),
-    Entry("M10", "A line is taken out of the audit unseen.", "the audit"),
+    Entry("M09", "A weak key is taken, or a retired one never retires.", NEXT),
+    Entry("M10", "A line is taken out of the audit unseen."),
     Entry("M11", "Debugging pages are open in production.", "metrics"),
     Entry("M12", "Something in the cache runs as code.", "counters in a store"),
     Entry("M13", "Two processes draw the same secret.", NEXT),

@@ -47,8 +47,9 @@ class Reply:
 
     @property
     def seen(self) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
-        """Everything a stranger can compare but for the date: status, headers, body."""
-        return self.status, tuple(h for h in self.headers if h[0].lower() != "date"), self.body
+        """Everything a stranger can compare but for date and request id: status, headers, body."""
+        names = {"date", "x-request-id"}
+        return self.status, tuple(h for h in self.headers if h[0].lower() not in names), self.body
 
     def header(self, name: str) -> str | None:
         """The first header of this name, or None."""
@@ -86,6 +87,8 @@ class Visitor:
     cookies: dict[str, str] = field(default_factory=dict)
     #: Headers of every request.
     headers: dict[str, str] = field(default_factory=dict)
+    #: The ip it connects from; all of 127.0.0.0/8 is this machine.
+    ip: str = "127.0.0.1"
 
     def get(self, path: str) -> Reply:
         """Ask for a path."""
@@ -129,7 +132,9 @@ class Visitor:
             body = json_module.dumps(json).encode()
             sent.setdefault("Content-Type", "application/json")
         before = self.target.rounds()
-        connection = HTTPConnection("127.0.0.1", self.target.port, timeout=PATIENCE)
+        connection = HTTPConnection(
+            "127.0.0.1", self.target.port, timeout=PATIENCE, source_address=(self.ip, 0)
+        )
         with contextlib.closing(connection):
             connection.request(method, path, body, sent)
             with connection.getresponse() as answer:

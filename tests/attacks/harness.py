@@ -1,9 +1,10 @@
 """Runs inside the process of a target: serves the course or the service, and watches it.
 
 Usage: python harness.py <folder> <folder of the course, or nothing for the service>. The folder
-holds what passes between the two processes: `clock` (seconds to add to the time), `hashes` (one
-line a bcrypt computation, its cost), and `port` (with the folder of what is served), written once
-the target listens. It ends with its standard input, so that no target outlives the tests.
+holds what passes between the two processes: `clock` (seconds to add to the time, or "=" and the
+time at which it stands), `hashes` (one line a bcrypt computation, its cost), and `port` (with the
+folder of what is served), written once the target listens. It ends with its standard input, so
+that no target outlives the tests.
 """
 
 from __future__ import annotations
@@ -24,9 +25,14 @@ COURSE_COST = 8
 
 
 def move_clock(file: Path) -> None:
-    """Add to the time what the file says, for everybody in this process who asks for it."""
+    """Add to the time what the file says, or stop it there, for everybody in this process."""
     real = time.time
-    time.time = lambda: real() + float(file.read_text())
+
+    def told() -> float:
+        said = file.read_text()
+        return float(said[1:]) if said.startswith("=") else real() + float(said)
+
+    time.time = told
 
 
 def watch_bcrypt(file: Path, *, cheap: bool) -> None:

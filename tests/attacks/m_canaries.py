@@ -60,7 +60,8 @@ def secrets_that_stay_behind(target: Target) -> Outcome:
     canaries = Canaries()
     everything(target, canaries)
     caught = target.person(canaries.password("of somebody signed in")).sign_in()
-    canaries.kept("the cookie of somebody signed in", caught.cookies["session_id"])
+    for name, value in caught.cookies.items():
+        canaries.kept(f"the cookie {name} of somebody signed in", value)
     target.execute("ALTER TABLE users RENAME TO elsewhere")
     everything(target, canaries)
     for method, path in (("GET", "/profile"), ("PUT", "/password"), ("DELETE", "/sessions")):

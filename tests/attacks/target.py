@@ -7,6 +7,7 @@ import itertools
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +23,11 @@ HARNESS = Path(__file__).with_name("harness.py")
 COURSE = Path(__file__).parents[2] / "course"
 PASSPHRASE = "neuf grenouilles sous la pluie"
 START, STOP = 60.0, 20.0
+#: What no attack but those on limits should meet; an attack's own settings come after.
+OUT_OF_REACH = {"limit_account": "1000", "limit_network": "100000", "hash_queue": "1000"}
 
 _numbers = itertools.count(1)
+_ips = itertools.count(1)
 
 
 class TargetFails(Exception):
@@ -74,9 +78,11 @@ class Target:
     def start(self) -> None:
         """Start it, or start it again on what it left behind."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "clock").write_text("0")
         for file in ("hashes", "log"):
             (self.folder / file).touch()
+        clock = self.folder / "clock"
+        if not clock.exists():
+            clock.write_text("0")
         key = self.folder / "keys"
         if not key.exists():
             key.write_text(os.urandom(32).hex())
@@ -122,7 +128,8 @@ class Target:
             folder = self.folder / f"node{len(self._nodes) + 1}"
             made = Target(self.name, folder, self.database, self.settings | settings, self.path)
             folder.mkdir()
-            (folder / "keys").write_text((self.folder / "keys").read_text())
+            for file in ("keys", "clock"):
+                (folder / file).write_text((self.folder / file).read_text())
             made.start()
             self._nodes[wanted] = made
         return self._nodes[wanted]
@@ -148,7 +155,7 @@ class Target:
                 "secret_key_file": str(self.folder / "keys"),
                 "bcrypt_cost": "4",
             }
-            for name, value in (core | self.settings).items():
+            for name, value in (core | OUT_OF_REACH | self.settings).items():
                 given[f"BIENVENUE_{name.upper()}"] = value
         return inherited | given
 
@@ -157,6 +164,13 @@ class Target:
     def visitor(self, **headers: str) -> Visitor:
         """Give a browser or program with no cookies yet; headers by name, as User_Agent."""
         return Visitor(self, headers={name.replace("_", "-"): v for name, v in headers.items()})
+
+    def stranger(self, **headers: str) -> Visitor:
+        """Give a visitor with an ip that nobody came from yet."""
+        number = next(_ips)
+        visitor = self.visitor(**headers)
+        visitor.ip = f"127.1.{number // 250}.{number % 250 + 1}"
+        return visitor
 
     def request(self, method: str, path: str, **sent: Any) -> Reply:
         """Send one request of somebody new; `Visitor.request` says what can be sent."""
@@ -182,8 +196,19 @@ class Target:
 
     def cli(self, *arguments: str, stdin: str = "") -> Said:
         """Run a command of the service, as its operator does."""
+        return self._run("from bienvenue.cli import main; main()", *arguments, stdin=stdin)
+
+    def work(self) -> None:
+        """Do once what `bienvenue work` does every minute, as sealing the record."""
+        done = self._run(
+            "from bienvenue.app import create_app; create_app().extensions['bienvenue'].auth.work()"
+        )
+        if done.code:
+            raise TargetFails(f"the work failed:\n{done.text}")
+
+    def _run(self, code: str, *arguments: str, stdin: str = "") -> Said:
         done = subprocess.run(
-            [sys.executable, "-c", "from bienvenue.cli import main; main()", *arguments],
+            [sys.executable, "-c", code, *arguments],
             cwd=self.folder,
             env=self._environment(),
             input=stdin,
@@ -204,10 +229,25 @@ class Target:
         return sum(2**cost for cost in self.hash_costs())
 
     def clock_forward(self, seconds: float) -> None:
-        """Let time pass for this target, until it is started again."""
+        """Let time pass for this target."""
+        said = (self.folder / "clock").read_text()
+        stopped = "=" * said.startswith("=")
+        self._set_clock(f"{stopped}{float(said.removeprefix('=')) + seconds}")
+
+    @contextlib.contextmanager
+    def clock_stopped(self) -> Iterator[None]:
+        """Let no time pass while the block runs, so that what follows a wait can be counted."""
+        said = (self.folder / "clock").read_text()
+        self._set_clock(f"={time.time() + float(said)}")
+        try:
+            yield
+        finally:
+            self._set_clock(said)
+
+    def _set_clock(self, said: str) -> None:
         clock = self.folder / "clock"
         draft = clock.with_name("clock.draft")
-        draft.write_text(str(float(clock.read_text()) + seconds))
+        draft.write_text(said)
         draft.rename(clock)
 
     def logs(self) -> str:

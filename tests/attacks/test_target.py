@@ -37,7 +37,7 @@ def test_keeps_cookies(target: Target) -> None:
     browser = target.person().sign_in()
     assert browser.get("/profile").ok
     assert not target.get("/profile").ok
-    assert list(browser.cookies) == ["session_id"]
+    assert set(browser.cookies) == {"session_id"} | (set() if target.is_course else {"device_id"})
 
 
 def test_dump_has_every_table(target: Target) -> None:
@@ -62,6 +62,27 @@ def test_moves_the_clock(builds: Builds) -> None:
     assert browser.get("/profile").ok
     target.clock_forward(20)
     assert browser.get("/profile").status == 401
+
+
+def test_stops_the_clock(builds: Builds) -> None:
+    """It stands, moves when it is told to, and goes on afterwards as if it had not stood."""
+    target = builds.shared("sqlite", {"session_lifetime": "1h"})
+    with target.clock_stopped():
+        browser = target.person().sign_in()
+        told = [target.person().sign_in().get("/profile").json["session"] for _ in range(2)]
+        assert told[0]["opened"] == told[1]["opened"]
+        target.clock_forward(3601)
+        assert not browser.get("/profile").ok
+    assert browser.get("/profile").ok
+
+
+def test_strangers_have_ips(builds: Builds) -> None:
+    """Each one its own, which the service sees."""
+    target = builds.shared("sqlite")
+    person = target.person()
+    browser = target.stranger()
+    person.try_password(person.password, browser)
+    assert browser.get("/profile").json["session"]["ip"] == browser.ip != target.stranger().ip
 
 
 def test_restarts_on_what_it_left(builds: Builds) -> None:
