@@ -15,7 +15,7 @@ from tests.attacks.target import PASSPHRASE, Target
 
 #: Times, lengths of texts that name the person, and random names.
 _NO_COUNT = re.compile(
-    r"^(Date|Content-Length): .*|Expires=[^;]*|session_id=\S*|[0-9a-f-]{36}"
+    r"^(Date|Content-Length|X-Request-Id): .*|Expires=[^;]*|(session|device)_id=\S*|[0-9a-f-]{36}"
     r"|\d{4}-\d\d-\d\dT[\d:]*Z",
     re.MULTILINE,
 )
