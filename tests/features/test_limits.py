@@ -109,6 +109,26 @@ def test_guesses_at_once_are_admitted_as_ten_in_a_row(service: Service) -> None:
     assert len(admitted) == 10
 
 
+def test_below_the_limit_no_clock_refuses_anybody(service: Service, moving_clock: Clock) -> None:
+    """Whoever read the clock earlier, or has a slow one, is admitted as everybody else."""
+    for _ in range(9):
+        service.auth.limits.reserve(Attempt("sign_in", EMAIL, "192.0.2.1"))
+        moving_clock.forward(-1)
+    assert [row.failures for row in service.auth.limits.find("192.0.2.1")] == [9]
+
+
+def test_people_of_one_network_sign_in_at_once(service: Service) -> None:
+    """Each with the right password; nobody waits for anybody else."""
+    people = [f"person{number}@example.com" for number in range(12)]
+    for email in people:
+        service.auth.register_user(email, PASSPHRASE)
+
+    def enter(number: int) -> int:
+        return sign_in(service.client(), PASSPHRASE, people[number]).status_code
+
+    assert race(enter, 12) == [200] * 12
+
+
 def test_a_count_without_failure_for_a_day_begins_anew(
     service: Service, moving_clock: Clock
 ) -> None:

@@ -176,7 +176,7 @@ class Limits(Feature[LimitSettings]):
         else:
             counted = case((begins_anew, 1), else_=counted)
             free = _table.until <= now
-            until = now + _wait(counted, rule.waits_from)
+            until = _until(counted, rule.waits_from, now)
         stranger = 0 if attempt.known else 1
         insert = (postgresql if self._db.on_postgresql else sqlite).insert(Count)
         added = tx.execute(
@@ -185,7 +185,7 @@ class Limits(Feature[LimitSettings]):
                 kind=rule.kind,
                 failures=1,
                 strangers=stranger,
-                until=now + _first_wait(rule.waits_from),
+                until=now + 1 if rule.waits_from == 1 else 0.0,
                 last=now,
             )
             .on_conflict_do_update(
@@ -308,15 +308,16 @@ def _reached(rule: _Rule, attempt: Attempt) -> Event:
     )
 
 
-def _wait(failures: "ColumnElement[int]", waits_from: int) -> "ColumnElement[float]":
-    """Give, as SQL, the seconds the next one waits after so many failures."""
+def _until(failures: "ColumnElement[int]", waits_from: int, now: float) -> "ColumnElement[float]":
+    """Give, as SQL, when the next one may come after so many failures.
+
+    That is at any time while there are few: `now` itself would refuse whoever read the clock a
+    moment earlier, waited for the row, or has a clock that is slow.
+    """
     over = failures - waits_from
-    doubled = literal(1).op("<<")(over)
-    return case((over < 0, 0), (over >= LONGEST_WAIT.bit_length(), LONGEST_WAIT), else_=doubled)
-
-
-def _first_wait(waits_from: int | None) -> int:
-    return 1 if waits_from == 1 else 0
+    doubled = now + literal(1).op("<<")(over)
+    longest = now + LONGEST_WAIT
+    return case((over < 0, 0.0), (over >= LONGEST_WAIT.bit_length(), longest), else_=doubled)
 
 
 # --- commands -----------------------------------------------------------------------------------
