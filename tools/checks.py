@@ -19,10 +19,19 @@ TOP = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 OLDEST, NEWEST = (3, 11), (3, 15)
 #: What is run again on every interpreter and with the oldest dependencies, from the wheel.
-PORTABLE = ["tests/seed", "tests/features", "tests/spine"]
+PORTABLE = ["tests/seed", "tests/spine"]
 #: On SQLite, and the exercise's contract on PostgreSQL: the rest is the same everywhere.
 PORTABLE_CHOICE = "not postgresql or seed"
-PYTEST = ["-q", "-n", "auto", "--dist", "worksteal", "-p", "no:cacheprovider"]
+#: Tests that start servers wait for them, so three processes keep two cores busy.
+PYTEST = [
+    "-q",
+    "-n",
+    str(3 * (os.cpu_count() or 2) // 2),
+    "--dist",
+    "worksteal",
+    "-p",
+    "no:cacheprovider",
+]
 
 
 def run(what: str, *command: str | Path, **environment: str) -> None:
