@@ -48,6 +48,10 @@ class Databases:
     def _postgresql(self, name: str, migrated: bool) -> str:
         if self._server is None:
             self._server = _pgserver().get_server(self._folder / "pg", cleanup_mode="stop")
+            # Tests kill the service and never the machine, so nothing has to reach the disk.
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                self._execute(f"ALTER SYSTEM SET {setting} = off")
+            self._execute("SELECT pg_reload_conf()")
         if migrated and "postgresql" not in self._templates:
             self._execute("CREATE DATABASE template_migrated")
             _migrate(self._url("template_migrated"))

@@ -22,11 +22,11 @@ OLDEST, NEWEST = (3, 11), (3, 15)
 PORTABLE = ["tests/seed", "tests/spine"]
 #: On SQLite, and the exercise's contract on PostgreSQL: the rest is the same everywhere.
 PORTABLE_CHOICE = "not postgresql or seed"
-#: Tests that start servers wait for them, so three processes keep two cores busy.
+#: Tests that start servers wait for them, so four processes keep two cores busy.
 PYTEST = [
     "-q",
     "-n",
-    str(3 * (os.cpu_count() or 2) // 2),
+    str(2 * (os.cpu_count() or 2)),
     "--dist",
     "worksteal",
     "-p",

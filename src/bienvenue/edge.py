@@ -73,7 +73,7 @@ class Edge:
         self._https = self._door.settings.https
         self._trusted = self._door.settings.trusted
         self._sessions = self._door.auth.sessions
-        self._cookie = cookies.name_of(cookies.SESSION, self._door.settings).encode() + b"="
+        self._cookie = cookies.name_of(cookies.SESSION, self._door.settings).encode()
         self._hosts = {host.encode() for host in crosssite.hosts(self._door.settings)}
         self._stranger = _refused(NotSignedIn(), https=self._https)
         given = media.harden(media.as_json({}, 200), https=self._https).headers
@@ -140,9 +140,12 @@ class Edge:
 
     def _secret(self, sent: list[bytes]) -> str | None:
         """Give the one session secret of the Cookie headers, or None for anything less plain."""
-        if len(sent) > 1 or sent[0].count(self._cookie) > 1:
+        pairs = [pair.partition(b"=") for pair in sent[0].split(b";")]
+        # The whole name counts: any sibling host can set a cookie whose name only ends like ours.
+        values = [value for name, _, value in pairs if name.strip() == self._cookie]
+        if len(sent) > 1 or len(values) != 1:
             return None
-        found = sent[0].partition(self._cookie)[2].partition(b";")[0].decode("latin-1").strip()
+        found = values[0].decode("latin-1").strip()
         return found if tokens.well_formed(found) else None
 
     async def _through_flask(self, scope: Scope, headers: Headers, body: bytes) -> Answered:

@@ -19,6 +19,7 @@ from bienvenue import DB, Auth, about, checkup, clock, schema, serve
 from bienvenue.checkup import CHECKS, CheckupProblem, Circumstances, Finding, Severity, checks
 from bienvenue.cli import main
 from bienvenue.db import DatabaseUnavailable
+from bienvenue.feature import Event
 from bienvenue.hashing import Hasher
 from bienvenue.settings import Settings
 from tests.conftest import KEY
@@ -225,6 +226,21 @@ def test_a_clock_far_from_the_databases(
     real = clock.now
     monkeypatch.setattr(clock, "now", lambda: real() + apart)
     assert list(look()) == (["BV014"] if abs(apart) > 60 else [])
+
+
+def test_a_record_that_nobody_seals(look: Look, database: str, tmp_path: Path) -> None:
+    """Ten minutes after a row was written, not before, and no more once it has its seal."""
+    given = {"database_url": database, "secret_key_file": tmp_path / "keys"}
+    db = DB(database)
+    auth = Auth(db, Settings({}, **given))
+    auth.announce(Event("password.refused", None, {"ip": "192.0.2.7"}))
+    assert not look()
+    with db.connect() as connection:
+        connection.execute(text("UPDATE audit SET at = at - 601"))
+    assert look()["BV022"].message.endswith("minutes: 1.")
+    auth.work()
+    assert not look()
+    db.close()
 
 
 def test_a_clock_before_this_version(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,10 @@ LEAST_LENGTH = 15
 """Characters NIST asks of a password that is the only factor (SP 800-63B-4 section 3.1.1.2)."""
 
 LONGEST_SESSION = 30 * 86400
+
+SEALED_WITHIN = 600.0
+"""Seconds after which a row of the record has its seal where the work is done."""
+
 _ACROSS_A_NETWORK = {
     "9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "glusterfs", "lustre", "nfs",
     "nfs4", "smb2", "smb3", "smbfs", "virtiofs",
@@ -185,7 +189,7 @@ def other_schema(around: Circumstances) -> str | None:
     if around.database is State.AHEAD:
         return "A later version of the service wrote this database."
     if around.database is State.FOREIGN:
-        return "The database has a table called users that is not ours."
+        return "The database has a table of a name of ours that is not ours."
     return None
 
 
@@ -302,6 +306,21 @@ def long_sessions(around: Circumstances) -> str | None:
     if lifetime <= LONGEST_SESSION:
         return None
     return f"A session lives for {lifetime / 86400:.0f} days, and so does a stolen one."
+
+
+@check(
+    "BV022",
+    Severity.WARNING,
+    "Run `bienvenue serve`, or `bienvenue work` beside another server, and read its log.",
+)
+def unsealed_backlog(around: Circumstances) -> str | None:
+    """Find rows of the record that waited too long for their seal: nobody does the work."""
+    if around.database is not State.CURRENT:
+        return None
+    waiting = around.auth.audit.backlog(clock.now() - SEALED_WITHIN)
+    if not waiting:
+        return None
+    return f"Rows of the record wait for their seal for more than ten minutes: {waiting}."
 
 
 # --- the machine --------------------------------------------------------------------------------

@@ -154,6 +154,12 @@ class Audit(Feature[AuditSettings]):
             )
         return len(claimed)
 
+    def backlog(self, before: float) -> int:
+        """Count the rows from before a time, in seconds, that are not sealed yet."""
+        waiting = select(func.count()).where(rows.batch.is_(None), rows.at < before)
+        with self._db.reading() as tx:
+            return tx.scalar(waiting) or 0
+
     def work(self) -> None:
         """Seal what is ripe."""
         self.seal()
