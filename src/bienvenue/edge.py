@@ -255,13 +255,8 @@ def _environ(scope: Scope, headers: Headers, body: bytes) -> dict[str, Any]:
 
 def _call(app: Flask, environ: dict[str, Any]) -> Answered:
     """Run the WSGI application for one request."""
-    pieces, status, headers = run_wsgi_app(app, environ)
-    try:
-        body = b"".join(pieces)
-    finally:
-        if hasattr(pieces, "close"):
-            pieces.close()
-    return int(status[:3]), _encoded(headers), body
+    pieces, status, headers = run_wsgi_app(app, environ, buffered=True)
+    return int(status[:3]), _encoded(headers), b"".join(pieces)
 
 
 def _refused(refusal: Refusal, *, https: bool) -> Answered:

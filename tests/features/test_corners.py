@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from flask import Flask
+from flask import Flask, Response
 from sqlalchemy.exc import NoResultFound
 
 from bienvenue import DB, Bienvenue, current_user, schema
@@ -196,3 +196,18 @@ def test_a_view_of_the_host_that_asks_who_is_there_says_503_when_nobody_can_tell
     answer = app.test_client().get("/greeting")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     joined.close()
+
+
+def test_unlocking_an_account_that_failed_nothing_is_no_event(service: Service) -> None:
+    """There is nothing to tell its owner."""
+    service.signed_in()
+    service.auth.limits.clear(EMAIL)
+    assert service.auth.limits.unlock(EMAIL) == EMAIL
+    assert "account.unlocked" not in {entry.name for entry in service.auth.audit.list()}
+
+
+def test_an_answer_of_a_request_without_an_id_has_none(service: Service) -> None:
+    """As when a host application answers before the service saw the request."""
+    door = service.app.extensions["bienvenue"]
+    with service.app.test_request_context("/"):
+        assert "X-Request-Id" not in door.name_answer(Response()).headers

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -193,3 +193,74 @@ def test_a_service_that_is_busy_says_so_and_counts_nothing(make_service: MakeSer
 def _hold(gate: Gate, network: str, release: threading.Event) -> None:
     with gate.place(network):
         release.wait(20)
+
+
+class Late:
+    """A gate whose places are given in the moment in which the wait for them ends."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Take every place."""
+        self.gate = Gate(1, 0)
+        self.holder = self.gate._ask("other")
+        self._give_up = self.gate._give_up
+        monkeypatch.setattr(self.gate, "_give_up", self._too_late)
+
+    def _too_late(self, network: str, ticket: Future[None]) -> bool:
+        self.gate._leave("other")
+        return self._give_up(network, ticket)
+
+
+def test_a_place_given_in_the_last_moment_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is held although the wait was over, and it is left again."""
+    late = Late(monkeypatch)
+    with late.gate.place("mine"):
+        assert late.gate._held == {"mine": 1}
+    assert not late.gate._held
+
+    async def at_the_edge() -> None:
+        async with late.gate.place_at_the_edge("mine"):
+            assert late.gate._held == {"mine": 1}
+
+    late = Late(monkeypatch)
+    asyncio.run(at_the_edge())
+    assert not late.gate._held
+
+
+def test_whoever_goes_away_in_the_last_moment_leaves_the_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The place that was given to nobody any more is free."""
+
+    async def leave() -> None:
+        late = Late(monkeypatch)
+
+        async def come() -> None:
+            async with late.gate.place_at_the_edge("mine"):
+                raise AssertionError("it was cancelled before")
+
+        waiting = asyncio.create_task(come())
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert not late.gate._held
+
+    asyncio.run(leave())
+
+
+def test_one_of_several_that_wait_goes_away() -> None:
+    """The others of its network still wait."""
+    gate = Gate(1, 0)
+    gate._ask("other")
+    first, second = gate._ask("mine"), gate._ask("mine")
+    assert gate._give_up("mine", first)
+    gate._leave("other")
+    assert second.done()
+
+
+def test_where_threads_have_no_priority_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is lowered, for it would be the whole process."""
+    monkeypatch.delattr(os, "sched_getaffinity")
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    inside = Gate(1, 1).run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    assert inside == before

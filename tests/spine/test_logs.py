@@ -8,6 +8,8 @@ import logging
 import logging.config
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -310,3 +312,20 @@ def test_levels_are_ours_and_libraries_keep_to_warnings() -> None:
     with log("json", "error") as written:
         logging.getLogger("bienvenue").warning("not this")
     assert not written.getvalue()
+
+
+def test_a_child_draws_other_ids_than_its_parent() -> None:
+    """Where processes fork, the generator of ids is seeded anew in each; elsewhere none forks."""
+    code = (
+        "import os, sys\n"
+        "if len(sys.argv) > 1: del os.register_at_fork\n"
+        "from bienvenue import logs\n"
+        "read, write = os.pipe()\n"
+        "if os.fork() == 0:\n"
+        "    os.write(write, logs.name_request().encode()); os._exit(0)\n"
+        "os.wait(); print(logs.name_request() == os.read(read, 100).decode())\n"
+    )
+    run = [sys.executable, "-c", code]
+    assert subprocess.run(run, check=True, capture_output=True, text=True).stdout == "False\n"
+    without = subprocess.run([*run, "x"], check=True, capture_output=True, text=True)
+    assert without.stdout == "True\n"

@@ -235,3 +235,27 @@ def test_a_form_survives_a_rotation_and_not_a_retirement(service: Service) -> No
     assert browser.client.post("/sessions", data=before).status_code == 403
     assert browser.client.post("/sessions", data=shown()).status_code == 401
     assert logs.request_id() == ""
+
+
+# --- corners ------------------------------------------------------------------------------------
+
+
+def test_a_ring_takes_no_short_key() -> None:
+    """Nor none at all."""
+    for made in ([], [secrets.token_bytes(31)]):
+        with pytest.raises(KeyProblem, match="fewer than 32 bytes"):
+            keys.KeyRing(made)
+
+
+def test_a_key_of_letters_is_weak() -> None:
+    """Thirty-two printable characters were typed by somebody."""
+    assert keys._weakness(b"correct horse battery staple 123") == "a key is text"
+
+
+def test_a_file_of_another_owner_stays_theirs(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An administrator rotates the key of the service's user."""
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+    monkeypatch.setattr(os, "fchown", lambda _, uid, gid: given.append((uid, gid)))
+    keys.rotate(file)
+    assert given == [(file.stat().st_uid, file.stat().st_gid)]

@@ -1,13 +1,21 @@
-"""The session check without Flask says, byte for byte, what the page of Flask says."""
+"""The edge: its session check says what the page of Flask says, and what it says by itself."""
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import itertools
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from bienvenue import Auth, tokens, work
+from bienvenue import edge as module
+from bienvenue.db import DatabaseUnavailable
 from bienvenue.edge import Edge
 from tests.conftest import Clock, Service
 from tests.web.edge import Heard, ask, edge_of
@@ -42,9 +50,9 @@ def without_flask(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     reached: list[str] = []
     through = edge._through_flask
 
-    async def watched(*given: object) -> object:
-        reached.append(str(given[0]["path"]))  # type: ignore[index]
-        return await through(*given)  # type: ignore[arg-type]
+    async def watched(*given: Any) -> Any:
+        reached.append(given[0]["path"])
+        return await through(*given)
 
     monkeypatch.setattr(edge, "_through_flask", watched)
     return reached
@@ -107,3 +115,130 @@ def test_the_plain_ones_never_wake_flask(
     assert reached == []
     by_the_edge(edge, [*headers, ("Accept", "text/html")])
     assert reached == ["/profile"]
+
+
+# --- what it says by itself ---------------------------------------------------------------------
+
+
+def messages(edge: Edge, *received: dict[str, Any], **scope: Any) -> list[dict[str, Any]]:
+    """Send a registration whose body comes in these messages and then not at all."""
+    sent: list[dict[str, Any]] = []
+    left = list(received)
+
+    async def receive() -> dict[str, Any]:
+        if left:
+            return left.pop(0)
+        await asyncio.sleep(60)
+        raise AssertionError("it waited for ever")
+
+    async def send(message: object) -> None:
+        assert isinstance(message, dict)
+        sent.append(message)
+
+    asked: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "path": "/users",
+        "query_string": b"",
+        "http_version": "1.1",
+        "scheme": "http",
+        "client": ("203.0.113.9", 40000),
+        "server": ("127.0.0.1", 5000),
+        "headers": [(b"host", b"localhost:5000"), (b"content-length", b"4")],
+    }
+    asyncio.run(edge(asked | scope, receive, send))
+    return sent
+
+
+def piece(body: bytes, *, more: bool = True) -> dict[str, Any]:
+    """Give one message of a body."""
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+def test_a_body_that_does_not_come(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It hears 408 after its time, and whoever goes away hears nothing."""
+    monkeypatch.setattr(module, "DEADLINE", 0.05)
+    edge = edge_of(service)
+    answered = messages(edge, piece(b"em"))
+    assert answered[0]["status"] == 408
+    assert b"request_timeout" in bytes(answered[1]["body"])
+    assert messages(edge, piece(b"em"), {"type": "http.disconnect"}) == []
+    assert messages(edge, type="websocket") == []
+
+
+def test_a_body_without_end(service: Service) -> None:
+    """It hears 413 once it is too long, whatever length it said."""
+    answered = messages(edge_of(service), *[piece(b"x" * 40_000)] * 2)
+    assert answered[0]["status"] == 413
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"host", b"localhost:5000"), (b"host", b"elsewhere.example")],
+        [(b"content-length", b"4"), (b"content-length", b"5")],
+        [(b"content-length", b"4"), (b"transfer-encoding", b"chunked")],
+    ],
+)
+def test_a_request_that_says_two_things(
+    service: Service, headers: list[tuple[bytes, bytes]]
+) -> None:
+    """It hears 400 before its body is read."""
+    answered = messages(edge_of(service), headers=headers)
+    assert answered[0]["status"] == 400
+    assert b"ambiguous_request" in bytes(answered[1]["body"])
+
+
+def test_a_body_in_two_pieces_reaches_the_page(service: Service) -> None:
+    """Over a unix socket too, where nobody has an ip."""
+    body = b"email=amy@example.com&password=neuf+grenouilles+sous+la+pluie"
+    headers = [
+        (b"host", b"localhost:5000"),
+        (b"transfer-encoding", b"chunked"),
+        (b"content-type", b"application/x-www-form-urlencoded"),
+    ]
+    pieces = [piece(body[:9]), piece(body[9:], more=False)]
+    answered = messages(edge_of(service), *pieces, headers=headers, client=None, server=None)
+    assert answered[0]["status"] == 201
+
+
+def test_another_name_is_for_flask_to_refuse(service: Service) -> None:
+    """A page by the name of another site would be a page of that site."""
+    cookie = service.signed_in().get_cookie("session_id")
+    assert cookie is not None
+    headers = [(b"host", b"elsewhere.example"), (b"cookie", f"session_id={cookie.value}".encode())]
+    answered = messages(edge_of(service), method="GET", path="/profile", headers=headers)
+    assert answered[0]["status"] == 400
+    assert b"unknown_host" in bytes(answered[1]["body"])
+
+
+def test_a_check_while_the_database_is_away(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hears 503 with Retry-After."""
+
+    def away(_: str) -> None:
+        raise DatabaseUnavailable("away")
+
+    edge = edge_of(service)
+    monkeypatch.setattr(service.auth.sessions, "look_up", away)
+    heard = by_the_edge(edge, [("Cookie", f"session_id={tokens.new()}")])
+    assert heard.status == 503
+    assert heard.header("retry-after")
+
+
+def test_the_application_that_is_served(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`bienvenue.asgi:app` is the edge, made from the environment, with the work beside it."""
+    working: list[object] = []
+    monkeypatch.setenv("BIENVENUE_DATABASE_URL", service.url)
+    monkeypatch.setenv("BIENVENUE_SECRET_KEY_FILE", str(tmp_path / "keys"))
+    monkeypatch.setattr(work, "beside", working.append)
+    monkeypatch.delitem(sys.modules, "bienvenue.asgi", raising=False)
+    asgi = importlib.import_module("bienvenue.asgi")
+    assert ask(asgi.app, "GET", "/healthz").status == 200
+    (auth,) = working
+    assert isinstance(auth, Auth)
+    monkeypatch.delitem(sys.modules, "bienvenue.asgi")
+    auth.close()

@@ -308,21 +308,6 @@ def long_sessions(around: Circumstances) -> str | None:
     return f"A session lives for {lifetime / 86400:.0f} days, and so does a stolen one."
 
 
-@check(
-    "BV022",
-    Severity.WARNING,
-    "Run `bienvenue serve`, or `bienvenue work` beside another server, and read its log.",
-)
-def unsealed_backlog(around: Circumstances) -> str | None:
-    """Find rows of the record that waited too long for their seal: nobody does the work."""
-    if around.database is not State.CURRENT:
-        return None
-    waiting = around.auth.audit.backlog(clock.now() - SEALED_WITHIN)
-    if not waiting:
-        return None
-    return f"Rows of the record wait for their seal for more than ten minutes: {waiting}."
-
-
 # --- the machine --------------------------------------------------------------------------------
 
 
@@ -344,6 +329,24 @@ def database_across_a_network(around: Circumstances) -> str | None:
     if kind not in _ACROSS_A_NETWORK:
         return None
     return f"{around.file} is on {kind}, a network file system, where SQLite's locks may not hold."
+
+
+@check(
+    "BV022",
+    Severity.WARNING,
+    "Run `bienvenue serve`, or `bienvenue work` beside another server, and read its log.",
+)
+def unsealed_backlog(around: Circumstances) -> str | None:
+    """Find rows of the record that waited too long for their seal: nobody does the work."""
+    if around.database is not State.CURRENT:
+        return None
+    try:
+        waiting = around.auth.audit.backlog(clock.now() - SEALED_WITHIN)
+    except DatabaseUnavailable:
+        return None
+    if not waiting:
+        return None
+    return f"Rows of the record wait for their seal for more than ten minutes: {waiting}."
 
 
 def _file_system(file: Path) -> str:

@@ -1,0 +1,77 @@
+"""F: what a browser or a cache remembers of somebody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.attacks.attack import Outcome, Refused, Won, attack
+from tests.attacks.b_enumeration import WRONG
+from tests.attacks.c_guessing import ACCOUNT, DEFAULTS, known_device
+from tests.attacks.client import Reply, Visitor
+from tests.attacks.target import Target
+
+PAGES = ("/", "/profile", "/sessions", "/activity", "/sessions/new", "/users/new")
+
+
+@attack(
+    "F09",
+    "A remembered device is still known after the password changed.",
+    wins="broken:F09_devices_stay",
+    settings=DEFAULTS,
+)
+def a_device_outlives_the_password(target: Target) -> Outcome:
+    """Copy the cookie of a known device; the owner changes the password; guess from the copy."""
+    person = target.person()
+    copied = dict(known_device(person).cookies)
+    stranger = target.stranger()
+    browser = person.sign_in()
+    new = f"{person.password}, et encore une"
+    browser.put("/password", old_password=person.password, new_password=new)
+    with target.clock_stopped():
+        for _ in range(ACCOUNT + 1):
+            person.try_password(WRONG, stranger)
+        thief = target.stranger()
+        thief.cookies = copied
+        reply = person.try_password(WRONG, thief)
+    if reply.status != 429:
+        return Won(f"the copied device still has its own guesses: {reply.status}")
+    return Refused("the copied device is a stranger like any other")
+
+
+@dataclass
+class Cache:
+    """A shared cache that keeps whatever it may (RFC 9111 section 3), and a minute if unsure."""
+
+    kept: dict[tuple[str, str], Reply] = field(default_factory=dict)
+
+    def get(self, visitor: Visitor, path: str, accept: str) -> Reply:
+        """Ask through it: what it holds it gives to everybody, unless Vary names the cookie."""
+        found = self.kept.get((path, accept))
+        if found is not None:
+            return found
+        reply = visitor.request("GET", path, headers={"Accept": accept})
+        control = (reply.header("Cache-Control") or "").lower()
+        varies = (reply.header("Vary") or "").lower()
+        forbidden = any(word in control for word in ("no-store", "private", "no-cache"))
+        if not forbidden and "cookie" not in varies and varies != "*":
+            self.kept[path, accept] = reply
+        return reply
+
+
+@attack("F12", "A cache gives one person's page to the next.", wins="course")
+def a_page_out_of_a_cache(target: Target) -> Outcome:
+    """Stand a cache in front; somebody signed in reads every page, then a stranger does."""
+    person, cache = target.person(), Cache()
+    browser, stranger = person.sign_in(), target.visitor()
+    read = 0
+    for path in PAGES:
+        for accept in ("*/*", "text/html"):
+            mine, theirs = (cache.get(one, path, accept) for one in (browser, stranger))
+            read += mine.ok
+            if person.email in theirs.text:
+                return Won(f"a stranger reads {path} of somebody else")
+            if mine.cookies and (path, accept) in cache.kept:
+                return Won(f"the cache keeps the cookies that {path} sets")
+    if not read:
+        return Won("nothing was read at all")
+    return Refused(f"{read} pages were read through a cache, and it kept none of a person's")

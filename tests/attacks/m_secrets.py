@@ -1,0 +1,70 @@
+"""M: keys that can be guessed, and secrets that are drawn twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tests.attacks.attack import Outcome, Refused, Won, attack
+from tests.attacks.m_crashes import supervise
+from tests.attacks.target import Target, TargetFails
+from tests.ports import wait_until
+
+#: Two of those that tests/spine/test_rotation.py knows.
+GUESSED = ("00" * 32, b"changeme".hex() * 4)
+
+
+@attack(
+    "M09",
+    "A key that can be guessed is taken.",
+    wins="broken:M09_any_key",
+    alone=True,
+    noisy=True,
+)
+def a_guessed_key(target: Target) -> Outcome:
+    """Start the service on keys that anybody would try."""
+    file = target.folder / "keys"
+    good = file.read_text()
+    for key in GUESSED:
+        target.stop()
+        file.write_text(key)
+        try:
+            target.start()
+        except TargetFails:
+            continue
+        return Won(f"it serves under the key {key[:8]}…")
+    file.write_text(good)
+    target.start()
+    return Refused(f"it does not start on {len(GUESSED)} keys, and starts on a good one")
+
+
+@attack(
+    "M13",
+    "Two processes that came from one draw the same secrets.",
+    wins="broken:M13_seeded_before_the_fork",
+    alone=True,
+)
+def secrets_drawn_twice(target: Target) -> Outcome:
+    """Sign in, kill the process, and sign in at the next one that its parent makes."""
+    supervise(target)
+    person = target.person()
+    child = target.folder / "child"
+    drawn: list[str] = []
+    for _ in range(3):
+        for _ in range(10):
+            reply = person.try_password(person.password)
+            if not reply.ok:
+                return Won(f"after {len(drawn)} secrets one is there already: {reply.status}")
+            drawn.append(reply.cookies["session_id"])
+        killed = child.read_text()
+        os.kill(int(killed), signal.SIGKILL)
+        replaced(target, killed)
+    twice = len(drawn) - len(set(drawn))
+    if twice:
+        return Won(f"{twice} secrets of {len(drawn)} were drawn twice")
+    return Refused(f"{len(drawn)} secrets of three processes, and no two alike")
+
+
+def replaced(target: Target, killed: str) -> None:
+    """Wait until the killed child has a successor."""
+    wait_until(lambda: (target.folder / "child").read_text() != killed, 30.0)
