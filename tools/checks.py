@@ -2,7 +2,7 @@
 
 quick   format, lint, types and the fast tests on SQLite
 check   format, lint, types, every test with branch coverage, and the wheel
-test    format, lint, types, every test, and the wheel on every interpreter found here
+test    format, lint, types, every test, and beside them the wheel on every interpreter found
 """
 
 import os
@@ -22,11 +22,11 @@ OLDEST, NEWEST = (3, 11), (3, 15)
 PORTABLE = ["tests/seed", "tests/spine"]
 #: On SQLite, and the exercise's contract on PostgreSQL: the rest is the same everywhere.
 PORTABLE_CHOICE = "not postgresql or seed"
-#: Tests that start servers wait for them, so four processes keep two cores busy.
+#: Tests that start servers wait for them, so three processes keep two cores busy.
 PYTEST = [
     "-q",
     "-n",
-    str(2 * (os.cpu_count() or 2)),
+    str(3 * (os.cpu_count() or 2) // 2),
     "--dist",
     "worksteal",
     "-p",
@@ -125,7 +125,18 @@ def on(python: Path, built: Path, folder: Path, *, oldest: bool = False) -> None
     run(
         f"{name}: tests of the wheel",
         inside,
-        *("-m", "pytest", *PYTEST, "-m", "not slow", "-k", PORTABLE_CHOICE, *PORTABLE),
+        *(
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "not slow",
+            "-k",
+            PORTABLE_CHOICE,
+            *PORTABLE,
+        ),
         PYTHONPATH="",
     )
 
@@ -141,6 +152,28 @@ def everywhere() -> None:
         for python in found:
             if _version(python) != sys.version_info[:2]:
                 on(python, built, folder)
+
+
+def both() -> None:
+    """Run the tests of this tree, and beside them, in one process, those of the wheel.
+
+    Many tests wait for what they started, so the two together take little longer than one.
+    """
+    with tempfile.TemporaryFile("w+") as said:
+        command = [sys.executable, str(Path(__file__)), "everywhere"]
+        beside = subprocess.Popen(command, cwd=TOP, stdout=said, stderr=subprocess.STDOUT)
+        print("--- tests of the wheel on every interpreter, beside what follows", flush=True)
+        try:
+            tests()
+            beside.wait()
+        finally:
+            if beside.poll() is None:
+                beside.terminate()
+                beside.wait()
+        said.seek(0)
+        print(said.read(), flush=True)
+        if beside.returncode:
+            sys.exit("the tests of the wheel failed")
 
 
 def built_alone() -> None:
@@ -170,7 +203,8 @@ STEPS: dict[str, list[Callable[[], None]]] = {
         lambda: tests("-m", "not slow", "-k", "not postgresql", *PORTABLE, "tests/house"),
     ],
     "check": [static, covered, built_alone],
-    "test": [static, tests, everywhere],
+    "test": [static, both],
+    "everywhere": [everywhere],
 }
 
 
