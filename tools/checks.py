@@ -18,8 +18,10 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 OLDEST, NEWEST = (3, 11), (3, 15)
-#: What is run again on every interpreter and with the oldest dependencies, from the wheel.
+#: The fast tests, which are run again from the wheel with the oldest dependencies.
 PORTABLE = ["tests/seed", "tests/spine"]
+#: The contract, which is run again from the wheel on every other interpreter.
+CONTRACT = ["tests/seed"]
 #: On SQLite, and the exercise's contract on PostgreSQL: the rest is the same everywhere.
 PORTABLE_CHOICE = "not postgresql or seed"
 #: Tests that start servers wait for them, so three processes keep two cores busy.
@@ -135,7 +137,7 @@ def on(python: Path, built: Path, folder: Path, *, oldest: bool = False) -> None
             "not slow",
             "-k",
             PORTABLE_CHOICE,
-            *PORTABLE,
+            *(PORTABLE if oldest else CONTRACT),
         ),
         PYTHONPATH="",
     )

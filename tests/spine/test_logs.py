@@ -8,6 +8,7 @@ import logging
 import logging.config
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -315,17 +316,22 @@ def test_levels_are_ours_and_libraries_keep_to_warnings() -> None:
 
 
 def test_a_child_draws_other_ids_than_its_parent() -> None:
-    """Where processes fork, the generator of ids is seeded anew in each; elsewhere none forks."""
+    """Where processes fork, the generator of ids is seeded anew in each."""
     code = (
-        "import os, sys\n"
-        "if len(sys.argv) > 1: del os.register_at_fork\n"
+        "import os\n"
         "from bienvenue import logs\n"
         "read, write = os.pipe()\n"
         "if os.fork() == 0:\n"
         "    os.write(write, logs.name_request().encode()); os._exit(0)\n"
         "os.wait(); print(logs.name_request() == os.read(read, 100).decode())\n"
     )
-    run = [sys.executable, "-c", code]
-    assert subprocess.run(run, check=True, capture_output=True, text=True).stdout == "False\n"
-    without = subprocess.run([*run, "x"], check=True, capture_output=True, text=True)
-    assert without.stdout == "True\n"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "False\n"), ran.stderr
+
+
+def test_where_no_process_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module loads there too."""
+    monkeypatch.delattr(os, "register_at_fork")
+    logger = logging.getLogger(logs.LOGGER)
+    monkeypatch.setattr(logger, "filters", list(logger.filters))
+    assert runpy.run_path(str(logs.__file__))["LOGGER"] == logs.LOGGER
