@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL = $(if $(wildcard $(BIN)/uv),$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install) --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check format course course-check openapi password-list lock clean
+.PHONY: help run test quick check format course course-check course-attacks openapi password-list lock clean
 
 help: ## print this list
 	@echo "Bienvenue: a user authentication service. Commands:"
@@ -33,6 +33,9 @@ course: $(VENV)/run.stamp ## serve the course's exercise on http://localhost:500
 
 course-check: $(VENV)/dev.stamp ## run every chapter of the course
 	@$(BIN)/python -m pytest -q tests/course
+
+course-attacks: $(VENV)/dev.stamp ## run the attacks of the course: they win on the exercise, not on the service
+	@$(BIN)/python -m tests.attacks --course
 
 openapi: $(VENV)/run.stamp ## print the OpenAPI document of the service
 	@$(BIN)/bienvenue openapi
