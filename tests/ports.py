@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import random
 import socket
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+#: Below what systems give to outgoing connections, which would take a port between two looks.
+_RANGE = range(12_000, 30_000)
+#: The ports this process has been given: they stay its own until it ends.
+_held: list[IO[bytes]] = []
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of this machine that nobody listens on and no other test process is given."""
+    folder = Path(tempfile.gettempdir(), f"ports-of-tests-{os.getuid()}")
+    folder.mkdir(exist_ok=True)
+    while True:
+        port = random.choice(_RANGE)
+        lock = (folder / str(port)).open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("0.0.0.0", port))
+        except OSError:
+            lock.close()
+            continue
+        _held.append(lock)
+        return port
 
 
 def answers(port: int) -> bool:

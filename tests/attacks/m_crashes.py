@@ -57,13 +57,18 @@ def run_until(diary: Diary, enough: int, writers: list[Callable[[], None]]) -> N
     for thread in threads:
         thread.start()
     wait_until(lambda: diary.promises >= enough or diary.trouble != "", _PATIENCE)
-    serving = (diary.target.folder / "child").read_text
-    killed = serving()
     diary.over = True
-    os.kill(int(killed), signal.SIGKILL)
-    wait_until(lambda: serving() != killed, _PATIENCE)
+    kill_child(diary.target)
     for thread in threads:
         thread.join(_PATIENCE)
+
+
+def kill_child(target: Target) -> None:
+    """Kill the process that serves a supervised target, and wait until it has a successor."""
+    serving = (target.folder / "child").read_text
+    killed = serving()
+    os.kill(int(killed), signal.SIGKILL)
+    wait_until(lambda: serving() != killed, _PATIENCE)
 
 
 def torn(target: Target) -> str:

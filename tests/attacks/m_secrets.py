@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 from tests.attacks.attack import Outcome, Refused, Won, attack
-from tests.attacks.m_crashes import supervise
+from tests.attacks.m_crashes import kill_child, supervise
 from tests.attacks.target import Target, TargetFails
-from tests.ports import wait_until
 
 #: Two of those that tests/spine/test_rotation.py knows.
 GUESSED = ("00" * 32, b"changeme".hex() * 4)
@@ -48,7 +44,6 @@ def secrets_drawn_twice(target: Target) -> Outcome:
     """Sign in, kill the process, and sign in at the next one that its parent makes."""
     supervise(target)
     person = target.person()
-    child = target.folder / "child"
     drawn: list[str] = []
     for _ in range(3):
         for _ in range(10):
@@ -56,15 +51,8 @@ def secrets_drawn_twice(target: Target) -> Outcome:
             if not reply.ok:
                 return Won(f"after {len(drawn)} secrets one is there already: {reply.status}")
             drawn.append(reply.cookies["session_id"])
-        killed = child.read_text()
-        os.kill(int(killed), signal.SIGKILL)
-        replaced(target, killed)
+        kill_child(target)
     twice = len(drawn) - len(set(drawn))
     if twice:
         return Won(f"{twice} secrets of {len(drawn)} were drawn twice")
     return Refused(f"{len(drawn)} secrets of three processes, and no two alike")
-
-
-def replaced(target: Target, killed: str) -> None:
-    """Wait until the killed child has a successor."""
-    wait_until(lambda: (target.folder / "child").read_text() != killed, 30.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.attacks.target import Target
+from tests.attacks.target import Target, TargetFails
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -35,8 +35,14 @@ class Route:
 
 
 def routes(target: Target) -> list[Route]:
-    """Give every path and method there is; whoever answers GET answers HEAD too."""
-    paths = target.get("/openapi.json").json["paths"]
+    """Give every path and method there is; whoever answers GET answers HEAD too.
+
+    Raises TargetFails where nobody says, as the course.
+    """
+    described = target.get("/openapi.json")
+    if not described.ok:
+        raise TargetFails(f"{target.name} does not describe its paths; this attack reads them")
+    paths = described.json["paths"]
     found = [Route(method.upper(), path) for path, page in paths.items() for method in page]
     return found + [Route("HEAD", route.path) for route in found if route.method == "GET"]
 
