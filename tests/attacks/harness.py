@@ -1,10 +1,10 @@
 """Runs inside the process of a target: serves the course or the service, and watches it.
 
-Usage: python harness.py <folder> <folder of the course, or nothing for the service>. The folder
-holds what passes between the two processes: `clock` (seconds to add to the time, or "=" and the
-time at which it stands), `hashes` (one line a bcrypt computation, its cost), and `port` (with the
-folder of what is served), written once the target listens. It ends with its standard input, so
-that no target outlives the tests.
+Nothing of the service is imported here, so that the path decides which one it is. The folder of
+the target holds what passes between the two processes: `clock` (seconds to add to the time, or "="
+and the time at which it stands), `hashes` (one line a bcrypt computation, its cost), and `port`
+(with the folder of what is served), written once the target listens. It ends with its standard
+input, so that no target outlives the tests.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ def keep_serving(file: Path) -> None:
             sys.exit(code)
 
 
-def main(folder: Path, course: str) -> None:
-    """Serve until standard input ends."""
+def serve(folder: Path, course: str) -> None:
+    """Serve the course of that folder, or the service, until standard input ends."""
     move_clock(folder / "clock")
     watch_bcrypt(folder / "hashes", cheap=bool(course))
     ail(folder / "pragmas")
@@ -117,5 +117,11 @@ def main(folder: Path, course: str) -> None:
     sys.stdin.read()
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+def command(*arguments: str) -> None:
+    """Run a command of the service."""
+    importlib.import_module("bienvenue.cli").main(arguments, "bienvenue")
+
+
+def work() -> None:
+    """Do once what `bienvenue work` does every minute."""
+    application("").extensions["bienvenue"].auth.work()

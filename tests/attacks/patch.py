@@ -7,16 +7,18 @@ longer there, or is there twice.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import bienvenue
-
 FOLDER = Path(__file__).parent / "broken"
-PACKAGE = Path(bienvenue.__file__).parent
+_FOUND = importlib.util.find_spec("bienvenue")
+assert _FOUND is not None
+assert _FOUND.origin is not None
+PACKAGE = Path(_FOUND.origin).parent
 _PREFIX = "src/bienvenue/"
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@.*")
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import MetaData, NullPool, create_engine, select, text
 
-from tests.attacks import patch
+from tests.attacks import harness, patch
 from tests.attacks.client import Reply, Visitor
+from tests.attacks.nursery import Child, Cradle
 from tests.ports import wait_until
 
-HARNESS = Path(__file__).with_name("harness.py")
 COURSE = Path(__file__).parents[2] / "course"
 PASSPHRASE = "neuf grenouilles sous la pluie"
 START, STOP = 60.0, 20.0
@@ -65,7 +63,7 @@ class Target:
         self.port = 0
         #: The folder of the code that answers.
         self.served = Path()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Child | None = None
         self._nodes: dict[tuple[tuple[str, str], ...], Target] = {}
 
     @property
@@ -87,18 +85,12 @@ class Target:
         if not key.exists():
             key.write_text(os.urandom(32).hex())
         (self.folder / "port").unlink(missing_ok=True)
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, HARNESS, self.folder, str(COURSE) if self.is_course else ""],
-                cwd=self.folder,
-                env=self._environment(),
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        process = self._process
+        course = str(COURSE) if self.is_course else ""
+        child = self._process = self._child(
+            harness.serve, self.folder, course, log=self.folder / "log"
+        )
         port = self.folder / "port"
-        wait_until(lambda: port.exists() or process.poll() is not None, START)
+        wait_until(lambda: port.exists() or child.ended, START)
         if not port.exists():
             self.stop(kill=True)
             raise TargetFails(f"{self.name} did not start:\n{self.logs()}")
@@ -110,16 +102,12 @@ class Target:
         for node in self._nodes.values():
             node.stop()
         self._nodes.clear()
-        process, self._process = self._process, None
-        if process is None:
+        child, self._process = self._process, None
+        if child is None:
             return
         if kill:
-            process.kill()
-        try:
-            process.communicate(timeout=STOP)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+            child.kill()
+        child.wait(STOP)
 
     def node(self, **settings: str) -> Target:
         """Give another process of the same service, on the same database, with other settings."""
@@ -134,9 +122,13 @@ class Target:
             self._nodes[wanted] = made
         return self._nodes[wanted]
 
+    def _child(self, function: Callable[..., None], *arguments: object, log: Path) -> Child:
+        # The course's own folder is put in front by the harness.
+        path = None if self.is_course else self.path or patch.PACKAGE.parent
+        return Child(Cradle(self.folder, path, self._environment(), log), function, *arguments)
+
     def _environment(self) -> dict[str, str]:
         mine = self.path is None and not self.is_course
-        first = [] if self.is_course else [self.path or patch.PACKAGE.parent]
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -144,20 +136,16 @@ class Target:
             # What is measured is the service as it stands, neither the course nor a patched copy.
             and (mine or not name.startswith(("COVERAGE_", "COV_")))
         }
-        given = {
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONPATH": os.pathsep.join(map(str, first)),
+        if self.is_course:
+            return inherited
+        core = {
+            "instance": str(self.folder / "instance"),
+            "database_url": self.database,
+            "secret_key_file": str(self.folder / "keys"),
+            "bcrypt_cost": "4",
         }
-        if not self.is_course:
-            core = {
-                "instance": str(self.folder / "instance"),
-                "database_url": self.database,
-                "secret_key_file": str(self.folder / "keys"),
-                "bcrypt_cost": "4",
-            }
-            for name, value in (core | OUT_OF_REACH | self.settings).items():
-                given[f"BIENVENUE_{name.upper()}"] = value
-        return inherited | given
+        settings = core | OUT_OF_REACH | self.settings
+        return inherited | {f"BIENVENUE_{name.upper()}": value for name, value in settings.items()}
 
     # --- from outside ---------------------------------------------------------------------------
 
@@ -196,29 +184,20 @@ class Target:
 
     def cli(self, *arguments: str, stdin: str = "") -> Said:
         """Run a command of the service, as its operator does."""
-        return self._run("from bienvenue.cli import main; main()", *arguments, stdin=stdin)
+        return self._run(harness.command, *arguments, stdin=stdin)
 
     def work(self) -> None:
         """Do once what `bienvenue work` does every minute, as sealing the record."""
-        done = self._run(
-            "from bienvenue.app import create_app; create_app().extensions['bienvenue'].auth.work()"
-        )
+        done = self._run(harness.work)
         if done.code:
             raise TargetFails(f"the work failed:\n{done.text}")
 
-    def _run(self, code: str, *arguments: str, stdin: str = "") -> Said:
-        done = subprocess.run(
-            [sys.executable, "-c", code, *arguments],
-            cwd=self.folder,
-            env=self._environment(),
-            input=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=START,
-            check=False,
-        )
-        return Said(done.returncode, done.stdout)
+    def _run(self, function: Callable[..., None], *arguments: str, stdin: str = "") -> Said:
+        log = self.folder / f"said{next(_numbers)}"
+        child = self._child(function, *arguments, log=log)
+        child.tell(stdin)
+        code = child.wait(START)
+        return Said(code, log.read_text("utf-8", "replace"))
 
     def hash_costs(self) -> list[int]:
         """Give the cost of every bcrypt computation so far, in order."""

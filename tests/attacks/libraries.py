@@ -1,0 +1,27 @@
+"""Loads what the service and the course stand on, and nothing of them; the nursery's first page."""
+
+import gc
+from importlib import import_module
+
+for _name in (
+    "alembic.command",
+    "bcrypt",
+    "click",
+    "email_validator",
+    "flask",
+    "psycopg",
+    "pydantic.json_schema",
+    "pydantic.main",
+    "pydantic.types",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "sqlalchemy.orm",
+    "sqlite3",
+    "werkzeug.serving",
+):
+    import_module(_name)
+
+# Its thousand rules are compiled when somebody is named by none of them.
+import_module("ua_parser").parse("nobody")
+
+# Or the collector would walk through all of it in every child, which would copy the memory.
+gc.freeze()

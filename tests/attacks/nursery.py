@@ -1,0 +1,103 @@
+"""Processes that begin with the libraries loaded, and without a line of the service or the course.
+
+Loading Flask, SQLAlchemy and pydantic takes most of a second of a processor, and the attacks start
+hundreds of processes. So one process loads them and is forked each time; what is tested is loaded
+by the child alone, from the path it is given.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["tests.attacks.libraries"])
+
+
+@dataclass(frozen=True)
+class Cradle:
+    """Where a process begins."""
+
+    folder: Path
+    #: Comes before all others among the places that modules are loaded from.
+    path: Path | None
+    environment: Mapping[str, str]
+    #: What it prints is added here.
+    log: Path
+
+
+class Child:
+    """A process that was started here."""
+
+    def __init__(self, cradle: Cradle, function: Callable[..., None], *arguments: object) -> None:
+        """Run a function of the tests there, with exactly the environment given."""
+        theirs, self._mine = _context.Pipe(duplex=False)
+        # Its standard input ends with the process of the tests, however that ends.
+        given = (cradle, theirs, function, *arguments)
+        self._process = _context.Process(target=_live, args=given, daemon=True)
+        self._process.start()
+        theirs.close()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self._process.exitcode is not None
+
+    def kill(self) -> None:
+        """Give it no moment to finish anything."""
+        self._process.kill()
+
+    def tell(self, text: str) -> None:
+        """Write to its standard input, which ends there."""
+        os.write(self._mine.fileno(), text.encode())
+        self._mine.close()
+
+    def wait(self, patience: float) -> int:
+        """End its standard input and give its status; after so many seconds it is killed."""
+        self._mine.close()
+        self._process.join(patience)
+        if not self.ended:
+            self.kill()
+            self._process.join()
+        code = self._process.exitcode
+        self._process.close()
+        assert code is not None
+        return code
+
+
+def _live(
+    cradle: Cradle, stdin: Connection, function: Callable[..., None], *arguments: object
+) -> None:
+    os.chdir(cradle.folder)
+    os.environ.clear()
+    os.environ.update(cradle.environment)
+    if cradle.path is not None:
+        sys.path.insert(0, str(cradle.path))
+    os.dup2(stdin.fileno(), 0)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 (it stays open)
+    out = os.open(cradle.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is a file
+    measured = _measured()
+    try:
+        function(*arguments)
+    finally:
+        if measured is not None:
+            measured.stop()
+            measured.save()
+
+
+def _measured() -> Any:
+    """Begin to write down which lines are run, where the environment asks for it."""
+    if not any(name.startswith("COVERAGE_PROCESS_") for name in os.environ):
+        return None
+    from coverage import process_startup  # noqa: PLC0415 (only `make check` measures)
+
+    return process_startup(force=True)
