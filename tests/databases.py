@@ -8,12 +8,41 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from bienvenue import DB, schema
 
 KINDS = ("sqlite", "postgresql")
+
+#: Everything of a database of PostgreSQL that a test can leave changed, but for its rows.
+_SHAPE = """
+SELECT md5(string_agg(thing, chr(10) ORDER BY thing)) FROM (
+    SELECT concat_ws(' ', relname, relkind, relacl, relowner) FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace
+    UNION ALL SELECT concat_ws(' ', attrelid::regclass, attname, atttypid, attnotnull, atthasdef)
+    FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+    WHERE relnamespace = 'public'::regnamespace
+    UNION ALL SELECT concat_ws(' ', conname, conrelid, pg_get_constraintdef(oid))
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+    UNION ALL SELECT concat_ws(' ', tgname, tgrelid, tgenabled) FROM pg_trigger
+    UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    UNION ALL SELECT nspname FROM pg_namespace
+    UNION ALL SELECT setconfig::text FROM pg_db_role_setting
+    UNION ALL SELECT concat_ws(' ', datconnlimit, datacl) FROM pg_database
+    WHERE datname = current_database()
+    UNION ALL SELECT concat_ws(' ', version_num) FROM bienvenue_alembic_version
+) AS things(thing)
+"""
+_EMPTIED = """
+DO $$ BEGIN
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+    EXECUTE (SELECT 'TRUNCATE ' || string_agg(tablename, ', ') || ' RESTART IDENTITY CASCADE'
+    FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'bienvenue_alembic_version');
+END $$
+"""
 
 
 class Databases:
@@ -25,6 +54,9 @@ class Databases:
         self._numbers = itertools.count(1)
         self._server: Any = None
         self._templates: set[str] = set()
+        self._shape = ""
+        #: Databases of PostgreSQL that are as good as new. Making one takes a tenth of a second.
+        self._spare: list[str] = []
 
     def fresh(self, kind: str, *, migrated: bool = True) -> str:
         """Give the URL of a database nobody else uses."""
@@ -55,7 +87,10 @@ class Databases:
         if migrated and "postgresql" not in self._templates:
             self._execute("CREATE DATABASE template_migrated")
             _migrate(self._url("template_migrated"))
+            self._shape = self._execute(_SHAPE, "template_migrated")
             self._templates.add("postgresql")
+        if migrated and self._spare:
+            return self._url(self._spare.pop())
         source = " TEMPLATE template_migrated" if migrated else ""
         self._execute(f"CREATE DATABASE {name}{source}")
         return self._url(name)
@@ -66,8 +101,17 @@ class Databases:
         if parsed.get_backend_name() == "sqlite":
             for file in self._folder.glob(Path(str(parsed.database)).name + "*"):
                 file.unlink()
+            return
+        name = str(parsed.database)
+        try:
+            as_new = self._execute(_SHAPE, name) == self._shape
+        except DBAPIError:
+            as_new = False
+        if as_new:
+            self._execute(_EMPTIED, name)
+            self._spare.append(name)
         else:
-            self._execute(f"DROP DATABASE {parsed.database} WITH (FORCE)")
+            self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def close(self) -> None:
         """Stop the server."""
@@ -78,11 +122,14 @@ class Databases:
         url = make_url(self._server.get_uri()).set(drivername="postgresql+psycopg", database=name)
         return url.render_as_string(hide_password=False)
 
-    def _execute(self, statement: str) -> None:
-        engine = create_engine(self._url("postgres"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text(statement))
-        engine.dispose()
+    def _execute(self, statement: str, name: str = "postgres") -> Any:
+        engine = create_engine(self._url(name), isolation_level="AUTOCOMMIT")
+        try:
+            with engine.connect() as connection:
+                done = connection.exec_driver_sql(statement)
+                return done.scalar() if done.returns_rows else None
+        finally:
+            engine.dispose()
 
 
 def _pgserver() -> Any:

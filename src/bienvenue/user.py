@@ -5,9 +5,9 @@ docs/features/accounts.md.
 """
 
 import uuid
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-from sqlalchemy import Double, MetaData, String
+from sqlalchemy import Double, MetaData, String, Table
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from bienvenue import clock
@@ -26,6 +26,11 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+
+
+def table_of(model: type[Base]) -> Table:
+    """Give the table of a model, for statements that need nothing of the model itself."""
+    return cast("Table", model.__table__)
 
 
 class User(Base):

@@ -8,14 +8,23 @@ was changed (NIST SP 800-63B-4 section 3.2.2).
 
 from typing import Any, ClassVar
 
-from sqlalchemy import ForeignKey, LargeBinary, delete, select, update
+from sqlalchemy import (
+    BindParameter,
+    ForeignKey,
+    LargeBinary,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import clock, tokens
 from bienvenue.db import retried
 from bienvenue.feature import Feature
 from bienvenue.settings import Section
-from bienvenue.user import Base, User
+from bienvenue.user import Base, User, table_of
 from bienvenue.web.page import DEVICE_LIFETIME
 
 MOST = 100
@@ -39,7 +48,8 @@ class Device(Base):
     last: Mapped[float] = mapped_column(index=True)
 
 
-_table = Device.__table__.c
+_devices = table_of(Device)
+_table = _devices.c
 
 
 # --- operations ---------------------------------------------------------------------------------
@@ -56,13 +66,9 @@ class Devices(Feature[Section]):
         if not tokens.well_formed(secret):
             return False
         with self._db.reading() as tx:
-            found = tx.execute(
-                select(_table.digest)
-                .join(User, User.id == _table.user_id)
-                .where(_table.digest == _digest(str(secret)), User.email == email)
-                .where(_table.last > clock.now() - DEVICE_LIFETIME)
-            ).first()
-        return found is not None
+            wanted = {"the_digest": _digest(str(secret)), "the_email": email}
+            alive = {"used_after": clock.now() - DEVICE_LIFETIME}
+            return tx.execute(_KNOWN, wanted | alive).first() is not None
 
     @retried
     def remember(self, user_id: int, secret: str | None) -> tuple[str, bool]:
@@ -71,18 +77,13 @@ class Devices(Feature[Section]):
         now = clock.now()
         digest = _digest(kept)
         with self._db.transaction() as tx:
-            mine = (_table.user_id == user_id) & (_table.digest == digest)
-            new = not tx.change(update(Device).where(mine).values(last=now))
+            one = {"the_user": user_id, "the_digest": digest}
+            new = not tx.change(_USED, one | {"now": now})
             if new:
-                tx.add(Device(digest=digest, user_id=user_id, first=now, last=now))
-                tx.flush()
-            latest = (
-                select(_table.digest)
-                .where(_table.user_id == user_id)
-                .order_by((_table.digest == digest).desc(), _table.last.desc())
-                .limit(MOST)
-            )
-            tx.change(delete(Device).where(_table.user_id == user_id, _table.digest.not_in(latest)))
+                tx.execute(
+                    _NOTED, {"user_id": user_id, "digest": digest, "first": now, "last": now}
+                )
+                tx.change(_TOO_MANY, one)
         return kept, new
 
     def forget(self, user_id: int, _why: str, _keep: bytes | None = None) -> None:
@@ -114,3 +115,32 @@ class Devices(Feature[Section]):
 
 def _digest(secret: str) -> bytes:
     return tokens.digest("device", secret)
+
+
+# --- statements ---------------------------------------------------------------------------------
+
+# Every sign-in runs these. Writing one down anew took longer than the database takes to run it.
+
+_USER: BindParameter[int] = bindparam("the_user")
+_DIGEST: BindParameter[bytes] = bindparam("the_digest")
+_KNOWN = (
+    select(_table.digest)
+    .join(User, User.id == _table.user_id)
+    .where(_table.digest == _DIGEST, User.email == bindparam("the_email"))
+    .where(_table.last > bindparam("used_after"))
+)
+_USED = (
+    update(_devices)
+    .where(_table.user_id == _USER, _table.digest == _DIGEST)
+    .values(last=bindparam("now"))
+)
+_NOTED = insert(_devices)
+_TOO_MANY = delete(_devices).where(
+    _table.user_id == _USER,
+    _table.digest.not_in(
+        select(_table.digest)
+        .where(_table.user_id == _USER)
+        .order_by((_table.digest == _DIGEST).desc(), _table.last.desc())
+        .limit(MOST)
+    ),
+)

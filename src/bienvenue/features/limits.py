@@ -13,13 +13,25 @@ consecutive failures: at 90 by strangers the password works from known devices o
 nowhere, until it is reset or an administrator unlocks it.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 from pydantic import Field
-from sqlalchemy import LargeBinary, String, case, delete, literal, select, update
+from sqlalchemy import (
+    Float,
+    Integer,
+    LargeBinary,
+    String,
+    bindparam,
+    case,
+    delete,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -28,10 +40,10 @@ from bienvenue.db import Transaction, retried
 from bienvenue.feature import Attempt, Event, Feature, Refusal
 from bienvenue.networks import network_of
 from bienvenue.settings import Section
-from bienvenue.user import Base
+from bienvenue.user import Base, table_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Row
 
 LONGEST_WAIT = 3600
 FORGOTTEN_AFTER = 86400
@@ -65,7 +77,8 @@ class Count(Base):
     last: Mapped[float] = mapped_column(index=True)
 
 
-_table = Count.__table__.c
+_counts = table_of(Count)
+_table = _counts.c
 
 
 # --- words --------------------------------------------------------------------------------------
@@ -133,15 +146,12 @@ class Limits(Feature[LimitSettings]):
         """Raise TooManyAttempts or PasswordLocked for what would be refused; count nothing."""
         rules = self._rules(attempt)
         with self._db.reading() as tx:
-            found = {
-                row.key: row
-                for row in tx.scalars(select(Count).where(_table.key.in_([r.key for r in rules])))
-            }
+            found = {row.key: row for row in tx.execute(_FOUND, {"keys": [r.key for r in rules]})}
         for rule in rules:
             if rule.key in found:
                 self._refuse_over(rule, found[rule.key], attempt)
 
-    def _refuse_over(self, rule: _Rule, count: Count, attempt: Attempt) -> None:
+    def _refuse_over(self, rule: _Rule, count: "Row[Any]", attempt: Attempt) -> None:
         now = clock.now()
         if rule.waits_from is None:
             if count.failures >= ALL or (not attempt.known and count.strangers >= STRANGERS):
@@ -165,41 +175,9 @@ class Limits(Feature[LimitSettings]):
 
     def _count(self, tx: Transaction, rule: _Rule, attempt: Attempt) -> None:
         """Add one failure in one statement. Raises _OverError when the count is over."""
-        now = clock.now()
-        begins_anew = _table.last <= now - FORGOTTEN_AFTER
-        counted = _table.failures + 1
-        if rule.waits_from is None:
-            free = _table.failures < ALL
-            if not attempt.known:
-                free &= _table.strangers < STRANGERS
-            until: ColumnElement[float] = literal(0.0)
-        else:
-            counted = case((begins_anew, 1), else_=counted)
-            free = _table.until <= now
-            until = _until(counted, rule.waits_from, now)
-        stranger = 0 if attempt.known else 1
-        insert = (postgresql if self._db.on_postgresql else sqlite).insert(Count)
-        added = tx.execute(
-            insert.values(
-                key=rule.key,
-                kind=rule.kind,
-                failures=1,
-                strangers=stranger,
-                until=now + 1 if rule.waits_from == 1 else 0.0,
-                last=now,
-            )
-            .on_conflict_do_update(
-                index_elements=[_table.key],
-                set_={
-                    "failures": counted,
-                    "strangers": _table.strangers + stranger,
-                    "until": until,
-                    "last": now,
-                },
-                where=free,
-            )
-            .returning(_table.failures)
-        ).scalar_one_or_none()
+        adding = _adding(self._db.on_postgresql, rule.waits_from is None, attempt.known)
+        values = {"the_key": rule.key, "the_kind": rule.kind, "now": clock.now()}
+        added = tx.execute(adding, values | {"waits_from": rule.waits_from}).scalar_one_or_none()
         if added is None:
             raise _OverError(rule)
 
@@ -212,21 +190,12 @@ class Limits(Feature[LimitSettings]):
         consecutive, account, *networks = self._rules(attempt)
         with self._db.transaction() as tx:
             # In the order of `reserve`: PostgreSQL would have to break two that cross.
-            row = _table.key == consecutive.key
-            tx.change(
-                update(Count)
-                .where(row, _table.strangers >= STRANGERS)
-                .values(failures=_table.strangers)
-            )
-            tx.change(delete(Count).where(row, _table.strangers < STRANGERS))
-            tx.change(delete(Count).where(_table.key == account.key))
+            for statement in _CLEARED_BUT_LOCKED:
+                tx.execute(statement, {"the_key": consecutive.key})
+            tx.execute(_CLEARED, {"the_key": account.key})
             for network in networks:
-                tx.change(
-                    update(Count)
-                    .where(_table.key == network.key, _table.failures > 0)
-                    .values(failures=_table.failures - 1, until=0)
-                )
-                tx.change(delete(Count).where(_table.key == network.key, _table.failures <= 0))
+                for statement in _GIVEN_BACK:
+                    tx.execute(statement, {"the_key": network.key})
 
     def _rules(self, attempt: Attempt) -> list[_Rule]:
         """Name what an attempt counts against, always in the same order, so that none cross."""
@@ -308,7 +277,65 @@ def _reached(rule: _Rule, attempt: Attempt) -> Event:
     )
 
 
-def _until(failures: "ColumnElement[int]", waits_from: int, now: float) -> "ColumnElement[float]":
+# --- statements ---------------------------------------------------------------------------------
+
+# Every sign-in runs these. Writing one down anew took longer than the database takes to run it.
+
+_KEY = _table.key == bindparam("the_key")
+_FOUND = select(_counts).where(_table.key.in_(bindparam("keys", expanding=True)))
+_CLEARED = delete(_counts).where(_KEY)
+_CLEARED_BUT_LOCKED = (
+    update(_counts).where(_KEY, _table.strangers >= STRANGERS).values(failures=_table.strangers),
+    delete(_counts).where(_KEY, _table.strangers < STRANGERS),
+)
+_GIVEN_BACK = (
+    update(_counts)
+    .where(_KEY, _table.failures > 0)
+    .values(failures=_table.failures - 1, until=0.0),
+    delete(_counts).where(_KEY, _table.failures <= 0),
+)
+
+
+@functools.cache
+def _adding(on_postgresql: bool, consecutive: bool, known: bool) -> Any:
+    """Write the statement that adds a failure to a count, unless the count is over."""
+    now, waits_from = bindparam("now", type_=Float), bindparam("waits_from", type_=Integer)
+    stranger = 0 if known else 1
+    counted: ColumnElement[int] = _table.failures + 1
+    first: ColumnElement[float] = literal(0.0)
+    until = first
+    if consecutive:
+        free = _table.failures < ALL
+        if not known:
+            free &= _table.strangers < STRANGERS
+    else:
+        counted = case((_table.last <= now - FORGOTTEN_AFTER, 1), else_=counted)
+        free = _table.until <= now
+        first = case((waits_from == 1, now + 1), else_=0.0)
+        until = _until(counted, waits_from, now)
+    inserted: Any = (postgresql if on_postgresql else sqlite).insert(_counts)
+    inserted = inserted.values(
+        key=bindparam("the_key"),
+        kind=bindparam("the_kind"),
+        failures=1,
+        strangers=stranger,
+        until=first,
+        last=now,
+    )
+    changed = {
+        "failures": counted,
+        "strangers": _table.strangers + stranger,
+        "until": until,
+        "last": now,
+    }
+    return inserted.on_conflict_do_update(
+        index_elements=[_table.key], set_=changed, where=free
+    ).returning(_table.failures)
+
+
+def _until(
+    failures: "ColumnElement[int]", waits_from: "ColumnElement[int]", now: "ColumnElement[float]"
+) -> "ColumnElement[float]":
     """Give, as SQL, when the next one may come after so many failures.
 
     That is at any time while there are few: `now` itself would refuse whoever read the clock a

@@ -1,12 +1,13 @@
 """The operations on the record: hearing, sealing, showing, erasing."""
 
+import functools
 import hashlib
 import json
 import logging
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bienvenue import clock
@@ -29,7 +30,7 @@ from bienvenue.features.audit.table import (
     written_facts,
 )
 from bienvenue.features.audit.verification import Report, Verification
-from bienvenue.user import User
+from bienvenue.user import User, table_of
 from bienvenue.web.page import Pages
 
 _log = logging.getLogger("bienvenue.audit")
@@ -79,25 +80,21 @@ class Audit(Feature[AuditSettings]):
             self.forget(event.user_id, "account deleted")
             personal = {}
         now, salt, content = clock.now(), new_salt(), written_facts(personal)
-        statement = (postgresql if self._db.on_postgresql else sqlite).insert(Row)
-        statement = statement.values(
-            at=now,
-            name=event.name,
-            user_id=event.user_id,
-            facts=written_facts(clear),
-            times=1,
-            commitment=commitment(salt, content) if personal else None,
-            slot=_slot(event, now),
-        )
-        if event.counted is not None:
-            statement = statement.on_conflict_do_update(
-                index_elements=[rows.slot], set_={"times": rows.times + 1}
-            )
+        values = {
+            "at": now,
+            "name": event.name,
+            "user_id": event.user_id,
+            "facts": written_facts(clear),
+            "times": 1,
+            "commitment": commitment(salt, content) if personal else None,
+            "slot": _slot(event, now),
+        }
+        statement = _counted(self._db.on_postgresql) if event.counted else _WRITTEN
         with self._db.transaction() as tx:
-            row, times = tx.execute(statement.returning(rows.id, rows.times)).one()
+            row, times = tx.execute(statement, values).one()
             if personal and times == 1:
-                tx.add(Personal(row_id=row, at=now, salt=salt, content=content))
-                tx.flush()
+                kept = {"row_id": row, "at": now, "salt": salt, "content": content}
+                tx.execute(_KEPT, kept)
 
     def seal(self) -> int:
         """Seal every row that is ripe, in as many batches as it takes; give how many rows.
@@ -238,6 +235,19 @@ class Audit(Feature[AuditSettings]):
         with self._db.transaction() as tx:
             some = select(personals.row_id).where(over).limit(limit)
             return tx.change(delete(Personal).where(personals.row_id.in_(some)))
+
+
+_WRITTEN = insert(table_of(Row)).returning(rows.id, rows.times)
+_KEPT = insert(table_of(Personal))
+
+
+@functools.cache
+def _counted(on_postgresql: bool) -> Any:
+    """Write the statement that counts an event, which needs the words of the database."""
+    inserted: Any = (postgresql if on_postgresql else sqlite).insert(table_of(Row))
+    return inserted.on_conflict_do_update(
+        index_elements=[rows.slot], set_={"times": rows.times + 1}
+    ).returning(rows.id, rows.times)
 
 
 def _slot(event: Event, now: float) -> str | None:

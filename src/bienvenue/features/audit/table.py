@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue.settings import Seconds, Section
-from bienvenue.user import Base
+from bienvenue.user import Base, table_of
 
 CLEAR = frozenset({"policy", "session", "why"})
 """Facts that say nothing of a person. Every other fact is personal, until it is named here."""
@@ -68,9 +68,9 @@ class Seal(Base):
     mac: Mapped[str] = mapped_column(String(64))
 
 
-rows = Row.__table__.c
-personals = Personal.__table__.c
-seals = Seal.__table__.c
+rows = table_of(Row).c
+personals = table_of(Personal).c
+seals = table_of(Seal).c
 
 
 class AuditSettings(Section):

@@ -2,10 +2,10 @@
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, select, update
 
 from bienvenue import clock, tokens
 from bienvenue.db import DatabaseUnavailable, Transaction, retried
@@ -13,6 +13,10 @@ from bienvenue.feature import Event, Feature
 from bienvenue.features.passwords import WrongCredentials
 from bienvenue.features.sessions.table import (
     CHECK,
+    CLEAR_DEAD,
+    END_TOO_MANY,
+    OPEN,
+    ROOT,
     MoreProof,
     NoSuchSession,
     Opened,
@@ -99,40 +103,27 @@ class Sessions(Feature[SessionSettings]):
         secret = tokens.new()
         digest = self.digest(secret)
         with self._db.transaction() as tx:
-            # The row of the user is the lock: sign-ins of one person pass here one by one, and
-            # only while the hash is the one that was compared and the account is not disabled.
-            root = tx.execute(
-                update(User)
-                .where(
-                    User.id == user.id,
-                    User.hashed_password == user.hashed_password,
-                    User.disabled.is_(None),
-                )
-                .values(
-                    session_id=func.coalesce(User.session_id, str(uuid.uuid4())),
-                    hashed_password=replacement or user.hashed_password,
-                )
-                .returning(User.session_id)
-                .execution_options(synchronize_session=False)
-            ).scalar_one_or_none()
+            compared = {"the_user": user.id, "compared": user.hashed_password}
+            hashed = {"hashed": replacement or user.hashed_password}
+            new_root = {"new_root": str(uuid.uuid4())}
+            root = tx.execute(ROOT, compared | hashed | new_root).scalar_one_or_none()
             if root is None:
                 return None
             session = str(uuid.uuid4())
-            tx.execute(
-                insert(Session).values(
-                    digest=digest,
-                    uid=session,
-                    user_id=user.id,
-                    root=root,
-                    opened=now,
-                    seen=now,
-                    expires=now + self.settings.session_lifetime,
-                    fresh=now,
-                    methods=methods,
-                    ip=ip[:45],
-                    agent=agent[:512],
-                )
-            )
+            opened: dict[str, Any] = {
+                "digest": digest,
+                "uid": session,
+                "user_id": user.id,
+                "root": root,
+                "opened": now,
+                "seen": now,
+                "expires": now + self.settings.session_lifetime,
+                "fresh": now,
+                "methods": methods,
+                "ip": ip[:45],
+                "agent": agent[:512],
+            }
+            tx.execute(OPEN, opened)
             if replacement is not None:
                 self._auth.announce(Event("password.rehashed", user.id))
             if replaces is not None:
@@ -144,19 +135,16 @@ class Sessions(Feature[SessionSettings]):
         return secret
 
     def _make_room(self, tx: Transaction, user_id: int, root: str, mine: bytes, now: float) -> None:
-        tx.change(delete(Session).where(columns.user_id == user_id, self._dead(now, root)))
-        kept = (
-            select(columns.digest)
-            .where(columns.user_id == user_id)
-            .order_by((columns.digest == mine).desc(), columns.opened.desc())
-            .limit(self.settings.session_cap)
-        )
-        self._end(
-            tx, (columns.user_id == user_id) & columns.digest.not_in(kept), "more than the cap"
-        )
-
-    def _dead(self, now: float, root: str) -> Any:
-        return (columns.root != root) | self._over(now)
+        dead = {
+            "the_user": user_id,
+            "the_root": root,
+            "now": now,
+            "opened_before": now - self.settings.session_lifetime,
+            "seen_before": now - self.settings.session_idle,
+        }
+        tx.change(CLEAR_DEAD, dead)
+        kept = {"the_user": user_id, "the_digest": mine, "cap": self.settings.session_cap}
+        self._tell_ended(tx.execute(END_TOO_MANY, kept).all(), "more than the cap")
 
     def _over(self, now: float) -> Any:
         return (
@@ -172,9 +160,12 @@ class Sessions(Feature[SessionSettings]):
             .returning(columns.uid, columns.user_id)
             .execution_options(synchronize_session=False)
         ).all()
+        self._tell_ended(ended, why)
+        return len(ended)
+
+    def _tell_ended(self, ended: Iterable[Any], why: str) -> None:
         for uid, user_id in ended:
             self._auth.announce(Event("session.ended", user_id, {"session": uid, "why": why}))
-        return len(ended)
 
     @staticmethod
     def digest(secret: str) -> bytes:

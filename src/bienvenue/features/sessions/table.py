@@ -5,12 +5,23 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pydantic import Field
-from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy import (
+    BindParameter,
+    ForeignKey,
+    LargeBinary,
+    String,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue.feature import Refusal
 from bienvenue.settings import Seconds, Section
-from bienvenue.user import Base, User
+from bienvenue.user import Base, User, table_of
 
 
 class Session(Base):
@@ -37,7 +48,8 @@ class Session(Base):
     agent: Mapped[str] = mapped_column(String(512))
 
 
-columns = Session.__table__.c
+_sessions, _users = table_of(Session), table_of(User)
+columns = _sessions.c
 
 
 class NoSuchSession(Refusal):
@@ -126,3 +138,46 @@ WHERE sessions.digest = :digest AND sessions.root = users.session_id
   AND sessions.expires > :now AND sessions.opened > :opened_after
   AND sessions.seen > :seen_after AND users.disabled IS NULL
 """
+
+# What follows is run by every sign-in. Writing a statement down anew took longer than the database
+# takes to run it.
+
+_USER: BindParameter[int] = bindparam("the_user")
+_DIGEST: BindParameter[bytes] = bindparam("the_digest")
+
+#: The row of the user is the lock: sign-ins of one person pass here one by one, and only while the
+#: hash is the one that was compared and the account is not disabled.
+ROOT = (
+    update(_users)
+    .where(
+        _users.c.id == _USER,
+        _users.c.hashed_password == bindparam("compared"),
+        _users.c.disabled.is_(None),
+    )
+    .values(
+        session_id=func.coalesce(_users.c.session_id, bindparam("new_root")),
+        hashed_password=bindparam("hashed"),
+    )
+    .returning(_users.c.session_id)
+)
+OPEN = insert(_sessions)
+CLEAR_DEAD = delete(_sessions).where(
+    columns.user_id == _USER,
+    (columns.root != bindparam("the_root"))
+    | (columns.expires <= bindparam("now"))
+    | (columns.opened <= bindparam("opened_before"))
+    | (columns.seen <= bindparam("seen_before")),
+)
+END_TOO_MANY = (
+    delete(_sessions)
+    .where(
+        columns.user_id == _USER,
+        columns.digest.not_in(
+            select(columns.digest)
+            .where(columns.user_id == _USER)
+            .order_by((columns.digest == _DIGEST).desc(), columns.opened.desc())
+            .limit(bindparam("cap"))
+        ),
+    )
+    .returning(columns.uid, columns.user_id)
+)
