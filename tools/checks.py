@@ -2,7 +2,8 @@
 
 quick   format, lint, types and the fast tests on SQLite
 check   format, lint, types, every test with branch coverage, and the wheel
-test    format, lint, types, every test, and beside them the wheel on every interpreter found
+test    format, lint, every test, and beside them the types and the wheel everywhere
+beside  the types; the wheel on every interpreter found, and with the oldest dependencies
 """
 
 import os
@@ -24,11 +25,11 @@ PORTABLE = ["tests/seed", "tests/spine"]
 CONTRACT = ["tests/seed"]
 #: On SQLite, and the exercise's contract on PostgreSQL: the rest is the same everywhere.
 PORTABLE_CHOICE = "not postgresql or seed"
-#: Tests that start servers wait for them, so three processes keep two cores busy.
+#: Tests that start servers wait for them, so four processes keep two cores busy.
 PYTEST = [
     "-q",
     "-n",
-    str(3 * (os.cpu_count() or 2) // 2),
+    str(2 * (os.cpu_count() or 2)),
     "--dist",
     "worksteal",
     "-p",
@@ -49,10 +50,14 @@ def run(what: str, *command: str | Path, **environment: str) -> None:
         sys.exit(done.returncode)
 
 
-def static() -> None:
-    """Check format, lint and types."""
+def style() -> None:
+    """Check format and lint."""
     run("format", BIN / "ruff", "format", "--check", "--quiet", ".")
     run("lint", BIN / "ruff", "check", "--quiet", ".")
+
+
+def types() -> None:
+    """Check types."""
     run("types", BIN / "mypy")
     run("types of the tests", BIN / "mypy", "--strict", "tests", "tools", MYPYPATH="src")
     run("types of the course", BIN / "mypy", *sorted((TOP / "course").glob("*.py")))
@@ -157,14 +162,14 @@ def everywhere() -> None:
 
 
 def both() -> None:
-    """Run the tests of this tree, and beside them, in one process, those of the wheel.
+    """Run the tests of this tree, and beside them, in one process, what needs no server.
 
     Many tests wait for what they started, so the two together take little longer than one.
     """
     with tempfile.TemporaryFile("w+") as said:
-        command = [sys.executable, str(Path(__file__)), "everywhere"]
+        command = [sys.executable, str(Path(__file__)), "beside"]
         beside = subprocess.Popen(command, cwd=TOP, stdout=said, stderr=subprocess.STDOUT)
-        print("--- tests of the wheel on every interpreter, beside what follows", flush=True)
+        print("--- types, and the wheel on every interpreter, beside what follows", flush=True)
         try:
             tests()
             beside.wait()
@@ -175,7 +180,7 @@ def both() -> None:
         said.seek(0)
         print(said.read(), flush=True)
         if beside.returncode:
-            sys.exit("the tests of the wheel failed")
+            sys.exit("what ran beside the tests failed; run it alone with: tools/checks.py beside")
 
 
 def built_alone() -> None:
@@ -201,12 +206,13 @@ def built_alone() -> None:
 
 STEPS: dict[str, list[Callable[[], None]]] = {
     "quick": [
-        static,
+        style,
+        types,
         lambda: tests("-m", "not slow", "-k", "not postgresql", *PORTABLE, "tests/house"),
     ],
-    "check": [static, covered, built_alone],
-    "test": [static, both],
-    "everywhere": [everywhere],
+    "check": [style, types, covered, built_alone],
+    "test": [style, both],
+    "beside": [types, everywhere],
 }
 
 

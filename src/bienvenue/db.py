@@ -5,6 +5,7 @@ inside `transaction()`. Everything else in the service writes inside `transactio
 """
 
 import functools
+import importlib
 import os
 import random
 import re
@@ -23,6 +24,7 @@ from sqlalchemy import (
     CursorResult,
     Engine,
     Select,
+    Table,
     UpdateBase,
     bindparam,
     create_engine,
@@ -290,6 +292,13 @@ def retried(operation: Callable[P, T]) -> Callable[P, T]:
             raise DatabaseUnavailable("transactions kept crossing") from error
 
     return run
+
+
+def upsert(table: Table, on_postgresql: bool) -> Any:
+    """Begin an INSERT that may say ON CONFLICT, in the words of the database."""
+    name = "postgresql" if on_postgresql else "sqlite"
+    # Loading PostgreSQL's takes a while, which a service on SQLite need not wait for.
+    return importlib.import_module(f"sqlalchemy.dialects.{name}").insert(table)
 
 
 @functools.cache

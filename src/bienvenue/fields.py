@@ -1,7 +1,5 @@
 """What people type, made plain once, before anything else is done with it."""
 
-from email_validator import EmailNotValidError, validate_email
-
 from bienvenue.feature import Refusal
 
 LONGEST_EMAIL = 254
@@ -47,6 +45,9 @@ def email(value: str, field: str = "email") -> str:
     plain = text(value, field).strip()
     if len(plain) > LONGEST_EMAIL:
         raise MalformedEmail(field)
+    # Loading it takes a tenth of a second, which most commands need not wait for.
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 (as above)
+
     try:
         found = validate_email(plain, allow_smtputf8=False, check_deliverability=False, strict=True)
     except EmailNotValidError:

@@ -37,6 +37,21 @@ def settings(url: str, tmp_path: Path) -> dict[str, str]:
     return {"database_url": url, "secret_key_file": str(keys)}
 
 
+@pytest.fixture(scope="module", params=KINDS)
+def shared(
+    request: pytest.FixtureRequest, databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """The service with two processes, for all tests that leave it running."""
+    folder = tmp_path_factory.mktemp("shared")
+    keys = folder / "keys"
+    keys.write_text(secrets.token_hex(32))
+    made = databases.fresh(request.param)
+    settings = {"database_url": made, "secret_key_file": str(keys)}
+    with serving(folder, "--workers", "2", **settings) as running:
+        yield running
+    databases.drop(made)
+
+
 @pytest.fixture
 def served(settings: dict[str, str], tmp_path: Path) -> Iterator[Served]:
     """The service with two processes, its database upgraded by the command."""
@@ -45,9 +60,9 @@ def served(settings: dict[str, str], tmp_path: Path) -> Iterator[Served]:
         yield running
 
 
-def test_the_journey_of_the_readme(served: Served) -> None:
+def test_the_journey_of_the_readme(shared: Served) -> None:
     """Register, wrong password, sign in, profile, devices, sign out."""
-    bob = served.program()
+    bob = shared.program()
     account = {"email": EMAIL, "password": PASSPHRASE}
     made = bob.ask("POST", "/users", account)
     assert (made.status, made.json) == (201, {"email": EMAIL, "message": "user created"})
@@ -61,28 +76,28 @@ def test_the_journey_of_the_readme(served: Served) -> None:
     stolen = dict(bob.cookies)
     assert bob.ask("DELETE", "/sessions").status == 204
     assert bob.ask("GET", "/profile").status == 401
-    assert Program(served.port, stolen).ask("GET", "/profile").status == 401
+    assert Program(shared.port, stolen).ask("GET", "/profile").status == 401
 
 
-def test_what_one_process_ends_no_process_knows(served: Served) -> None:
+def test_what_one_process_ends_no_process_knows(shared: Served) -> None:
     """A session that is over is over at the next request, wherever that request lands."""
-    bob = served.program()
-    account = {"email": EMAIL, "password": PASSPHRASE}
+    bob = shared.program()
+    account = {"email": "carol@example.com", "password": PASSPHRASE}
     bob.ask("POST", "/users", account)
     bob.ask("POST", "/sessions", account)
-    copies = [Program(served.port, dict(bob.cookies)) for _ in range(50)]
+    copies = [Program(shared.port, dict(bob.cookies)) for _ in range(50)]
     assert {copy.ask("GET", "/profile").status for copy in copies} == {200}
     assert bob.ask("DELETE", "/sessions?which=all").status == 204
     assert {copy.ask("GET", "/profile").status for copy in copies} == {401}
 
 
-def test_fifty_registrations_at_once_make_one_account(served: Served) -> None:
+def test_fifty_registrations_at_once_make_one_account(shared: Served) -> None:
     """Two processes agree on who was first; whoever hears 503 comes back, as it says."""
     account = {"email": "amy@example.com", "password": PASSPHRASE}
 
     def register(_: int) -> int:
         for _ in range(30):
-            heard = served.program().ask("POST", "/users", account)
+            heard = shared.program().ask("POST", "/users", account)
             if heard.status != 503:
                 break
             time.sleep(int(dict(heard.headers)["retry-after"]))
@@ -152,19 +167,19 @@ def test_serve_upgrades_sqlite_and_asks_for_it_on_postgresql(
         pass
 
 
-def test_a_taken_port_is_named(served: Served, settings: dict[str, str], tmp_path: Path) -> None:
+def test_a_taken_port_is_named(shared: Served, settings: dict[str, str], tmp_path: Path) -> None:
     """Whoever starts it twice reads which port it is and how to choose another."""
-    said = command(tmp_path, "serve", "--port", str(served.port), **settings)
+    said = command(tmp_path, "serve", "--port", str(shared.port), **settings)
     assert said.returncode == 1
-    assert f"port {served.port}" in said.stderr
-    assert f"PORT={served.port + 1}" in said.stderr
+    assert f"port {shared.port}" in said.stderr
+    assert f"PORT={shared.port + 1}" in said.stderr
 
 
-def test_both_names_of_this_machine_answer(served: Served) -> None:
+def test_both_names_of_this_machine_answer(shared: Served) -> None:
     """People write localhost, programs 127.0.0.1."""
     for name in ("localhost", "127.0.0.1"):
         said = subprocess.run(
-            ["curl", "-sf", f"http://{name}:{served.port}/"],
+            ["curl", "-sf", f"http://{name}:{shared.port}/"],
             capture_output=True,
             text=True,
             check=True,

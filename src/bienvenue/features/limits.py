@@ -32,11 +32,10 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import clock, fields
-from bienvenue.db import Transaction, retried
+from bienvenue.db import Transaction, retried, upsert
 from bienvenue.feature import Attempt, Event, Feature, Refusal
 from bienvenue.networks import network_of
 from bienvenue.settings import Section
@@ -313,7 +312,7 @@ def _adding(on_postgresql: bool, consecutive: bool, known: bool) -> Any:
         free = _table.until <= now
         first = case((waits_from == 1, now + 1), else_=0.0)
         until = _until(counted, waits_from, now)
-    inserted: Any = (postgresql if on_postgresql else sqlite).insert(_counts)
+    inserted = upsert(_counts, on_postgresql)
     inserted = inserted.values(
         key=bindparam("the_key"),
         kind=bindparam("the_kind"),

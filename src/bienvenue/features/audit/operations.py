@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bienvenue import clock
-from bienvenue.db import retried
+from bienvenue.db import retried, upsert
 from bienvenue.feature import Event, Feature
 from bienvenue.features.audit.table import (
     CLEAR,
@@ -244,7 +243,7 @@ _KEPT = insert(table_of(Personal))
 @functools.cache
 def _counted(on_postgresql: bool) -> Any:
     """Write the statement that counts an event, which needs the words of the database."""
-    inserted: Any = (postgresql if on_postgresql else sqlite).insert(table_of(Row))
+    inserted = upsert(table_of(Row), on_postgresql)
     return inserted.on_conflict_do_update(
         index_elements=[rows.slot], set_={"times": rows.times + 1}
     ).returning(rows.id, rows.times)
