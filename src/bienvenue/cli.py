@@ -86,13 +86,16 @@ def _option(name: str) -> Callable[[Any], Any]:
     field = Core.model_fields[name]
     kind = field.annotation if field.annotation in {int, str} else str
     return click.option(
-        f"--{name}", type=kind, help=f"{field.description} [{PREFIX}{name.upper()}]"
+        f"--{name.replace('_', '-')}",
+        type=kind,
+        help=f"{field.description} [{PREFIX}{name.upper()}]",
     )
 
 
 @main.command("serve")
 @_option("host")
 @_option("port")
+@_option("unix_socket")
 @_option("workers")
 @_option("threads")
 @click.option("--despite-errors", is_flag=True, help="Serve although the check-up finds errors.")

@@ -57,8 +57,12 @@ class AmbiguousRequest(Refusal):
     message = "This request says two things at once."
 
 
-class ClientGoneError(Exception):
-    """The client went away; nobody waits for an answer."""
+class IncompleteBody(Refusal):
+    """The client went away, or its chunks are malformed, which the server does not tell apart."""
+
+    status = 400
+    code = "incomplete_body"
+    message = "The body of this request ended before it was complete."
 
 
 class Edge:
@@ -93,6 +97,7 @@ class Edge:
         headers = _plain(scope["headers"])
         self._name_request(scope, headers)
         try:
+            _refuse_ambiguous(scope["http_version"], headers)
             body = await _whole_body(headers, receive)
             own = None
             if scope["path"] == "/profile" and scope["method"] == "GET":
@@ -101,8 +106,6 @@ class Edge:
                 answered = await self._through_flask(scope, headers, body)
             else:
                 answered = _named(own)
-        except ClientGoneError:
-            return
         except Exception as error:  # noqa: BLE001 (everything becomes a refusal)
             answered = _named(_refused(as_refusal(error), https=self._https))
         await _send(send, *answered)
@@ -186,13 +189,21 @@ def _plain(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return [(name, value) for name, value in headers if b"_" not in name]
 
 
-async def _whole_body(headers: Headers, receive: Receive) -> bytes:
-    """Read the body. Raises BodyTooLarge, RequestTimeout, AmbiguousRequest or ClientGoneError."""
+def _refuse_ambiguous(version: str, headers: Headers) -> None:
+    """Raise AmbiguousRequest for what RFC 9112 calls one (sections 3.2, 6.1 and 6.3)."""
     names = [name for name, _ in headers]
-    if names.count(b"host") > 1 or names.count(b"content-length") > 1:
+    hosts = [value for name, value in headers if name == b"host"]
+    # The server writes an empty host where there is none.
+    nameless = version == "1.1" and not any(hosts)
+    if nameless or len(hosts) > 1 or names.count(b"content-length") > 1:
         raise AmbiguousRequest
     if b"transfer-encoding" in names and b"content-length" in names:
         raise AmbiguousRequest
+
+
+async def _whole_body(headers: Headers, receive: Receive) -> bytes:
+    """Read the body. Raises BodyTooLarge, RequestTimeout or IncompleteBody."""
+    names = {name for name, _ in headers}
     if b"transfer-encoding" not in names and b"content-length" not in names:
         return b""
     pieces: list[bytes] = []
@@ -203,7 +214,7 @@ async def _whole_body(headers: Headers, receive: Receive) -> bytes:
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise ClientGoneError
+                    raise IncompleteBody
                 pieces.append(message.get("body", b""))
                 size += len(pieces[-1])
                 more = message.get("more_body", False)

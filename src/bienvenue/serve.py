@@ -7,8 +7,11 @@ import json
 import logging
 import logging.config
 import os
+import signal
 import socket
+import ssl
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,11 +19,17 @@ import click
 from bienvenue import checkup, logs, schema
 from bienvenue.auth import Auth
 from bienvenue.db import DB
-from bienvenue.settings import PREFIX, Settings, SettingsProblem
+from bienvenue.edge import DEADLINE
+from bienvenue.settings import PREFIX, Core, Settings, SettingsProblem
 
 _KILL_AFTER = 20
 """Seconds a process may take to finish what it has begun when it is asked to stop."""
 
+_LARGEST_HEAD = 64 * 1024
+"""Octets of a request's line and headers at most."""
+
+_SOCKET_RIGHTS = 0o660
+"""The unix socket is for the owner and the group of the process; its folder may say less."""
 
 _log = logging.getLogger("bienvenue.checkup")
 
@@ -31,6 +40,8 @@ def run(options: dict[str, Any], *, despite_errors: bool = False) -> None:
     Raises the problems of the settings, and CheckupProblem for what the check-up calls an error,
     unless told to serve despite errors.
     """
+    # The first process of a container ignores SIGTERM unless somebody says what it does.
+    signal.signal(signal.SIGTERM, _stop)
     for name, value in options.items():
         if value is not None:
             # The processes that serve read the environment too.
@@ -39,14 +50,23 @@ def run(options: dict[str, Any], *, despite_errors: bool = False) -> None:
     core = settings.core
     logging_to = logs.configuration(core.log_format, core.log_level)
     logging.config.dictConfig(logging_to)
-    _require_free(core.host, core.port)
+    _require_tls(core)
+    if core.unix_socket is None:
+        _require_free(core.host, core.port)
+    else:
+        _require_free_socket(core.unix_socket)
     db = DB(settings.database_url)
     # A mistyped setting is refused before anything is made by what it was mistaken for.
     Auth(db, settings)
     prepare(db)
     try:
         from granian import Granian  # noqa: PLC0415 (an extra; only serving needs it)
-        from granian.constants import Interfaces  # noqa: PLC0415 (as above)
+        from granian.constants import (  # noqa: PLC0415 (as above)
+            HTTPModes,
+            Interfaces,
+            SSLProtocols,
+        )
+        from granian.http import HTTP1Settings  # noqa: PLC0415 (as above)
         from granian.log import LogLevels  # noqa: PLC0415 (as above)
     except ImportError:
         raise SettingsProblem("no server is here: pip install 'bienvenue[server]'") from None
@@ -57,13 +77,26 @@ def run(options: dict[str, Any], *, despite_errors: bool = False) -> None:
     _check_up(checkup.Circumstances(auth, db, debug=wsgi.app.debug), despite_errors)
     auth.close()
     db.close()
-    click.echo(f"Bienvenue listens on {settings.base_url} (stop it with Ctrl-C)")
+    where = settings.base_url if core.unix_socket is None else f"unix:{core.unix_socket}"
+    click.echo(f"Bienvenue listens on {where} (stop it with Ctrl-C)")
     click.echo(f"Accounts are in {'PostgreSQL' if db.file is None else db.file}")
     sys.stdout.flush()
+    # A process that serves is a copy of this one, with what this one does when it is asked to stop,
+    # until it has loaded the application: without this it would not hear it meanwhile.
+    os.register_at_fork(after_in_child=_die_when_told)
     Granian(
         "bienvenue.asgi:app",
         address=core.host,
         port=core.port,
+        uds=core.unix_socket,
+        uds_permissions=_SOCKET_RIGHTS,
+        ssl_cert=core.tls_certificate_file,
+        ssl_key=core.tls_key_file,
+        ssl_protocol_min=SSLProtocols.tls12,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=int(DEADLINE * 1000), max_buffer_size=_LARGEST_HEAD
+        ),
         interface=Interfaces.ASGINL,
         workers=core.workers,
         websockets=False,
@@ -94,6 +127,53 @@ def prepare(db: DB) -> None:
 def as_text(value: Any) -> str:
     """Write a value as JSON that a person can read."""
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _stop(*_: object) -> None:
+    sys.exit(0)
+
+
+def _die_when_told() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _require_tls(core: Core) -> None:
+    """Raise SettingsProblem for a certificate without its key, or one that cannot be used."""
+    certificate, key = core.tls_certificate_file, core.tls_key_file
+    if certificate is None and key is None:
+        return
+    if certificate is None or key is None:
+        missing = "TLS_KEY_FILE" if key is None else "TLS_CERTIFICATE_FILE"
+        raise SettingsProblem(f"{PREFIX}{missing} is missing: TLS takes a certificate and its key")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except ssl.SSLError as error:
+        reason = (error.reason or "no PEM").replace("_", " ").lower()
+        raise SettingsProblem(f"{certificate} and {key} cannot be used: {reason}") from None
+    except OSError as error:
+        raise SettingsProblem(
+            f"cannot read {certificate} or {key}: {error.strerror or 'no certificate'}"
+        ) from None
+
+
+def _require_free_socket(path: Path) -> None:
+    """Take away a socket that nobody answers on. Raises SettingsProblem for anything else there."""
+    if not path.parent.is_dir():
+        raise SettingsProblem(f"cannot listen on {path}: its folder is not there")
+    if not path.exists():
+        return
+    if not path.is_socket():
+        raise SettingsProblem(f"cannot listen on {path}: something else is there")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+        except OSError as error:
+            raise SettingsProblem(f"cannot listen on {path}: {error.strerror}") from None
+        else:
+            raise SettingsProblem(f"cannot listen on {path}: somebody does already")
 
 
 def _require_free(host: str, port: int) -> None:

@@ -87,10 +87,22 @@ class Core(Section):
     )
     base_url: Annotated[str, AfterValidator(_origin)] | None = Field(
         None,
-        description="The URL people see, without a path. By default http://localhost:<port>.",
+        description="The URL people see, without a path. By default http://localhost:<port>, and "
+        "https with a certificate.",
     )
     host: str = Field("127.0.0.1", description="The ip that `bienvenue serve` listens on.")
     port: int = Field(5000, ge=1, le=65535, description="The port of `bienvenue serve`.")
+    unix_socket: Path | None = Field(
+        None,
+        description="The path of a unix socket that `bienvenue serve` listens on, instead of ip "
+        "and port, for a proxy on this machine.",
+    )
+    tls_certificate_file: Path | None = Field(
+        None,
+        description="The certificate, with those that lead to its authority, as PEM: with it and "
+        "its key `bienvenue serve` speaks TLS by itself.",
+    )
+    tls_key_file: Path | None = Field(None, description="The key of that certificate, as PEM.")
     workers: int = Field(1, ge=1, le=64, description="The processes of `bienvenue serve`.")
     threads: int = Field(4, ge=1, le=256, description="The threads of each of them.")
     trusted_proxies: Annotated[str, AfterValidator(_trusted)] = Field(
@@ -181,7 +193,13 @@ class Settings:
     @property
     def base_url(self) -> str:
         """The URL people see, without a path or a slash at its end."""
-        return self.core.base_url or f"http://localhost:{self.core.port}"
+        scheme = "https" if self.tls else "http"
+        return self.core.base_url or f"{scheme}://localhost:{self.core.port}"
+
+    @property
+    def tls(self) -> bool:
+        """Whether `bienvenue serve` speaks TLS by itself."""
+        return self.core.tls_certificate_file is not None
 
     @property
     def https(self) -> bool:

@@ -108,6 +108,17 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 @contextmanager
 def serving(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
     """Serve from a folder until the block ends; nothing of it stays."""
+    with starting(folder, *options, **settings) as served:
+        process = served.process
+        started = wait_until(lambda: process.poll() is not None or answers(served), _PATIENCE)
+        if process.poll() is not None or not started:
+            raise AssertionError(f"the service did not start: {served.log.read_text()}")
+        yield served
+
+
+@contextmanager
+def starting(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
+    """Do the same, and wait for nothing: the block begins before anybody answers."""
     port = free_port()
     log = folder / "serve.log"
     with log.open("w") as out:
@@ -123,9 +134,6 @@ def serving(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
         )
     served = Served(process, port, log)
     try:
-        started = wait_until(lambda: process.poll() is not None or answers(served), _PATIENCE)
-        if process.poll() is not None or not started:
-            raise AssertionError(f"the service did not start: {log.read_text()}")
         yield served
     finally:
         with suppress(ProcessLookupError):

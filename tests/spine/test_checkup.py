@@ -80,6 +80,7 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("BV006", {"host": "192.0.2.1", "base_url": "https://login.example.org"}),
     ("BV007", {"debug": True}),
     ("BV008", {"base_url": "https://login.example.org"}),
+    ("BV008", {"unix_socket": "/run/bienvenue.sock", "host": "0.0.0.0"}),
     ("BV009", {"trusted_proxies": "0.0.0.0/0"}),
     ("BV009", {"trusted_proxies": "10.0.0.0/8, ::/1, 8000::/1"}),
     ("BV015", {"bcrypt_cost": 9}),
@@ -95,8 +96,10 @@ def test_a_setting_that_should_not_be_so(look: Look, code: str, settings: dict[s
     assert list(look(**settings)) == [code]
 
 
-def test_a_mapped_or_bracketed_loopback_is_this_machine(look: Look) -> None:
-    """However it is written."""
+def test_what_is_well(look: Look) -> None:
+    """Loopback however it is written; TLS of its own, which needs no proxy."""
+    tls = {"tls_certificate_file": "/etc/x.pem"}
+    assert look(host="0.0.0.0", base_url="https://login.example.org", **tls) == look(**tls) == {}
     assert look(host="::1", base_url="http://[::1]:5000") == {}
     assert look(host="127.0.0.2", base_url="http://127.0.0.1") == {}
 

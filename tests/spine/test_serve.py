@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
+import socket
 import stat
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +61,11 @@ def test_json_is_written_for_people() -> None:
 
 
 @pytest.fixture
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """The variables of an instance of its own, put back after the test; give a free port."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    # What is registered there stays for the whole process.
+    monkeypatch.setattr(os, "register_at_fork", lambda after_in_child: after_in_child())
     port = free_port()
     for name in ("HOST", "PORT", "WORKERS", "THREADS"):
         monkeypatch.setenv(f"BIENVENUE_{name}", "")
@@ -66,7 +73,9 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setenv("BIENVENUE_INSTANCE", str(tmp_path / "instance"))
     monkeypatch.setenv("BIENVENUE_PORT", str(port))
     monkeypatch.delitem(sys.modules, "bienvenue.wsgi", raising=False)
-    return port
+    yield port
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def test_the_server_is_given_what_the_settings_say(
@@ -98,6 +107,91 @@ def test_the_server_is_given_what_the_settings_say(
     app = importlib.import_module("bienvenue.wsgi").app
     assert app.test_client().get("/").json == {"message": "Bienvenue"}
     app.extensions["bienvenue"].auth.close()
+
+
+def test_it_stops_when_told_from_the_start(
+    environment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a server listens to signals; and a process made by another dies of them at once."""
+    assert environment
+    heard: list[object] = []
+
+    class Server:
+        def __init__(self, *_: object, **__: object) -> None:
+            heard.append(signal.getsignal(signal.SIGTERM))
+
+        def serve(self) -> None:
+            pass
+
+    monkeypatch.setattr("granian.Granian", Server)
+    told: list[Callable[[], None]] = []
+    monkeypatch.setattr(os, "register_at_fork", lambda after_in_child: told.append(after_in_child))  # noqa: PLW0108 (it is called by name)
+    serve.run({})
+    handler = signal.getsignal(signal.SIGTERM)
+    assert callable(handler)
+    with pytest.raises(SystemExit) as stopped:
+        handler(signal.SIGTERM, None)
+    assert stopped.value.code == 0
+    told[0]()
+    assert signal.getsignal(signal.SIGTERM) == signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize(
+    ("made", "named", "problem"),
+    [
+        ({"cert.pem": ""}, {"tls_certificate_file": "cert.pem"}, "TLS_KEY_FILE is missing"),
+        ({"key.pem": ""}, {"tls_key_file": "key.pem"}, "TLS_CERTIFICATE_FILE is missing"),
+        (
+            {"cert.pem": "no PEM", "key.pem": "no PEM"},
+            {"tls_certificate_file": "cert.pem", "tls_key_file": "key.pem"},
+            "cannot be used",
+        ),
+        ({}, {"tls_certificate_file": "cert.pem", "tls_key_file": "key.pem"}, "cannot read"),
+        ({}, {"unix_socket": "nowhere/x.sock"}, "its folder is not there"),
+        ({"x.sock": "a file"}, {"unix_socket": "x.sock"}, "something else is there"),
+    ],
+)
+def test_what_it_cannot_listen_with_is_named(
+    environment: int,
+    tmp_path: Path,
+    made: dict[str, str],
+    named: dict[str, str],
+    problem: str,
+) -> None:
+    """In one sentence, before anything is made; a file of somebody else stays."""
+    assert environment
+    for name, content in made.items():
+        (tmp_path / name).write_text(content)
+    options = {name: str(tmp_path / path) for name, path in named.items()}
+    try:
+        with pytest.raises(SettingsProblem, match=problem):
+            serve.run(options)
+    finally:
+        for name in named:
+            del os.environ[f"BIENVENUE_{name.upper()}"]
+    assert {path.name for path in tmp_path.iterdir()} == set(made)
+
+
+def test_a_unix_socket_nobody_may_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is left alone, as one that somebody listens on."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.sock"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+            other.bind(str(path))
+            other.listen()
+            with pytest.raises(SettingsProblem, match="somebody does already"):
+                serve._require_free_socket(path)
+
+            def refused(*_: object) -> None:
+                raise PermissionError(13, "Permission denied")
+
+            monkeypatch.setattr(socket.socket, "connect", refused)
+            with pytest.raises(SettingsProblem, match="Permission denied"):
+                serve._require_free_socket(path)
+            monkeypatch.undo()
+        serve._require_free_socket(path)
+        assert not path.exists()
+        serve._require_free_socket(path)
 
 
 def test_without_a_server_installed_it_says_how_to_get_one(

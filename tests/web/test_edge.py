@@ -156,13 +156,15 @@ def piece(body: bytes, *, more: bool = True) -> dict[str, Any]:
 
 
 def test_a_body_that_does_not_come(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It hears 408 after its time, and whoever goes away hears nothing."""
+    """It hears 408 after its time, and 400 when it ends too early."""
     monkeypatch.setattr(module, "DEADLINE", 0.05)
     edge = edge_of(service)
     answered = messages(edge, piece(b"em"))
     assert answered[0]["status"] == 408
     assert b"request_timeout" in bytes(answered[1]["body"])
-    assert messages(edge, piece(b"em"), {"type": "http.disconnect"}) == []
+    ended = messages(edge, piece(b"em"), {"type": "http.disconnect"})
+    assert ended[0]["status"] == 400
+    assert b"incomplete_body" in bytes(ended[1]["body"])
     assert messages(edge, type="websocket") == []
 
 
@@ -176,8 +178,14 @@ def test_a_body_without_end(service: Service) -> None:
     "headers",
     [
         [(b"host", b"localhost:5000"), (b"host", b"elsewhere.example")],
-        [(b"content-length", b"4"), (b"content-length", b"5")],
-        [(b"content-length", b"4"), (b"transfer-encoding", b"chunked")],
+        [(b"host", b"")],
+        [],
+        [(b"host", b"localhost:5000"), (b"content-length", b"4"), (b"content-length", b"5")],
+        [
+            (b"host", b"localhost:5000"),
+            (b"content-length", b"4"),
+            (b"transfer-encoding", b"chunked"),
+        ],
     ],
 )
 def test_a_request_that_says_two_things(

@@ -128,7 +128,8 @@ def half_public(around: Circumstances) -> str | None:
 )
 def way_around_the_proxy(around: Circumstances) -> str | None:
     """Find an https base URL, a public ip and no proxy that is trusted."""
-    if not around.settings.https or around.bind_is_here or around.settings.trusted:
+    own = around.bind_is_here or around.settings.tls
+    if not around.settings.https or own or around.settings.trusted:
         return None
     where = f"{around.core.host} port {around.core.port}"
     return f"The base URL is https, and {where} speaks plain http to whoever reaches it."
@@ -143,18 +144,23 @@ def debug(around: Circumstances) -> str | None:
 @check(
     "BV008",
     Severity.WARNING,
-    "Name its network, as BIENVENUE_TRUSTED_PROXIES=127.0.0.1, and let it set X-Forwarded-For.",
+    "Name its network, as BIENVENUE_TRUSTED_PROXIES=127.0.0.1, or `unix` for a unix socket, and "
+    "let it set X-Forwarded-For.",
 )
 def untrusted_proxy(around: Circumstances) -> str | None:
     """Find signs of a proxy in front while none is trusted.
 
-    A service that listens to this machine only, and is reached by https or another name, has one.
+    A service that listens to this machine only, and is reached by https or another name, has one;
+    so has one on a unix socket.
     """
-    behind = around.bind_is_here and (around.settings.https or not around.base_is_here)
+    theirs = around.settings.https and not around.settings.tls
+    socket = around.core.unix_socket is not None
+    behind = socket or (around.bind_is_here and (theirs or not around.base_is_here))
     if not behind or around.settings.trusted:
         return None
+    here = "the unix socket" if socket else around.core.host
     return (
-        f"Between {around.settings.base_url} and {around.core.host} a proxy must stand, and none "
+        f"Between {around.settings.base_url} and {here} a proxy must stand, and none "
         "is trusted: all visitors count as one, and a hundred wrong passwords stop them all."
     )
 

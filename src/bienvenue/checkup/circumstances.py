@@ -44,7 +44,7 @@ class Circumstances:
         self.debug = get_debug_flag() if debug is None else debug
         #: Whether only this machine can use the base URL, and only this machine can connect.
         self.base_is_here = _is_here(str(urlsplit(auth.settings.base_url).hostname))
-        self.bind_is_here = _is_here(auth.settings.core.host)
+        self.bind_is_here = self.core.unix_socket is not None or _is_here(self.core.host)
         #: The file of SQLite.
         self.file = db.file
 

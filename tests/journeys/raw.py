@@ -1,0 +1,54 @@
+"""Sends octets to the service that no client would send, and reads all that comes back."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+
+FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
+
+
+def head(line: bytes, port: int, *fields: bytes) -> bytes:
+    """Write the head of a request with the service's own name as its host."""
+    lines = [line + b" HTTP/1.1", b"Host: localhost:%d" % port, *fields]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def exchange(port: int, sent: bytes, quiet: float = 1.0) -> bytes:
+    """Send it all and give what comes until the service closes or says nothing for so long."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(sent)
+        return read(connection, quiet)
+
+
+def read(connection: socket.socket, quiet: float) -> bytes:
+    """Give what comes until the other side closes or says nothing for so many seconds."""
+    connection.settimeout(quiet)
+    heard = b""
+    try:
+        while piece := connection.recv(65536):
+            heard += piece
+    except (TimeoutError, ConnectionResetError):
+        pass
+    return heard
+
+
+def closed_within(connection: socket.socket, seconds: float) -> bool:
+    """Tell whether the other side closes in time; what it says meanwhile is dropped."""
+    end = time.monotonic() + seconds
+    try:
+        while (left := end - time.monotonic()) > 0:
+            connection.settimeout(left)
+            if not connection.recv(65536):
+                return True
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
+    return False
+
+
+def statuses(heard: bytes) -> list[int]:
+    """Give the status of every answer in it."""
+    return [int(found) for found in re.findall(rb"HTTP/1\.[01] (\d{3})", heard)]

@@ -1,0 +1,202 @@
+"""Where the service can listen besides a port: a unix socket, TLS, and under another server."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.conftest import EMAIL, PASSPHRASE
+from tests.databases import Databases
+from tests.journeys.raw import FORM, exchange, head, statuses
+from tests.journeys.serving import Program, Served, command, environment, starting
+from tests.ports import free_port, wait_until
+
+pytestmark = pytest.mark.slow
+
+
+class _OverSocket(http.client.HTTPConnection):
+    """A connection to a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        """Take its path."""
+        super().__init__("localhost:5000", timeout=30)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(30)
+        self.sock.connect(str(self._path))
+
+
+def over_socket(path: Path, target: str, **headers: str) -> http.client.HTTPResponse:
+    """Ask for a path over a unix socket."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    with closing(_OverSocket(path)) as connection:
+        connection.request("GET", target, headers=named)
+        answer = connection.getresponse()
+        answer.read()
+    return answer
+
+
+@contextmanager
+def serving_on(path: Path, folder: Path, **settings: str) -> Iterator[Served]:
+    """Serve on a unix socket until the block ends."""
+    with starting(folder, "--unix-socket", str(path), **settings) as served:
+
+        def there() -> bool:
+            try:
+                return over_socket(path, "/healthz").status == 200
+            except OSError:
+                return served.process.poll() is not None
+
+        assert wait_until(there, 60)
+        assert served.process.poll() is None, served.log.read_text()
+        yield served
+
+
+def test_a_unix_socket(tmp_path: Path) -> None:
+    """For its owner and group, with a proxy that is believed, and taken away at the end."""
+    path = tmp_path / "bienvenue.sock"
+    with serving_on(path, tmp_path, trusted_proxies="unix") as served:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        answer = over_socket(path, "/healthz", X_Request_Id="by-the-proxy")
+        assert answer.headers["X-Request-Id"] == "by-the-proxy"
+        assert f"unix:{path}" in served.log.read_text()
+        refused = command(tmp_path, "serve", "--unix-socket", str(path))
+        assert refused.returncode == 1
+        assert "somebody does already" in refused.stderr
+        assert served.stop() == 0
+    assert not path.exists()
+
+
+def test_a_unix_socket_that_was_left_behind(tmp_path: Path) -> None:
+    """Of a service that was killed is taken over; a proxy nobody named is not believed."""
+    path = tmp_path / "bienvenue.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
+        left.bind(str(path))
+    with serving_on(path, tmp_path) as served:
+        answer = over_socket(path, "/healthz", X_Request_Id="by-the-proxy")
+        assert answer.headers["X-Request-Id"] != "by-the-proxy"
+        assert "BV008" in served.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Somebody who certifies names."""
+    return trustme.CA()
+
+
+def test_tls(tmp_path: Path, authority: trustme.CA) -> None:
+    """With a certificate it speaks TLS by itself, and cookies are Secure."""
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+
+    def certify() -> None:
+        issued = authority.issue_cert("localhost")
+        certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+        issued.private_key_pem.write_to_path(str(key))
+
+    certify()
+    settings = {"tls_certificate_file": str(certificate), "tls_key_file": str(key)}
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with starting(tmp_path, **settings) as served:
+
+        def ask(method: str, target: str, form: str = "") -> http.client.HTTPResponse:
+            kind = {"Content-Type": "application/x-www-form-urlencoded"}
+            with closing(
+                http.client.HTTPSConnection("localhost", served.port, timeout=30, context=trusting)
+            ) as connection:
+                connection.request(method, target, form or None, kind if form else {})
+                answer = connection.getresponse()
+                answer.read()
+            return answer
+
+        def there() -> bool:
+            try:
+                return ask("GET", "/healthz").status == 200
+            except OSError:
+                return served.process.poll() is not None
+
+        assert wait_until(there, 60)
+        account = f"email={EMAIL}&password={PASSPHRASE.replace(' ', '+')}"
+        assert ask("POST", "/users", account).status == 201
+        signed_in = ask("POST", "/sessions", account)
+        cookies = signed_in.headers.get_all("Set-Cookie") or []
+        assert any(cookie.startswith("__Host-session_id=") for cookie in cookies)
+        assert all("Secure" in cookie for cookie in cookies)
+        assert "Strict-Transport-Security" in signed_in.headers
+        # Whoever speaks plain HTTP here hears nothing of the service.
+        assert statuses(exchange(served.port, head(b"GET /healthz", served.port))) == []
+        assert f"https://localhost:{served.port}" in served.log.read_text()
+
+        def shown() -> str:
+            return ssl.get_server_certificate(("localhost", served.port))
+
+        before = shown()
+        certify()
+        served.process.send_signal(signal.SIGHUP)
+        assert wait_until(lambda: shown() != before, 30)
+        assert ask("GET", "/healthz").status == 200
+        assert served.stop() == 0
+
+
+def test_gunicorn(tmp_path: Path, databases: Databases) -> None:
+    """The plain WSGI application, with several processes on PostgreSQL."""
+    url = databases.fresh("postgresql")
+    keys = tmp_path / "keys"
+    keys.write_text(os.urandom(32).hex())
+    port = free_port()
+    settings = {"database_url": url, "secret_key_file": str(keys), "port": str(port)}
+    log = tmp_path / "gunicorn.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "gunicorn", "bienvenue.wsgi:app", "--workers", "2"),
+                *("--threads", "4", "--bind", f"127.0.0.1:{port}"),
+            ],
+            cwd=tmp_path,
+            env=environment(tmp_path, **settings),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        program = Program(port)
+
+        def there() -> bool:
+            try:
+                return program.ask("GET", "/readyz").status == 200
+            except OSError:
+                return process.poll() is not None
+
+        assert wait_until(there, 60)
+        assert process.poll() is None, log.read_text()
+        account = {"email": EMAIL, "password": PASSPHRASE}
+        assert program.ask("POST", "/users", account).status == 201
+        assert program.ask("POST", "/sessions", account | {"password": "wrong"}).status == 401
+        assert program.ask("POST", "/sessions", account).status == 200
+        for _ in range(10):
+            assert program.ask("GET", "/profile").json["email"] == EMAIL
+        stolen = dict(program.cookies)
+        assert program.ask("DELETE", "/sessions").status == 204
+        assert {Program(port, stolen).ask("GET", "/profile").status for _ in range(10)} == {401}
+        large = head(b"POST /sessions", port, FORM[:-2], b"Content-Length: 1000000")
+        assert statuses(exchange(port, large)) == [413]
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+    databases.drop(url)
+    assert "Traceback" not in log.read_text()

@@ -1,0 +1,100 @@
+"""How the service ends: when it is told to, at any moment, and when its first process is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import EMAIL, PASSPHRASE
+from tests.journeys.raw import FORM, head, read, statuses
+from tests.journeys.serving import answers, serving, starting
+from tests.ports import answers as listens
+from tests.ports import wait_until
+
+pytestmark = pytest.mark.slow
+
+SOON = 15.0
+"""Seconds within which it has ended; what granian kills it kills after twenty."""
+
+
+def gone(processes: list[int]) -> bool:
+    """Tell whether none of these runs any more."""
+    return not any(Path(f"/proc/{process}").exists() for process in processes)
+
+
+def test_a_request_in_flight_is_answered_first(tmp_path: Path) -> None:
+    """Half of its body is there when the service is asked to stop; idle connections are closed."""
+    with serving(tmp_path) as served:
+        account = {"email": EMAIL, "password": PASSPHRASE}
+        assert served.program().ask("POST", "/users", account).status == 201
+        workers = served.workers()
+        form = f"email={EMAIL}&password={PASSPHRASE.replace(' ', '+')}".encode()
+        fields = (FORM[:-2], b"Content-Length: %d" % len(form))
+        begun = head(b"POST /sessions", served.port, *fields) + form[:10]
+        idle = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(3)]
+        for connection in idle:
+            connection.sendall(head(b"GET /healthz", served.port))
+            assert statuses(read(connection, 0.5)) == [200]
+        with socket.create_connection(("127.0.0.1", served.port)) as connection:
+            connection.sendall(begun)
+            time.sleep(0.5)  # until the service holds it
+            served.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)  # until it knows that it stops
+            connection.sendall(form[10:])
+            assert statuses(read(connection, SOON)) == [200]
+        assert served.process.wait(SOON) == 0
+        for connection in idle:
+            assert read(connection, 1) == b""
+            connection.close()
+        assert gone(workers)
+        assert "Killing" not in served.log.read_text()
+
+
+@pytest.mark.parametrize("moment", [0.1, 0.7, 1.2, 1.6, 2.0, 2.4, 2.8, 3.4])
+def test_it_stops_while_it_is_still_starting(tmp_path: Path, moment: float) -> None:
+    """Whatever it was about to do; nothing of it stays."""
+    with starting(tmp_path, "--workers", "2") as served:
+        time.sleep(moment)
+        workers = [] if served.process.poll() is not None else served.workers()
+        served.process.send_signal(signal.SIGTERM)
+        status = served.process.wait(SOON)
+        # Before our code runs, while nothing has begun, the signal simply ends the process.
+        said = served.log.read_text()
+        assert status == 0 or (status == -signal.SIGTERM and said == "" and not workers), said
+        assert wait_until(lambda: gone(workers), SOON)
+        assert "Killing" not in served.log.read_text()
+        assert not listens(served.port)
+
+
+def test_who_stalls_does_not_keep_it(tmp_path: Path) -> None:
+    """Bodies and heads that never end have their deadline, and no more."""
+    with serving(tmp_path) as served:
+        half_head = head(b"GET /healthz", served.port)[:-2]
+        half_body = head(b"POST /sessions", served.port, FORM[:-2], b"Content-Length: 40")
+        stalled = []
+        for sent in (half_head, half_body):
+            stalled.append(socket.create_connection(("127.0.0.1", served.port)))
+            stalled[-1].sendall(sent)
+        time.sleep(0.5)
+        assert served.stop(SOON) == 0
+        assert "Killing" not in served.log.read_text()
+        for connection in stalled:
+            connection.close()
+
+
+def test_no_orphan_stays(tmp_path: Path) -> None:
+    """The processes that serve end when the first one is killed, and free the port."""
+    with serving(tmp_path, "--workers", "2") as served:
+        workers = served.workers()
+        assert len(workers) == 2
+        os.kill(served.process.pid, signal.SIGKILL)
+        served.process.wait()
+        assert wait_until(lambda: gone(workers), SOON)
+        assert not listens(served.port)
+    with serving(tmp_path) as again:
+        assert answers(again)
