@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL = $(if $(wildcard $(BIN)/uv),$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install) --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check format course course-check course-attacks openapi password-list lock clean
+.PHONY: help run test quick check format course course-check course-attacks bench openapi password-list lock clean
 
 help: ## print this list
 	@echo "Bienvenue: a user authentication service. Commands:"
@@ -36,6 +36,9 @@ course-check: $(VENV)/dev.stamp ## run every chapter of the course
 
 course-attacks: $(VENV)/dev.stamp ## run the attacks of the course: they win on the exercise, not on the service
 	@$(BIN)/python -m tests.attacks --course
+
+bench: $(VENV)/dev.stamp ## what a session check costs, and what a storm of sign-ins does to it; six minutes
+	@$(BIN)/python -m bench
 
 openapi: $(VENV)/run.stamp ## print the OpenAPI document of the service
 	@$(BIN)/bienvenue openapi

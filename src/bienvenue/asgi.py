@@ -1,5 +1,6 @@
 """The ASGI application of `bienvenue serve`: the edge and, behind it, Flask."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -9,29 +10,43 @@ import time
 from bienvenue import work
 from bienvenue.app import create_app
 from bienvenue.edge import Edge
+from bienvenue.web import agents
 from bienvenue.web.door import Door
 
 _LAST_WORDS = 20
 """Seconds for finishing what was begun, for a process whose parent is gone."""
 
-_flask = create_app()
-_door: Door = _flask.extensions["bienvenue"]
+flask = create_app()
+door: Door = flask.extensions["bienvenue"]
 
-app = Edge(_flask, _door.settings.core.threads)
+app = Edge(flask, door.settings.core.threads)
 
 # In each process that serves, and not in the one that starts them: that one forks at any time, and
 # what a thread of it held then would stay locked in the new process for good.
-work.beside(_door.auth)
+work.beside(door.auth)
 
 
-def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
-    """Stop as when asked to, once the process that made this one is gone, however it ended."""
-    parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_LAST_WORDS)
-    os._exit(1)
+def end_with_parent() -> None:
+    """Stop as when told to, once the process that made this one is gone, however it ended.
+
+    This one holds the port, and nobody else would ever stop it or start it again.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_LAST_WORDS)
+        os._exit(1)
+
+    threading.Thread(target=wait, name="orphan", daemon=True).start()
 
 
-if (_parent := multiprocessing.parent_process()) is not None:
-    # It holds the port, and nobody else would ever stop it or start it again.
-    threading.Thread(target=_end_with, args=(_parent,), name="orphan", daemon=True).start()
+end_with_parent()
+agents.load()
+
+# All that was loaded stays for good: a collector that walks through it only holds people up.
+gc.collect()
+gc.freeze()

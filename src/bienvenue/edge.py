@@ -34,6 +34,9 @@ from bienvenue.web.door import Door, NotSignedIn, as_refusal
 DEADLINE = 10.0
 """Seconds a client has for sending its body."""
 
+_CHECKING = 2
+"""Threads for session checks on PostgreSQL, each with a connection of its own."""
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -73,6 +76,8 @@ class Edge:
         self._app = app
         self._door: Door = app.extensions["bienvenue"]
         self._threads = ThreadPoolExecutor(threads, "page")
+        # Of their own, or a check would wait behind pages that wait for their hash.
+        self._checking = ThreadPoolExecutor(_CHECKING, "check")
         self._door.auth.passwords.open_gate(self._door.settings.core.workers)
         self._https = self._door.settings.https
         self._trusted = self._door.settings.trusted
@@ -94,36 +99,32 @@ class Edge:
         """Answer one request (ASGI 3)."""
         if scope["type"] != "http":
             return
-        headers = _plain(scope["headers"])
-        self._name_request(scope, headers)
+        head = _Head(scope["headers"])
+        # An id that a trusted proxy made stays.
+        believed = len(head.ids) == 1 and self._trusted.holds(_connection(scope))
+        logs.name_request(head.ids[0].decode("latin-1") if believed else None)
         try:
-            _refuse_ambiguous(scope["http_version"], headers)
-            body = await _whole_body(headers, receive)
+            head.refuse_ambiguous(scope["http_version"])
+            body = await _whole_body(receive) if head.has_body else b""
             own = None
             if scope["path"] == "/profile" and scope["method"] == "GET":
-                own = await self._check(headers)
+                own = await self._check(head)
             if own is None:
-                answered = await self._through_flask(scope, headers, body)
+                answered = await self._through_flask(scope, head.fields, body)
             else:
                 answered = _named(own)
         except Exception as error:  # noqa: BLE001 (everything becomes a refusal)
             answered = _named(_refused(as_refusal(error), https=self._https))
         await _send(send, *answered)
 
-    def _name_request(self, scope: Scope, headers: Headers) -> None:
-        """Give the request its id; one that a trusted proxy made stays."""
-        given = [value for name, value in headers if name == b"x-request-id"]
-        believed = len(given) == 1 and self._trusted.holds(_connection(scope))
-        logs.name_request(given[0].decode("latin-1") if believed else None)
-
-    async def _check(self, headers: Headers) -> Answered | None:
+    async def _check(self, head: "_Head") -> Answered | None:
         """Answer a session check, or give None for what only Flask can answer."""
-        if not _is_plain(headers, self._hosts):
+        # A program asks, by one of our names: then nothing but its cookie matters.
+        if head.wants_page or not head.hosts or not self._is_ours(head.hosts[0]):
             return None
-        cookies_sent = [value for name, value in headers if name == b"cookie"]
-        if not any(self._cookie in value for value in cookies_sent):
+        if not any(self._cookie in value for value in head.cookies):
             return self._stranger
-        secret = self._secret(cookies_sent)
+        secret = self._secret(head.cookies)
         if secret is None:
             return None
         try:
@@ -132,24 +133,32 @@ class Edge:
                 me = self._sessions.look_up(secret)
             else:
                 loop = asyncio.get_running_loop()
-                me = await loop.run_in_executor(self._threads, self._sessions.look_up, secret)
+                me = await loop.run_in_executor(self._checking, self._sessions.look_up, secret)
         except DatabaseUnavailable as error:
             return _refused(as_refusal(error), https=self._https)
         if me is None:
             return self._stranger
         if self._sessions.touch_is_due(me):
-            self._threads.submit(self._sessions.touch, me)
+            self._checking.submit(self._sessions.touch, me)
         return 200, self._headers, _profile(me, self._sessions.is_fresh(me))
+
+    def _is_ours(self, host: bytes) -> bool:
+        return host in self._hosts or host.rpartition(b":")[0] in self._hosts
 
     def _secret(self, sent: list[bytes]) -> str | None:
         """Give the one session secret of the Cookie headers, or None for anything less plain."""
-        pairs = [pair.partition(b"=") for pair in sent[0].split(b";")]
-        # The whole name counts: any sibling host can set a cookie whose name only ends like ours.
-        values = [value for name, _, value in pairs if name.strip() == self._cookie]
-        if len(sent) > 1 or len(values) != 1:
+        if len(sent) > 1:
             return None
-        found = values[0].decode("latin-1").strip()
-        return found if tokens.well_formed(found) else None
+        found: list[bytes] = []
+        for pair in sent[0].split(b";"):
+            name, _, value = pair.partition(b"=")
+            # The whole name counts: any sibling host can set a cookie whose name ends like ours.
+            if name.strip() == self._cookie:
+                found.append(value)
+        if len(found) != 1:
+            return None
+        secret = found[0].decode("latin-1").strip()
+        return secret if tokens.well_formed(secret) else None
 
     async def _through_flask(self, scope: Scope, headers: Headers, body: bytes) -> Answered:
         environ = _environ(scope, headers, body)
@@ -168,14 +177,48 @@ class Edge:
         return await loop.run_in_executor(self._threads, context.run, _call, self._app, environ)
 
 
-def _is_plain(headers: Headers, hosts: set[bytes]) -> bool:
-    """Tell whether a program asks, by one of our names: then nothing but its cookie matters."""
-    for name, value in headers:
-        if name == b"accept" and b"html" in value:
-            return False
-        if name == b"host" and value.rpartition(b":")[0] not in hosts and value not in hosts:
-            return False
-    return True
+class _Head:
+    """What the edge reads of the headers, in one walk over them."""
+
+    __slots__ = ("chunked", "cookies", "fields", "hosts", "ids", "lengths", "wants_page")
+
+    def __init__(self, sent: Iterable[tuple[bytes, bytes]]) -> None:
+        """Read them, and drop names with underscores: WSGI takes them for those with hyphens."""
+        self.fields: Headers = []
+        self.hosts: list[bytes] = []
+        self.cookies: list[bytes] = []
+        self.ids: list[bytes] = []
+        self.lengths = 0
+        self.chunked = self.wants_page = False
+        for field in sent:
+            name, value = field
+            if name == b"host":
+                self.hosts.append(value)
+            elif name == b"cookie":
+                self.cookies.append(value)
+            elif name == b"accept":
+                self.wants_page |= b"html" in value
+            elif name == b"content-length":
+                self.lengths += 1
+            elif name == b"transfer-encoding":
+                self.chunked = True
+            elif name == b"x-request-id":
+                self.ids.append(value)
+            elif b"_" in name:
+                continue
+            self.fields.append(field)
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body follows."""
+        return self.chunked or self.lengths > 0
+
+    def refuse_ambiguous(self, version: str) -> None:
+        """Raise AmbiguousRequest for what RFC 9112 calls one (sections 3.2, 6.1 and 6.3)."""
+        # The server writes an empty host where there is none.
+        nameless = version == "1.1" and not any(self.hosts)
+        if nameless or len(self.hosts) > 1 or self.lengths > 1 or (self.chunked and self.lengths):
+            raise AmbiguousRequest
 
 
 @functools.lru_cache(10_000)
@@ -184,28 +227,8 @@ def _profile(me: SignedIn, fresh: bool) -> bytes:
     return media.as_json(Profile.of(me, fresh=fresh).model_dump(mode="json"), 200).get_data()
 
 
-def _plain(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Drop names with underscores, which WSGI cannot tell from those with hyphens."""
-    return [(name, value) for name, value in headers if b"_" not in name]
-
-
-def _refuse_ambiguous(version: str, headers: Headers) -> None:
-    """Raise AmbiguousRequest for what RFC 9112 calls one (sections 3.2, 6.1 and 6.3)."""
-    names = [name for name, _ in headers]
-    hosts = [value for name, value in headers if name == b"host"]
-    # The server writes an empty host where there is none.
-    nameless = version == "1.1" and not any(hosts)
-    if nameless or len(hosts) > 1 or names.count(b"content-length") > 1:
-        raise AmbiguousRequest
-    if b"transfer-encoding" in names and b"content-length" in names:
-        raise AmbiguousRequest
-
-
-async def _whole_body(headers: Headers, receive: Receive) -> bytes:
+async def _whole_body(receive: Receive) -> bytes:
     """Read the body. Raises BodyTooLarge, RequestTimeout or IncompleteBody."""
-    names = {name for name, _ in headers}
-    if b"transfer-encoding" not in names and b"content-length" not in names:
-        return b""
     pieces: list[bytes] = []
     size = 0
     try:

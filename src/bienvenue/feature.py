@@ -59,6 +59,8 @@ class Event:
     facts: Mapping[str, Any] = field(default_factory=dict)
     #: The key of a refusal that may come in floods: the record has one row a key and minute.
     counted: str | None = None
+    #: How often it happened, where that was counted before it was announced.
+    times: int = 1
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,10 @@ from bienvenue.feature import Refusal
 WAIT = 0.8
 """Seconds to wait for a place: refused at once, clients that never pause stole half the hashing."""
 
-_NICE = 3
-"""How much lower the priority of a hashing thread is; at 19 a tenth of its rate was left."""
+_NICE = 1
+"""How much lower the priority of a hashing thread is. At 3 session checks that saturate the machine
+left it a third of its rate on PostgreSQL, at 0 they waited longer in a storm (docs/guide/bench.md).
+"""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,6 +45,32 @@ class Busy(Refusal):
         self.retry_after = 1
 
 
+class Tally:
+    """How many of which network found no place, until somebody writes it down.
+
+    It is kept in memory, since a flood that is refused must not cost a write for each request.
+    """
+
+    _MOST = 1000
+
+    def __init__(self) -> None:
+        """Begin with nobody."""
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def add(self, network: str) -> None:
+        """Count one more; networks beyond a thousand are counted together, as ""."""
+        with self._lock:
+            full = len(self._counts) >= self._MOST and network not in self._counts
+            self._counts["" if full else network] += 1
+
+    def taken(self) -> Counter[str]:
+        """Give what was counted and begin anew."""
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+        return counts
+
+
 class Gate:
     """The places of one process: as many as hash at once, and a few that wait for them.
 
@@ -50,8 +78,14 @@ class Gate:
     those who wait are let in network by network, in turn.
     """
 
-    def __init__(self, threads: int, queue: int) -> None:
-        """Take how many hash at once and how many places there are besides."""
+    def __init__(
+        self, threads: int, queue: int, refused: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Take how many hash at once and how many places there are besides.
+
+        `refused` hears the network of everybody who found no place; it must not wait.
+        """
+        self._refused = refused
         self.places = threads + queue
         self.each = max(threads, (self.places + 1) // 2)
         self._pool = ThreadPoolExecutor(threads, "hash", initializer=_lower_priority)
@@ -70,6 +104,7 @@ class Gate:
             ticket.result(WAIT)
         except TimeoutError:
             if self._give_up(network, ticket):
+                self._refused(network)
                 raise Busy from None
         token = _inside.set(True)
         try:
@@ -86,6 +121,7 @@ class Gate:
             await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(ticket)), WAIT)
         except TimeoutError:
             if self._give_up(network, ticket):
+                self._refused(network)
                 raise Busy from None
         except asyncio.CancelledError:
             if not self._give_up(network, ticket):

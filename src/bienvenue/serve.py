@@ -21,6 +21,7 @@ from bienvenue.auth import Auth
 from bienvenue.db import DB
 from bienvenue.edge import DEADLINE
 from bienvenue.settings import PREFIX, Core, Settings, SettingsProblem
+from bienvenue.web import agents
 
 _KILL_AFTER = 20
 """Seconds a process may take to finish what it has begun when it is asked to stop."""
@@ -34,11 +35,13 @@ _SOCKET_RIGHTS = 0o660
 _log = logging.getLogger("bienvenue.checkup")
 
 
-def run(options: dict[str, Any], *, despite_errors: bool = False) -> None:
+def run(
+    options: dict[str, Any], *, despite_errors: bool = False, target: str = "bienvenue.asgi:app"
+) -> None:
     """Make everything ready and serve until interrupted.
 
     Raises the problems of the settings, and CheckupProblem for what the check-up calls an error,
-    unless told to serve despite errors.
+    unless told to serve despite errors. The target is the ASGI application, by its module and name.
     """
     # The first process of a container ignores SIGTERM unless somebody says what it does.
     signal.signal(signal.SIGTERM, _stop)
@@ -77,6 +80,8 @@ def run(options: dict[str, Any], *, despite_errors: bool = False) -> None:
     _check_up(checkup.Circumstances(auth, db, debug=wsgi.app.debug), despite_errors)
     auth.close()
     db.close()
+    # Once, here: the processes that serve are copies of this one.
+    agents.load()
     where = settings.base_url if core.unix_socket is None else f"unix:{core.unix_socket}"
     click.echo(f"Bienvenue listens on {where} (stop it with Ctrl-C)")
     click.echo(f"Accounts are in {'PostgreSQL' if db.file is None else db.file}")
@@ -85,7 +90,7 @@ def run(options: dict[str, Any], *, despite_errors: bool = False) -> None:
     # until it has loaded the application: without this it would not hear it meanwhile.
     os.register_at_fork(after_in_child=_die_when_told)
     Granian(
-        "bienvenue.asgi:app",
+        target,
         address=core.host,
         port=core.port,
         uds=core.unix_socket,

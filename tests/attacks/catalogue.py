@@ -80,7 +80,7 @@ CATALOGUE = [
     Entry("C14", "Asking for a new code forgets the wrong ones.", FACTORS),
     Entry("C15", "Another way in does not know of the lock.", NEXT),
     Entry("C16", "A thousand requests fill somebody's mailbox.", LETTERS),
-    Entry("C17", "A flood of sign-ins starves everybody who is signed in.", NEXT),
+    Entry("C17", "A flood of sign-ins starves everybody who is signed in."),
     Entry("C18", "A password of megabytes holds a processor."),
     Entry("C19", "Restarting the service, or a second process, forgets the count."),
     Entry("C20", "The counters are away, and so is the limit."),
@@ -216,5 +216,5 @@ CATALOGUE = [
     Entry("M12", "Something in the cache runs as code.", "counters in a store"),
     Entry("M13", "Two processes draw the same secret."),
     Entry("M14", "An upgrade is killed half-way and cannot go on.", "a second schema"),
-    Entry("M15", "A guard that fails lets everybody in.", NEXT),
+    Entry("M15", "A guard that fails lets everybody in."),
 ]

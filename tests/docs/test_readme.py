@@ -35,7 +35,7 @@ def test_the_console_prints_what_is_said(page: Page, tmp_path: Path, databases: 
     shutil.copy(TOP / "examples" / "embed" / "app.py", tmp_path)
     port = free_port()
     replace = {":5000": f":{port}", "=5000": f"={port}", "--port 5000": f"--port {port}"}
-    replace[".venv/bin/"] = ""
+    replace |= {".venv/bin/": "", "--port 5001": f"--port {free_port()}"}
     if POSTGRESQL in page.text:
         replace[POSTGRESQL] = databases.fresh("postgresql", migrated=False)
     commands = [step.command for step in transcript.read(page.path)]

@@ -10,6 +10,7 @@ from sqlalchemy import event, text, update
 
 from bienvenue import DB, Auth
 from bienvenue.features.sessions import Session, SignedIn
+from bienvenue.features.sessions.table import LASTING
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import rows
 
@@ -105,6 +106,8 @@ def test_a_check_inside_the_minute_only_reads(
 ) -> None:
     """One SELECT on the connection its thread keeps, and no transaction at all."""
     secret = opened(auth)
+    # What never changes of a session is read by the first check alone.
+    assert auth.sessions.check(secret)
     moving_clock.forward(59)
     said: list[str] = []
     quick = auth._db.quick
@@ -121,6 +124,31 @@ def test_a_check_inside_the_minute_only_reads(
     assert auth.sessions.check(secret)
     event.remove(auth._db.engine, "begin", write)
     assert said == ["SELECT"]
+
+
+def test_a_session_that_ends_between_two_reads_is_over(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row is gone when what never changes of it is read."""
+    secret = opened(auth)
+    quick = auth._db.quick
+
+    def ending(statement: str, values: Mapping[str, object]) -> object:
+        if statement == LASTING:
+            auth.sessions.end_everyones()
+        return quick(statement, values)
+
+    monkeypatch.setattr(auth._db, "quick", ending)
+    assert auth.sessions.check(secret) is None
+
+
+def test_what_is_kept_of_sessions_is_bounded(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what is not kept any more is read again."""
+    monkeypatch.setattr("bienvenue.features.sessions.operations._MOST_KEPT", 2)
+    secrets = [opened(auth) for _ in range(5)]
+    for secret in secrets * 2:
+        assert me_of(auth, secret).email == EMAIL
+        assert 1 <= len(auth.sessions._lasting) <= 2
 
 
 def read_only(url: str) -> DB:
@@ -160,11 +188,11 @@ def test_a_check_does_not_wait_for_a_lock(auth: Auth, moving_clock: Clock, datab
     moving_clock.forward(3600)
     other = DB(database)
     with other.transaction() as tx:
-        tx.execute(update(Session).values(agent="held"))
+        tx.execute(update(Session).values(fresh=1.0))
         me = me_of(auth, secret)
     assert me.seen == moving_clock.time - 3600
     assert [row.seen for row in listed(auth)] == [moving_clock.time - 3600]
-    assert me_of(auth, secret).agent == "held"
+    assert me_of(auth, secret).fresh == 1.0
     assert [row.seen for row in listed(auth)] == [moving_clock.time]
     other.close()
 

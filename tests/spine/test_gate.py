@@ -11,8 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from bienvenue import gate as module
-from bienvenue.gate import Busy, Gate
-from tests.conftest import EMAIL, PASSPHRASE, MakeService
+from bienvenue.gate import Busy, Gate, Tally
+from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 
 
 @pytest.fixture(autouse=True)
@@ -188,6 +188,37 @@ def test_a_service_that_is_busy_says_so_and_counts_nothing(make_service: MakeSer
         assert answer.headers["Retry-After"] == "1"
     assert not service.auth.limits.find(EMAIL)
     assert service.client().post("/sessions", json=account).status_code == 200
+    (row,) = [entry for entry in service.auth.audit.list() if entry.name == "gate.refused"]
+    assert (row.times, row.facts, row.personal) == (3, {"policy": "gate"}, {"ip": "127.0.0.1/32"})
+
+
+def test_who_was_sent_away_is_written_down_by_the_work(service: Service) -> None:
+    """A row for each network and minute, which counts on; the edge itself writes nothing."""
+    passwords = service.auth.passwords
+    for _ in range(2):
+        for network in ("192.0.2.1/32", "192.0.2.1/32", "192.0.2.2/32"):
+            passwords._refused.add(network)
+        assert passwords.gate._refused == passwords._refused.add
+        service.auth.work()
+    service.auth.work()
+    rows = [entry for entry in service.auth.audit.list() if entry.name == "gate.refused"]
+    counted: dict[str, int] = {}
+    for row in rows:
+        counted[row.personal["ip"]] = counted.get(row.personal["ip"], 0) + row.times
+    assert counted == {"192.0.2.1/32": 4, "192.0.2.2/32": 2}
+    # Two, or four when a minute ended meanwhile.
+    assert len(rows) in {2, 4}
+
+
+def test_a_flood_from_everywhere_fills_no_memory() -> None:
+    """Networks beyond a thousand are counted together."""
+    tally = Tally()
+    for number in range(1200):
+        tally.add(f"network {number}")
+    tally.add("network 5")
+    counts = tally.taken()
+    assert (len(counts), counts[""], counts["network 5"]) == (1001, 200, 2)
+    assert not tally.taken()
 
 
 def _hold(gate: Gate, network: str, release: threading.Event) -> None:

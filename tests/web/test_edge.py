@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import importlib
 import itertools
+import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -246,7 +250,30 @@ def test_the_application_that_is_served(
     monkeypatch.delitem(sys.modules, "bienvenue.asgi", raising=False)
     asgi = importlib.import_module("bienvenue.asgi")
     assert ask(asgi.app, "GET", "/healthz").status == 200
+    _ends_with_its_parent(asgi, monkeypatch)
     (auth,) = working
     assert isinstance(auth, Auth)
     monkeypatch.delitem(sys.modules, "bienvenue.asgi")
     auth.close()
+
+
+def _ends_with_its_parent(asgi: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked to stop first, ended by itself when it does not; left alone where nobody made it."""
+    parent = SimpleNamespace(join=lambda: None)
+    ended = threading.Event()
+    done: list[object] = []
+    monkeypatch.setattr("os.kill", lambda *what: done.append(what))
+    monkeypatch.setattr(asgi.time, "sleep", done.append)
+
+    def leave(code: int) -> None:
+        done.append(code)
+        ended.set()
+
+    monkeypatch.setattr("os._exit", leave)
+    monkeypatch.setattr("multiprocessing.parent_process", lambda: None)
+    asgi.end_with_parent()
+    monkeypatch.setattr("multiprocessing.parent_process", lambda: parent)
+    asgi.end_with_parent()
+    assert ended.wait(10)
+    monkeypatch.undo()
+    assert done == [(os.getpid(), signal.SIGTERM), 20, 1]

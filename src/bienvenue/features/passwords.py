@@ -8,7 +8,8 @@ breached passwords or is made of the account's own words (NIST SP 800-63B-4 sect
 
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from sqlalchemy.exc import NoResultFound
 from bienvenue import blocklist, fields
 from bienvenue.db import DB, retried
 from bienvenue.feature import Attempt, Event, Feature, Refusal
-from bienvenue.gate import Gate
+from bienvenue.gate import Busy, Gate, Tally
 from bienvenue.hashing import HIGHEST_COST, LOWEST_COST, NO_PASSWORD, Hasher, Match
 from bienvenue.networks import network_of
 from bienvenue.settings import Section
@@ -149,21 +150,42 @@ class Passwords(Feature[PasswordSettings]):
         "password.changed": "A person replaced the password, knowing the old one.",
         "password.rehashed": "A sign-in replaced an outdated hash; the password is the same.",
         "password.refused": "A password was wrong, or the account is disabled or not there.",
+        "gate.refused": "Somebody found no place to be hashed: too many came at once.",
     }
 
     def __init__(self, auth: "Auth", db: DB, settings: PasswordSettings) -> None:
         """Open with a hasher of the configured cost."""
         super().__init__(auth, db, settings)
         self._hasher = Hasher(settings.bcrypt_cost)
-        self.gate = Gate(_threads(settings, 1), settings.hash_queue)
+        self._refused = Tally()
+        self.open_gate(1)
 
     def open_gate(self, processes: int) -> None:
         """Share this machine's processors with as many processes like this one."""
-        self.gate = Gate(_threads(self.settings, processes), self.settings.hash_queue)
+        threads = _threads(self.settings, processes)
+        self.gate = Gate(threads, self.settings.hash_queue, self._refused.add)
+
+    @contextmanager
+    def _place(self, ip: str) -> Iterator[None]:
+        """Hold a place at the gate. Raises Busy."""
+        try:
+            with self.gate.place(network_of(ip)):
+                yield
+        except Busy:
+            # Where the edge is, this never happens, and the work of the process writes it down.
+            self.work()
+            raise
+
+    def work(self) -> None:
+        """Write down who found no place since the last time, a row for each network and minute."""
+        for network, times in self._refused.taken().items():
+            facts = {"policy": "gate", "ip": network}
+            counted = f"gate {network}"
+            self._auth.announce(Event("gate.refused", facts=facts, counted=counted, times=times))
 
     def hash(self, password: str, ip: str = "") -> str:
         """Give the hash to store. Raises Busy when too many are waiting for one."""
-        with self.gate.place(network_of(ip)):
+        with self._place(ip):
             return self.gate.run(self._hasher.hash, password).decode()
 
     def check_policy(self, password: str, own: Iterable[str], field: str = "password") -> str:
@@ -204,7 +226,7 @@ class Passwords(Feature[PasswordSettings]):
         self.check_form(password)
         attempt = Attempt("sign_in", email, ip, self._auth.devices.knows(email, device))
         self._auth.allow(attempt)
-        with self.gate.place(network_of(ip)):
+        with self._place(ip):
             self._auth.reserve(attempt)
             user = self._find(email)
             match = self._compare(user, password)
@@ -247,7 +269,7 @@ class Passwords(Feature[PasswordSettings]):
         attempt = Attempt("change_password", user.email, me.ip, known=True)
         self._auth.allow(attempt)
         self.check_policy(new, [user.email], "new_password")
-        with self.gate.place(network_of(me.ip)):
+        with self._place(me.ip):
             self._auth.reserve(attempt)
             if self._compare(user, old) is Match.NO:
                 facts = {"session": me.session_uid}

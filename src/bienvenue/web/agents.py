@@ -3,6 +3,13 @@
 import functools
 
 
+def load() -> None:
+    """Load the rules now, which takes half a second, and not while somebody waits."""
+    from ua_parser import parse  # noqa: PLC0415 (loaded where devices are named)
+
+    parse("no rule knows this one, so all of them are loaded")
+
+
 @functools.lru_cache(1000)
 def name_of(agent: str) -> str:
     """Name a device, as "Firefox on Linux", from a User-Agent header."""

@@ -84,14 +84,15 @@ class Audit(Feature[AuditSettings]):
             "name": event.name,
             "user_id": event.user_id,
             "facts": written_facts(clear),
-            "times": 1,
+            "times": event.times,
             "commitment": commitment(salt, content) if personal else None,
             "slot": _slot(event, now),
         }
         statement = _counted(self._db.on_postgresql) if event.counted else _WRITTEN
         with self._db.transaction() as tx:
             row, times = tx.execute(statement, values).one()
-            if personal and times == 1:
+            # A row that was there already counts more than was added now.
+            if personal and times == event.times:
                 kept = {"row_id": row, "at": now, "salt": salt, "content": content}
                 tx.execute(_KEPT, kept)
 
@@ -245,7 +246,7 @@ def _counted(on_postgresql: bool) -> Any:
     """Write the statement that counts an event, which needs the words of the database."""
     inserted = upsert(table_of(Row), on_postgresql)
     return inserted.on_conflict_do_update(
-        index_elements=[rows.slot], set_={"times": rows.times + 1}
+        index_elements=[rows.slot], set_={"times": rows.times + inserted.excluded.times}
     ).returning(rows.id, rows.times)
 
 

@@ -3,18 +3,19 @@
 import logging
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import delete, select, update
 
 from bienvenue import clock, tokens
-from bienvenue.db import DatabaseUnavailable, Transaction, retried
+from bienvenue.db import DB, DatabaseUnavailable, Transaction, retried
 from bienvenue.feature import Event, Feature
 from bienvenue.features.passwords import WrongCredentials
 from bienvenue.features.sessions.table import (
     CHECK,
     CLEAR_DEAD,
     END_TOO_MANY,
+    LASTING,
     OPEN,
     ROOT,
     MoreProof,
@@ -29,6 +30,9 @@ from bienvenue.user import User
 from bienvenue.web.door import NotSignedIn
 from bienvenue.web.page import Pages
 
+if TYPE_CHECKING:
+    from bienvenue.auth import Auth
+
 _log = logging.getLogger("bienvenue")
 
 SEEN_EVERY = 60
@@ -38,6 +42,9 @@ A tenth of the idle lifetime where that is shorter.
 """
 
 _CROSSINGS = 3
+
+_MOST_KEPT = 10_000
+"""Sessions whose lasting values a process keeps in memory; whether they live it always asks."""
 
 
 class Sessions(Feature[SessionSettings]):
@@ -51,6 +58,11 @@ class Sessions(Feature[SessionSettings]):
         "session.ended": "One session ended; the reason is with it.",
         "sessions.ended": "All sessions of a person ended, but for the one it kept; with a reason.",
     }
+
+    def __init__(self, auth: "Auth", db: DB, settings: SessionSettings) -> None:
+        """Open with nothing kept."""
+        super().__init__(auth, db, settings)
+        self._lasting: dict[bytes, Any] = {}
 
     def sign_in(
         self,
@@ -188,17 +200,30 @@ class Sessions(Feature[SessionSettings]):
     def look_up(self, secret: str) -> SignedIn | None:
         """Do what `check` does for a well-formed secret, and write nothing."""
         now = clock.now()
-        row = self._db.quick(
+        digest = self.digest(secret)
+        changing = self._db.quick(
             CHECK,
             {
-                "digest": self.digest(secret),
+                "digest": digest,
                 "now": now,
                 # A lifetime that was shortened holds for the sessions that are open, too.
                 "opened_after": now - self.settings.session_lifetime,
                 "seen_after": now - self.settings.session_idle,
             },
         )
-        return None if row is None else SignedIn._make(row)
+        lasting = None if changing is None else self._lasting_of(digest)
+        return None if lasting is None else SignedIn._make(changing + lasting)
+
+    def _lasting_of(self, digest: bytes) -> Any:
+        """Give what never changes of a session; None when it ended in this very moment."""
+        found = self._lasting.get(digest)
+        if found is None:
+            found = self._db.quick(LASTING, {"digest": digest})
+            if len(self._lasting) >= _MOST_KEPT:
+                self._lasting.clear()
+            if found is not None:
+                self._lasting[digest] = found
+        return found
 
     def touch_is_due(self, me: SignedIn) -> bool:
         """Tell whether it is time to write down again that a session was used."""

@@ -1,0 +1,1 @@
+"""What the service costs, measured beside what it stands on: `make bench`."""

@@ -1,0 +1,22 @@
+"""The service's own edge, answering every session check with the same octets: what a check adds.
+
+The body is as long as a profile, the headers are those of one.
+"""
+
+import json
+
+from bienvenue import asgi
+from bienvenue.edge import Answered, Edge, _Head
+
+BODY = json.dumps({"email": "me@example.com", "filling": "x" * 380}).encode() + b"\n"
+
+
+class Constant(Edge):
+    """An edge that asks nobody."""
+
+    async def _check(self, head: _Head) -> Answered | None:
+        assert head.hosts
+        return 200, self._headers, BODY
+
+
+app = Constant(asgi.flask, 4)

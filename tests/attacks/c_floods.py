@@ -1,0 +1,82 @@
+"""C: so much at once that the count, or everybody else, is lost under it."""
+
+from __future__ import annotations
+
+import itertools
+
+from tests.attacks.attack import Outcome, Refused, Won, attack
+from tests.attacks.b_enumeration import WRONG
+from tests.attacks.c_guessing import ACCOUNT, DEFAULTS, heard
+from tests.attacks.client import Reply, Visitor
+from tests.attacks.target import Target
+from tests.races import race
+
+GUESSES = 1000
+FLOOD = 100
+#: A hash of the flood costs some forty milliseconds: a hundred do not pass in a second.
+SLOW = {"bcrypt_cost": "10", "hash_queue": "4"}
+_TRIES = 30
+
+
+@attack(
+    "C19",
+    "A thousand guesses at once, through three processes, slip under the count.",
+    wins=("broken:C19_keys_of_a_process", "broken:C19_condition_left_out"),
+    settings=DEFAULTS,
+    alone=True,
+)
+def a_thousand_at_once(target: Target) -> Outcome:
+    """Send them all in one moment to three processes of one database."""
+    person, stranger = target.person(), target.stranger()
+    nodes = [target, target.node(service_name="Two"), target.node(service_name="Three")]
+    before = [len(node.hash_costs()) for node in nodes]
+
+    def guess(number: int) -> Reply:
+        visitor = Visitor(nodes[number % 3], ip=stranger.ip)
+        return person.try_password(f"{WRONG}{number}", visitor)
+
+    clocks = [node.clock_stopped() for node in nodes]
+    with clocks[0], clocks[1], clocks[2]:
+        replies = race(guess, GUESSES)
+    hashed = sum(len(node.hash_costs()) for node in nodes) - sum(before)
+    if hashed != ACCOUNT:
+        return Won(f"{hashed} of {GUESSES} were compared: {heard(replies)}")
+    return Refused(f"of {GUESSES} at once {hashed} were compared: {heard(replies)}")
+
+
+@attack(
+    "C17",
+    "A flood of sign-ins is all taken on, and nobody else comes in.",
+    wins="course",
+    settings=SLOW,
+    alone=True,
+)
+def a_flood_of_sign_ins(target: Target) -> Outcome:
+    """Sign in a hundred times at once from one place, while a neighbour signs in from another."""
+    people = [target.person() for _ in range(5)]
+    neighbour = target.person()
+    stranger, home = target.stranger(), target.stranger()
+
+    def sign_in(number: int) -> Reply:
+        if number:
+            person = people[number % len(people)]
+            return person.try_password(person.password, Visitor(target, ip=stranger.ip))
+        for tried in itertools.count(1):
+            reply = neighbour.try_password(neighbour.password, Visitor(target, ip=home.ip))
+            if reply.ok or tried == _TRIES:
+                return reply
+        raise AssertionError
+
+    before = target.rounds()
+    replies = race(sign_in, FLOOD + 1)
+    taken = sum(reply.ok for reply in replies[1:])
+    if not replies[0].ok:
+        return Won("a neighbour does not come in any more")
+    if taken == FLOOD:
+        return Won(
+            f"all {FLOOD} were hashed, {target.rounds() - before} rounds, and all others waited"
+        )
+    late = {reply.status for reply in replies if not reply.ok}
+    if late != {503} or not all(reply.header("Retry-After") for reply in replies if not reply.ok):
+        return Won(f"those who were not let in heard {late}")
+    return Refused(f"{taken} of {FLOOD} were let in, the others heard 503, the neighbour came in")

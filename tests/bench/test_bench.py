@@ -1,0 +1,75 @@
+"""`make bench` starts everything it measures, and its instruments count what they say they do."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench import load, storm
+from bench.servers import Server, running, sign_in
+from tests.ports import free_port
+
+pytestmark = pytest.mark.slow
+TOP = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The service, with somebody signed in."""
+    folder = tmp_path_factory.mktemp("bench")
+    with running("x", free_port(), "service", folder, bcrypt_cost="4") as made:
+        sign_in(made)
+        yield made
+
+
+def test_only_profiles_are_counted(server: Server) -> None:
+    """Whoever is not signed in hears 401, which is another answer than the one expected."""
+    good = load.measure(server.port, server.check, 0.3)
+    assert good.answers > 10
+    assert good.others == 0
+    nobody = re.sub(rb"\r\nCookie: [^\r]*", b"", server.check)
+    bad = load.measure(server.port, nobody, 0.3)
+    assert (bad.answers, bad.others > 0) == (0, True)
+
+
+def test_a_storm_counts_sign_ins_and_waits(server: Server) -> None:
+    """At a cost this low nobody is sent away; the probe names the person every time."""
+    came = storm.rage(server, 0.5, clients=3)
+    assert came.signed_in > 1
+    assert came.heard[200] >= came.signed_in - 3
+    assert len(came.waits) >= 20
+    assert came.unanswered == 0
+    assert 0 < came.wait(50) <= came.wait(99)
+
+
+def test_it_prints_every_figure(tmp_path: Path) -> None:
+    """With everything it measures, as short as it goes."""
+    ports = 30_500 + os.getpid() % 200 * 10
+    command = [sys.executable, "-m", "bench", "--rounds", "2", "--seconds", "0.2"]
+    command += ["--storm", "0.5", "--cost", "4", "--port", str(ports)]
+    done = subprocess.run(
+        command,
+        cwd=TOP,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in (
+        r"the service on SQLite +[\d,]+ +\[[\d,]+ to [\d,]+\] +\d\.\d\d +\d\.\d\d",
+        r"the service on PostgreSQL +[\d,]+",
+        r"a constant by the same edge +[\d,]+ +\S+ to \S+ +1\.00",
+        r"a constant by bare Flask +[\d,]+ +\S+ to \S+ +\d\.\d\d +1\.00",
+        r"the service without its gate +checks p50 +[\d.]+ ms, p99 +[\d.]+ ms, 0 unanswered",
+        r"the service on PostgreSQL +sign-ins [\d.]+/s \(\d+% of bare\) beside [\d,]+ checks/s",
+    ):
+        assert re.search(line, done.stdout), f"{line}\n{done.stdout}"
+    assert "not the one expected" not in done.stdout
