@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.attacks import patch  # noqa: E402 (the path comes first) (found from the root of the project)
 from tests.attacks.attack import BROKEN, COURSE, Attack, load  # noqa: E402 (the path comes first)
-from tests.attacks.catalogue import CATALOGUE, SECTIONS  # noqa: E402 (the path comes first)
+from tests.attacks.catalogue import CATALOGUE, SECTIONS, Entry  # noqa: E402 (the path comes first)
 
 PAGE = ROOT / "docs" / "attacks.md"
 
@@ -44,13 +44,15 @@ def page() -> str:
         parts.append("|---|---|---|---|")
         for entry in CATALOGUE:
             if entry.id.startswith(letter):
-                where = _where(attacks[entry.id]) if not entry.waits else _waits(entry.waits)
+                where = _stands(entry, attacks[entry.id])
                 parts.append(f"| {entry.id} | {entry.sentence} | {where} |")
     return "\n".join(parts) + "\n"
 
 
-def _waits(feature: str) -> str:
-    return f"| waiting for {feature}"
+def _stands(entry: Entry, attacks: list[Attack]) -> str:
+    if entry.elsewhere:
+        return f"the server's parser is not ours to break | `tests/{entry.elsewhere}`"
+    return f"| waiting for {entry.waits}" if entry.waits else _where(attacks)
 
 
 def _where(attacks: list[Attack]) -> str:

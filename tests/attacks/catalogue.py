@@ -12,11 +12,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Entry:
-    """One id: what is tried, and the feature it waits for, or nothing once it is tested."""
+    """One id: what is tried, and the feature it waits for, or nothing once it is tested.
+
+    `elsewhere` is a file of tests that tries it on the server which is shipped; a broken build of
+    that server would be somebody else's.
+    """
 
     id: str
     sentence: str
     waits: str = ""
+    elsewhere: str = ""
 
 
 SECTIONS = {
@@ -136,7 +141,11 @@ CATALOGUE = [
     Entry("G12", "Another site frames a page and catches the click.", NEXT),
     Entry("G13", "A forged header names the user."),
     Entry("G14", "An odd spelling of the path passes the guard.", NEXT),
-    Entry("G15", "Two servers disagree where a request ends.", NEXT),
+    Entry(
+        "G15",
+        "Two servers disagree where a request ends.",
+        elsewhere="journeys/test_front_door.py",
+    ),
     Entry("G16", "A stored name runs as a script on a page.", NEXT),
     Entry("G17", "A page loads something from elsewhere.", NEXT),
     Entry("H01", "A one-time code works twice.", FACTORS),
@@ -212,7 +221,7 @@ CATALOGUE = [
     Entry("M08", "A secret stands in the log or in the database."),
     Entry("M09", "A weak key is taken, or a retired one never retires."),
     Entry("M10", "A line is taken out of the audit unseen."),
-    Entry("M11", "Debugging pages are open in production.", "metrics"),
+    Entry("M11", "A page for developers, or an error, shows the inside."),
     Entry("M12", "Something in the cache runs as code.", "counters in a store"),
     Entry("M13", "Two processes draw the same secret."),
     Entry("M14", "An upgrade is killed half-way and cannot go on.", "a second schema"),
