@@ -12,8 +12,6 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from bienvenue import DB, schema
-
 KINDS = ("sqlite", "postgresql")
 
 #: Everything of a database of PostgreSQL that a test can leave changed, but for its rows.
@@ -139,6 +137,8 @@ def _pgserver() -> Any:
 
 
 def _migrate(url: str) -> None:
+    from bienvenue import DB, schema  # noqa: PLC0415 (attacks on the course begin sooner without)
+
     db = DB(url)
     schema.upgrade(db)
     # Closing the last connection folds the write-ahead log of SQLite into its file.

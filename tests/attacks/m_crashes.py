@@ -15,7 +15,7 @@ from tests.attacks.client import Visitor
 from tests.attacks.target import Person, Target, TargetFails
 from tests.ports import wait_until
 
-KILLS = 20
+KILLS = 5
 _PATIENCE = 30.0
 _MOST_WRITES = 200
 _numbers = itertools.count(1)

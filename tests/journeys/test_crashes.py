@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.m_crashes import KILLS, Diary, torn
+from tests.attacks.m_crashes import Diary, torn
 from tests.attacks.target import OUT_OF_REACH, Person, Target
 from tests.databases import KINDS, Databases
 from tests.journeys.serving import Served, answers, serving
 from tests.ports import wait_until
 
 pytestmark = pytest.mark.slow
+KILLS = 20
 _PATIENCE = 30.0
 
 
