@@ -121,6 +121,21 @@ def test_the_plain_ones_never_wake_flask(
     assert reached == ["/profile"]
 
 
+def test_cookies_in_two_headers_are_for_flask(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HTTP/2 sends them so, and a proxy may pass them on (RFC 9113 section 8.2.3)."""
+    cookie = service.signed_in().get_cookie("session_id")
+    assert cookie is not None
+    edge = edge_of(service)
+    reached = without_flask(edge, monkeypatch)
+    ours = ("Cookie", f"session_id={cookie.value}")
+    assert by_the_edge(edge, [("Cookie", "a=1"), ours]).status == 200
+    other = ("Cookie", f"session_id={cookie.value[::-1]}")
+    assert by_the_edge(edge, [ours, other]).status == 401
+    assert reached == ["/profile", "/profile"]
+
+
 # --- what it says by itself ---------------------------------------------------------------------
 
 
