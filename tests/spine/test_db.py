@@ -232,7 +232,9 @@ def test_a_real_deadlock_is_resolved_by_running_again(postgresql: DB) -> None:
 
     race(cross, 2)
     found = [postgresql.find_user_by(id=user_id).hashed_password for user_id in ids]
-    assert (found, len(runs)) == (["011", "011"], 3)
+    assert found == ["011", "011"]
+    # One was ended and ran again; on a busy machine it can cross the other once more.
+    assert len(runs) >= 3
 
 
 @pytest.mark.parametrize(
