@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,17 +54,11 @@ def look(database: str, tmp_path: Path) -> Iterator[Look]:
 
 
 @pytest.fixture
-def open_folders(tmp_path: Path) -> Iterator[Path]:
-    """A folder that everybody of this machine can enter, as a home is by default."""
-    folders = [tmp_path, *tmp_path.parents]
-    closed = [
-        (folder, folder.stat().st_mode) for folder in folders if not folder.stat().st_mode & 1
-    ]
-    for folder, mode in closed:
-        folder.chmod(mode | 0o001)
-    yield tmp_path
-    for folder, mode in closed:
-        folder.chmod(mode)
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody of this machine can reach, and that no other test closes."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def test_nothing_is_found_in_a_good_configuration(look: Look) -> None:
@@ -123,21 +118,22 @@ def test_a_key_file_of_ones_own_need_not_be_there_yet(look: Look, database: str)
     assert list(look(secret_key_file=None)) == ([] if "sqlite" in database else ["BV001"])
 
 
-@pytest.mark.parametrize(
-    ("mode", "found"), [(0o600, False), (0o640, False), (0o660, True), (0o604, True), (0o602, True)]
-)
-def test_a_key_file_others_can_read(look: Look, open_folders: Path, mode: int, found: bool) -> None:
+@pytest.mark.parametrize(("of", "code"), [("secret", "BV002"), ("tls", "BV023")])
+def test_a_key_file_others_can_read(look: Look, open_folder: Path, of: str, code: str) -> None:
     """A group that was given it may read and not write; others may do neither."""
-    file = open_folders / "keys"
-    file.chmod(mode)
-    assert list(look()) == (["BV002"] if found else [])
+    file = open_folder / f"{of}-keys"
+    file.write_text(KEY)
+    for mode in (0o600, 0o640):
+        file.chmod(mode)
+        assert look(**{f"{of}_key_file": file}) == {}
+    for mode in (0o660, 0o604, 0o602):
+        file.chmod(mode)
+        assert list(look(**{f"{of}_key_file": file})) == [code]
 
 
 def test_in_a_closed_folder_nobody_reaches_the_file(look: Look, tmp_path: Path) -> None:
     """What counts is whether others get there."""
-    folder = tmp_path / "closed"
-    folder.mkdir(mode=0o700)
-    file = folder / "keys"
+    (file := tmp_path / "closed" / "keys").parent.mkdir(mode=0o700)
     file.write_text(KEY)
     file.chmod(0o644)
     assert look(secret_key_file=file) == {}
@@ -158,10 +154,10 @@ def sqlite(tmp_path: Path, db: DB) -> Path:
 
 @pytest.mark.parametrize("end", ["", "-wal"])
 def test_a_database_file_others_can_read(
-    look: Look, database: str, open_folders: Path, end: str
+    look: Look, database: str, open_folder: Path, end: str
 ) -> None:
     """The log of SQLite holds rows too."""
-    file = sqlite(open_folders, DB(database))
+    file = sqlite(open_folder, DB(database))
     log = file.with_name(f"{file.name}-wal")
     log.touch()
     for each in (file, log):

@@ -365,3 +365,14 @@ def _file_system(file: Path) -> str:
     kinds = {Path(place.replace("\\040", " ")): kind for place, kind in mounts}
     places = [file.resolve(), *file.resolve().parents]
     return next((kinds[place] for place in places if place in kinds), "")
+
+
+@check(
+    "BV023",
+    Severity.ERROR,
+    "Run `chmod 600` on it. If strangers may have read it, get a certificate with another key.",
+)
+def open_tls_key(around: Circumstances) -> str | None:
+    """Find a key of TLS that other people of this machine can read or change."""
+    file = around.core.tls_key_file
+    return None if file is None else _open_to_others("key of TLS", file)
