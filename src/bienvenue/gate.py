@@ -58,11 +58,11 @@ class Tally:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
 
-    def add(self, network: str) -> None:
-        """Count one more; networks beyond a thousand are counted together, as ""."""
+    def add(self, network: str, times: int = 1) -> None:
+        """Count one more, or so many; networks beyond a thousand are counted together, as ""."""
         with self._lock:
             full = len(self._counts) >= self._MOST and network not in self._counts
-            self._counts["" if full else network] += 1
+            self._counts["" if full else network] += times
 
     def taken(self) -> Counter[str]:
         """Give what was counted and begin anew."""

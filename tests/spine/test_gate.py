@@ -11,6 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from bienvenue import gate as module
+from bienvenue.db import DatabaseUnavailable
+from bienvenue.feature import Event
 from bienvenue.gate import Busy, Gate, Tally
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 
@@ -208,6 +210,28 @@ def test_who_was_sent_away_is_written_down_by_the_work(service: Service) -> None
     assert counted == {"192.0.2.1/32": 4, "192.0.2.2/32": 2}
     # Two, or four when a minute ended meanwhile.
     assert len(rows) in {2, 4}
+
+
+def test_who_was_sent_away_while_the_database_was_away_is_written_later(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is lost, and nobody counted twice."""
+    announce, calls = service.auth.announce, list[str]()
+
+    def failing(event: Event) -> None:
+        calls.append(event.name)
+        if len(calls) == 2:
+            raise DatabaseUnavailable
+        announce(event)
+
+    monkeypatch.setattr(service.auth, "announce", failing)
+    for network in ("192.0.2.1/32", "192.0.2.2/32", "192.0.2.2/32", "192.0.2.3/32"):
+        service.auth.passwords._refused.add(network)
+    with pytest.raises(DatabaseUnavailable):
+        service.auth.passwords.work()
+    service.auth.passwords.work()
+    rows = [entry for entry in service.auth.audit.list() if entry.name == "gate.refused"]
+    assert sorted(row.times for row in rows) == [1, 1, 2]
 
 
 def test_a_flood_from_everywhere_fills_no_memory() -> None:

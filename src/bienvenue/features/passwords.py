@@ -178,10 +178,18 @@ class Passwords(Feature[PasswordSettings]):
 
     def work(self) -> None:
         """Write down who found no place since the last time, a row for each network and minute."""
-        for network, times in self._refused.taken().items():
-            facts = {"policy": "gate", "ip": network}
-            counted = f"gate {network}"
-            self._auth.announce(Event("gate.refused", facts=facts, counted=counted, times=times))
+        left = self._refused.taken()
+        try:
+            for network in list(left):
+                facts, counted = {"policy": "gate", "ip": network}, f"gate {network}"
+                self._auth.announce(
+                    Event("gate.refused", facts=facts, counted=counted, times=left[network])
+                )
+                del left[network]
+        finally:
+            # What the database could not take now waits for the next time.
+            for network, times in left.items():
+                self._refused.add(network, times)
 
     def hash(self, password: str, ip: str = "") -> str:
         """Give the hash to store. Raises Busy when too many are waiting for one."""
