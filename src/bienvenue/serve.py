@@ -11,6 +11,7 @@ import signal
 import socket
 import ssl
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,22 +164,28 @@ def _require_tls(core: Core) -> None:
 
 
 def _require_free_socket(path: Path) -> None:
-    """Take away a socket that nobody answers on. Raises SettingsProblem for anything else there."""
+    """Take away a socket that nobody answers on, and see that one can be made there.
+
+    Raises SettingsProblem where somebody answers, something else is there, or none can be made.
+    """
     if not path.parent.is_dir():
         raise SettingsProblem(f"cannot listen on {path}: its folder is not there")
-    if not path.exists():
-        return
-    if not path.is_socket():
+    if path.exists() and not path.is_socket():
         raise SettingsProblem(f"cannot listen on {path}: something else is there")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
+    try:
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe,
+            suppress(FileNotFoundError, ConnectionRefusedError),
+        ):
             probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()
-        except OSError as error:
-            raise SettingsProblem(f"cannot listen on {path}: {error.strerror}") from None
-        else:
             raise SettingsProblem(f"cannot listen on {path}: somebody does already")
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.bind(str(path))
+        path.unlink()
+    except OSError as error:
+        # Python itself says that a path is too long, and then there is no strerror.
+        raise SettingsProblem(f"cannot listen on {path}: {error.strerror or error}") from None
 
 
 def _require_free(host: str, port: int) -> None:

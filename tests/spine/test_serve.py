@@ -149,6 +149,7 @@ def test_it_stops_when_told_from_the_start(
         ({}, {"tls_certificate_file": "cert.pem", "tls_key_file": "key.pem"}, "cannot read"),
         ({}, {"unix_socket": "nowhere/x.sock"}, "its folder is not there"),
         ({"x.sock": "a file"}, {"unix_socket": "x.sock"}, "something else is there"),
+        ({}, {"unix_socket": "x" * 120}, "too long"),
     ],
 )
 def test_what_it_cannot_listen_with_is_named(
@@ -189,9 +190,9 @@ def test_a_unix_socket_nobody_may_ask(monkeypatch: pytest.MonkeyPatch) -> None:
             with pytest.raises(SettingsProblem, match="Permission denied"):
                 serve._require_free_socket(path)
             monkeypatch.undo()
-        serve._require_free_socket(path)
-        assert not path.exists()
-        serve._require_free_socket(path)
+        for _ in range(2):
+            serve._require_free_socket(path)
+            assert not path.exists()
 
 
 def test_without_a_server_installed_it_says_how_to_get_one(
