@@ -7,6 +7,7 @@ beside  the types; the wheel on every interpreter found, and with the oldest dep
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,16 +26,10 @@ PORTABLE = ["tests/seed", "tests/spine"]
 CONTRACT = ["tests/seed"]
 #: On SQLite, and the exercise's contract on PostgreSQL: the rest is the same everywhere.
 PORTABLE_CHOICE = "not postgresql or seed"
+PORTABLE_PYTEST = shlex.split("-m pytest -q -p no:cacheprovider -m 'not slow' -k")
+PORTABLE_PYTEST += [PORTABLE_CHOICE]
 #: Tests that start servers wait for them, so four processes keep two cores busy.
-PYTEST = [
-    "-q",
-    "-n",
-    str(2 * (os.cpu_count() or 2)),
-    "--dist",
-    "worksteal",
-    "-p",
-    "no:cacheprovider",
-]
+PYTEST = shlex.split(f"-q -n {2 * (os.cpu_count() or 2)} --dist worksteal -p no:cacheprovider")
 
 
 def run(what: str, *command: str | Path, **environment: str) -> None:
@@ -122,30 +117,14 @@ def on(python: Path, built: Path, folder: Path, *, oldest: bool = False) -> None
     name = f"Python {version}" + (" with the oldest dependencies" if oldest else "")
     venv = folder / name.replace(" ", "-")
     inside = venv / "bin" / "python"
-    install: list[str | Path] = [BIN / "uv", "pip", "install", "--quiet"]
-    install += ["--compile-bytecode", "--python", inside]
+    install: list[str | Path] = [BIN / "uv", "pip", "install", "--quiet", "--python", inside]
     run(f"{name}: environment", BIN / "uv", "venv", "--quiet", "--python", python, venv)
     run(f"{name}: dependencies", *install, "--require-hashes", "-r", "requirements/dev.lock")
     if oldest:
         run(f"{name}: floors", *install, "--require-hashes", "-r", "requirements/floor.lock")
     run(f"{name}: wheel", *install, "--no-deps", built)
-    run(
-        f"{name}: tests of the wheel",
-        inside,
-        *(
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-m",
-            "not slow",
-            "-k",
-            PORTABLE_CHOICE,
-            *(PORTABLE if oldest else CONTRACT),
-        ),
-        PYTHONPATH="",
-    )
+    chosen = PORTABLE if oldest else CONTRACT
+    run(f"{name}: tests of the wheel", inside, *PORTABLE_PYTEST, *chosen, PYTHONPATH="")
 
 
 def everywhere() -> None:

@@ -51,7 +51,7 @@ def test_a_storm_counts_sign_ins_and_waits(server: Server) -> None:
 def test_it_prints_every_figure(tmp_path: Path) -> None:
     """With everything it measures, as short as it goes."""
     ports = 30_500 + os.getpid() % 200 * 10
-    command = [sys.executable, "-m", "bench", "--rounds", "2", "--seconds", "0.2"]
+    command = [sys.executable, "-m", "bench", "--rounds", "1", "--seconds", "0.2"]
     command += ["--storm", "0.5", "--cost", "4", "--port", str(ports)]
     done = subprocess.run(
         command,

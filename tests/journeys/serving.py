@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -85,6 +85,19 @@ class Served:
         # Python's own tracker of shared resources is a child too, and answers nothing.
         return [child for child in children if "tracker" not in _command_of(child)]
 
+    def wait_for(self, answered: Callable[[], bool]) -> None:
+        """Wait until it answers as it should. Raises AssertionError, with its log, if it ends."""
+        process = self.process
+
+        def over() -> bool:
+            try:
+                return process.poll() is not None or answered()
+            except OSError:
+                return False
+
+        assert wait_until(over, _PATIENCE), self.log.read_text()
+        assert process.poll() is None, f"the service did not start: {self.log.read_text()}"
+
     def stop(self, patience: float = 30.0) -> int:
         """Ask it to stop and give its status."""
         self.process.send_signal(signal.SIGTERM)
@@ -109,10 +122,7 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 def serving(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
     """Serve from a folder until the block ends; nothing of it stays."""
     with starting(folder, *options, **settings) as served:
-        process = served.process
-        started = wait_until(lambda: process.poll() is not None or answers(served), _PATIENCE)
-        if process.poll() is not None or not started:
-            raise AssertionError(f"the service did not start: {served.log.read_text()}")
+        served.wait_for(lambda: answers(served))
         yield served
 
 
@@ -120,11 +130,21 @@ def serving(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
 def starting(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
     """Do the same, and wait for nothing: the block begins before anybody answers."""
     port = free_port()
+    # Hashes cost so little here that the check-up would refuse.
+    wanted = [*COMMAND, "serve", "--despite-errors", "--port", str(port), *options]
+    with launched(wanted, port, folder, **settings) as served:
+        yield served
+
+
+@contextmanager
+def launched(
+    wanted: Sequence[str], port: int, folder: Path, /, **settings: str
+) -> Iterator[Served]:
+    """Run a server in a session of its own until the block ends; nothing of it stays."""
     log = folder / "serve.log"
     with log.open("w") as out:
         process = subprocess.Popen(
-            # Hashes cost so little here that the check-up would refuse.
-            [*COMMAND, "serve", "--despite-errors", "--port", str(port), *options],
+            wanted,
             cwd=folder,
             env=environment(folder, **settings),
             stdout=out,
@@ -132,9 +152,8 @@ def starting(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
             text=True,
             start_new_session=True,
         )
-    served = Served(process, port, log)
     try:
-        yield served
+        yield Served(process, port, log)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -8,7 +8,6 @@ import signal
 import socket
 import ssl
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,7 +19,7 @@ import trustme
 from tests.conftest import EMAIL, PASSPHRASE
 from tests.databases import Databases
 from tests.journeys.raw import FORM, exchange, head, statuses
-from tests.journeys.serving import Program, Served, command, environment, starting
+from tests.journeys.serving import Program, Served, command, launched, starting
 from tests.ports import free_port, wait_until
 
 pytestmark = pytest.mark.slow
@@ -55,15 +54,7 @@ def over_socket(path: Path, target: str, **headers: str) -> http.client.HTTPResp
 def serving_on(path: Path, folder: Path, **settings: str) -> Iterator[Served]:
     """Serve on a unix socket until the block ends."""
     with starting(folder, "--unix-socket", str(path), **settings) as served:
-
-        def there() -> bool:
-            try:
-                return over_socket(path, "/healthz").status == 200
-            except OSError:
-                return served.process.poll() is not None
-
-        assert wait_until(there, 60)
-        assert served.process.poll() is None, served.log.read_text()
+        served.wait_for(lambda: over_socket(path, "/healthz").status == 200)
         yield served
 
 
@@ -124,13 +115,7 @@ def test_tls(tmp_path: Path, authority: trustme.CA) -> None:
                 answer.read()
             return answer
 
-        def there() -> bool:
-            try:
-                return ask("GET", "/healthz").status == 200
-            except OSError:
-                return served.process.poll() is not None
-
-        assert wait_until(there, 60)
+        served.wait_for(lambda: ask("GET", "/healthz").status == 200)
         account = f"email={EMAIL}&password={PASSPHRASE.replace(' ', '+')}"
         assert ask("POST", "/users", account).status == 201
         signed_in = ask("POST", "/sessions", account)
@@ -160,30 +145,11 @@ def test_gunicorn(tmp_path: Path, databases: Databases) -> None:
     keys.write_text(os.urandom(32).hex())
     port = free_port()
     settings = {"database_url": url, "secret_key_file": str(keys), "port": str(port)}
-    log = tmp_path / "gunicorn.log"
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "gunicorn", "bienvenue.wsgi:app", "--workers", "2"),
-                *("--threads", "4", "--bind", f"127.0.0.1:{port}"),
-            ],
-            cwd=tmp_path,
-            env=environment(tmp_path, **settings),
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        program = Program(port)
-
-        def there() -> bool:
-            try:
-                return program.ask("GET", "/readyz").status == 200
-            except OSError:
-                return process.poll() is not None
-
-        assert wait_until(there, 60)
-        assert process.poll() is None, log.read_text()
+    wanted = [sys.executable, "-m", "gunicorn", "bienvenue.wsgi:app", "--workers", "2"]
+    wanted += ["--threads", "4", "--bind", f"127.0.0.1:{port}"]
+    with launched(wanted, port, tmp_path, **settings) as served:
+        program = served.program()
+        served.wait_for(lambda: program.ask("GET", "/readyz").status == 200)
         account = {"email": EMAIL, "password": PASSPHRASE}
         assert program.ask("POST", "/users", account).status == 201
         assert program.ask("POST", "/sessions", account | {"password": "wrong"}).status == 401
@@ -195,8 +161,6 @@ def test_gunicorn(tmp_path: Path, databases: Databases) -> None:
         assert {Program(port, stolen).ask("GET", "/profile").status for _ in range(10)} == {401}
         large = head(b"POST /sessions", port, FORM[:-2], b"Content-Length: 1000000")
         assert statuses(exchange(port, large)) == [413]
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        assert served.stop() == 0
     databases.drop(url)
-    assert "Traceback" not in log.read_text()
+    assert "Traceback" not in served.log.read_text()

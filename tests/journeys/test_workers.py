@@ -6,13 +6,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import EMAIL, PASSPHRASE
 from tests.databases import KINDS, Databases
-from tests.journeys.serving import COMMAND, Program, Served, command, environment, serving
+from tests.journeys.serving import Program, Served, command, serving
 from tests.ports import wait_until
 from tests.races import race
 
@@ -37,26 +38,33 @@ def settings(url: str, tmp_path: Path) -> dict[str, str]:
     return {"database_url": url, "secret_key_file": str(keys)}
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def shared(
-    request: pytest.FixtureRequest, databases: Databases, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Served]:
-    """The service with two processes, for all tests that leave it running."""
-    folder = tmp_path_factory.mktemp("shared")
+@contextmanager
+def two_processes(kind: str, databases: Databases, folder: Path) -> Iterator[Served]:
+    """Serve with two processes on a new database."""
     keys = folder / "keys"
     keys.write_text(secrets.token_hex(32))
-    made = databases.fresh(request.param)
+    made = databases.fresh(kind)
     settings = {"database_url": made, "secret_key_file": str(keys)}
     with serving(folder, "--workers", "2", **settings) as running:
         yield running
     databases.drop(made)
 
 
-@pytest.fixture
-def served(settings: dict[str, str], tmp_path: Path) -> Iterator[Served]:
-    """The service with two processes, its database upgraded by the command."""
-    assert command(tmp_path, "db", "upgrade", **settings).returncode == 0
-    with serving(tmp_path, "--workers", "2", **settings) as running:
+@pytest.fixture(scope="module", params=KINDS)
+def shared(
+    request: pytest.FixtureRequest, databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """The service with two processes, for all tests that leave it running."""
+    with two_processes(request.param, databases, tmp_path_factory.mktemp("shared")) as running:
+        yield running
+
+
+@pytest.fixture(params=KINDS)
+def served(
+    request: pytest.FixtureRequest, databases: Databases, tmp_path: Path
+) -> Iterator[Served]:
+    """The service with two processes, for one test."""
+    with two_processes(request.param, databases, tmp_path) as running:
         yield running
 
 
@@ -132,26 +140,6 @@ def test_it_stops_when_asked(served: Served) -> None:
     workers = served.workers()
     assert served.stop() == 0
     assert wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), 10)
-
-
-def test_two_nodes_that_upgrade_at_once_do_not_collide(
-    settings: dict[str, str], tmp_path: Path
-) -> None:
-    """Four nodes start together on a database without a table; each of them succeeds."""
-    nodes = [
-        subprocess.Popen(
-            [*COMMAND, "db", "upgrade"],
-            cwd=tmp_path,
-            env=environment(tmp_path, **settings),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(4)
-    ]
-    said = [node.communicate(timeout=60)[0] for node in nodes]
-    assert [node.returncode for node in nodes] == [0] * 4, said
-    assert set(said) == {said[0]}
 
 
 def test_serve_upgrades_sqlite_and_asks_for_it_on_postgresql(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,13 @@ from tests.journeys.serving import COMMAND, command, environment, serving
 from tests.ports import wait_until
 
 pytestmark = pytest.mark.slow
+
+
+def none_waits(folder: Path) -> bool:
+    """Look whether every row has been put into a batch."""
+    with closing(sqlite3.connect(folder / "instance" / "bienvenue.db")) as opened:
+        waiting = opened.execute("SELECT count(*) FROM audit WHERE batch IS NULL").fetchone()
+    return bool(waiting == (0,))
 
 
 def all_sealed(folder: Path) -> bool:
@@ -28,7 +37,7 @@ def test_serve_seals(tmp_path: Path) -> None:
         assert served.program().ask("POST", "/users", account).status == 201
         for _ in range(3):
             assert served.program().ask("POST", "/sessions", account).status == 200
-        assert wait_until(lambda: all_sealed(tmp_path), 60)
+        assert wait_until(lambda: none_waits(tmp_path), 60)
         assert served.stop() == 0
     assert all_sealed(tmp_path)
 
@@ -45,10 +54,12 @@ def test_work_seals_until_it_is_told_to_stop(tmp_path: Path, number: signal.Sign
         for _ in range(2)
     ]
     try:
-        assert wait_until(lambda: all_sealed(tmp_path), 60)
+        said = [worker.stdout.readline() for worker in workers if worker.stdout is not None]
+        assert said == [b"working (stop it with Ctrl-C)\n"] * 2
+        assert wait_until(lambda: none_waits(tmp_path), 60)
     finally:
         for worker in workers:
             worker.send_signal(number)
-        said = [worker.communicate(timeout=60)[0] for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0]
-    assert said == [b"working (stop it with Ctrl-C)\n"] * 2
+        rest = [worker.communicate(timeout=60)[0] for worker in workers]
+    assert ([worker.returncode for worker in workers], rest) == ([0, 0], [b"", b""])
+    assert all_sealed(tmp_path)
