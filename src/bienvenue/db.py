@@ -53,6 +53,8 @@ PATIENCE = 5.0
 _NAME = f"{PREFIX}DATABASE_URL"
 _TRIES = 6
 _RETRIED = {"40001", "40P01"}
+#: Whether an operation runs that would run again as a whole.
+_in_retried: ContextVar[bool] = ContextVar("retried", default=False)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -271,27 +273,36 @@ class DB:
 def retried(operation: Callable[P, T]) -> Callable[P, T]:
     """Run an operation again when the database says that two transactions crossed.
 
-    For operations that are one transaction and no more: no hash, no letter. SQLite never asks for
-    it; PostgreSQL does on a deadlock, CockroachDB on any serialisation failure.
+    For operations that are one transaction and no more: no hash, no letter. Where one is part of
+    another, the whole runs again. SQLite never asks for it; PostgreSQL does on a deadlock,
+    CockroachDB on any serialisation failure.
     """
 
     @functools.wraps(operation)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        for attempt in range(1, _TRIES):
-            try:
-                return operation(*args, **kwargs)
-            except DBAPIError as error:
-                if _state(error) not in _RETRIED:
-                    raise
-                time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 (a pause, no secret)
-        try:
+        if _in_retried.get():
             return operation(*args, **kwargs)
+        token = _in_retried.set(True)
+        try:
+            return _tried(lambda: operation(*args, **kwargs))
+        finally:
+            _in_retried.reset(token)
+
+    return run
+
+
+def _tried(operation: Callable[[], T]) -> T:
+    tries = 0
+    while True:
+        try:
+            return operation()
         except DBAPIError as error:
             if _state(error) not in _RETRIED:
                 raise
-            raise DatabaseUnavailable("transactions kept crossing") from error
-
-    return run
+            tries += 1
+            if tries == _TRIES:
+                raise DatabaseUnavailable("transactions kept crossing") from error
+            time.sleep(random.uniform(0, 0.02 * 2**tries))  # noqa: S311 (a pause, no secret)
 
 
 def upsert(table: Table, on_postgresql: bool) -> Any:
@@ -346,23 +357,15 @@ def _url(text: str) -> URL:
 
 
 def _engine(url: URL) -> Engine:
+    shared: dict[str, Any] = {"hide_parameters": True, "pool_timeout": PATIENCE}
     if url.get_backend_name() != "sqlite":
         milliseconds = int(PATIENCE * 1000)
         options = f"-c lock_timeout={milliseconds} -c statement_timeout={4 * milliseconds}"
-        engine = create_engine(
-            url,
-            hide_parameters=True,
-            pool_pre_ping=True,
-            pool_timeout=PATIENCE,
-            connect_args={"connect_timeout": int(PATIENCE), "options": options},
-        )
+        given = {"connect_timeout": int(PATIENCE), "options": options}
+        engine = create_engine(url, pool_pre_ping=True, connect_args=given, **shared)
     else:
-        engine = create_engine(
-            url,
-            hide_parameters=True,
-            pool_timeout=PATIENCE,
-            creator=functools.partial(_open_file, Path(str(url.database))),
-        )
+        opening = functools.partial(_open_file, Path(str(url.database)))
+        engine = create_engine(url, creator=opening, **shared)
         event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine

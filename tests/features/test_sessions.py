@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import pytest
 
 from bienvenue import User, tokens
 from bienvenue.feature import Feature
-from bienvenue.features.passwords import Passwords, Proven, WrongCredentials
+from bienvenue.features.passwords import Passwords, WrongCredentials
 from bienvenue.features.sessions import MoreProof, NoSuchSession, Opened, SignedIn
-from bienvenue.hashing import Hasher
+from bienvenue.hashing import Hasher, Match
 from bienvenue.settings import Section
 from tests.conftest import EMAIL, PASSPHRASE, Service
 from tests.features.hearing import Hearing, rows
@@ -269,17 +268,17 @@ def test_a_hash_that_changes_between_comparison_and_opening_gives_no_session_by_
 ) -> None:
     """It is compared again: a re-hash of the same password passes, endless changes do not."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
-    real, left = Passwords.prove, [changes]
+    real, left = Passwords._compare, [changes]
 
-    def prove(self: Passwords, email: str, password: str, *rest: Any) -> Proven:
-        proven = real(self, email, password, *rest)
+    def compare(self: Passwords, found: User | None, password: str) -> Match:
+        match = real(self, found, password)
         if left[0]:
             left[0] -= 1
             again = Hasher(4).hash(PASSPHRASE).decode()
             service.auth._db.update_user(user.id, hashed_password=again)
-        return proven
+        return match
 
-    monkeypatch.setattr(Passwords, "prove", prove)
+    monkeypatch.setattr(Passwords, "_compare", compare)
     if changes == 1:
         assert service.auth.sessions.sign_in(EMAIL, PASSPHRASE).user.id == user.id
     else:
@@ -293,15 +292,15 @@ def test_a_password_changed_between_comparison_and_opening_gives_no_session(
 ) -> None:
     """Whoever knew the old password only is too late."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
-    real = Passwords.prove
+    real = Passwords._compare
 
-    def prove(self: Passwords, email: str, password: str, *rest: Any) -> Proven:
-        proven = real(self, email, password, *rest)
+    def compare(self: Passwords, found: User | None, password: str) -> Match:
+        match = real(self, found, password)
         other = Hasher(4).hash("another password").decode()
         service.auth._db.update_user(user.id, hashed_password=other)
-        return proven
+        return match
 
-    monkeypatch.setattr(Passwords, "prove", prove)
+    monkeypatch.setattr(Passwords, "_compare", compare)
     with pytest.raises(WrongCredentials):
         service.auth.sessions.sign_in(EMAIL, PASSPHRASE)
     assert rows(service.auth) == 0

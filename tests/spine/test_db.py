@@ -212,6 +212,29 @@ def test_any_other_failure_is_not_tried_again(
     assert runs == times
 
 
+def test_an_operation_within_another_runs_again_with_all_of_it(postgresql: DB) -> None:
+    """Its transaction is over, so the part alone could only fail."""
+    runs = list[str]()
+
+    @retried
+    def part() -> None:
+        runs.append("part")
+        with postgresql.transaction() as tx:
+            if len(runs) == 2:
+                tx.execute(text("DO $$ BEGIN RAISE deadlock_detected; END $$"))
+            tx.execute(text("SELECT 1"))
+
+    @retried
+    def whole() -> str:
+        runs.append("whole")
+        with postgresql.transaction():
+            part()
+        return "done"
+
+    assert whole() == "done"
+    assert runs == ["whole", "part"] * 2
+
+
 def test_a_real_deadlock_is_resolved_by_running_again(postgresql: DB) -> None:
     """Two transactions take two rows in opposite order; PostgreSQL ends one, and both succeed."""
     ids = [postgresql.add_user(f"{name}@example.com", "0").id for name in ("ann", "bob")]

@@ -8,10 +8,10 @@ breached passwords or is made of the account's own words (NIST SP 800-63B-4 sect
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -32,6 +32,8 @@ from bienvenue.web.page import Answer, Form, Pages, Password, Reply, Visitor
 if TYPE_CHECKING:
     from bienvenue.auth import Auth
     from bienvenue.features.sessions import SignedIn
+
+T = TypeVar("T")
 
 LONGEST = 4096
 """Characters a password may have; a bound on work, far above what anyone types."""
@@ -230,6 +232,15 @@ class Passwords(Feature[PasswordSettings]):
         MalformedEmail, MalformedText, PasswordTooLong, WrongCredentials, and AccountDisabled once
         the password is right.
         """
+        return self.admit(email, password, lambda proven: proven, ip, device)
+
+    def admit(
+        self, email: str, password: str, then: Callable[[Proven], T], ip: str, device: str | None
+    ) -> T:
+        """Do what `prove` does, and return what `then` gives for the user.
+
+        What it writes is committed together with the success of the attempt; it may run again.
+        """
         email = fields.email(email)
         self.check_form(password)
         attempt = Attempt("sign_in", email, ip, self._auth.devices.knows(email, device))
@@ -243,11 +254,20 @@ class Passwords(Feature[PasswordSettings]):
                     Event("password.refused", user.id if user else None, {"ip": ip})
                 )
                 raise WrongCredentials
-            self._auth.settle(attempt)
             if user.disabled is not None:
-                self._auth.announce(Event("password.refused", user.id, {"ip": ip}))
+                refused = Event("password.refused", user.id, {"ip": ip})
+                self._settled(attempt, lambda: self._auth.announce(refused))
                 raise AccountDisabled
-            return Proven(user, self.hash(password, ip) if match is Match.OUTDATED else None)
+            better = self.hash(password, ip) if match is Match.OUTDATED else None
+            return self._settled(attempt, lambda: then(Proven(user, better)))
+
+    @retried
+    def _settled(self, attempt: Attempt, then: Callable[[], T]) -> T:
+        with self._db.transaction():
+            given = then()
+            # Last, as others of this network wait from here on.
+            self._auth.settle(attempt)
+        return given
 
     def _find(self, email: str) -> User | None:
         try:

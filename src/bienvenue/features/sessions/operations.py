@@ -10,7 +10,7 @@ from sqlalchemy import delete, select, update
 from bienvenue import clock, tokens
 from bienvenue.db import DB, DatabaseUnavailable, Transaction, retried
 from bienvenue.feature import Event, Feature
-from bienvenue.features.passwords import WrongCredentials
+from bienvenue.features.passwords import Proven, WrongCredentials
 from bienvenue.features.sessions.table import (
     CHECK,
     CLEAR_DEAD,
@@ -80,19 +80,25 @@ class Sessions(Feature[SessionSettings]):
         secret by which an account knows it again. Raises what `Passwords.prove` does, and
         MoreProof while another factor is due.
         """
+
+        def opened(proven: Proven) -> Opened | MoreProof | None:
+            user, better = proven.user, proven.replacement
+            if due := self._auth.demand(user, ["password"]):
+                return MoreProof(due)
+            secret = self._open(user, better, "password", ip=ip, agent=agent, replaces=replaces)
+            if secret is None:
+                return None
+            known, new = self._auth.devices.remember(user.id, device)
+            if new:
+                self._auth.announce(Event("device.first_seen", user.id, {"ip": ip}))
+            return Opened(user, secret, known)
+
         for _ in range(_CROSSINGS):
-            proven = self._auth.passwords.prove(email, password, ip, device)
-            due = self._auth.demand(proven.user, ["password"])
-            if due:
-                raise MoreProof(due)
-            secret = self._open(
-                proven.user, proven.replacement, "password", ip=ip, agent=agent, replaces=replaces
-            )
-            if secret is not None:
-                known, new = self._auth.devices.remember(proven.user.id, device)
-                if new:
-                    self._auth.announce(Event("device.first_seen", proven.user.id, {"ip": ip}))
-                return Opened(proven.user, secret, known)
+            came = self._auth.passwords.admit(email, password, opened, ip, device)
+            if isinstance(came, MoreProof):
+                raise came
+            if came is not None:
+                return came
             # The account changed between the comparison and the session: look at it again.
         raise WrongCredentials
 
