@@ -23,7 +23,8 @@ WAIT = 0.8
 
 _NICE = 1
 """How much lower the priority of a hashing thread is. At 3 session checks that saturate the machine
-left it less than half of its rate on PostgreSQL, at 0 they waited longer in a storm (docs/guide/bench.md).
+left it less than half of its rate on PostgreSQL, at 0 they waited longer in a storm
+(docs/guide/bench.md).
 """
 
 P = ParamSpec("P")
