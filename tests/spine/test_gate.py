@@ -190,8 +190,11 @@ def test_a_service_that_is_busy_says_so_and_counts_nothing(make_service: MakeSer
         assert answer.headers["Retry-After"] == "1"
     assert not service.auth.limits.find(EMAIL)
     assert service.client().post("/sessions", json=account).status_code == 200
-    (row,) = [entry for entry in service.auth.audit.list() if entry.name == "gate.refused"]
-    assert (row.times, row.facts, row.personal) == (3, {"policy": "gate"}, {"ip": "127.0.0.1/32"})
+    rows = [entry for entry in service.auth.audit.list() if entry.name == "gate.refused"]
+    # They are two when a minute ended between.
+    assert sum(row.times for row in rows) == 3
+    for row in rows:
+        assert (row.facts, row.personal) == ({"policy": "gate"}, {"ip": "127.0.0.1/32"})
 
 
 def test_who_was_sent_away_is_written_down_by_the_work(service: Service) -> None:
