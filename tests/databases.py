@@ -8,9 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
 
 KINDS = ("sqlite", "postgresql")
 
@@ -33,12 +31,20 @@ SELECT md5(string_agg(thing, chr(10) ORDER BY thing)) FROM (
     UNION ALL SELECT concat_ws(' ', version_num) FROM bienvenue_alembic_version
 ) AS things(thing)
 """
+#: Empty tables are emptied a hundred times sooner by DELETE than by TRUNCATE.
 _EMPTIED = """
-DO $$ BEGIN
+DO $$ DECLARE one record; BEGIN
     PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid();
-    EXECUTE (SELECT 'TRUNCATE ' || string_agg(tablename, ', ') || ' RESTART IDENTITY CASCADE'
-    FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'bienvenue_alembic_version');
+    SET LOCAL session_replication_role = replica;
+    FOR one IN SELECT tablename FROM pg_tables
+    WHERE schemaname = 'public' AND tablename <> 'bienvenue_alembic_version' LOOP
+        EXECUTE format('DELETE FROM %I', one.tablename);
+    END LOOP;
+    FOR one IN SELECT sequencename FROM pg_sequences
+    WHERE schemaname = 'public' AND last_value IS NOT NULL LOOP
+        EXECUTE format('ALTER SEQUENCE %I RESTART', one.sequencename);
+    END LOOP;
 END $$
 """
 
@@ -55,6 +61,7 @@ class Databases:
         self._shape = ""
         #: Databases of PostgreSQL that are as good as new. Making one takes a tenth of a second.
         self._spare: list[str] = []
+        self._kept: dict[str, Any] = {}
 
     def fresh(self, kind: str, *, migrated: bool = True) -> str:
         """Give the URL of a database nobody else uses."""
@@ -86,6 +93,7 @@ class Databases:
             self._execute("CREATE DATABASE template_migrated")
             _migrate(self._url("template_migrated"))
             self._shape = self._execute(_SHAPE, "template_migrated")
+            self._leave("template_migrated")
             self._templates.add("postgresql")
         if migrated and self._spare:
             return self._url(self._spare.pop())
@@ -103,16 +111,19 @@ class Databases:
         name = str(parsed.database)
         try:
             as_new = self._execute(_SHAPE, name) == self._shape
-        except DBAPIError:
+        except _driver().Error:
             as_new = False
         if as_new:
             self._execute(_EMPTIED, name)
             self._spare.append(name)
         else:
+            self._leave(name)
             self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def close(self) -> None:
         """Stop the server."""
+        for name in list(self._kept):
+            self._leave(name)
         if self._server is not None:
             self._server.cleanup()
 
@@ -121,13 +132,25 @@ class Databases:
         return url.render_as_string(hide_password=False)
 
     def _execute(self, statement: str, name: str = "postgres") -> Any:
-        engine = create_engine(self._url(name), isolation_level="AUTOCOMMIT")
+        """Run a statement on a connection that is kept, so that its server need not begin anew."""
+        if name not in self._kept:
+            url = self._url(name).replace("+psycopg", "")
+            self._kept[name] = _driver().connect(url, autocommit=True)
         try:
-            with engine.connect() as connection:
-                done = connection.exec_driver_sql(statement)
-                return done.scalar() if done.returns_rows else None
-        finally:
-            engine.dispose()
+            done = self._kept[name].execute(statement)
+        except Exception:
+            self._leave(name)
+            raise
+        return done.fetchone()[0] if done.description else None
+
+    def _leave(self, name: str) -> None:
+        """Close the connection that is kept to a database, if there is one."""
+        if name in self._kept:
+            self._kept.pop(name).close()
+
+
+def _driver() -> Any:
+    return importlib.import_module("psycopg")
 
 
 def _pgserver() -> Any:
