@@ -15,4 +15,9 @@ def now() -> float:
 
 def written(moment: float) -> str:
     """Write a moment (seconds since 1970) as RFC 3339 text in UTC, to the second."""
-    return datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z")
+    return in_utc(moment).isoformat().replace("+00:00", "Z")
+
+
+def in_utc(moment: float) -> datetime:
+    """Give a moment (seconds since 1970) as a datetime in UTC, to the second."""
+    return datetime.fromtimestamp(int(moment), UTC)

@@ -18,14 +18,20 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bienvenue.settings import Settings
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 LEAST = 32
 """Bytes of a key."""
 
 LOOK_EVERY = 1.0
 """Seconds after which a running process looks again whether the key file changed."""
+
+_NONCE = 12
 
 _FEWEST_KINDS = 16
 """Different bytes among 32 random ones: fewer come once in 10**13 keys, and in every pattern."""
@@ -73,6 +79,21 @@ class KeyRing:
         made = [hmac.compare_digest(_mac(key, purpose, message), mac) for key in self._current()]
         return any(made)
 
+    def seal(self, purpose: str, secret: bytes) -> bytes:
+        """Encrypt a secret under the newest key, bound to a purpose, for `open` alone.
+
+        AES-256-GCM with a random nonce of 12 bytes (NIST SP 800-38D; ASVS 11.3.2).
+        """
+        nonce = secrets.token_bytes(_NONCE)
+        return nonce + _cipher(self._current()[0], purpose).encrypt(nonce, secret, None)
+
+    def open(self, purpose: str, sealed: bytes) -> bytes:
+        """Give a secret that any key of the ring sealed. Raises KeyProblem when none did."""
+        for key in self._current():
+            with contextlib.suppress(*_cannot_open()):
+                return _cipher(key, purpose).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+        raise KeyProblem("no key of the ring opens this: the key that sealed it was retired.")
+
     def _current(self) -> list[bytes]:
         return self._keys
 
@@ -108,6 +129,19 @@ class WatchedRing(KeyRing):
 def _mac(key: bytes, purpose: str, message: bytes) -> bytes:
     own = hmac.digest(key, f"bienvenue {purpose}".encode(), hashlib.sha256)
     return hmac.digest(own, message, hashlib.sha256)
+
+
+def _cipher(key: bytes, purpose: str) -> "AESGCM":
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 (loads slowly)
+
+    return AESGCM(_mac(key, f"seal {purpose}", b""))
+
+
+def _cannot_open() -> tuple[type[Exception], ...]:
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 (as above)
+
+    # The other one is what is too short to have been sealed.
+    return InvalidTag, ValueError
 
 
 def _fingerprint(key: bytes) -> str:

@@ -86,6 +86,12 @@ class Devices(Feature[Section]):
                 tx.change(_TOO_MANY, one)
         return kept, new
 
+    def has_one(self, user_id: int) -> bool:
+        """Tell whether the account knows one device and no more."""
+        with self._db.reading() as tx:
+            known = select(_table.digest).where(_table.user_id == user_id).limit(2)
+            return len(tx.execute(known).all()) == 1
+
     def forget(self, user_id: int, _why: str, _keep: bytes | None = None) -> None:
         """Forget every device of an account whose secrets changed."""
         with self._db.transaction() as tx:

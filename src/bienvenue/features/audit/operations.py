@@ -51,6 +51,8 @@ _TOLD = {
     "account.enabled": "An administrator enabled your account again.",
     "account.unlocked": "An administrator cleared the wrong passwords counted for your account.",
     "device.first_seen": "A device that was not seen before signed in.",
+    "letter.failed": "A letter to you could not be delivered.",
+    "letter.written": "A letter was written to you.",
     "password.changed": "The password was changed by somebody who knew the old one.",
     "password.refused": "A password was refused: it was wrong, or the account was disabled.",
     "password.rehashed": "The password is stored in a newer form; it is the same password.",

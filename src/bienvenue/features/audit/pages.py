@@ -1,16 +1,24 @@
 """The page of the record: what happened to one's own account."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from bienvenue import clock
 from bienvenue.features.audit.operations import Audit
 from bienvenue.features.audit.table import Entry
+from bienvenue.features.mail import Written
 from bienvenue.features.sessions import SignedIn
 from bienvenue.web import agents
 from bienvenue.web.door import AUTH
 from bienvenue.web.page import Answer, Reply
 
 page = Audit.pages
+
+
+class Letter(Reply):
+    """What a letter said."""
+
+    subject: str
+    text: str
 
 
 class Happening(Reply):
@@ -26,10 +34,13 @@ class Happening(Reply):
     #: Where it came from, where that is known and not erased.
     ip: str | None
     device: str | None
+    #: What was written to the person about it, without its link, while that is kept.
+    letter: Letter | None
 
     @classmethod
-    def of(cls, entry: Entry) -> "Happening":
+    def of(cls, entry: Entry, letters: Mapping[str, Written]) -> "Happening":
         """Describe a row of the record."""
+        written = letters.get(entry.facts.get("letter_uid", ""))
         agent = entry.personal.get("agent")
         return cls(
             at=clock.written(entry.at),
@@ -39,6 +50,7 @@ class Happening(Reply):
             times=entry.times,
             ip=entry.personal.get("ip") or None,
             device=None if agent is None else agents.name_of(agent),
+            letter=None if written is None else Letter(subject=written.subject, text=written.text),
         )
 
 
@@ -48,13 +60,13 @@ class Activity(Reply):
     activity: list[Happening]
 
     @classmethod
-    def of(cls, entries: Iterable[Entry]) -> "Activity":
+    def of(cls, entries: Iterable[Entry], letters: Mapping[str, Written]) -> "Activity":
         """Describe rows of the record."""
-        return cls(activity=[Happening.of(entry) for entry in entries])
+        return cls(activity=[Happening.of(entry, letters) for entry in entries])
 
 
 @page("GET /activity", gives={200: Activity})
 def activity(me: SignedIn) -> Answer:
     """Say what happened to one's account, the newest hundred events first."""
     entries = AUTH.audit.list(me.user_id)
-    return Answer(Activity.of(entries), page="audit/activity.html")
+    return Answer(Activity.of(entries, AUTH.mail.about(entries)), page="audit/activity.html")

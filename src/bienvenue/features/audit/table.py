@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from bienvenue.settings import Seconds, Section
 from bienvenue.user import Base, table_of
 
-CLEAR = frozenset({"policy", "session", "why"})
+CLEAR = frozenset({"letter", "letter_uid", "policy", "session", "why"})
 """Facts that say nothing of a person. Every other fact is personal, until it is named here."""
 
 _LONGEST = 512

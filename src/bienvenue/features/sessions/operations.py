@@ -90,7 +90,7 @@ class Sessions(Feature[SessionSettings]):
                 return None
             known, new = self._auth.devices.remember(user.id, device)
             if new:
-                self._auth.announce(Event("device.first_seen", user.id, {"ip": ip}))
+                self._auth.announce(Event("device.first_seen", user.id, {"ip": ip, "agent": agent}))
             return Opened(user, secret, known)
 
         for _ in range(_CROSSINGS):

@@ -1,0 +1,80 @@
+"""The commands on letters."""
+
+from email.message import EmailMessage
+from typing import Any
+
+import click
+
+from bienvenue import clock
+from bienvenue.features.mail.operations import Mail
+from bienvenue.features.mail.smtp import CarryProblem
+from bienvenue.features.mail.table import Letter
+
+
+def _line(letter: Letter) -> str:
+    problem = f"  ({letter.problem})" if letter.problem else ""
+    when = clock.written(letter.at)
+    return f"{letter.uid}  {when}  {letter.state:9}  {letter.kind:18}  {letter.email}{problem}"
+
+
+@click.group("outbox", invoke_without_command=True)
+@click.pass_context
+def outbox(ctx: click.Context) -> None:
+    """The letters to people. Alone it lists them."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_command)
+
+
+@outbox.command("list")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
+@click.pass_obj
+def list_command(service: Any, limit: int) -> None:
+    """List the newest letters: name, written, state, kind, to whom."""
+    found = service.auth.mail.list(limit)
+    for letter in found:
+        click.echo(_line(letter))
+    if not found:
+        click.echo("no letters are kept")
+
+
+def _text(letter: EmailMessage) -> str:
+    head = "".join(f"{name}: {letter[name]}\n" for name in ("From", "To", "Subject", "Date"))
+    part = letter.get_body(("plain",))
+    return head + "\n" + ("" if part is None else str(part.get_content()).rstrip("\n"))
+
+
+@outbox.command("show")
+@click.argument("letter")
+@click.pass_obj
+def show(service: Any, letter: str) -> None:
+    """Print a letter in full, with its link until that is spent, over, or was sent."""
+    click.echo(_text(service.auth.mail.read(letter)))
+
+
+@outbox.command("resend")
+@click.argument("letter")
+@click.pass_obj
+def resend(service: Any, letter: str) -> None:
+    """Let a letter be carried again; a link that was erased does not come back."""
+    mail: Mail = service.auth.mail
+    found = mail.resend(letter)
+    where = "leaves within seconds" if mail.leaves else "stays here: no SMTP server is configured"
+    click.echo(f"{found.uid} to {found.email} {where}")
+
+
+@outbox.command("test")
+@click.argument("email")
+@click.pass_obj
+def test(service: Any, email: str) -> None:
+    """Send a test letter at once, and say what the server is."""
+    mail: Mail = service.auth.mail
+    if not mail.leaves:
+        raise click.ClickException("no SMTP server is configured: set BIENVENUE_SMTP_HOST")
+    try:
+        click.echo(mail.test(email))
+    except CarryProblem as problem:
+        raise click.ClickException(str(problem)) from None
+    click.echo(f"it took a letter to {email}; look whether it arrives")
+
+
+Mail.commands = (outbox,)

@@ -1,0 +1,361 @@
+"""The operations on letters: writing, carrying, showing, erasing."""
+
+import json
+import logging
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import NoResultFound
+
+from bienvenue import clock, fields
+from bienvenue.db import DB, Transaction, retried
+from bienvenue.feature import Event, Feature, Refusal
+from bienvenue.features.mail import smtp
+from bienvenue.features.mail.smtp import CarryProblem, MailSettings
+from bienvenue.features.mail.table import (
+    LEASE,
+    WRITE,
+    Asked,
+    Letter,
+    State,
+    asking,
+    claiming,
+    columns,
+)
+from bienvenue.features.mail.writing import Writer, Written
+from bienvenue.keys import KeyProblem
+from bienvenue.networks import network_of
+from bienvenue.web import agents
+
+if TYPE_CHECKING:
+    from bienvenue.auth import Auth
+
+_log = logging.getLogger("bienvenue.mail")
+
+ROUND = 20.0
+"""Seconds after which a round takes no further letter: other work, and stopping, wait for its end.
+"""
+
+GIVE_UP = 2 * 86400.0
+"""Seconds after which a letter that no server took is dead."""
+
+KEPT = 30 * 86400.0
+"""Seconds a letter is kept, whatever became of it."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 3600.0
+_TROUBLES = 3
+"""Letters that fail one after another before a round ends: the server is at fault, not they."""
+
+_NOTICES = {
+    "device.first_seen": "new_device",
+    "password.changed": "password_changed",
+    "password.reset": "password_reset",
+}
+_NOTICES_AN_HOUR = 10
+
+
+class NoSuchLetter(Refusal):
+    """No letter has this name."""
+
+    status = 404
+    code = "no_such_letter"
+    message = "There is no letter of this name."
+
+
+class Mail(Feature[MailSettings]):
+    """The letters to people."""
+
+    name = "mail"
+    Settings = MailSettings
+    events: ClassVar = {
+        "letter.written": "A letter to a person was put into the outbox.",
+        "letter.failed": "A letter was given up: a server refused it, or none took it in two days.",
+    }
+
+    def __init__(self, auth: "Auth", db: DB, settings: MailSettings) -> None:
+        """Open with the templates of this service."""
+        super().__init__(auth, db, settings)
+        self._writer = Writer(auth.settings, settings.mail_from)
+
+    @property
+    def leaves(self) -> bool:
+        """Whether a server carries letters; else they stay in the outbox."""
+        return self.settings.smtp_host is not None
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def write(
+        self,
+        kind: str,
+        email: str,
+        user_id: int | None,
+        facts: Mapping[str, Any],
+        *,
+        link: str | None = None,
+        expires: float | None = None,
+    ) -> dict[str, str]:
+        """Put a letter into the outbox, in the transaction that is open; give its name as facts.
+
+        `kind` names its template, `facts` are plain values for it. `link` is a path of this service
+        that bears a token; it is stored sealed, and given to nobody after `expires`. Without an
+        email the same is written for nobody. Whoever writes announces an event with these facts.
+        """
+        now = clock.now()
+        sealed = None if link is None else self._auth.keys.seal("letter", link.encode())
+        with self._db.transaction() as tx:
+            row: dict[str, Any] = {
+                "uid": str(uuid.uuid4()),
+                "at": now,
+                "kind": kind,
+                "user_id": user_id,
+                "email": email,
+                "facts": json.dumps(facts),
+                "sealed": sealed,
+                "expires": expires,
+                "state": State.WAITING if email else State.VOID,
+                "due": now,
+                "tries": 0,
+            }
+            tx.execute(WRITE, row)
+        return {"letter": kind, "letter_uid": str(row["uid"])}
+
+    def may_ask(self, kind: str, email: str, gap: float, most: int) -> bool:
+        """Count a letter of a kind to an email, in the transaction that is open.
+
+        False, having counted nothing, when the last one left fewer than `gap` seconds ago or
+        `most` left in this hour.
+        """
+        key = self._auth.keys.lasting_mac(f"letter {kind}", email.encode())
+        return self._counted(key, gap, most)
+
+    def may_ask_from(self, ip: str, most: int) -> bool:
+        """Count a letter somebody of this network asked for; False when there were too many."""
+        key = self._auth.keys.lasting_mac("letter network", network_of(ip).encode())
+        return self._counted(key, 0.0, most)
+
+    def _counted(self, key: bytes, gap: float, most: int) -> bool:
+        values = {"the_key": key, "now": clock.now(), "gap": gap, "most": most}
+        with self._db.transaction() as tx:
+            return tx.execute(asking(self._db.on_postgresql), values).first() is not None
+
+    def hear(self, event: Event) -> None:
+        """Tell the owner of what changed the account, in the event's transaction."""
+        kind = _NOTICES.get(event.name)
+        if kind is None or event.user_id is None:
+            return
+        if kind == "new_device" and self._auth.devices.has_one(event.user_id):
+            # Whoever signs in for the first time knows that they do.
+            return
+        try:
+            user = self._db.find_user_by(id=event.user_id)
+        except NoResultFound:
+            return
+        if self.may_ask(kind, user.email, 0.0, _NOTICES_AN_HOUR):
+            device = agents.name_of(str(event.facts.get("agent", "")))
+            facts = {"device": device, "ip": event.facts.get("ip", "")}
+            told = self.write(kind, user.email, user.id, facts)
+            self._auth.announce(Event("letter.written", user.id, told))
+
+    # --- carrying -------------------------------------------------------------------------------
+
+    def work(self) -> None:
+        """Carry what is due, one letter after another, until a round has lasted long enough."""
+        troubles, end = 0, time.monotonic() + ROUND
+        while self.leaves and troubles < _TROUBLES and time.monotonic() < end:
+            claimed = self._claim()
+            if claimed is None:
+                return
+            troubles = 0 if self._carry(claimed) else troubles + 1
+
+    @retried
+    def _claim(self) -> Any:
+        with self._db.transaction() as tx:
+            return tx.execute(claiming(self._db.on_postgresql), {"now": clock.now()}).first()
+
+    def _carry(self, row: Any) -> bool:
+        """Send a letter that was claimed and write down what came of it; tell whether it left."""
+        try:
+            letter = self._message(row)
+            sender = self._writer.sender
+            smtp.carry(self.settings, letter, sender, row.email, LEASE / 2)
+        except CarryProblem as problem:
+            self._put_off(row, str(problem), dead=problem.permanent)
+        except Exception as error:  # noqa: BLE001 (a template of the operator may do anything)
+            _log.exception("the letter %s cannot be made", row.uid)
+            self._put_off(row, f"it cannot be made: {type(error).__name__}", dead=False)
+        else:
+            self._mark(row, state=State.SENT, sealed=None, sent=clock.now(), problem=None)
+            return True
+        return False
+
+    def _message(self, row: Any) -> EmailMessage:
+        return self._writer.message(row, self._link(row))
+
+    def _put_off(self, row: Any, problem: str, *, dead: bool) -> None:
+        now = clock.now()
+        if dead or now - row.at >= GIVE_UP:
+            self._give_up(row, problem)
+            _log.error("the letter %s was given up: %s", row.uid, problem)
+            return
+        pause = min(_FIRST_PAUSE * 2 ** (row.tries - 1), _LONGEST_PAUSE)
+        self._mark(row, due=now + pause, problem=problem[:200])
+        _log.warning("the letter %s waits for %d s: %s", row.uid, pause, problem)
+
+    @retried
+    def _give_up(self, row: Any, problem: str) -> None:
+        with self._db.transaction():
+            if self._mark(row, state=State.DEAD, sealed=None, problem=problem[:200]):
+                self._auth.announce(Event("letter.failed", row.user_id, {"letter": row.kind}))
+
+    @retried
+    def _mark(self, row: Any, **values: Any) -> bool:
+        """Change a letter that this carrier claimed last and nobody withdrew."""
+        with self._db.transaction() as tx:
+            mine = (columns.id == row.id) & (columns.tries == row.tries)
+            waiting = columns.state == State.WAITING
+            return bool(tx.change(update(Letter).where(mine, waiting).values(**values)))
+
+    # --- showing --------------------------------------------------------------------------------
+
+    def list(self, most: int = 100) -> Sequence[Letter]:
+        """Give the newest letters to anybody, newest first."""
+        with self._db.reading() as tx:
+            newest = select(Letter).where(columns.state != State.VOID)
+            return tx.scalars(newest.order_by(columns.id.desc()).limit(most)).all()
+
+    def find(self, uid: str) -> Letter:
+        """Give a letter by its name. Raises NoSuchLetter."""
+        with self._db.reading() as tx:
+            wanted = (columns.uid == fields.text(uid, "uid")) & (columns.state != State.VOID)
+            found = tx.scalars(select(Letter).where(wanted)).one_or_none()
+        if found is None:
+            raise NoSuchLetter
+        return found
+
+    def read(self, uid: str) -> EmailMessage:
+        """Give a letter as it is or was sent, with its link while that opens something.
+
+        Raises NoSuchLetter.
+        """
+        return self._message(self.find(uid))
+
+    def about(self, entries: Iterable[Any]) -> dict[str, Written]:
+        """Give the letters that rows of the record name, as `said` does."""
+        named = [entry.facts["letter_uid"] for entry in entries if "letter_uid" in entry.facts]
+        return self.said(named)
+
+    def said(self, uids: Sequence[str]) -> dict[str, Written]:
+        """Give what letters said, without their links, by name; those not kept are left out."""
+        with self._db.reading() as tx:
+            found = tx.scalars(select(Letter).where(columns.uid.in_(uids))).all()
+        read = {row.uid: self._read(row) for row in found}
+        return {uid: written for uid, written in read.items() if written is not None}
+
+    def _read(self, row: Letter) -> Written | None:
+        try:
+            return self._writer.written(row, None)
+        except Exception:  # noqa: BLE001 (as above)
+            _log.exception("the letter %s cannot be made", row.uid)
+            return None
+
+    def _link(self, row: Any) -> str | None:
+        if row.sealed is None or (row.expires is not None and row.expires <= clock.now()):
+            return None
+        try:
+            return self._auth.keys.open("letter", row.sealed).decode()
+        except KeyProblem as problem:
+            _log.error("the link of the letter %s is lost: %s", row.uid, problem)
+            return None
+
+    @retried
+    def resend(self, uid: str) -> Letter:
+        """Let a letter be carried again, at once, as it was written. Raises NoSuchLetter."""
+        with self._db.transaction() as tx:
+            found, now = self.find(uid), clock.now()
+            anew: dict[str, Any] = {"state": State.WAITING, "due": now, "problem": None}
+            if found.expires is not None and found.expires <= now:
+                anew["sealed"] = None
+            tx.change(update(Letter).where(columns.id == found.id).values(**anew))
+        return found
+
+    def test(self, email: str) -> str:
+        """Send a letter to an email at once; give a line about the server.
+
+        Raises MalformedEmail, and CarryProblem when it did not leave.
+        """
+        row = Letter(
+            uid=str(uuid.uuid4()),
+            at=clock.now(),
+            kind="test",
+            email=fields.email(email),
+            facts="{}",
+        )
+        found = smtp.probe(self.settings)
+        letter = self._writer.message(row, None)
+        smtp.carry(self.settings, letter, self._writer.sender, row.email, LEASE / 2)
+        return found
+
+    def undelivered(self) -> int:
+        """Count the letters that were given up."""
+        with self._db.reading() as tx:
+            return len(tx.execute(select(columns.id).where(columns.state == State.DEAD)).all())
+
+    # --- erasing --------------------------------------------------------------------------------
+
+    def withdraw(self, user_id: int, kind: str | None = None) -> None:
+        """Erase the links of a person's letters, or of one kind; what still waits stays here."""
+        with self._db.transaction() as tx:
+            self._withdraw(
+                tx,
+                (columns.user_id == user_id)
+                & (columns.sealed.is_not(None))
+                & ((columns.kind == kind) if kind is not None else True),
+            )
+
+    @staticmethod
+    def _withdraw(tx: Transaction, which: Any) -> int:
+        waiting = which & (columns.state == State.WAITING)
+        gone = tx.change(update(Letter).where(waiting).values(state=State.WITHDRAWN, sealed=None))
+        return gone + tx.change(update(Letter).where(which).values(sealed=None))
+
+    def forget(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
+        """Erase the links sent before the account changed, and all letters of a deleted one."""
+        self.withdraw(user_id)
+        if why == "account deleted":
+            with self._db.transaction() as tx:
+                tx.change(delete(Letter).where(columns.user_id == user_id))
+
+    def export(self, user_id: int) -> dict[str, Any]:
+        """Give when letters were written to a person, what about, and what became of them."""
+        with self._db.reading() as tx:
+            rows = tx.scalars(
+                select(Letter).where(columns.user_id == user_id).order_by(columns.id.desc())
+            ).all()
+        return {
+            "letters": [
+                {
+                    "at": clock.written(row.at),
+                    "to": row.email,
+                    "subject": written.subject if (written := self._read(row)) else row.kind,
+                    "state": row.state,
+                }
+                for row in rows
+            ]
+        }
+
+    @retried
+    def sweep(self, now: float, limit: int) -> int:
+        """Erase links that are over; delete letters of long ago, and those to nobody."""
+        with self._db.transaction() as tx:
+            over = (columns.sealed.is_not(None)) & (columns.expires <= now)
+            some = select(columns.id).where(over).limit(limit)
+            swept = self._withdraw(tx, columns.id.in_(some) & over)
+            old = (columns.at <= now - KEPT) | (columns.state == State.VOID)
+            some = select(columns.id).where(old).limit(limit)
+            swept += tx.change(delete(Letter).where(columns.id.in_(some)))
+            asked = select(Asked.key).where(Asked.last <= now - 86400).limit(limit)
+            return swept + tx.change(delete(Asked).where(Asked.key.in_(asked)))

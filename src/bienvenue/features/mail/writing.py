@@ -1,0 +1,109 @@
+"""What a letter says: a template of plain text, from which its HTML part is made too.
+
+The first line of a template is the subject. A folder named by `BIENVENUE_TEMPLATES` may hold
+others of the same names.
+"""
+
+import json
+from collections.abc import Mapping
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime, parseaddr
+from typing import Any, NamedTuple, Protocol
+
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    StrictUndefined,
+    select_autoescape,
+)
+
+from bienvenue import clock
+from bienvenue.settings import Settings
+
+ERASED = "[the link is not kept]"
+
+
+class Written(NamedTuple):
+    """A letter as a person reads it."""
+
+    subject: str
+    text: str
+
+
+class Row(Protocol):
+    """What a letter is made of."""
+
+    uid: str
+    at: float
+    kind: str
+    email: str
+    facts: str
+
+
+class Writer:
+    """Makes letters of rows."""
+
+    def __init__(self, settings: Settings, sender: str | None) -> None:
+        """Take the settings, and whom letters come from, as `Bienvenue <no-reply@example.org>`."""
+        self._settings = settings
+        name, email = parseaddr(sender or "")
+        self.sender = email or "no-reply@localhost"
+        self._name = _one_line(name or settings.core.service_name)
+        overriding = settings.core.templates
+        folders = [] if overriding is None else [FileSystemLoader(overriding / "bienvenue")]
+        self._templates = Environment(
+            loader=ChoiceLoader([*folders, PackageLoader("bienvenue", "templates/bienvenue")]),
+            autoescape=select_autoescape(["html"]),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def written(self, row: Row, link: str | None) -> Written:
+        """Give subject and text of a letter; without its link the text says that it is erased."""
+        template = self._templates.get_template(f"mail/{row.kind}.txt")
+        text = template.render(self._values(row), link=ERASED if link is None else self._url(link))
+        subject, _, rest = text.partition("\n")
+        return Written(_one_line(subject.removeprefix("Subject:")), rest.strip() + "\n")
+
+    def message(self, row: Row, link: str | None) -> EmailMessage:
+        """Give a letter as it is sent, with a part of text and a part of HTML (RFC 5322, 2046).
+
+        Its Message-ID is the same however often it is made.
+        """
+        subject, text = self.written(row, link)
+        letter = EmailMessage()
+        letter["From"] = Address(self._name, addr_spec=self.sender)
+        letter["To"] = row.email
+        letter["Subject"] = subject
+        letter["Date"] = format_datetime(clock.in_utc(row.at))
+        letter["Message-ID"] = f"<{row.uid}@{self.sender.rpartition('@')[2]}>"
+        # Nobody's holiday answers to it (RFC 3834).
+        letter["Auto-Submitted"] = "auto-generated"
+        letter["Content-Language"] = "en"
+        letter.set_content(text)
+        paragraphs = [part.strip() for part in text.split("\n\n")]
+        page = self._templates.get_template("mail/letter.html")
+        html = page.render(self._values(row), subject=subject, paragraphs=paragraphs)
+        letter.add_alternative(html, subtype="html")
+        return letter
+
+    def _values(self, row: Row) -> Mapping[str, Any]:
+        facts: dict[str, Any] = json.loads(row.facts)
+        return facts | {
+            "at": clock.written(row.at),
+            "email": row.email,
+            "service": self._settings.core.service_name,
+            "base_url": self._settings.base_url,
+        }
+
+    def _url(self, link: str) -> str:
+        return self._settings.base_url + link
+
+
+def _one_line(text: str) -> str:
+    """Give a text as a header can bear it: what it says may come from whoever asked."""
+    return " ".join(text.split())

@@ -1,0 +1,114 @@
+"""An outbox on a database of its own, and what tests ask of it while others carry its letters."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import select, update
+
+from bienvenue import DB, Auth
+from bienvenue.features.mail import Letter, State
+from bienvenue.settings import Settings
+from tests.conftest import PASSPHRASE
+from tests.journeys.serving import COMMAND, environment
+
+SENDER = "no-reply@example.org"
+PATIENCE = 60.0
+
+
+@dataclass
+class House:
+    """A database, what its processes are told, and the operations in the process of the tests."""
+
+    folder: Path
+    settings: dict[str, str]
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def __post_init__(self) -> None:
+        self.auth = self.opened(self.settings)
+
+    def opened(self, settings: dict[str, str]) -> Auth:
+        """Open the operations with settings."""
+        given = {f"BIENVENUE_{name.upper()}": value for name, value in settings.items()}
+        return Auth(DB(settings["database_url"]), Settings(given))
+
+    def write(self) -> str:
+        """Put a letter to a mailbox of its own into the outbox; give that mailbox."""
+        email = f"person{next(self.numbers)}@example.com"
+        with self.auth._db.transaction():
+            self.auth.mail.write("test", email, None, {})
+        return email
+
+    def reset_letter(self, email: str) -> str:
+        """Let the owner of a new account ask to get back in; give the name of the letter."""
+        self.auth.accounts.register(email, PASSPHRASE)
+        self.auth.reset.ask(email)
+        return self.auth.mail.list(1)[0].uid
+
+    def carried(self, by: dict[str, str]) -> None:
+        """Carry what is due in this process, with the settings of a mail server."""
+        auth = self.opened(self.settings | by)
+        auth.mail.work()
+        auth.close()
+
+    def time_passes(self) -> None:
+        """End every claim and every pause, as time would do."""
+        with self.auth._db.transaction() as tx:
+            tx.change(update(Letter).where(Letter.state == State.WAITING).values(due=0.0))
+
+    def letters(self) -> list[Letter]:
+        """Give every letter as it is now."""
+        with self.auth._db.reading() as tx:
+            return list(tx.scalars(select(Letter).order_by(Letter.id)).all())
+
+    def all_sent(self) -> bool:
+        """Look whether no letter is left that did not leave."""
+        return {letter.state for letter in self.letters()} == {State.SENT}
+
+    def environment(self, by: dict[str, str]) -> dict[str, str]:
+        """Give the environment of a process that carries to a mail server."""
+        return environment(self.folder, **self.settings, **by)
+
+    @contextmanager
+    def working(self, by: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+        """Run `bienvenue work` until the block ends, and see that it ends well if it still runs."""
+        process = subprocess.Popen(
+            [*COMMAND, "work"],
+            cwd=self.folder,
+            env=self.environment(by),
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            yield process
+            if process.poll() is None:
+                process.terminate()
+                assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+            process.wait()
+
+
+def to(port: int, timeout: int = 15) -> dict[str, str]:
+    """Give the settings of a mail server on a port."""
+    return {
+        "smtp_host": "127.0.0.1",
+        "smtp_port": str(port),
+        "smtp_security": "none",
+        "smtp_timeout": str(timeout),
+        "mail_from": f"Bienvenue <{SENDER}>",
+    }
+
+
+def names(house: House) -> dict[str, str]:
+    """Give the Message-ID of every letter by its mailbox."""
+    return {letter.email: f"<{letter.uid}@example.org>" for letter in house.letters()}
+
+
+def waiting(house: House) -> list[Letter]:
+    """Give the letters that wait."""
+    return [letter for letter in house.letters() if letter.state == State.WAITING]
