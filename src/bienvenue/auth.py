@@ -19,7 +19,9 @@ from bienvenue.features.accounts import Accounts, NoSuchUser
 from bienvenue.features.audit import Audit
 from bienvenue.features.devices import Devices
 from bienvenue.features.limits import Limits
+from bienvenue.features.mail import Mail
 from bienvenue.features.passwords import Passwords
+from bienvenue.features.reset import Reset, WrongResetToken
 from bienvenue.features.sessions import Sessions
 from bienvenue.fields import MalformedEmail, MalformedText
 from bienvenue.fields import email as plain_email
@@ -59,6 +61,9 @@ class Auth:
         self.devices = self._open(Devices)
         self.limits = self._open(Limits)
         self.audit = self._open(Audit)
+        # After the record, whose seals are not to wait for a mail server.
+        self.mail = self._open(Mail)
+        self.reset = self._open(Reset)
         self._events = {name for feature in self.features for name in feature.events}
         self.settings.refuse_unknown()
 
@@ -111,6 +116,30 @@ class Auth:
     def destroy_session(self, user_id: int) -> None:
         """End all sessions of a user."""
         self.sessions.end_all(user_id)
+
+    def get_reset_password_token(self, email: str) -> str:
+        """Return a new token that replaces the password of an account, the only one outstanding.
+
+        Raises ValueError when there is no such account. Over HTTP the token goes by letter only.
+        """
+        try:
+            token = self.reset.issue(email)
+        except (MalformedEmail, MalformedText):
+            token = None
+        if token is None:
+            raise ValueError(f"User {email} does not exist")
+        return token
+
+    def update_password(self, reset_token: str, password: str) -> None:
+        """Replace the password of whoever was given this token, once.
+
+        Raises ValueError when it is unknown, spent or over, and the refusals of a password that the
+        policy does not allow.
+        """
+        try:
+            self.reset.complete(reset_token, password, None)
+        except WrongResetToken:
+            raise ValueError("nobody has this reset token") from None
 
     # --- what features tell each other ----------------------------------------------------------
 

@@ -72,9 +72,7 @@ class Section(BaseModel):
 class Core(Section):
     """The settings of the house itself."""
 
-    instance: Path = Field(
-        Path("instance"), description="The folder of the database, the keys and the outbox."
-    )
+    instance: Path = Field(Path("instance"), description="The folder of the database and the keys.")
     database_url: SecretStr | None = Field(
         None,
         description="Where accounts live: sqlite:///path or postgresql://user@host/name. "
@@ -121,6 +119,11 @@ class Core(Section):
         description="Share the session cookie with the hosts under this domain. Off by default: "
         "every one of those hosts can then read it and set it.",
         pattern=r"^[a-z0-9.-]+$",
+    )
+    templates: Path | None = Field(
+        None,
+        description="A folder whose files come before the templates of the same path, as "
+        "bienvenue/mail/test.txt.",
     )
     service_name: str = Field(
         "Bienvenue",

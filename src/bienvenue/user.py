@@ -48,7 +48,7 @@ class User(Base):
     #: The root of all open sessions. Setting it to NULL ends them all, in one statement.
     session_id: Mapped[str | None] = mapped_column(String(36))
     #: The digest of the only outstanding reset token.
-    reset_token: Mapped[str | None] = mapped_column(String(64))
+    reset_token: Mapped[str | None] = mapped_column(String(64), unique=True, index=True)
     uid: Mapped[str] = mapped_column(
         String(36), unique=True, default=lambda: str(uuid.uuid4()), sort_order=1
     )

@@ -1,4 +1,4 @@
-"""The work that waits for no request: sealing the record, and deleting what has expired.
+"""The work that waits for no request: letters, the seals of the record, and clean-up.
 
 A thread of each process of `bienvenue serve` does it; under another WSGI server `bienvenue work`
 does. Any number may run at once on one database.

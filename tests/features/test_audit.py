@@ -231,6 +231,7 @@ def test_people_see_their_own_activity(service: Service) -> None:
     bob.put("/password", json={"old_password": PASSPHRASE, "new_password": OTHER})
     seen = activity(bob)
     assert [event["event"] for event in seen] == [
+        "letter.written",
         "password.changed",
         "sessions.ended",
         "password.refused",
@@ -238,15 +239,17 @@ def test_people_see_their_own_activity(service: Service) -> None:
         "session.opened",
         "account.registered",
     ]
-    assert seen[1]["why"] == "password changed"
-    assert seen[4] == {
-        "at": seen[4]["at"],
+    assert seen[0]["letter"]["subject"] == "The password of your Bienvenue account was changed"
+    assert seen[2]["why"] == "password changed"
+    assert seen[5] == {
+        "at": seen[5]["at"],
         "event": "session.opened",
         "sentence": "A device signed in.",
         "why": None,
         "times": 1,
         "ip": "127.0.0.1",
         "device": "Werkzeug",
+        "letter": None,
     }
     hers = activity(amy)
     assert [event["event"] for event in hers] == [

@@ -221,7 +221,7 @@ def test_changing_the_password_ends_every_other_session(service: Service) -> Non
     assert service.auth.get_user_from_session_id(before.value) is None
     assert not service.auth.valid_login(EMAIL, PASSPHRASE)
     assert service.auth.valid_login(EMAIL, NEW)
-    assert hearing.names[:2] == ["sessions.ended", "password.changed"]
+    assert hearing.names[:3] == ["sessions.ended", "letter.written", "password.changed"]
     assert hearing.only("sessions.ended").facts == {"why": "password changed"}
 
 

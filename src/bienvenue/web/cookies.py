@@ -14,6 +14,9 @@ SESSION = "session_id"
 DEVICE = "device_id"
 #: Names a browser that is not signed in, for its form tokens; opens nothing.
 FORM = "form_id"
+#: Holds the token of a reset letter for the minutes it takes to choose a password.
+RESET = "reset_token"
+RESET_LIFETIME = 600
 
 
 def name_of(cookie: str, settings: Settings) -> str:
@@ -34,7 +37,7 @@ def read(request: Request, cookie: str, settings: Settings) -> str | None:
 
 def bears_any(request: Request, settings: Settings) -> bool:
     """Tell whether a request carries a cookie of ours at all, in whatever state."""
-    return any(name_of(cookie, settings) in request.cookies for cookie in (SESSION, FORM))
+    return any(name_of(cookie, settings) in request.cookies for cookie in (SESSION, FORM, RESET))
 
 
 def write(

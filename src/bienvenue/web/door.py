@@ -189,6 +189,8 @@ class Door:
             agent=request.headers.get("User-Agent", "").replace("\0", ""),
             session=cookies.read(request, cookies.SESSION, self.settings),
             device=cookies.read(request, cookies.DEVICE, self.settings),
+            reset=cookies.read(request, cookies.RESET, self.settings),
+            root=self.here(""),
         )
 
     def _ip(self) -> str:
@@ -236,6 +238,12 @@ class Door:
             cookies.write(response, cookies.DEVICE, answer.device, self.settings, DEVICE_LIFETIME)
         if answer.session is False:
             cookies.clear(response, cookies.SESSION, self.settings)
+        if answer.reset and tokens.well_formed(answer.reset):
+            lifetime = cookies.RESET_LIFETIME
+            cookies.write(response, cookies.RESET, answer.reset, self.settings, lifetime)
+        elif answer.reset is not None:
+            # Spent, or the link was cut short: that must not open the page of an older one.
+            cookies.clear(response, cookies.RESET, self.settings)
         return response
 
     def refuse(

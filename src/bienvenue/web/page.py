@@ -56,6 +56,8 @@ class Answer:
     session: str | Literal[False] | None = field(default=None, repr=False)
     #: The secret by which an account knows this browser again.
     device: str | None = field(default=None, repr=False)
+    #: The token of a reset letter, for the page it leads to, or False once it is spent.
+    reset: str | Literal[False] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,10 @@ class Visitor:
     session: str | None = field(repr=False)
     #: What it sent as the secret by which accounts know it.
     device: str | None = field(repr=False)
+    #: The token of the reset letter whose link it opened.
+    reset: str | None = field(default=None, repr=False)
+    #: The path below which this application has our pages, for links that leave it.
+    root: str = ""
 
 
 @dataclass(frozen=True)
