@@ -30,6 +30,8 @@ class Cradle:
     environment: Mapping[str, str]
     #: What it prints is added here.
     log: Path
+    #: What it prints as errors, where that is told apart.
+    errors: Path | None = None
 
 
 class Child:
@@ -81,9 +83,8 @@ def _live(
         sys.path.insert(0, str(cradle.path))
     os.dup2(stdin.fileno(), 0)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 (it stays open)
-    out = os.open(cradle.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
+    for number, file in ((1, cradle.log), (2, cradle.errors or cradle.log)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), number)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is a file
     measured = _measured()
     try:

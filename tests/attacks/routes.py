@@ -18,6 +18,10 @@ PUBLIC = {
     ("POST", "/users"),
     ("GET", "/sessions/new"),
     ("POST", "/sessions"),
+    ("GET", "/reset_password"),
+    ("POST", "/reset_password"),
+    ("GET", "/reset_password/new"),
+    ("PUT", "/reset_password"),
 }
 
 

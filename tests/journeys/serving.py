@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.attacks import harness
+from tests.attacks.nursery import Child, Cradle
 from tests.ports import free_port, wait_until
 
 COMMAND = [sys.executable, "-m", "bienvenue"]
@@ -169,13 +172,9 @@ def answers(served: Served) -> bool:
 
 
 def command(folder: Path, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-    """Run one command of ours to its end."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=folder,
-        env=environment(folder, **settings),
-        capture_output=True,
-        text=True,
-        timeout=_PATIENCE,
-        check=False,
-    )
+    """Run one command of ours to its end, in a process that begins with the libraries loaded."""
+    with tempfile.TemporaryDirectory() as name:
+        said, wrong = Path(name, "out"), Path(name, "err")
+        cradle = Cradle(folder, None, environment(folder, **settings), said, wrong)
+        code = Child(cradle, harness.command, *arguments).wait(_PATIENCE)
+        return subprocess.CompletedProcess(arguments, code, said.read_text(), wrong.read_text())
