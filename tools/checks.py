@@ -24,10 +24,9 @@ OLDEST, NEWEST = (3, 11), (3, 15)
 PORTABLE = ["tests/seed", "tests/spine"]
 #: The contract, which is run again from the wheel on every other interpreter.
 CONTRACT = ["tests/seed"]
-#: On SQLite, and the exercise's contract on PostgreSQL: the rest is the same everywhere.
-PORTABLE_CHOICE = "not postgresql or seed"
+#: On SQLite, and with the oldest dependencies the exercise's contract on PostgreSQL.
+PORTABLE_CHOICE, CONTRACT_CHOICE = "not postgresql or seed", "not postgresql"
 PORTABLE_PYTEST = shlex.split("-m pytest -q -p no:cacheprovider -m 'not slow' -k")
-PORTABLE_PYTEST += [PORTABLE_CHOICE]
 #: Tests that start servers wait for them, so four processes keep two cores busy.
 PYTEST = shlex.split(f"-q -n {2 * (os.cpu_count() or 2)} --dist worksteal -p no:cacheprovider")
 
@@ -123,7 +122,7 @@ def on(python: Path, built: Path, folder: Path, *, oldest: bool = False) -> None
     if oldest:
         run(f"{name}: floors", *install, "--require-hashes", "-r", "requirements/floor.lock")
     run(f"{name}: wheel", *install, "--no-deps", built)
-    chosen = PORTABLE if oldest else CONTRACT
+    chosen = [PORTABLE_CHOICE, *PORTABLE] if oldest else [CONTRACT_CHOICE, *CONTRACT]
     run(f"{name}: tests of the wheel", inside, *PORTABLE_PYTEST, *chosen, PYTHONPATH="")
 
 

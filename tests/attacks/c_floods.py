@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from tests.attacks.attack import Outcome, Refused, Won, attack
+from tests.attacks.attack import BROKEN, Outcome, Refused, Won, attack
 from tests.attacks.b_enumeration import WRONG
 from tests.attacks.c_guessing import ACCOUNT, DEFAULTS, heard
 from tests.attacks.client import Reply, Visitor
@@ -30,6 +30,8 @@ def a_thousand_at_once(target: Target) -> Outcome:
     person, stranger = target.person(), target.stranger()
     nodes = [target, target.node(service_name="Two"), target.node(service_name="Three")]
     before = [len(node.hash_costs()) for node in nodes]
+    # A build that does not count shows it at the first hundred.
+    guesses = 100 if target.name.startswith(BROKEN) else GUESSES
 
     def guess(number: int) -> Reply:
         visitor = Visitor(nodes[number % 3], ip=stranger.ip)
@@ -37,11 +39,11 @@ def a_thousand_at_once(target: Target) -> Outcome:
 
     clocks = [node.clock_stopped() for node in nodes]
     with clocks[0], clocks[1], clocks[2]:
-        replies = race(guess, GUESSES)
+        replies = race(guess, guesses)
     hashed = sum(len(node.hash_costs()) for node in nodes) - sum(before)
     if hashed != ACCOUNT:
-        return Won(f"{hashed} of {GUESSES} were compared: {heard(replies)}")
-    return Refused(f"of {GUESSES} at once {hashed} were compared: {heard(replies)}")
+        return Won(f"{hashed} of {guesses} were compared: {heard(replies)}")
+    return Refused(f"of {guesses} at once {hashed} were compared: {heard(replies)}")
 
 
 @attack(
