@@ -1,9 +1,11 @@
 """The commands behind `make quick`, `make check` and `make test`; each step says its time.
 
 quick   format, lint, types and the fast tests on SQLite
-check   format, lint, types, every test with branch coverage, and the wheel
+check   format, lint, types, every test with branch coverage, the wheel, and the fast tests from it
+        with the oldest dependencies
 test    format, lint, every test, and beside them the types and the wheel everywhere
-beside  the types; the wheel on every interpreter found, and with the oldest dependencies
+beside  the types; the contract from the wheel on every interpreter found, and with the oldest
+        dependencies
 """
 
 import os
@@ -20,9 +22,9 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 OLDEST, NEWEST = (3, 11), (3, 15)
-#: The fast tests, which are run again from the wheel with the oldest dependencies.
+#: The fast tests, which `make check` runs again from the wheel with the oldest dependencies.
 PORTABLE = ["tests/seed", "tests/spine"]
-#: The contract, which is run again from the wheel on every other interpreter.
+#: The contract, which `make test` runs again from the wheel, with them and on every interpreter.
 CONTRACT = ["tests/seed"]
 #: On SQLite, and with the oldest dependencies the exercise's contract on PostgreSQL.
 PORTABLE_CHOICE, CONTRACT_CHOICE = "not postgresql or seed", "not postgresql"
@@ -110,8 +112,8 @@ def _version(python: Path) -> tuple[int, ...] | None:
     return tuple(int(part) for part in done.stdout.split())
 
 
-def on(python: Path, built: Path, folder: Path, *, oldest: bool = False) -> None:
-    """Install the wheel on an interpreter and run the portable tests against it."""
+def on(python: Path, built: Path, folder: Path, tests: list[str], *, oldest: bool = False) -> None:
+    """Install the wheel on an interpreter and run these tests against it."""
     version = ".".join(map(str, _version(python) or ()))
     name = f"Python {version}" + (" with the oldest dependencies" if oldest else "")
     venv = folder / name.replace(" ", "-")
@@ -122,21 +124,28 @@ def on(python: Path, built: Path, folder: Path, *, oldest: bool = False) -> None
     if oldest:
         run(f"{name}: floors", *install, "--require-hashes", "-r", "requirements/floor.lock")
     run(f"{name}: wheel", *install, "--no-deps", built)
-    chosen = [PORTABLE_CHOICE, *PORTABLE] if oldest else [CONTRACT_CHOICE, *CONTRACT]
+    chosen = [PORTABLE_CHOICE, *tests] if oldest else [CONTRACT_CHOICE, *tests]
     run(f"{name}: tests of the wheel", inside, *PORTABLE_PYTEST, *chosen, PYTHONPATH="")
 
 
 def everywhere() -> None:
-    """Test the wheel on every interpreter, and once with the oldest dependencies."""
+    """Test the contract on every interpreter, and once with the oldest dependencies."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         built = wheel(folder / "dist")
         found = interpreters()
         print(f"    interpreters: {', '.join(str(_version(path)) for path in found)}", flush=True)
-        on(found[0], built, folder, oldest=True)
+        on(found[0], built, folder, CONTRACT, oldest=True)
         for python in found:
             if _version(python) != sys.version_info[:2]:
-                on(python, built, folder)
+                on(python, built, folder, CONTRACT)
+
+
+def oldest() -> None:
+    """Run the fast tests from the wheel with the oldest dependencies."""
+    with tempfile.TemporaryDirectory() as name:
+        built = wheel(Path(name) / "dist")
+        on(interpreters()[0], built, Path(name), PORTABLE, oldest=True)
 
 
 def both() -> None:
@@ -188,7 +197,7 @@ STEPS: dict[str, list[Callable[[], None]]] = {
         types,
         lambda: tests("-m", "not slow", "-k", "not postgresql", *PORTABLE, "tests/house"),
     ],
-    "check": [style, types, covered, built_alone],
+    "check": [style, types, covered, built_alone, oldest],
     "test": [style, both],
     "beside": [types, everywhere],
 }
