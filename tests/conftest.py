@@ -121,6 +121,12 @@ def service(make_service: MakeService) -> Service:
     return make_service()
 
 
+@pytest.fixture
+def bob(service: Service) -> None:
+    """Bob has an account."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+
+
 class Clock:
     """The time as tests move it."""
 

@@ -18,6 +18,7 @@ from bienvenue.feature import Attempt, Event, Feature, Refusal
 from bienvenue.features.accounts import Accounts, NoSuchUser
 from bienvenue.features.audit import Audit
 from bienvenue.features.devices import Devices
+from bienvenue.features.fresh import Fresh
 from bienvenue.features.limits import Limits
 from bienvenue.features.mail import Mail
 from bienvenue.features.passwords import Passwords
@@ -59,12 +60,15 @@ class Auth:
         self.passwords = self._open(Passwords)
         self.sessions = self._open(Sessions)
         self.devices = self._open(Devices)
+        self.fresh = self._open(Fresh)
         self.limits = self._open(Limits)
         self.audit = self._open(Audit)
         # After the record, whose seals are not to wait for a mail server.
         self.mail = self._open(Mail)
         self.reset = self._open(Reset)
         self._events = {name for feature in self.features for name in feature.events}
+        #: The letters that tell an owner of an event, by its name.
+        self.notices = {name: v for f in self.features for name, v in f.notices.items()}
         self.settings.refuse_unknown()
 
     @functools.cached_property

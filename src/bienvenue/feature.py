@@ -32,6 +32,8 @@ class Refusal(Exception):
     status: ClassVar[int] = 400
     code: ClassVar[str] = "refused"
     message: str = "This is refused."
+    #: The page on which a browser does first what is missing.
+    first: ClassVar[str | None] = None
 
     def __init__(self, field: str | None = None, *, message: str | None = None) -> None:
         """Take the name of the field that is wrong, and a message in place of the usual one."""
@@ -86,6 +88,8 @@ class Feature(Generic[S]):
     Settings: ClassVar[type[Section]] = Section
     pages: ClassVar["Pages"]
     commands: ClassVar[Sequence["click.Command"]] = ()
+    #: Its events the owner is told of, and the letters that tell it.
+    notices: ClassVar[Mapping[str, str]] = _NOTHING
 
     def __init__(self, auth: "Auth", db: DB, settings: S) -> None:
         """Open the feature for one Auth, on its database, with its section of the settings."""

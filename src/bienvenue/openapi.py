@@ -91,7 +91,8 @@ def _in_path(page: Page) -> list[dict[str, Any]]:
 
 def _in_query(page: Page) -> list[dict[str, Any]]:
     found = page.query.model_json_schema()
-    return [
+    token = {"name": "token", "in": "query", "required": False, "schema": {"type": "string"}}
+    return [token] * (page.link is not None) + [
         {
             "name": name,
             "in": "query",
@@ -109,6 +110,8 @@ def _responses(page: Page) -> dict[str, Any]:
         if reply is not None:
             schema = {"$ref": _REF.format(model=reply.__name__)}
             responses[str(status)]["content"] = {body.JSON: {"schema": schema}}
+    if page.link is not None:
+        responses["303"] = {"description": "See Other: a letter's link leads on, without its token"}
     for status, refusals in sorted(_refusals(page).items()):
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase + ": " + ", ".join(refusals),
@@ -124,7 +127,7 @@ def _refusals(page: Page) -> dict[int, list[str]]:
     found += [] if page.public else [door.NotSignedIn]
     if page.method != "GET":
         found += [*_READS_BODY, crosssite.CrossSite]
-    elif page.query is not Form:
+    elif page.query is not Form or page.link is not None:
         found += [body.MalformedBody, body.InvalidFields, body.DuplicateField, MalformedText]
     codes: dict[int, list[str]] = {}
     for refusal in dict.fromkeys(found):

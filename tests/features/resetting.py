@@ -16,6 +16,11 @@ NEW = "sept grenouilles sur un nuage"
 IP = "192.0.2.1"
 
 
+def column(service: Service) -> str | None:
+    """Give Bob's column `reset_token`."""
+    return service.auth.accounts.find(EMAIL).reset_token
+
+
 def ask(service: Service, email: str = EMAIL, ip: str = IP) -> TestResponse:
     """Ask for a letter as a program."""
     return service.client().post(

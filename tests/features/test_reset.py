@@ -13,8 +13,8 @@ from sqlalchemy.exc import NoResultFound
 from bienvenue import clock, tokens
 from bienvenue.features.mail import Letter, State
 from bienvenue.features.passwords import PasswordTooShort
-from bienvenue.features.reset import Link, NewPassword, WrongResetToken
-from bienvenue.web.page import Answer, Visitor
+from bienvenue.features.reset import NewPassword, WrongResetToken
+from bienvenue.web.page import Visitor
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features.hearing import Hearing
 from tests.features.recording import only
@@ -23,6 +23,7 @@ from tests.features.resetting import (
     NEW,
     ask,
     asked,
+    column,
     dump,
     letters,
     link,
@@ -32,16 +33,7 @@ from tests.features.resetting import (
 
 HOUR = 3600
 
-
-@pytest.fixture(autouse=True)
-def bob(service: Service) -> None:
-    """Bob has an account in every test."""
-    service.auth.register_user(EMAIL, PASSPHRASE)
-
-
-def column(service: Service) -> str | None:
-    """Give Bob's column `reset_token`."""
-    return service.auth.accounts.find(EMAIL).reset_token
+pytestmark = pytest.mark.usefixtures("bob")
 
 
 # --- asking -------------------------------------------------------------------------------------
@@ -241,10 +233,8 @@ def test_no_log_and_no_repr_shows_the_token(
     # The frames of this file show the source, not the values.
     said = "".join(traceback.format_exception(raised.value))
     passed = [
-        Link(token=token),
         NewPassword(email=EMAIL, new_password=NEW, reset_token=token),
-        Visitor("", "", None, None, token),
-        Answer(reset=token),
+        Visitor("", "", None, None, {"reset": token}),
         Letter(kind="reset"),
     ]
     assert "wrong" not in repr(passed)

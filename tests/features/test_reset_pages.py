@@ -16,11 +16,7 @@ from tests.conftest import EMAIL, KEY, PASSPHRASE, MakeService, Service
 from tests.features.resetting import NEW, asked, dump, letters, link, put
 from tests.web.browser import HTML, Browser
 
-
-@pytest.fixture(autouse=True)
-def bob(service: Service) -> None:
-    """Bob has an account in every test."""
-    service.auth.register_user(EMAIL, PASSPHRASE)
+pytestmark = pytest.mark.usefixtures("bob")
 
 
 def path_of(url: str) -> str:
@@ -54,7 +50,7 @@ def test_a_person_gets_back_in_in_a_browser(service: Service) -> None:
     assert 'href="/sessions/new"' in done.text
     assert browser.client.get_cookie("reset_token") is None
     assert browser.client.get_cookie("session_id") is None
-    assert browser.get("/profile").location == "/sessions/new"
+    assert browser.get("/profile").location == "/sessions/new?next=%2Fprofile"
     assert browser.sign_in(EMAIL, NEW).location == "/profile"
 
 
@@ -218,3 +214,17 @@ def test_a_link_leads_below_the_path_of_our_pages(mounted: FlaskClient, service:
     opened = mounted.get(path_of(link(service)), headers=HTML)
     assert (opened.status_code, opened.location) == (303, "/account/reset_password/new")
     assert mounted.get("/account/reset_password/new").status_code == 200
+
+
+def test_what_the_link_meets_tells_no_other_site_where_it_came_from(service: Service) -> None:
+    """The answer to the link, the page it leads to, and what the form answers."""
+    browser = Browser(service)
+    asked(service)
+    seen = [
+        browser.get(path_of(link(service))),
+        browser.get("/reset_password/new"),
+        browser.submit("/reset_password/new", "/reset_password", _method="PUT", new_password=NEW),
+        service.client().get("/reset_password/new"),
+    ]
+    assert [answer.headers["Referrer-Policy"] for answer in seen] == ["no-referrer"] * 4
+    assert browser.get("/sessions/new").headers["Referrer-Policy"] == "same-origin"

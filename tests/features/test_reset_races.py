@@ -11,11 +11,7 @@ from tests.features.hearing import Hearing
 from tests.features.resetting import NEW, ask, asked, dump, letters, link, put
 from tests.races import race
 
-
-@pytest.fixture(autouse=True)
-def bob(service: Service) -> None:
-    """Bob has an account in every test."""
-    service.auth.register_user(EMAIL, PASSPHRASE)
+pytestmark = pytest.mark.usefixtures("bob")
 
 
 def test_twenty_spend_one_token_and_one_wins(service: Service) -> None:
@@ -99,7 +95,7 @@ def test_an_account_that_goes_while_its_letter_is_written(
     getattr(service.auth.accounts, happens)(EMAIL)
     monkeypatch.setattr(reset, "_owner", lambda _email: found)
     assert ask(service).status_code == 202
-    assert service.client().get(link(service)).status_code == 200
+    assert service.client().get(link(service)).status_code == 303
     assert put(service, link(service).partition("?token=")[2]).status_code == 403
     if happens == "disable":
         service.auth.accounts.enable(EMAIL)

@@ -16,6 +16,7 @@ from tests.features.hearing import Hearing
 from tests.features.resetting import (
     NEW,
     asked,
+    column,
     dump,
     letters,
     put,
@@ -24,16 +25,7 @@ from tests.features.resetting import (
 
 HOUR = 3600
 
-
-@pytest.fixture(autouse=True)
-def bob(service: Service) -> None:
-    """Bob has an account in every test."""
-    service.auth.register_user(EMAIL, PASSPHRASE)
-
-
-def column(service: Service) -> str | None:
-    """Give Bob's column `reset_token`."""
-    return service.auth.accounts.find(EMAIL).reset_token
+pytestmark = pytest.mark.usefixtures("bob")
 
 
 # --- the token ----------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def test_our_pages_may_stand_under_a_path(host: Host) -> None:
     assert client.get("/account/profile").get_json()["email"] == EMAIL
     assert client.get("/profile").status_code == 404
     gone = host("/account").test_client().get("/account/profile", headers=HTML)
-    assert gone.location == "/account/sessions/new"
+    assert gone.location == "/account/sessions/new?next=%2Fprofile"
 
 
 def test_the_extension_joins_at_once_when_it_is_given_an_application(

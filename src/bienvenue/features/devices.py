@@ -60,6 +60,7 @@ class Devices(Feature[Section]):
 
     name = "devices"
     events: ClassVar = {"device.first_seen": "A person signed in from a device not seen before."}
+    notices: ClassVar = {"device.first_seen": "new_device"}
 
     def knows(self, email: str, secret: str | None) -> bool:
         """Tell whether the browser that holds this secret signed in to this account before."""

@@ -154,6 +154,7 @@ class Passwords(Feature[PasswordSettings]):
         "password.refused": "A password was wrong, or the account is disabled or not there.",
         "gate.refused": "Somebody found no place to be hashed: too many came at once.",
     }
+    notices: ClassVar = {"password.changed": "password_changed"}
 
     def __init__(self, auth: "Auth", db: DB, settings: PasswordSettings) -> None:
         """Open with a hasher of the configured cost."""

@@ -98,6 +98,7 @@ class Reset(Feature[ResetSettings]):
         "reset.asked": "Somebody asked to get back into an account.",
         "password.reset": "A password was replaced by whoever opened the letter's link.",
     }
+    notices: ClassVar = {"password.reset": "password_reset"}
 
     def ask(self, email: str, ip: str = "", root: str = "") -> None:
         """Write to the owner of an email, if there is one; nobody else learns whether.
@@ -244,12 +245,6 @@ def _digest(token: str) -> str:
 page = Reset.pages
 
 
-class Link(Form):
-    """What the link of a letter brings along."""
-
-    token: str | None = Field(None, repr=False)
-
-
 class ResetForm(Reply):
     """Where a letter is asked for."""
 
@@ -293,11 +288,15 @@ class PasswordReset(Reply):
     message: Literal["Password updated"] = "Password updated"
 
 
-@page("GET /reset_password", query=Link, gives={200: ResetForm}, public=True)
-def reset_page(query: Link) -> Answer:
-    """The page of asking for a letter; its link leads on without the token in the path."""
-    if query.token is not None:
-        return Answer(ResetForm(), then="/reset_password/new", reset=query.token)
+@page(
+    "GET /reset_password",
+    gives={200: ResetForm},
+    public=True,
+    link="reset",
+    leads="/reset_password/new",
+)
+def reset_page() -> Answer:
+    """The page of asking for a letter; the link of one leads on, without its token."""
     return Answer(ResetForm(), page="reset/ask.html")
 
 
@@ -324,7 +323,8 @@ def get_reset_password_token(form: Request, visitor: Visitor) -> Answer:
 )
 def new_password_page(visitor: Visitor) -> Answer:
     """The page of choosing a new password, for whoever opened the link."""
-    return Answer(NewPasswordForm(email=AUTH.reset.email_of(visitor.reset)), page="reset/new.html")
+    email = AUTH.reset.email_of(visitor.links.get("reset"))
+    return Answer(NewPasswordForm(email=email), page="reset/new.html")
 
 
 @page(
@@ -346,6 +346,6 @@ def new_password_page(visitor: Visitor) -> Answer:
 def update_password(form: NewPassword, visitor: Visitor) -> Answer:
     """Set a new password by the letter's token; nobody is signed in by it."""
     email = AUTH.reset.complete(
-        form.reset_token or visitor.reset, form.new_password, form.email, visitor.ip
+        form.reset_token or visitor.links.get("reset"), form.new_password, form.email, visitor.ip
     )
-    return Answer(PasswordReset(email=email), page="reset/done.html", session=False, reset=False)
+    return Answer(PasswordReset(email=email), page="reset/done.html", session=False, spent="reset")

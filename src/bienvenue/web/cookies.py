@@ -4,6 +4,8 @@
 `__Secure-session_id` when `BIENVENUE_COOKIE_DOMAIN` shares it (ASVS 3.3.1, 3.3.3).
 """
 
+from collections.abc import Iterable
+
 from flask import Request, Response
 
 from bienvenue import tokens
@@ -14,9 +16,13 @@ SESSION = "session_id"
 DEVICE = "device_id"
 #: Names a browser that is not signed in, for its form tokens; opens nothing.
 FORM = "form_id"
-#: Holds the token of a reset letter for the minutes it takes to choose a password.
-RESET = "reset_token"
-RESET_LIFETIME = 600
+#: Seconds for which a browser keeps the token of a letter's link.
+LINK_LIFETIME = 600
+
+
+def link(purpose: str) -> str:
+    """Name the cookie that holds the token of a letter's link, one for each purpose."""
+    return f"{purpose}_token"
 
 
 def name_of(cookie: str, settings: Settings) -> str:
@@ -35,9 +41,13 @@ def read(request: Request, cookie: str, settings: Settings) -> str | None:
     return token if tokens.well_formed(token) else None
 
 
-def bears_any(request: Request, settings: Settings) -> bool:
-    """Tell whether a request carries a cookie of ours at all, in whatever state."""
-    return any(name_of(cookie, settings) in request.cookies for cookie in (SESSION, FORM, RESET))
+def bears_any(request: Request, settings: Settings, others: Iterable[str]) -> bool:
+    """Tell whether a request carries a cookie of ours at all, in whatever state.
+
+    `others` are the cookies beside that of the session and that of forms.
+    """
+    ours = (SESSION, FORM, *others)
+    return any(name_of(cookie, settings) in request.cookies for cookie in ours)
 
 
 def write(

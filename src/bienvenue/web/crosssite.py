@@ -6,6 +6,7 @@ the form token (ASVS 3.5.1; NIST SP 800-63B-4 section 5.1).
 """
 
 import base64
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from flask import Request
@@ -54,8 +55,13 @@ def refuse_host(request: Request, settings: Settings) -> None:
         raise UnknownHost
 
 
-def refuse(request: Request, settings: Settings, *, token_valid: bool) -> None:
-    """Raise CrossSite for an unsafe request that another site caused."""
+def refuse(
+    request: Request, settings: Settings, links: Iterable[str], *, token_valid: bool
+) -> None:
+    """Raise CrossSite for an unsafe request that another site caused.
+
+    `links` are the cookies that hold the tokens of letters' links.
+    """
     if request.method in SAFE:
         return
     site = request.headers.get("Sec-Fetch-Site")
@@ -66,7 +72,7 @@ def refuse(request: Request, settings: Settings, *, token_valid: bool) -> None:
         passes = origin in _origins(settings)
     else:
         is_form = request.method == "POST" and request.mimetype != body.JSON
-        passes = token_valid or not (is_form and cookies.bears_any(request, settings))
+        passes = token_valid or not (is_form and cookies.bears_any(request, settings, links))
     if not passes:
         raise CrossSite
 

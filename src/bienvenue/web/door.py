@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
 
 from flask import Blueprint, Request, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
@@ -47,6 +48,7 @@ class NotSignedIn(Refusal):
     status = 401
     code = "not_signed_in"
     message = "Sign in first."
+    first = "/sessions/new"
 
 
 class NotFound(Refusal):
@@ -111,6 +113,10 @@ class Door:
         self.settings = settings
         self.keys = keys
         self.pages: dict[str, dict[str, Page]] = defaultdict(dict)
+        #: The purposes of the links in letters.
+        self.links: set[str] = set()
+        #: The paths that such a link meets: what they show tells nobody where it came from.
+        self._private: set[str] = set()
         self._warned = False
 
     def open(self, blueprint: Blueprint, pages: Iterable[Page]) -> None:
@@ -119,6 +125,9 @@ class Door:
             if page.method in self.pages[page.path]:
                 raise ValueError(f"{page.method} {page.path} is declared twice")
             self.pages[page.path][page.method] = page
+            if page.link is not None:
+                self.links.add(page.link)
+                self._private |= {page.path, page.leads}
         for path in self.pages:
             blueprint.add_url_rule(
                 path,
@@ -136,6 +145,12 @@ class Door:
 
     def answer(self, pages: dict[str, Page], parts: dict[str, str]) -> Response:
         """Answer one request; nothing that a visitor sends leaves this function as an error."""
+        response = self._answer(pages, parts)
+        if not self._private.isdisjoint(page.path for page in pages.values()):
+            response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+    def _answer(self, pages: dict[str, Page], parts: dict[str, str]) -> Response:
         page: Page | None = None
         values: dict[str, Any] = {}
         try:
@@ -144,9 +159,26 @@ class Door:
             if request.method == "OPTIONS":
                 return media.empty(204, Allow=MethodNotAllowed(_methods(pages)).allow)
             page, values = self._find(pages)
+            token = body.asked(request).get("token") if page.link else None
+            if page.link and token is not None:
+                return self._lead(page, token)
             return self._of(page, page.handler(**self._arguments(page, values, parts)))
         except Exception as error:  # noqa: BLE001 (everything becomes a refusal)
             return self.refuse(as_refusal(error), page, values)
+
+    def _lead(self, page: Page, token: str) -> Response:
+        """Send whoever opened a letter's link on to a path without its token.
+
+        Nothing is spent by it: what only looks at links, as a scanner of mail, changes nothing.
+        """
+        response = media.as_redirect(self.here(page.leads))
+        cookie = cookies.link(str(page.link))
+        if tokens.well_formed(token):
+            cookies.write(response, cookie, token, self.settings, cookies.LINK_LIFETIME)
+        else:
+            # The link was cut short: that must not open the page of an older one.
+            cookies.clear(response, cookie, self.settings)
+        return response
 
     def _find(self, pages: dict[str, Page]) -> tuple[Page, dict[str, Any]]:
         """Read the body and name the page, seeing through `_method`; refuse other sites."""
@@ -155,7 +187,8 @@ class Door:
         is_form = request.mimetype == body.FORM
         token = values.pop("form_token", None) if is_form else None
         token_valid = crosssite.valid(self.keys, token, self._carried())
-        crosssite.refuse(request, self.settings, token_valid=token_valid)
+        links = map(cookies.link, self.links)
+        crosssite.refuse(request, self.settings, links, token_valid=token_valid)
         wanted = values.pop("_method", None) if is_form and method == "POST" else None
         if wanted is not None:
             if wanted not in _TUNNELLED or not token_valid:
@@ -189,9 +222,13 @@ class Door:
             agent=request.headers.get("User-Agent", "").replace("\0", ""),
             session=cookies.read(request, cookies.SESSION, self.settings),
             device=cookies.read(request, cookies.DEVICE, self.settings),
-            reset=cookies.read(request, cookies.RESET, self.settings),
+            links=self._opened(),
             root=self.here(""),
         )
+
+    def _opened(self) -> dict[str, str]:
+        found = {p: cookies.read(request, cookies.link(p), self.settings) for p in self.links}
+        return {purpose: token for purpose, token in found.items() if token is not None}
 
     def _ip(self) -> str:
         forwarded = request.headers.get("X-Forwarded-For", "")
@@ -228,7 +265,7 @@ class Door:
         if page.any_host or not media.wants_page(request):
             response = media.of_value(answer)
         elif answer.then is not None:
-            response = media.as_redirect(self.here(answer.then))
+            response = media.as_redirect(self.here(self._next(answer.next) or answer.then))
         else:
             response = self._show(answer.page or "value.html", answer.status, value=answer.value)
         if answer.session:
@@ -238,13 +275,16 @@ class Door:
             cookies.write(response, cookies.DEVICE, answer.device, self.settings, DEVICE_LIFETIME)
         if answer.session is False:
             cookies.clear(response, cookies.SESSION, self.settings)
-        if answer.reset and tokens.well_formed(answer.reset):
-            lifetime = cookies.RESET_LIFETIME
-            cookies.write(response, cookies.RESET, answer.reset, self.settings, lifetime)
-        elif answer.reset is not None:
-            # Spent, or the link was cut short: that must not open the page of an older one.
-            cookies.clear(response, cookies.RESET, self.settings)
+        if answer.spent is not None:
+            cookies.clear(response, cookies.link(answer.spent), self.settings)
         return response
+
+    def _next(self, path: str | None) -> str | None:
+        """Give the path where somebody wants to go on, if it is one of our pages; else None.
+
+        A list of what there is needs no rule for what a browser makes of a spelling.
+        """
+        return path if path in self.pages and "GET" in self.pages[path] else None
 
     def refuse(
         self, refusal: Refusal, page: Page | None = None, values: dict[str, Any] | None = None
@@ -252,8 +292,11 @@ class Door:
         """Refuse in the visitor's medium; a form is shown again with what was typed in it."""
         if not media.wants_page(request):
             response = media.of_refusal(refusal)
-        elif isinstance(refusal, NotSignedIn):
-            response = media.as_redirect(self.here("/sessions/new"))
+        elif refusal.first is not None:
+            # What a form asks of somebody is asked again on the page of the form.
+            on = self._next(None if page is None else page.path)
+            asked = "" if on is None else f"?{urlencode({'next': on})}"
+            response = media.as_redirect(self.here(refusal.first) + asked)
         else:
             template = "refusal.html" if page is None or page.again is None else page.again
             shown = {} if page is None else _showable(page, values or {})

@@ -40,6 +40,8 @@ Password = Annotated[
     str,
     Field(min_length=1, repr=False, json_schema_extra={"format": "password", "writeOnly": True}),
 ]
+#: The path of a page of ours, where somebody wants to go on afterwards.
+Next = str | None
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,10 @@ class Answer:
     session: str | Literal[False] | None = field(default=None, repr=False)
     #: The secret by which an account knows this browser again.
     device: str | None = field(default=None, repr=False)
-    #: The token of a reset letter, for the page it leads to, or False once it is spent.
-    reset: str | Literal[False] | None = field(default=None, repr=False)
+    #: Where the visitor asked to go on, which comes before `then` if it is one of our pages.
+    next: str | None = None
+    #: The purpose of a letter's link whose token this browser need not keep any longer.
+    spent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,8 @@ class Visitor:
     session: str | None = field(repr=False)
     #: What it sent as the secret by which accounts know it.
     device: str | None = field(repr=False)
-    #: The token of the reset letter whose link it opened.
-    reset: str | None = field(default=None, repr=False)
+    #: The tokens of the letters' links it opened, by purpose.
+    links: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: The path below which this application has our pages, for links that leave it.
     root: str = ""
 
@@ -94,6 +98,10 @@ class Page:
     any_host: bool
     #: Whether it hashes a password, and so waits for a place at the gate.
     hashes: bool
+    #: The purpose of the letter's link that opens this page.
+    link: str | None
+    #: The path to which that link leads on, without the token.
+    leads: str
 
     @property
     def name(self) -> str:
@@ -134,8 +142,14 @@ class Pages:
         again: str | None = None,
         any_host: bool = False,
         hashes: bool = False,
+        link: str | None = None,
+        leads: str | None = None,
     ) -> Callable[[H], H]:
-        """Declare the function below as the page of a route, as `POST /users`."""
+        """Declare the function below as the page of a route, as `POST /users`.
+
+        With a `link`, a `token` in its query goes into a cookie of that purpose for ten minutes,
+        and the browser on to `leads`, or here without it, before anything else happens.
+        """
         method, _, path = route.partition(" ")
 
         def declare(handler: H) -> H:
@@ -152,6 +166,8 @@ class Pages:
                     again,
                     any_host,
                     hashes,
+                    link,
+                    leads or path,
                 )
             )
             return handler

@@ -50,11 +50,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 3600.0
 _TROUBLES = 3
 """Letters that fail one after another before a round ends: the server is at fault, not they."""
 
-_NOTICES = {
-    "device.first_seen": "new_device",
-    "password.changed": "password_changed",
-    "password.reset": "password_reset",
-}
 _NOTICES_AN_HOUR = 10
 
 
@@ -144,7 +139,7 @@ class Mail(Feature[MailSettings]):
 
     def hear(self, event: Event) -> None:
         """Tell the owner of what changed the account, in the event's transaction."""
-        kind = _NOTICES.get(event.name)
+        kind = self._auth.notices.get(event.name)
         if kind is None or event.user_id is None:
             return
         if kind == "new_device" and self._auth.devices.has_one(event.user_id):

@@ -10,7 +10,7 @@ from bienvenue.features.sessions.table import MoreProof, NoSuchSession, Session,
 from bienvenue.fields import MalformedEmail
 from bienvenue.web import agents
 from bienvenue.web.door import AUTH
-from bienvenue.web.page import Answer, Email, Form, Password, Reply, Visitor
+from bienvenue.web.page import Answer, Email, Form, Next, Password, Reply, Visitor
 
 page = Sessions.pages
 
@@ -20,6 +20,7 @@ class Credentials(Form):
 
     email: Email
     password: Password
+    next: Next = None
 
 
 class LoggedIn(Reply):
@@ -29,9 +30,16 @@ class LoggedIn(Reply):
     message: Literal["logged in"] = "logged in"
 
 
-class SignInForm(Reply):
-    """Where one signs in."""
+class Whence(Form):
+    """Where to go on once one is signed in."""
 
+    next: Next = None
+
+
+class SignInForm(Reply):
+    """Where one signs in, and the page that one comes from."""
+
+    next: str | None
     action: Literal["POST /sessions"] = "POST /sessions"
 
 
@@ -107,10 +115,10 @@ def _ended(*, stays: bool) -> Answer:
     return Answer(status=204, then="/", session=False)
 
 
-@page("GET /sessions/new", gives={200: SignInForm}, public=True)
-def sign_in_page() -> Answer:
+@page("GET /sessions/new", query=Whence, gives={200: SignInForm}, public=True)
+def sign_in_page(query: Whence) -> Answer:
     """The page of signing in."""
-    return Answer(SignInForm(), page="sessions/sign_in.html")
+    return Answer(SignInForm(next=query.next), page="sessions/sign_in.html")
 
 
 @page(
@@ -135,6 +143,7 @@ def login(form: Credentials, visitor: Visitor) -> Answer:
     return Answer(
         LoggedIn(email=opened.user.email),
         then="/profile",
+        next=form.next,
         session=opened.secret,
         device=opened.device,
     )
