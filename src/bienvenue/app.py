@@ -86,6 +86,7 @@ class Bienvenue:
         settings = Settings(**self._given)
         auth = Auth(settings=settings)
         _require_schema(auth)
+        auth.root = url_prefix or self._url_prefix or ""
         door = Door(auth, settings, auth.keys)
         blueprint = Blueprint(
             "bienvenue",
@@ -93,7 +94,7 @@ class Bienvenue:
             template_folder="templates",
             static_folder="static",
             static_url_path="/bienvenue/static",
-            url_prefix=url_prefix or self._url_prefix,
+            url_prefix=auth.root or None,
         )
         door.open(blueprint, all_pages(auth))
         blueprint.after_request(lambda made: media.harden(made, https=settings.https))

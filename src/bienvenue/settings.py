@@ -180,7 +180,7 @@ class Settings:
         except ValidationError as error:
             raise SettingsProblem(
                 "; ".join(
-                    f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg']}"
+                    f"{PREFIX}{str(*problem['loc'][:1]).upper()}: {problem['msg']}"
                     for problem in error.errors(
                         include_input=False, include_url=False, include_context=False
                     )

@@ -1,46 +1,64 @@
 """The work that waits for no request: letters, the seals of the record, and clean-up.
 
-A thread of each process of `bienvenue serve` does it; under another WSGI server `bienvenue work`
-does. Any number may run at once on one database.
+Each kind has a thread of its own, in each process of `bienvenue serve` or, under another WSGI
+server, of `bienvenue work`; so what waits for a slow mail server keeps no seal waiting. Any number
+of processes may work at once on one database.
 """
 
 import logging
 import threading
-import time
+from collections.abc import Callable
 
 from bienvenue import clock
 from bienvenue.auth import Auth
 from bienvenue.db import DatabaseUnavailable
+from bienvenue.feature import Feature
 
 _log = logging.getLogger("bienvenue")
 
 EVERY = 5.0
-"""Seconds between two rounds."""
+"""Seconds between two rounds of a feature's work."""
 
 SWEEP_EVERY = 60.0
-"""Seconds between two rounds that also delete what has expired."""
+"""Seconds between two rounds that delete what has expired."""
 
 
 def run(auth: Auth, stop: threading.Event) -> None:
     """Do round after round until `stop` is set. What fails is logged and tried again."""
-    swept = -SWEEP_EVERY
+
+    def sweep() -> None:
+        while auth.sweep(clock.now()) and not stop.is_set():
+            pass
+
+    works = [feature for feature in auth.features if type(feature).work is not Feature.work]
+    jobs: list[tuple[str, Callable[[], object], float]] = [
+        *((feature.name, feature.work, EVERY) for feature in works),
+        ("clean-up", sweep, SWEEP_EVERY),
+    ]
+    threads = [
+        threading.Thread(target=_repeat, args=(*job, stop), name=job[0], daemon=True)
+        for job in jobs
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _repeat(name: str, job: Callable[[], object], every: float, stop: threading.Event) -> None:
     while True:
         try:
-            auth.work()
-            if time.monotonic() - swept >= SWEEP_EVERY:
-                while auth.sweep(clock.now()) and not stop.is_set():
-                    pass
-                swept = time.monotonic()
+            job()
         except DatabaseUnavailable as error:
-            _log.warning("the work of this round waits for the next: %s", error)
-        except Exception:  # noqa: BLE001 (this loop is the only one to seal; it must not end)
-            _log.exception("the work of this round failed")
-        if stop.wait(EVERY):
+            _log.warning("the work of %s waits for its next round: %s", name, error)
+        except Exception:  # noqa: BLE001 (nobody else does this work; it must not end)
+            _log.exception("a round of the work of %s failed", name)
+        if stop.wait(every):
             return
 
 
 def beside(auth: Auth) -> threading.Event:
-    """Do the work in a thread of this process; setting the event that is returned ends it."""
+    """Do the work in threads of this process; setting the event that is returned ends it."""
     stop = threading.Event()
     threading.Thread(target=run, args=(auth, stop), name="work", daemon=True).start()
     return stop

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from bienvenue import Bienvenue
 from bienvenue.web.door import Door
 from tests.conftest import EMAIL, KEY, PASSPHRASE, MakeService, Service
-from tests.features.resetting import NEW, asked, dump, letters, link, put
+from tests.features.resetting import NEW, asked, dump, letters, link, put, text_of
 from tests.web.browser import HTML, Browser
 
 pytestmark = pytest.mark.usefixtures("bob")
@@ -228,3 +228,13 @@ def test_what_the_link_meets_tells_no_other_site_where_it_came_from(service: Ser
     ]
     assert [answer.headers["Referrer-Policy"] for answer in seen] == ["no-referrer"] * 4
     assert browser.get("/sessions/new").headers["Referrer-Policy"] == "same-origin"
+
+
+def test_a_notice_leads_below_the_path_of_our_pages_too(
+    mounted: FlaskClient, service: Service
+) -> None:
+    """Not only the letters whose link somebody asked for."""
+    sent = {"email": EMAIL, "reset_token": asked(service), "new_password": NEW}
+    assert mounted.put("/account/reset_password", json=sent).status_code == 200
+    (told,) = letters(service, "password_reset")
+    assert "http://localhost:5000/account/reset_password\n" in text_of(service, told)

@@ -189,7 +189,7 @@ def test_a_server_that_stalls_delays_nobody(house: House, server: Post) -> None:
         assert answers(people[2]) == usual
         assert wait_until(lambda: all(stands.problem for stands in waiting(house)), PATIENCE)
         problems = {stands.problem for stands in waiting(house)}
-        assert problems == {f"127.0.0.1:{server.port} was silent for 1 seconds"}
+        assert problems == {f"127.0.0.1:{server.port} was silent for 1 s"}
         server.mood = Mood.TAKE
         house.time_passes()
         for email in people[1:]:

@@ -11,6 +11,8 @@ import pytest
 from bienvenue import work
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Event
+from bienvenue.features.audit import Audit
+from bienvenue.features.mail import Mail
 from tests.conftest import Service
 from tests.features.hearing import Hearing
 from tests.ports import wait_until
@@ -37,8 +39,8 @@ def test_the_work_seals_and_sweeps_until_it_is_stopped(
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (DatabaseUnavailable("locked"), "the work of this round waits for the next: locked"),
-        (RuntimeError("a mistake"), "the work of this round failed"),
+        (DatabaseUnavailable("locked"), "the work of audit waits for its next round: locked"),
+        (RuntimeError("a mistake"), "a round of the work of audit failed"),
     ],
 )
 def test_a_round_that_fails_is_not_the_last(
@@ -60,8 +62,25 @@ def test_a_round_that_fails_is_not_the_last(
         rounds.pop()
         raise error
 
-    monkeypatch.setattr(service.auth, "work", fails_once)
+    monkeypatch.setattr(Audit, "work", lambda _self: fails_once())
     caplog.set_level(logging.WARNING, "bienvenue")
     work.run(service.auth, stop)
     assert rounds == []
     assert caplog.messages == [said]
+
+
+def test_what_waits_for_a_mail_server_keeps_no_seal_waiting(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A letter that does not leave for as long as it likes, and the record is sealed meanwhile."""
+    monkeypatch.setattr(work, "EVERY", 0.01)
+    left = threading.Event()
+    monkeypatch.setattr(Mail, "work", lambda _self: left.wait(60))
+    service.auth.announce(Event("password.changed", 1))
+    stop = work.beside(service.auth)
+    try:
+        assert wait_until(lambda: service.auth.audit.verify().rows == 1, 30)
+        assert not left.is_set()
+    finally:
+        stop.set()
+        left.set()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import NoResultFound
 
 from bienvenue import clock, fields
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("bienvenue.mail")
 
 ROUND = 20.0
-"""Seconds after which a round takes no further letter: other work, and stopping, wait for its end.
-"""
+"""Seconds after which a round takes no further letter: whoever stops the work waits for its end."""
 
 GIVE_UP = 2 * 86400.0
 """Seconds after which a letter that no server took is dead."""
@@ -151,7 +150,7 @@ class Mail(Feature[MailSettings]):
             return
         if self.may_ask(kind, user.email, 0.0, _NOTICES_AN_HOUR):
             device = agents.name_of(str(event.facts.get("agent", "")))
-            facts = {"device": device, "ip": event.facts.get("ip", "")}
+            facts = {"device": device, "ip": event.facts.get("ip", ""), "root": self._auth.root}
             told = self.write(kind, user.email, user.id, facts)
             self._auth.announce(Event("letter.written", user.id, told))
 
@@ -297,7 +296,8 @@ class Mail(Feature[MailSettings]):
     def undelivered(self) -> int:
         """Count the letters that were given up."""
         with self._db.reading() as tx:
-            return len(tx.execute(select(columns.id).where(columns.state == State.DEAD)).all())
+            dead = select(func.count()).where(columns.state == State.DEAD)
+            return tx.scalar(dead) or 0
 
     # --- erasing --------------------------------------------------------------------------------
 
@@ -315,6 +315,7 @@ class Mail(Feature[MailSettings]):
     def _withdraw(tx: Transaction, which: Any) -> int:
         waiting = which & (columns.state == State.WAITING)
         gone = tx.change(update(Letter).where(waiting).values(state=State.WITHDRAWN, sealed=None))
+        # Whose state changed is not met again: there is nothing sealed in it.
         return gone + tx.change(update(Letter).where(which).values(sealed=None))
 
     def forget(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
@@ -350,7 +351,7 @@ class Mail(Feature[MailSettings]):
             some = select(columns.id).where(over).limit(limit)
             swept = self._withdraw(tx, columns.id.in_(some) & over)
             old = (columns.at <= now - KEPT) | (columns.state == State.VOID)
-            some = select(columns.id).where(old).limit(limit)
+            some = select(columns.id).where(old).limit(limit - swept)
             swept += tx.change(delete(Letter).where(columns.id.in_(some)))
-            asked = select(Asked.key).where(Asked.last <= now - 86400).limit(limit)
+            asked = select(Asked.key).where(Asked.last <= now - 86400).limit(limit - swept)
             return swept + tx.change(delete(Asked).where(Asked.key.in_(asked)))

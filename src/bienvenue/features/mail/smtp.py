@@ -270,7 +270,7 @@ class _Server(smtplib.SMTP):
         if time.monotonic() >= self._end:
             words = f"was not done within {self._deadline:g} seconds"
         elif isinstance(cause, TimeoutError):
-            words = f"was silent for {self.timeout:g} seconds"
+            words = f"was silent for {self.timeout:g} s"
         elif isinstance(error, ssl.SSLCertVerificationError):
             words = f"has a certificate that is not trusted: {error.verify_message}"
         elif isinstance(error, ssl.SSLError):

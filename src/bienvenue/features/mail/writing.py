@@ -93,12 +93,17 @@ class Writer:
 
     def _values(self, row: Row) -> Mapping[str, Any]:
         facts: dict[str, Any] = json.loads(row.facts)
-        return facts | {
-            "at": clock.written(row.at),
-            "email": row.email,
-            "service": self._settings.core.service_name,
-            "base_url": self._settings.base_url,
-        }
+        # The path of our pages below the base URL; letters of before have none.
+        return (
+            {"root": ""}
+            | facts
+            | {
+                "at": clock.written(row.at),
+                "email": row.email,
+                "service": self._settings.core.service_name,
+                "base_url": self._settings.base_url,
+            }
+        )
 
     def _url(self, link: str) -> str:
         return self._settings.base_url + link
