@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL = $(if $(wildcard $(BIN)/uv),$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install) --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check format course course-check course-attacks bench openapi password-list lock clean
+.PHONY: help run test quick check format course course-check course-attacks crash bench openapi password-list lock clean
 
 help: ## print this list
 	@echo "Bienvenue: a user authentication service. Commands:"
@@ -36,6 +36,9 @@ course-check: $(VENV)/dev.stamp ## run every chapter of the course
 
 course-attacks: $(VENV)/dev.stamp ## run the attacks of the course: they win on the exercise, not on the service
 	@$(BIN)/python -m tests.attacks --course
+
+crash: $(VENV)/dev.stamp ## kill -9 of the service and of the carriers of letters, 200 times each on each database
+	@KILLS=$${KILLS:-200} $(BIN)/python -m pytest -q -p no:cacheprovider -n 2 -k "promised or kill" tests/journeys/test_crashes.py tests/journeys/test_letters.py
 
 bench: $(VENV)/dev.stamp ## what a session check costs, and what a storm of sign-ins does to it; six minutes
 	@$(BIN)/python -m bench

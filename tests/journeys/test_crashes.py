@@ -13,11 +13,10 @@ import pytest
 from tests.attacks.m_crashes import Diary, torn
 from tests.attacks.target import OUT_OF_REACH, Person, Target
 from tests.databases import KINDS, Databases
-from tests.journeys.serving import Served, answers, serving
+from tests.journeys.serving import KILLS, Served, answers, serving
 from tests.ports import wait_until
 
 pytestmark = pytest.mark.slow
-KILLS = 20
 _PATIENCE = 30.0
 
 

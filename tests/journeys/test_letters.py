@@ -20,11 +20,10 @@ from tests.databases import KINDS, Databases
 from tests.journeys.carrying import carry
 from tests.journeys.outbox import PATIENCE, SENDER, House, names, to, waiting
 from tests.journeys.post import Mood, Post, post
-from tests.journeys.serving import Heard, Program, command, serving
+from tests.journeys.serving import KILLS, Heard, Program, command, serving
 from tests.ports import free_port, wait_until
 
 pytestmark = pytest.mark.slow
-KILLS = 20
 _MOST_WAITING = 30
 _AT_ONCE = 5.0
 """Seconds within which everything is answered that waits for no mail server."""
