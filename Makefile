@@ -40,7 +40,7 @@ course-attacks: $(VENV)/dev.stamp ## run the attacks of the course: they win on 
 crash: $(VENV)/dev.stamp ## kill -9 of the service and of the carriers of letters, 200 times each on each database
 	@KILLS=$${KILLS:-200} $(BIN)/python -m pytest -q -p no:cacheprovider -n 2 -k "promised or kill" tests/journeys/test_crashes.py tests/journeys/test_letters.py
 
-bench: $(VENV)/dev.stamp ## what a session check costs, and what a storm of sign-ins does to it; six minutes
+bench: $(VENV)/dev.stamp ## what a session check costs, and what a storm of sign-ins does to it; seven minutes
 	@$(BIN)/python -m bench
 
 openapi: $(VENV)/run.stamp ## print the OpenAPI document of the service

@@ -15,7 +15,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench import load, storm
+from bench import load, silence, storm
 from bench.servers import THREADS, WORKERS, Server, postgresql, running, sign_in
 
 
@@ -26,7 +26,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5, help="seconds of a measurement (5)")
     parser.add_argument("--storm", type=float, default=15, help="seconds of a storm (15)")
     parser.add_argument("--cost", type=int, default=12, help="cost of bcrypt (12)")
-    parser.add_argument("--port", type=int, default=5900, help="first of five ports (5900)")
+    parser.add_argument("--people", type=int, default=300, help="people to ask for (300)")
+    parser.add_argument("--port", type=int, default=5900, help="first of six ports (5900)")
     chosen = parser.parse_args()
     print(
         f"{os.cpu_count()} processors, Python {platform.python_version()}, "
@@ -52,6 +53,15 @@ def main() -> None:
         ungated = start(4, "the service without its gate", "ungated", **cost)
         for server in (sqlite, shared, ungated):
             sign_in(server)
+        # A mail server that is not there: whoever asks is to notice nothing of it.
+        mail = {"smtp_host": "127.0.0.1", "smtp_port": "9", "smtp_security": "none"}
+        written = cost | mail | {"mail_from": "no-reply@example.org"}
+        own = f"sqlite:///{folder / '5' / 'bienvenue.db'}"
+        for kind, at, settings in (("SQLite", own, {}), ("PostgreSQL", url, on_postgresql)):
+            given = written | settings
+            with running(kind, chosen.port + 5, "service", folder / "5", **given) as quiet:
+                heard = silence.listen(quiet, silence.people(at, chosen.people, chosen.cost))
+            silence.report(kind, heard)
         checks([sqlite, shared, constant, flask], chosen.rounds, chosen.seconds)
         storms([sqlite, shared, ungated], chosen.storm, chosen.cost)
 

@@ -38,9 +38,13 @@ class Server:
         return self.check.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
 
-def ask(port: int, method: str, path: str, form: str = "") -> http.client.HTTPResponse:
-    """Send one request and read its answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+def ask(
+    port: int, method: str, path: str, form: str = "", source: str = "127.0.0.1"
+) -> http.client.HTTPResponse:
+    """Send one request from an ip of this machine and read its answer. Raises OSError."""
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", port, timeout=60, source_address=(source, 0)
+    )
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     with contextlib.closing(connection):
         connection.request(method, path, form or None, kind if form else {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import socket
 import statistics
 import threading
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 
 import bcrypt
 
+from bench import servers
 from bench.servers import PASSWORD, Server
 
 CLIENTS = 32
@@ -73,23 +73,14 @@ def rage(server: Server, seconds: float, *, clients: int = CLIENTS, probe: bool 
     begin = time.monotonic() + warm
     over = begin + seconds
     body = f"email={server.email}&password={PASSWORD.replace(' ', '+')}"
-    kind = {"Content-Type": "application/x-www-form-urlencoded"}
 
     def client(number: int) -> None:
-        source = (f"127.0.2.{number + 1}", 0)
+        source = f"127.0.2.{number + 1}"
         while (began := time.monotonic()) < over:
-            connection = http.client.HTTPConnection(
-                "127.0.0.1", server.port, timeout=60, source_address=source
-            )
             try:
-                connection.request("POST", "/sessions", body, kind)
-                answer = connection.getresponse()
-                answer.read()
-                status = answer.status
+                status = servers.ask(server.port, "POST", "/sessions", body, source).status
             except OSError:
                 status = 0
-            finally:
-                connection.close()
             ended = time.monotonic()
             with lock:
                 # What began before the time or ended after it counts by its share.

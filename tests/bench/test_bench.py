@@ -52,7 +52,7 @@ def test_it_prints_every_figure(tmp_path: Path) -> None:
     """With everything it measures, as short as it goes."""
     ports = 30_500 + os.getpid() % 200 * 10
     command = [sys.executable, "-m", "bench", "--rounds", "1", "--seconds", "0.2"]
-    command += ["--storm", "0.5", "--cost", "4", "--port", str(ports)]
+    command += ["--storm", "0.5", "--cost", "4", "--people", "4", "--port", str(ports)]
     done = subprocess.run(
         command,
         cwd=TOP,
@@ -67,6 +67,8 @@ def test_it_prints_every_figure(tmp_path: Path) -> None:
         r"the service on SQLite +[\d,]+ +\[[\d,]+ to [\d,]+\] +\d\.\d\d +\d\.\d\d",
         r"the service on PostgreSQL +[\d,]+",
         r"a constant by the same edge +[\d,]+ +\S+ to \S+ +1\.00",
+        r"On PostgreSQL, in milliseconds\n +POST /sessions +somebody +[\d.]+, .*; heard \[401\]",
+        r" +POST /reset_password .* difference [+-][\d.]+ ± [\d.]+, .*; heard \[202\]",
         r"a constant by bare Flask +[\d,]+ +\S+ to \S+ +\d\.\d\d +1\.00",
         r"the service without its gate +checks p50 +[\d.]+ ms, p99 +[\d.]+ ms, 0 unanswered",
         r"the service on PostgreSQL +sign-ins [\d.]+/s \(\d+% of bare\) beside [\d,]+ checks/s",
