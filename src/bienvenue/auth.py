@@ -21,6 +21,7 @@ from bienvenue.features.devices import Devices
 from bienvenue.features.fresh import Fresh
 from bienvenue.features.limits import Limits
 from bienvenue.features.mail import Mail
+from bienvenue.features.outbox import Outbox
 from bienvenue.features.passwords import Passwords
 from bienvenue.features.reset import Reset, WrongResetToken
 from bienvenue.features.sessions import Sessions
@@ -67,6 +68,7 @@ class Auth:
         self.audit = self._open(Audit)
         # After the record, whose seals are not to wait for a mail server.
         self.mail = self._open(Mail)
+        self.outbox = self._open(Outbox)
         self.reset = self._open(Reset)
         self._events = {name for feature in self.features for name in feature.events}
         #: The letters that tell an owner of an event, by its name.

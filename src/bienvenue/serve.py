@@ -86,6 +86,9 @@ def run(
     where = settings.base_url if core.unix_socket is None else f"unix:{core.unix_socket}"
     click.echo(f"Bienvenue listens on {where} (stop it with Ctrl-C)")
     click.echo(f"Accounts are in {'PostgreSQL' if db.file is None else db.file}")
+    if sys.stdout.isatty() and not auth.mail.leaves:
+        # To a terminal only: what goes anywhere else is kept as a log.
+        click.echo(f"Letters stay here; read them at {auth.outbox.link()}")
     sys.stdout.flush()
     # A process that serves is a copy of this one, with what this one does when it is asked to stop,
     # until it has loaded the application: without this it would not hear it meanwhile.

@@ -18,6 +18,9 @@ PUBLIC = {
     "GET /users/new",
     "POST /users",
     "GET /sessions/new",
+    # These ask for the key of the outbox instead of a session.
+    "GET /outbox",
+    "GET /outbox/<uid>",
     "POST /sessions",
     "GET /reset_password",
     "POST /reset_password",

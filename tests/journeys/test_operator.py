@@ -1,13 +1,17 @@
 """What an operator meets: the check-up before serving, the log, and ids that stay apart."""
 
 import json
+import os
+import pty
+import re
+import subprocess
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import EMAIL, PASSPHRASE
-from tests.journeys.serving import command, serving
+from tests.journeys.serving import COMMAND, Served, answers, command, environment, serving
 from tests.ports import free_port
 from tests.races import race
 
@@ -58,3 +62,36 @@ def test_ids_of_requests_at_once_stay_apart_and_the_log_is_json(tmp_path: Path) 
     assert {record["level"] for record in records} <= {"error", "warning", "info", "debug"}
     assert PASSPHRASE not in log
     assert EMAIL not in log
+
+
+def test_a_terminal_is_told_where_letters_are_read_and_no_log_is(tmp_path: Path) -> None:
+    """The link opens the outbox of what prints it; `bienvenue outbox open` prints it again."""
+    ours, theirs = pty.openpty()
+    port = free_port()
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "--despite-errors", "--port", str(port)],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdout=theirs,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        os.close(theirs)
+        try:
+            said = b""
+            while not (found := re.search(rb"(http://localhost:\d+/outbox\?token=\S+)\r", said)):
+                said += terminal.read(4096)
+            served = Served(process, port, tmp_path / "none")
+            served.wait_for(lambda: answers(served))
+            path = found[1].decode().removeprefix(f"http://localhost:{port}")
+            program = served.program()
+            assert program.ask("GET", path).status == 303
+            assert program.ask("GET", "/outbox").json == {"letters": []}
+        finally:
+            process.terminate()
+            process.wait(30)
+    again = command(tmp_path, "outbox", "open", port=str(port))
+    assert again.stdout == f"{found[1].decode()}\n"
+    with serving(tmp_path) as to_a_file:
+        assert "/outbox" not in to_a_file.log.read_text()

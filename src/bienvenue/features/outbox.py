@@ -1,0 +1,178 @@
+"""outbox: reading letters in a browser, for as long as no server carries them.
+
+Whoever runs the service opens it by a link with a key, which `bienvenue serve` prints to its
+terminal and `bienvenue outbox open` prints again. Coming from this machine proves nothing: behind a
+proxy everybody does. A key works on the day it was made and on the next.
+"""
+
+import base64
+import hmac
+from collections.abc import Sequence
+from email.message import EmailMessage
+from typing import Any, ClassVar
+
+import click
+
+from bienvenue import clock
+from bienvenue.feature import Feature, Refusal
+from bienvenue.features.mail import Letter, NoSuchLetter
+from bienvenue.features.mail.commands import outbox as group
+from bienvenue.settings import Section
+from bienvenue.web.door import AUTH, NotFound
+from bienvenue.web.page import Answer, Pages, Reply, Visitor
+
+DAY = 86400
+
+# --- words --------------------------------------------------------------------------------------
+
+
+class OutboxClosed(Refusal):
+    """The key of the outbox is missing, wrong, or of another day."""
+
+    status = 403
+    code = "outbox_closed"
+    message = "Run `bienvenue outbox open` where the service runs, and open the link it prints."
+
+
+class LettersLeave(Exception):
+    """A server carries the letters, so nobody reads them here."""
+
+
+# --- operations ---------------------------------------------------------------------------------
+
+
+class Outbox(Feature[Section]):
+    """The operations of reading letters in a browser."""
+
+    name = "outbox"
+    pages: ClassVar[Pages] = Pages()
+
+    def link(self) -> str:
+        """Give the link that opens the outbox, today and tomorrow. Raises LettersLeave."""
+        if self._auth.mail.leaves:
+            raise LettersLeave
+        return f"{self._auth.settings.base_url}{self._auth.root}/outbox?token={self._key(0)}"
+
+    def list(self, key: str | None) -> Sequence[Letter]:
+        """Give the newest letters. Raises OutboxClosed, and NotFound where letters leave."""
+        self._require(key)
+        return self._auth.mail.list()
+
+    def read(self, key: str | None, uid: str) -> tuple[Letter, EmailMessage, str]:
+        """Give a letter, how it is read, and what its links begin with.
+
+        Raises as `list` does, and NoSuchLetter.
+        """
+        self._require(key)
+        mail = self._auth.mail
+        return mail.find(uid), mail.read(uid), f"{self._auth.settings.base_url}/"
+
+    def _require(self, key: str | None) -> None:
+        if self._auth.mail.leaves:
+            raise NotFound
+        if not any(hmac.compare_digest(self._key(days), key or "") for days in (0, 1)):
+            raise OutboxClosed
+
+    def _key(self, days_ago: int) -> str:
+        """Make the key of a day: 256 bits that only the key file gives."""
+        day = int(clock.now()) // DAY - days_ago
+        mac = self._auth.keys.lasting_mac("outbox page", str(day).encode())
+        return base64.urlsafe_b64encode(mac).decode().rstrip("=")
+
+
+# --- pages --------------------------------------------------------------------------------------
+
+page = Outbox.pages
+
+
+class LetterLine(Reply):
+    """One letter of the list. `at` is RFC 3339 in UTC."""
+
+    uid: str
+    at: str
+    to: str
+    about: str
+    state: str
+
+    @classmethod
+    def of(cls, letter: Letter) -> "LetterLine":
+        """Describe a row of the outbox."""
+        return cls(
+            uid=letter.uid,
+            at=clock.written(letter.at),
+            to=letter.email,
+            about=letter.kind,
+            state=letter.state,
+        )
+
+
+class Letters(Reply):
+    """The newest letters, newest first."""
+
+    letters: list[LetterLine]
+
+
+class LetterText(Reply):
+    """One letter, as its reader sees it; `links` are those it bears, alone in a paragraph."""
+
+    uid: str
+    at: str
+    to: str
+    subject: str
+    text: str
+    links: list[str]
+
+    @classmethod
+    def of(cls, letter: Letter, written: EmailMessage, base: str) -> "LetterText":
+        """Describe a letter; its links are those that lead to us."""
+        part = written.get_body(("plain",))
+        text = "" if part is None else str(part.get_content())
+        paragraphs = [one.strip() for one in text.split("\n\n")]
+        return cls(
+            uid=letter.uid,
+            at=clock.written(letter.at),
+            to=letter.email,
+            subject=str(written["Subject"]),
+            text=text,
+            links=[one for one in paragraphs if one.startswith(base) and " " not in one],
+        )
+
+
+@page(
+    "GET /outbox",
+    gives={200: Letters},
+    refuses=(OutboxClosed, NotFound),
+    public=True,
+    link="outbox",
+)
+def outbox_page(visitor: Visitor) -> Answer:
+    """List the letters that stay here, for whoever runs the service."""
+    found = AUTH.outbox.list(visitor.links.get("outbox"))
+    return Answer(Letters(letters=[LetterLine.of(row) for row in found]), page="outbox/list.html")
+
+
+@page(
+    "GET /outbox/<uid>",
+    gives={200: LetterText},
+    refuses=(OutboxClosed, NotFound, NoSuchLetter),
+    public=True,
+)
+def outbox_letter(uid: str, visitor: Visitor) -> Answer:
+    """Show one letter in full, with its link while that works."""
+    shown = LetterText.of(*AUTH.outbox.read(visitor.links.get("outbox"), uid))
+    return Answer(shown, page="outbox/letter.html")
+
+
+# --- commands -----------------------------------------------------------------------------------
+
+
+@group.command("open")
+@click.pass_obj
+def open_command(service: Any) -> None:
+    """Print the link under which letters are read in a browser, today and tomorrow."""
+    try:
+        click.echo(service.auth.outbox.link())
+    except LettersLeave:
+        raise click.ClickException(
+            "letters leave by SMTP: `bienvenue outbox` says what became of them"
+        ) from None

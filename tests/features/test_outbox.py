@@ -1,0 +1,102 @@
+"""outbox: letters are read in a browser by whoever has the key, while no server carries them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bienvenue import tokens
+from bienvenue.features.outbox import LettersLeave
+from tests.conftest import EMAIL, Clock, MakeService, Service
+from tests.features.resetting import NEW, asked
+from tests.web.browser import Browser
+
+DAY = 86400
+
+pytestmark = pytest.mark.usefixtures("bob")
+
+
+def path(service: Service) -> str:
+    """Give the link of the outbox as a path."""
+    return service.auth.outbox.link().removeprefix("http://localhost:5000")
+
+
+def test_a_developer_reads_a_letter_and_follows_its_link(service: Service) -> None:
+    """From the link of the terminal to a new password, without a mail server."""
+    browser = Browser(service)
+    asked(service)
+    opened = browser.get(path(service))
+    assert (opened.status_code, opened.location) == (303, "/outbox")
+    listed = browser.get("/outbox")
+    assert (listed.status_code, EMAIL in listed.text) == (200, True)
+    (uid,) = re.findall(r'href="/outbox/([^"]+)"', listed.text)
+    letter = browser.get(f"/outbox/{uid}")
+    assert "Choose a new password for Bienvenue" in letter.text
+    (link,) = re.findall(r'href="(http://localhost:5000/reset_password\?token=[^"]+)"', letter.text)
+    browser.get(link.removeprefix("http://localhost:5000"))
+    done = browser.submit("/reset_password/new", "/reset_password", _method="PUT", new_password=NEW)
+    assert done.status_code == 200
+    assert service.auth.valid_login(EMAIL, NEW)
+    assert "[the link is not kept]" in browser.get(f"/outbox/{uid}").text
+
+
+def test_a_program_reads_the_same(service: Service) -> None:
+    """The list, the text, and the links that lead to us."""
+    token = asked(service)
+    client = service.client()
+    client.get(path(service))
+    (line,) = client.get("/outbox").get_json()["letters"]
+    assert (line["to"], line["about"], line["state"]) == (EMAIL, "reset", "waiting")
+    letter = client.get(f"/outbox/{line['uid']}").get_json()
+    assert letter["links"] == [f"http://localhost:5000/reset_password?token={token}"]
+    assert letter["links"][0] in letter["text"]
+    assert client.get("/outbox/nobody").get_json()["code"] == "no_such_letter"
+
+
+@pytest.mark.parametrize("at", ["/outbox", "/outbox/{uid}"])
+def test_nobody_else_reads_them(service: Service, at: str) -> None:
+    """Not without a key, not with another, and not signed in."""
+    asked(service)
+    (letter,) = service.auth.mail.list()
+    at = at.format(uid=letter.uid)
+    for client in (service.client(), service.client(), service.signed_in()):
+        refused = client.get(at)
+        assert (refused.status_code, refused.get_json()["code"]) == (403, "outbox_closed")
+        client.get(f"/outbox?token={tokens.new()}")
+    assert service.client().get(at, headers={"X-Forwarded-For": "127.0.0.1"}).status_code == 403
+
+
+def test_a_key_works_for_two_days(service: Service, moving_clock: Clock) -> None:
+    """On the day it was made, on the next, and no longer."""
+    moving_clock.time = moving_clock.time // DAY * DAY
+    key = path(service).partition("=")[2]
+    outbox = service.auth.outbox
+    moving_clock.forward(2 * DAY - 1)
+    assert outbox.list(key) == []
+    assert path(service).partition("=")[2] != key
+    moving_clock.forward(1)
+    client = service.client()
+    client.get(f"/outbox?token={key}")
+    assert client.get("/outbox").status_code == 403
+
+
+def test_a_key_of_another_service_opens_nothing(
+    make_service: MakeService, service: Service
+) -> None:
+    """It is made of the key file; a new key file makes another."""
+    other = make_service()
+    other.auth.keys._keys = [b"another key file has another key"]
+    assert path(other) != path(service)
+
+
+def test_it_is_not_there_once_letters_leave(make_service: MakeService, service: Service) -> None:
+    """Neither the pages nor the link, whatever key somebody kept."""
+    key = path(service)
+    sending = make_service(smtp_host="mail.example.org", mail_from="no-reply@example.org")
+    client = sending.client()
+    client.get(key)
+    for at in ("/outbox", "/outbox/x"):
+        assert client.get(at).get_json()["code"] == "not_found"
+    with pytest.raises(LettersLeave):
+        sending.auth.outbox.link()
