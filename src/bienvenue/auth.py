@@ -23,6 +23,7 @@ from bienvenue.features.limits import Limits
 from bienvenue.features.mail import Mail
 from bienvenue.features.outbox import Outbox
 from bienvenue.features.passwords import Passwords
+from bienvenue.features.preferences import Preferences
 from bienvenue.features.reset import Reset, WrongResetToken
 from bienvenue.features.sessions import Sessions
 from bienvenue.fields import MalformedEmail, MalformedText
@@ -70,6 +71,7 @@ class Auth:
         self.mail = self._open(Mail)
         self.outbox = self._open(Outbox)
         self.reset = self._open(Reset)
+        self.preferences = self._open(Preferences)
         self._events = {name for feature in self.features for name in feature.events}
         #: The letters that tell an owner of an event, by its name.
         self.notices = {name: v for f in self.features for name, v in f.notices.items()}

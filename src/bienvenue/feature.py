@@ -35,10 +35,17 @@ class Refusal(Exception):
     #: The page on which a browser does first what is missing.
     first: ClassVar[str | None] = None
 
-    def __init__(self, field: str | None = None, *, message: str | None = None) -> None:
-        """Take the name of the field that is wrong, and a message in place of the usual one."""
-        if message is not None:
-            self.message = message
+    def __init__(
+        self, field: str | None = None, *, message: str | None = None, **values: object
+    ) -> None:
+        """Take the name of the field that is wrong, and a message in place of the usual one.
+
+        `values` stand where the message has their `{name}`.
+        """
+        #: The message as it can be looked up in another language, and what belongs into it.
+        self.words = self.message if message is None else message
+        self.values = values
+        self.message = self.words.format(**values) if values else self.words
         super().__init__(self.message)
         self.field = field
         #: Further members of the problem document.

@@ -26,6 +26,7 @@ from pydantic import (
     ValidationError,
 )
 
+from bienvenue import language
 from bienvenue.networks import Trusted
 
 PREFIX = "BIENVENUE_"
@@ -53,6 +54,12 @@ def _origin(value: str) -> str:
     usual = {"http": 80, "https": 443}[parts.scheme]
     port = "" if parts.port in {None, usual} else f":{parts.port}"
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
+
+
+def _spoken(value: str) -> str:
+    if value not in language.all_languages():
+        raise ValueError(f"is one of {', '.join(language.all_languages())}")
+    return value
 
 
 def _trusted(value: str) -> str:
@@ -119,6 +126,11 @@ class Core(Section):
         description="Share the session cookie with the hosts under this domain. Off by default: "
         "every one of those hosts can then read it and set it.",
         pattern=r"^[a-z0-9.-]+$",
+    )
+    language: Annotated[str, AfterValidator(_spoken)] = Field(
+        language.SOURCE,
+        description="The language of whoever chose none, and whose browser names none that is "
+        "spoken here: a code, as en or fr.",
     )
     templates: Path | None = Field(
         None,

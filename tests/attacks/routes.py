@@ -22,6 +22,8 @@ PUBLIC = {
     ("POST", "/reset_password"),
     ("GET", "/reset_password/new"),
     ("PUT", "/reset_password"),
+    ("GET", "/preferences"),
+    ("PUT", "/preferences"),
     # These ask for the key of the outbox instead of a session.
     ("GET", "/outbox"),
     ("GET", "/outbox/{uid}"),

@@ -87,7 +87,7 @@ def codes(feature: str | None) -> dict[str, int]:
     """Give the codes of a feature's refusals, or the house's, with their statuses."""
     found = {kind.code: kind.status for kind in refusals() if feature_of(kind) == feature}
     if feature is None:
-        found |= {code: 400 for code, _ in body._WORDS.values()} | {"wrong_type": 400}
+        found |= {code: 400 for code, _ in body.WORDS.values()} | {"wrong_type": 400}
     return {code: status for code, status in found.items() if code not in FAMILIES}
 
 

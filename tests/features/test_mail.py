@@ -368,5 +368,5 @@ def test_only_what_was_written_can_be_told(service: Service) -> None:
     """What is no longer kept is left out."""
     row = written(service)
     assert list(service.auth.mail.said([row.uid, "gone"])) == [row.uid]
-    assert json.loads(row.facts) == {"ip": ""}
+    assert json.loads(row.facts) == {"ip": "", "language": "en"}
     assert isinstance(service.auth.mail, Mail)

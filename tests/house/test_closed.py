@@ -18,6 +18,8 @@ PUBLIC = {
     "GET /users/new",
     "POST /users",
     "GET /sessions/new",
+    "GET /preferences",
+    "PUT /preferences",
     # These ask for the key of the outbox instead of a session.
     "GET /outbox",
     "GET /outbox/<uid>",

@@ -10,7 +10,18 @@ from tests.house.source import FILES, MODULES, NAMES, PACKAGE, TOP, Module, feat
 
 #: From the ground up: a module imports only from rooms below its own, or beside it.
 STOREYS = [
-    {"about", "clock", "tokens", "keys", "blocklist", "hashing", "settings", "networks", "logs"},
+    {
+        "about",
+        "clock",
+        "tokens",
+        "keys",
+        "blocklist",
+        "hashing",
+        "settings",
+        "networks",
+        "logs",
+        "language",
+    },
     {"user"},
     {"db"},
     {"schema", "feature"},

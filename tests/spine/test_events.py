@@ -173,6 +173,7 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
         "activity",
         "letters",
         "reset",
+        "language",
     }
     assert service.auth.sweep(0.0) == 0
     service.auth.accounts.delete(EMAIL)

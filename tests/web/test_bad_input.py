@@ -20,7 +20,7 @@ from tests.features.hearing import rows, users
 
 CANARY = "canary-9d27e1f0-it-is-secret"
 MEDIA = ("json", "data")
-PATHS = ("/users", "/sessions", "/password", "/reset_password", "/sessions/fresh")
+PATHS = ("/users", "/sessions", "/password", "/reset_password", "/sessions/fresh", "/preferences")
 OWN = {"Sec-Fetch-Site": "same-origin"}
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 

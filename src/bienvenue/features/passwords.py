@@ -47,6 +47,7 @@ class PasswordTooShort(Refusal):
 
     status = 422
     code = "password_too_short"
+    message = "A password has at least {least} characters."
 
 
 class PasswordTooLong(Refusal):
@@ -208,7 +209,7 @@ class Passwords(Feature[PasswordSettings]):
         self.check_form(password, field)
         least = self.settings.password_min_length
         if len(unicodedata.normalize("NFC", password)) < least:
-            raise PasswordTooShort(field, message=f"A password has at least {least} characters.")
+            raise PasswordTooShort(field, least=least)
         if not password.strip() or blocklist.contains(password):
             raise PasswordCommon(field)
         if blocklist.made_of_own_words(password, [*own, *self._house_words()]):

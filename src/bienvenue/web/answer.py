@@ -10,6 +10,7 @@ from typing import Any
 from flask import Request, Response, render_template
 
 from bienvenue.feature import Refusal
+from bienvenue.language import Language
 from bienvenue.web.page import Answer
 
 _JSON = "application/json"
@@ -48,11 +49,14 @@ def as_json(value: Any, status: int, mimetype: str = _JSON) -> Response:
     return Response(json.dumps(value, ensure_ascii=False) + "\n", status, mimetype=mimetype)
 
 
-def as_page(template: str, status: int, **values: Any) -> Response:
+def as_page(template: str, status: int, language: Language, **values: Any) -> Response:
     """Write a page from a template, which a host application may override."""
-    return Response(
-        render_template(f"bienvenue/{template}", **values), status, mimetype="text/html"
+    text = render_template(
+        f"bienvenue/{template}", _=language.markup, language=language.code, **values
     )
+    response = Response(text, status, mimetype="text/html")
+    response.headers["Content-Language"] = language.code
+    return response
 
 
 def as_redirect(path: str) -> Response:

@@ -70,13 +70,14 @@ class InvalidFields(Refusal):
         self.facts["errors"] = list(errors)
 
 
-_WORDS = {
+WORDS = {
     "missing": ("missing_field", "This field is missing."),
     "extra_forbidden": ("unknown_field", "There is no field of this name here."),
     "string_type": ("wrong_type", "This field is text."),
     "string_too_short": ("empty_field", "This field is empty."),
     "literal_error": ("wrong_value", "This field has none of the values it may have."),
 }
+ANOTHER_TYPE = ("wrong_type", "This field is of another type.")
 
 
 def sent(request: Request) -> dict[str, Any]:
@@ -123,7 +124,7 @@ def _refuse(error: ValidationError) -> NoReturn:
             dict(
                 zip(
                     ("code", "message"),
-                    _WORDS.get(problem["type"], ("wrong_type", "This field is of another type.")),
+                    WORDS.get(problem["type"], ANOTHER_TYPE),
                     strict=True,
                 ),
                 field=_printable(str(problem["loc"][0]) if problem["loc"] else ""),
@@ -165,7 +166,7 @@ def _pairs(body: bytes) -> dict[str, Any]:
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(pairs) > _MOST_FIELDS:
-        raise MalformedBody(message=f"There are more than {_MOST_FIELDS} fields here.")
+        raise MalformedBody(message="There are more than {most} fields here.", most=_MOST_FIELDS)
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name in values:

@@ -4,6 +4,7 @@
 `__Secure-session_id` when `BIENVENUE_COOKIE_DOMAIN` shares it (ASVS 3.3.1, 3.3.3).
 """
 
+import re
 from collections.abc import Iterable
 
 from flask import Request, Response
@@ -11,11 +12,15 @@ from flask import Request, Response
 from bienvenue import tokens
 from bienvenue.settings import Settings
 
+_WORD = re.compile(r"[A-Za-z-]{1,16}", re.ASCII)
+
 SESSION = "session_id"
 #: Says that this browser signed in to an account before; opens nothing.
 DEVICE = "device_id"
 #: Names a browser that is not signed in, for its form tokens; opens nothing.
 FORM = "form_id"
+#: What this browser's person likes; whoever reads them knows that and nothing else.
+LANGUAGE, THEME = "language", "theme"
 #: Seconds for which a browser keeps the token of a letter's link.
 LINK_LIFETIME = 600
 
@@ -39,6 +44,12 @@ def read(request: Request, cookie: str, settings: Settings) -> str | None:
     found = set(request.cookies.getlist(name_of(cookie, settings)))
     token = found.pop() if len(found) == 1 else None
     return token if tokens.well_formed(token) else None
+
+
+def chosen(request: Request, cookie: str, settings: Settings) -> str | None:
+    """Give the choice a browser remembers, if it could be one: a word."""
+    found = request.cookies.get(name_of(cookie, settings), "")
+    return found if _WORD.fullmatch(found) else None
 
 
 def bears_any(request: Request, settings: Settings, others: Iterable[str]) -> bool:

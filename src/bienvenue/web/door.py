@@ -7,15 +7,13 @@ carry `_method` (PUT, PATCH, DELETE), honoured only with a valid form token.
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
 from flask import Blueprint, Request, Response, current_app, g, request
-from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 
-from bienvenue import fields, logs, tokens
+from bienvenue import fields, language, logs, tokens
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Refusal
 from bienvenue.keys import KeyRing
@@ -24,6 +22,13 @@ from bienvenue.settings import Settings
 from bienvenue.web import answer as media
 from bienvenue.web import body, cookies, crosssite
 from bienvenue.web.page import DEVICE_LIFETIME, Answer, Page, Visitor
+from bienvenue.web.refusals import (
+    MethodNotAllowed,
+    NotFound,
+    NotSignedIn,
+    Unavailable,
+    as_refusal,
+)
 
 if TYPE_CHECKING:
     from werkzeug.routing import MapAdapter
@@ -31,8 +36,17 @@ if TYPE_CHECKING:
     from bienvenue.auth import Auth
     from bienvenue.features.sessions import SignedIn
 
+__all__ = [
+    "AUTH",
+    "Door",
+    "MethodNotAllowed",
+    "NotFound",
+    "NotSignedIn",
+    "Unavailable",
+    "as_refusal",
+]
+
 _log = logging.getLogger("bienvenue")
-_OURS = HTTPStatus.INTERNAL_SERVER_ERROR
 _TUNNELLED = {"PUT", "PATCH", "DELETE"}
 #: The cookies a form token may be bound to, in order.
 _BOUND = (cookies.SESSION, cookies.FORM)
@@ -40,64 +54,6 @@ _BOUND = (cookies.SESSION, cookies.FORM)
 
 #: The Auth of the application that answers, for pages: they speak to it alone.
 AUTH = cast("Auth", LocalProxy(lambda: current_app.extensions["bienvenue"].auth))
-
-
-class NotSignedIn(Refusal):
-    """There is no live session."""
-
-    status = 401
-    code = "not_signed_in"
-    message = "Sign in first."
-    first = "/sessions/new"
-
-
-class NotFound(Refusal):
-    """Nothing of this name is here."""
-
-    status = 404
-    code = "not_found"
-    message = "There is nothing here."
-
-
-class MethodNotAllowed(Refusal):
-    """The path is right and the method is not; Allow lists those that are."""
-
-    status = 405
-    code = "method_not_allowed"
-    message = "This path does not answer this method."
-
-    def __init__(self, allowed: Iterable[str]) -> None:
-        """Take the methods that the path answers."""
-        super().__init__()
-        self.allow = ", ".join(sorted({*allowed, "OPTIONS"}))
-
-
-class Malformed(Refusal):
-    """No page can read this request, as when it wants a range that a file does not have."""
-
-    code = "malformed_request"
-    message = "This request cannot be read."
-
-
-class Unavailable(Refusal):
-    """The database cannot answer now; nothing of the request was kept."""
-
-    status = 503
-    code = "unavailable"
-    message = "The service cannot do this right now. Nothing was changed; try again in a moment."
-
-    def __init__(self) -> None:
-        """Ask to come back in a few seconds."""
-        super().__init__()
-        self.retry_after = 5
-
-
-class Unexpected(Refusal):
-    """A mistake of ours. The log has it; the answer has nothing of it."""
-
-    status = 500
-    code = "unexpected"
-    message = "Something went wrong on our side."
 
 
 #: What any page of ours may answer besides its own refusals.
@@ -145,7 +101,8 @@ class Door:
 
     def answer(self, pages: dict[str, Page], parts: dict[str, str]) -> Response:
         """Answer one request; nothing that a visitor sends leaves this function as an error."""
-        response = self._answer(pages, parts)
+        with language.speaking(self.language().code):
+            response = self._answer(pages, parts)
         if not self._private.isdisjoint(page.path for page in pages.values()):
             response.headers["Referrer-Policy"] = "no-referrer"
         return response
@@ -226,6 +183,17 @@ class Door:
             root=self.here(""),
         )
 
+    def language(self) -> language.Language:
+        """Give the language of whoever asks: their choice, else their browser's, else ours."""
+        spoken = language.all_languages()
+        chosen = cookies.chosen(request, cookies.LANGUAGE, self.settings)
+        if chosen not in spoken:
+            # In the order of their quality; whoever reads fr-CA reads fr.
+            named = [tag.lower() for tag in request.accept_languages.values()]
+            read = [code for tag in named for code in (tag, tag.partition("-")[0])]
+            chosen = next((code for code in read if code in spoken), None)
+        return language.of(chosen or self.settings.core.language)
+
     def _opened(self) -> dict[str, str]:
         found = {p: cookies.read(request, cookies.link(p), self.settings) for p in self.links}
         return {purpose: token for purpose, token in found.items() if token is not None}
@@ -273,6 +241,9 @@ class Door:
             cookies.write(response, cookies.SESSION, answer.session, self.settings, lifetime)
         if answer.device:
             cookies.write(response, cookies.DEVICE, answer.device, self.settings, DEVICE_LIFETIME)
+        for cookie, choice in ((cookies.LANGUAGE, answer.language), (cookies.THEME, answer.theme)):
+            if choice is not None:
+                cookies.write(response, cookie, choice, self.settings, DEVICE_LIFETIME)
         if answer.session is False:
             cookies.clear(response, cookies.SESSION, self.settings)
         if answer.spent is not None:
@@ -314,13 +285,16 @@ class Door:
             me = self.signed_in()
         except DatabaseUnavailable:
             me = None
+        spoken = self.language()
         made = media.as_page(
             template,
             status,
+            spoken,
             **{"value": None, "refusal": None, "typed": {}} | values,
             me=me,
             here=self.here,
             form_token=self._form_token,
+            theme=cookies.chosen(request, cookies.THEME, self.settings),
             service=self.settings.core.service_name,
             password_min_length=self.auth.passwords.settings.password_min_length,
         )
@@ -351,19 +325,6 @@ class Door:
             g.setdefault("bienvenue_form", tokens.new())
             carried = [g.bienvenue_form]
         return crosssite.form_token(self.keys, carried[0])
-
-
-def as_refusal(error: Exception) -> Refusal:
-    """Give the refusal an error becomes; what is not expected goes to the log, whole."""
-    if isinstance(error, Refusal):
-        return error
-    if isinstance(error, DatabaseUnavailable):
-        _log.warning("the database cannot answer: %s", error)
-        return Unavailable()
-    if isinstance(error, HTTPException) and (error.code or _OURS) < _OURS:
-        return Malformed()
-    _log.error("a request failed", exc_info=error)
-    return Unexpected()
 
 
 def _methods(pages: dict[str, Page]) -> set[str]:

@@ -40,6 +40,8 @@ Password = Annotated[
     str,
     Field(min_length=1, repr=False, json_schema_extra={"format": "password", "writeOnly": True}),
 ]
+#: A text that is not empty.
+Text = Annotated[str, Field(min_length=1)]
 #: The path of a page of ours, where somebody wants to go on afterwards.
 Next = str | None
 
@@ -60,6 +62,9 @@ class Answer:
     device: str | None = field(default=None, repr=False)
     #: Where the visitor asked to go on, which comes before `then` if it is one of our pages.
     next: str | None = None
+    #: The language and the appearance that this browser is to remember.
+    language: str | None = None
+    theme: str | None = None
     #: The purpose of a letter's link whose token this browser need not keep any longer.
     spent: str | None = None
 

@@ -45,7 +45,7 @@ SHOWN = 100
 
 _LOCK = 0x6269656E61756474
 
-_TOLD = {
+TOLD = {
     "account.registered": "Your account was made.",
     "account.disabled": "An administrator disabled your account and signed all devices out.",
     "account.enabled": "An administrator enabled your account again.",
@@ -60,6 +60,21 @@ _TOLD = {
     "session.opened": "A device signed in.",
     "sessions.ended": "All devices were signed out, or all but one.",
 }
+
+#: The reasons that events give.
+WHY = (
+    "account deleted",
+    "account disabled",
+    "everybody was signed out",
+    "more than the cap",
+    "password changed",
+    "password reset",
+    "signed in again",
+    "signed out",
+    "signed out by an administrator",
+    "signed out elsewhere",
+    "signed out everywhere",
+)
 
 
 class Audit(Feature[AuditSettings]):
@@ -205,7 +220,7 @@ class Audit(Feature[AuditSettings]):
         declared = {
             name: s for feature in self._auth.features for name, s in feature.events.items()
         }
-        return declared | _TOLD
+        return declared | TOLD
 
     def forget(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
         """Erase the personal values of an account that is deleted; its rows stay."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import clock, fields
+from bienvenue import clock, fields, language
 from bienvenue.db import DB, Transaction, retried
 from bienvenue.feature import Event, Feature, Refusal
 from bienvenue.features.mail import smtp
@@ -107,7 +107,7 @@ class Mail(Feature[MailSettings]):
                 "kind": kind,
                 "user_id": user_id,
                 "email": email,
-                "facts": json.dumps(facts),
+                "facts": json.dumps({**facts, "language": self._language_of(user_id)}),
                 "sealed": sealed,
                 "expires": expires,
                 "state": State.WAITING if email else State.VOID,
@@ -116,6 +116,11 @@ class Mail(Feature[MailSettings]):
             }
             tx.execute(WRITE, row)
         return {"letter": kind, "letter_uid": str(row["uid"])}
+
+    def _language_of(self, user_id: int | None) -> str:
+        """Give the language of a letter: its reader's, else that of whoever is answered now."""
+        chosen = self._auth.preferences.language_of(user_id)
+        return chosen or language.current() or self._auth.settings.core.language
 
     def may_ask(self, kind: str, email: str, gap: float, most: int) -> bool:
         """Count a letter of a kind to an email, in the transaction that is open.

@@ -20,7 +20,7 @@ from jinja2 import (
     select_autoescape,
 )
 
-from bienvenue import clock
+from bienvenue import clock, language
 from bienvenue.settings import Settings
 
 ERASED = "[the link is not kept]"
@@ -65,7 +65,10 @@ class Writer:
     def written(self, row: Row, link: str | None) -> Written:
         """Give subject and text of a letter; without its link the text says that it is erased."""
         template = self._templates.get_template(f"mail/{row.kind}.txt")
-        text = template.render(self._values(row), link=ERASED if link is None else self._url(link))
+        values = self._values(row)
+        spoken = language.of(values["language"])
+        shown = spoken.plain(ERASED) if link is None else self._url(link)
+        text = template.render(values, _=spoken.plain, link=shown)
         subject, _, rest = text.partition("\n")
         return Written(_one_line(subject.removeprefix("Subject:")), rest.strip() + "\n")
 
@@ -75,6 +78,7 @@ class Writer:
         Its Message-ID is the same however often it is made.
         """
         subject, text = self.written(row, link)
+        values = self._values(row)
         letter = EmailMessage()
         letter["From"] = Address(self._name, addr_spec=self.sender)
         letter["To"] = row.email
@@ -83,27 +87,27 @@ class Writer:
         letter["Message-ID"] = f"<{row.uid}@{self.sender.rpartition('@')[2]}>"
         # Nobody's holiday answers to it (RFC 3834).
         letter["Auto-Submitted"] = "auto-generated"
-        letter["Content-Language"] = "en"
         letter.set_content(text)
         paragraphs = [part.strip() for part in text.split("\n\n")]
         page = self._templates.get_template("mail/letter.html")
-        html = page.render(self._values(row), subject=subject, paragraphs=paragraphs)
+        html = page.render(values, subject=subject, paragraphs=paragraphs)
         letter.add_alternative(html, subtype="html")
+        # Last, as what is said of the content before it has parts is said of the first one.
+        letter["Content-Language"] = values["language"]
         return letter
 
     def _values(self, row: Row) -> Mapping[str, Any]:
         facts: dict[str, Any] = json.loads(row.facts)
         # The path of our pages below the base URL; letters of before have none.
-        return (
-            {"root": ""}
-            | facts
-            | {
-                "at": clock.written(row.at),
-                "email": row.email,
-                "service": self._settings.core.service_name,
-                "base_url": self._settings.base_url,
-            }
-        )
+        before = {"root": "", "language": self._settings.core.language}
+        return {
+            **before,
+            **facts,
+            "at": clock.written(row.at),
+            "email": row.email,
+            "service": self._settings.core.service_name,
+            "base_url": self._settings.base_url,
+        }
 
     def _url(self, link: str) -> str:
         return self._settings.base_url + link

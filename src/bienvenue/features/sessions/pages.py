@@ -146,6 +146,7 @@ def login(form: Credentials, visitor: Visitor) -> Answer:
         next=form.next,
         session=opened.secret,
         device=opened.device,
+        language=AUTH.preferences.language_of(opened.user.id),
     )
 
 

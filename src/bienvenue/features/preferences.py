@@ -1,0 +1,162 @@
+"""preferences: the language and the appearance a person likes, with and without an account.
+
+A choice is remembered by two cookies that say nothing else, so nobody needs a session for it.
+Whoever is signed in has the language kept with the account too: letters are written in it, and the
+next browser is told at sign-in.
+"""
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from sqlalchemy import ForeignKey, String, delete, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bienvenue import language
+from bienvenue.db import retried, upsert
+from bienvenue.feature import Feature, Refusal
+from bienvenue.settings import Section
+from bienvenue.user import Base, table_of
+from bienvenue.web.door import AUTH
+from bienvenue.web.page import Answer, Form, Next, Pages, Reply, Text
+
+if TYPE_CHECKING:
+    from bienvenue.features.sessions import SignedIn
+
+THEMES = ("system", "light", "dark")
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+class Preference(Base):
+    """What one account likes."""
+
+    __tablename__ = "preferences"
+
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    language: Mapped[str] = mapped_column(String(16))
+
+
+_preferences = table_of(Preference)
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+class UnknownChoice(Refusal):
+    """There is no such language here, or no such appearance."""
+
+    status = 422
+    code = "unknown_choice"
+    message = "This is none of the choices."
+
+
+# --- operations ---------------------------------------------------------------------------------
+
+
+class Preferences(Feature[Section]):
+    """The operations on preferences."""
+
+    name = "preferences"
+    pages: ClassVar[Pages] = Pages()
+
+    def language_of(self, user_id: int | None) -> str | None:
+        """Give the code of the language an account chose; None when it chose none."""
+        with self._db.reading() as tx:
+            return tx.scalar(
+                select(Preference.language).where(Preference.user_id == (user_id or 0))
+            )
+
+    def choose(self, me: "SignedIn | None", code: str, theme: str | None) -> None:
+        """See that what somebody chose is there; keep the language, if they are signed in.
+
+        Raises UnknownChoice.
+        """
+        if code not in language.all_languages():
+            raise UnknownChoice("language")
+        if theme is not None and theme not in THEMES:
+            raise UnknownChoice("theme")
+        if me is not None:
+            self._keep(me.user_id, code)
+
+    @retried
+    def _keep(self, user_id: int, code: str) -> None:
+        row = upsert(_preferences, self._db.on_postgresql).values(user_id=user_id, language=code)
+        with self._db.transaction() as tx:
+            tx.execute(
+                row.on_conflict_do_update(
+                    index_elements=[_preferences.c.user_id], set_={"language": code}
+                )
+            )
+
+    def forget(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
+        """Forget what a deleted account liked."""
+        if why == "account deleted":
+            with self._db.transaction() as tx:
+                tx.change(delete(Preference).where(Preference.user_id == user_id))
+
+    def export(self, user_id: int) -> dict[str, Any]:
+        """Give the language an account chose."""
+        return {"language": self.language_of(user_id)}
+
+
+# --- pages --------------------------------------------------------------------------------------
+
+page = Preferences.pages
+
+
+class Choice(Form):
+    """What choosing takes: a language, and an appearance or the one there is."""
+
+    language: Text
+    theme: str | None = None
+    next: Next = None
+
+
+class Whence(Form):
+    """Where to go on from there."""
+
+    next: Next = None
+
+
+class Chosen(Reply):
+    """What was chosen."""
+
+    language: str
+    theme: str | None
+
+
+class Choices(Reply):
+    """What one can choose from: codes of languages with their names, and appearances."""
+
+    languages: dict[str, str]
+    themes: tuple[str, ...] = THEMES
+    next: str | None
+    action: Literal["PUT /preferences"] = "PUT /preferences"
+
+
+@page("GET /preferences", query=Whence, gives={200: Choices}, public=True)
+def preferences_page(query: Whence) -> Answer:
+    """The page of choosing a language and an appearance."""
+    names = {code: spoken.name for code, spoken in language.all_languages().items()}
+    return Answer(Choices(languages=names, next=query.next), page="preferences/choose.html")
+
+
+@page(
+    "PUT /preferences",
+    takes=Choice,
+    gives={200: Chosen},
+    refuses=(UnknownChoice,),
+    public=True,
+    again="refusal.html",
+)
+def choose(form: Choice, me: "SignedIn | None") -> Answer:
+    """Remember a language and an appearance."""
+    AUTH.preferences.choose(me, form.language, form.theme)
+    return Answer(
+        Chosen(language=form.language, theme=form.theme),
+        then="/",
+        next=form.next,
+        language=form.language,
+        theme=form.theme,
+    )

@@ -1,0 +1,84 @@
+"""The refusals of the door itself, and what any error becomes."""
+
+import logging
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from werkzeug.exceptions import HTTPException
+
+from bienvenue.db import DatabaseUnavailable
+from bienvenue.feature import Refusal
+
+_log = logging.getLogger("bienvenue")
+_OURS = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class NotSignedIn(Refusal):
+    """There is no live session."""
+
+    status = 401
+    code = "not_signed_in"
+    message = "Sign in first."
+    first = "/sessions/new"
+
+
+class NotFound(Refusal):
+    """Nothing of this name is here."""
+
+    status = 404
+    code = "not_found"
+    message = "There is nothing here."
+
+
+class MethodNotAllowed(Refusal):
+    """The path is right and the method is not; Allow lists those that are."""
+
+    status = 405
+    code = "method_not_allowed"
+    message = "This path does not answer this method."
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        """Take the methods that the path answers."""
+        super().__init__()
+        self.allow = ", ".join(sorted({*allowed, "OPTIONS"}))
+
+
+class Malformed(Refusal):
+    """No page can read this request, as when it wants a range that a file does not have."""
+
+    code = "malformed_request"
+    message = "This request cannot be read."
+
+
+class Unavailable(Refusal):
+    """The database cannot answer now; nothing of the request was kept."""
+
+    status = 503
+    code = "unavailable"
+    message = "The service cannot do this right now. Nothing was changed; try again in a moment."
+
+    def __init__(self) -> None:
+        """Ask to come back in a few seconds."""
+        super().__init__()
+        self.retry_after = 5
+
+
+class Unexpected(Refusal):
+    """A mistake of ours. The log has it; the answer has nothing of it."""
+
+    status = 500
+    code = "unexpected"
+    message = "Something went wrong on our side."
+
+
+def as_refusal(error: Exception) -> Refusal:
+    """Give the refusal an error becomes; what is not expected goes to the log, whole."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, DatabaseUnavailable):
+        _log.warning("the database cannot answer: %s", error)
+        return Unavailable()
+    if isinstance(error, HTTPException) and (error.code or _OURS) < _OURS:
+        return Malformed()
+    _log.error("a request failed", exc_info=error)
+    return Unexpected()
