@@ -19,11 +19,13 @@ from bienvenue.features.accounts import Accounts, NoSuchUser
 from bienvenue.features.audit import Audit
 from bienvenue.features.devices import Devices
 from bienvenue.features.fresh import Fresh
+from bienvenue.features.invitations import Invitations
 from bienvenue.features.limits import Limits
 from bienvenue.features.mail import Mail
 from bienvenue.features.outbox import Outbox
 from bienvenue.features.passwords import Passwords
 from bienvenue.features.preferences import Preferences
+from bienvenue.features.proof import Proof
 from bienvenue.features.reset import Reset, WrongResetToken
 from bienvenue.features.sessions import Sessions
 from bienvenue.fields import MalformedEmail, MalformedText
@@ -72,6 +74,8 @@ class Auth:
         self.outbox = self._open(Outbox)
         self.reset = self._open(Reset)
         self.preferences = self._open(Preferences)
+        self.invitations = self._open(Invitations)
+        self.proof = self._open(Proof)
         self._events = {name for feature in self.features for name in feature.events}
         #: The letters that tell an owner of an event, by its name.
         self.notices = {name: v for f in self.features for name, v in f.notices.items()}

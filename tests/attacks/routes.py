@@ -23,6 +23,9 @@ PUBLIC = {
     ("GET", "/reset_password/new"),
     ("PUT", "/reset_password"),
     ("GET", "/preferences"),
+    ("GET", "/email/proof"),
+    ("POST", "/email/proof"),
+    ("POST", "/email/proof/letter"),
     ("PUT", "/preferences"),
     # These ask for the key of the outbox instead of a session.
     ("GET", "/outbox"),

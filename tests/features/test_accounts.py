@@ -297,4 +297,4 @@ def test_a_program_registers_by_json_or_form(service: Service, medium: str) -> N
     answer = service.client().post("/users", **{medium: CREDENTIALS})
     assert (answer.status_code, answer.json) == (201, {"email": EMAIL, "message": "user created"})
     form = service.client().get("/users/new")
-    assert form.json == {"action": "POST /users"}
+    assert form.json == {"email": "", "action": "POST /users"}

@@ -263,7 +263,7 @@ def test_strangers_see_nothing(service: Service) -> None:
     """401 for a program, the page of signing in for a browser."""
     service.signed_in()
     assert service.client().get("/activity").status_code == 401
-    assert Browser(service).get("/activity").location == "/sessions/new"
+    assert Browser(service).get("/activity").location == "/sessions/new?next=%2Factivity"
 
 
 def test_the_page_shows_it(service: Service) -> None:

@@ -73,7 +73,11 @@ def test_asking_writes_a_letter_and_keeps_a_digest(service: Service) -> None:
     answer = ask(service, EMAIL.title())
     assert answer.json == {"email": EMAIL.title(), "message": "check your email"}
     (letter,) = letters(service)
-    assert (letter.email, letter.state, letter.facts) == (EMAIL, State.WAITING, f'{{"ip": "{IP}"}}')
+    assert (letter.email, letter.state, letter.facts) == (
+        EMAIL,
+        State.WAITING,
+        f'{{"ip": "{IP}", "language": "en"}}',
+    )
     token = link(service).partition("?token=")[2]
     assert link(service) == f"http://localhost:5000/reset_password?token={token}"
     assert tokens.well_formed(token)

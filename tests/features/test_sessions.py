@@ -56,7 +56,7 @@ def test_a_program_signs_in_by_json_or_form(service: Service, medium: str) -> No
     cookie = client.get_cookie("session_id")
     assert cookie is not None
     assert service.auth.get_user_from_session_id(cookie.value) is not None
-    assert client.get("/sessions/new").json == {"action": "POST /sessions"}
+    assert client.get("/sessions/new").json == {"next": None, "action": "POST /sessions"}
 
 
 def test_a_person_signs_in_and_out_in_a_browser(service: Service) -> None:
@@ -65,7 +65,7 @@ def test_a_person_signs_in_and_out_in_a_browser(service: Service) -> None:
     browser = Browser(service)
     assert (browser.get("/profile").status_code, browser.get("/profile").location) == (
         303,
-        "/sessions/new",
+        "/sessions/new?next=%2Fprofile",
     )
     refused = browser.sign_in(EMAIL, "a wrong password")
     assert refused.status_code == 401

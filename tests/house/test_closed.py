@@ -19,6 +19,9 @@ PUBLIC = {
     "POST /users",
     "GET /sessions/new",
     "GET /preferences",
+    "GET /email/proof",
+    "POST /email/proof",
+    "POST /email/proof/letter",
     "PUT /preferences",
     # These ask for the key of the outbox instead of a session.
     "GET /outbox",

@@ -174,6 +174,7 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
         "letters",
         "reset",
         "language",
+        "email_proven",
     }
     assert service.auth.sweep(0.0) == 0
     service.auth.accounts.delete(EMAIL)

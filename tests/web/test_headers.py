@@ -70,7 +70,8 @@ def test_every_answer_is_hardened(service: Service) -> None:
         assert headers.getlist("Content-Security-Policy") == [CONTENT_POLICY], kind
         assert headers["X-Content-Type-Options"] == "nosniff", kind
         assert headers["X-Frame-Options"] == "DENY", kind
-        assert headers["Referrer-Policy"] == "same-origin", kind
+        led = "no-referrer" if answer.request.path == "/users/new" else "same-origin"
+        assert headers["Referrer-Policy"] == led, kind
         assert headers["Cross-Origin-Opener-Policy"] == "same-origin", kind
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin", kind
         assert headers["Permissions-Policy"] == "camera=(), geolocation=(), microphone=()", kind
@@ -233,7 +234,7 @@ def test_a_mistake_of_ours_shows_nothing_of_itself(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("canary of the error")
 
-    monkeypatch.setattr(service.auth.accounts, "register", fail)
+    monkeypatch.setattr(service.auth.proof, "register", fail)
     for headers in ({}, HTML):
         answer = service.client().post("/users", json=CREDENTIALS, headers=headers)
         assert answer.status_code == 500

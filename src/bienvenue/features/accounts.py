@@ -8,15 +8,19 @@ open under it in the same transaction.
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, ClassVar, Literal
 
 import click
+from pydantic import Field
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError, NoResultFound
 
 from bienvenue import clock, fields
 from bienvenue.db import retried
 from bienvenue.feature import Attempt, Event, Feature, Refusal
+from bienvenue.features.invitations import RegistrationClosed, WrongInvitation
+from bienvenue.features.mail import LetterSent, TooManyLetters
 from bienvenue.features.passwords import (
     PasswordCommon,
     PasswordOwnWords,
@@ -77,14 +81,15 @@ class Accounts(Feature[Section]):
         email = fields.email(email)
         self._auth.allow(Attempt("register", email, ip))
         self._auth.passwords.check_policy(password, [email])
-        return self._add(email, self._auth.passwords.hash(password, ip))
+        return self.add(email, self._auth.passwords.hash(password, ip))
 
     def add_without_password(self, email: str) -> User:
         """Make an account nobody can sign in to with a password. Raises as `register` does."""
-        return self._add(fields.email(email), NO_PASSWORD)
+        return self.add(fields.email(email), NO_PASSWORD)
 
     @retried
-    def _add(self, email: str, hashed: str) -> User:
+    def add(self, email: str, hashed: str) -> User:
+        """Make an account of a plain email and a hash. Raises EmailTaken."""
         try:
             with self._db.transaction():
                 user = self._db.add_user(email, hashed)
@@ -92,6 +97,12 @@ class Accounts(Feature[Section]):
         except IntegrityError:
             raise EmailTaken(email) from None
         return user
+
+    def require_free(self, email: str) -> None:
+        """Raise EmailTaken when a plain email has an account."""
+        with suppress(NoResultFound):
+            self._db.find_user_by(email=email)
+            raise EmailTaken(email)
 
     def find(self, name: str) -> User:
         """Return the user of an email or a uid. Raises NoSuchUser."""
@@ -176,6 +187,9 @@ class Registration(Form):
 
     email: Email
     password: Password
+    invitation: str | None = Field(
+        None, repr=False, json_schema_extra={"format": "password", "writeOnly": True}
+    )
 
 
 class Registered(Reply):
@@ -186,37 +200,58 @@ class Registered(Reply):
 
 
 class RegistrationForm(Reply):
-    """Where one registers."""
+    """Where one registers, and the email that is invited."""
 
+    email: str
     action: Literal["POST /users"] = "POST /users"
 
 
-@page("GET /users/new", gives={200: RegistrationForm}, public=True)
-def registration_page() -> Answer:
-    """The page of registering."""
-    return Answer(RegistrationForm(), page="accounts/register.html")
+@page(
+    "GET /users/new",
+    gives={200: RegistrationForm},
+    refuses=(RegistrationClosed, WrongInvitation),
+    public=True,
+    link="invitation",
+)
+def registration_page(visitor: Visitor) -> Answer:
+    """The page of registering; the link of an invitation leads here."""
+    email = AUTH.invitations.welcome(visitor.links.get("invitation"))
+    return Answer(RegistrationForm(email=email), page="accounts/register.html")
 
 
 @page(
     "POST /users",
     takes=Registration,
-    gives={201: Registered},
+    gives={201: Registered, 202: LetterSent},
     refuses=(
         fields.MalformedEmail,
+        RegistrationClosed,
+        WrongInvitation,
         PasswordTooShort,
         PasswordTooLong,
         PasswordCommon,
         PasswordOwnWords,
         EmailTaken,
+        TooManyLetters,
     ),
     public=True,
     again="accounts/register.html",
     hashes=True,
 )
 def users(form: Registration, visitor: Visitor) -> Answer:
-    """Make an account."""
-    user = AUTH.accounts.register(form.email, form.password, visitor.ip)
-    return Answer(Registered(email=user.email), 201, page="accounts/registered.html")
+    """Make an account, or write to the email that is to prove it first."""
+    invitation = form.invitation or visitor.links.get("invitation")
+    return _answered(
+        form.email,
+        AUTH.proof.register(form.email, form.password, invitation, visitor.ip, visitor.root),
+    )
+
+
+def _answered(email: str, user: User | None) -> Answer:
+    if user is None:
+        return Answer(LetterSent(email=email), 202, page="proof/sent.html")
+    value = Registered(email=user.email)
+    return Answer(value, 201, page="accounts/registered.html", spent="invitation")
 
 
 # --- commands -----------------------------------------------------------------------------------

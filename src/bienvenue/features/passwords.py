@@ -283,6 +283,16 @@ class Passwords(Feature[PasswordSettings]):
             return Match.NO
         return self.gate.run(self._hasher.verify, password, user.hashed_password)
 
+    def fits(self, attempt: Attempt, password: str, hashed: str) -> bool:
+        """Tell whether a password is that of a hash that is no account's yet.
+
+        The attempt counts as failed until it is settled.
+        """
+        self._auth.allow(attempt)
+        with self._place(attempt.ip):
+            self._auth.reserve(attempt)
+            return self.gate.run(self._hasher.verify, password, hashed) is not Match.NO
+
     def change(self, me: "SignedIn", old: str, new: str, device: str | None = None) -> str:
         """Replace my password, end all my other sessions, and return this one's new secret.
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from bienvenue import clock, fields, tokens
 from bienvenue.db import retried, upsert
 from bienvenue.feature import Event, Feature, Refusal
+from bienvenue.features.mail import AN_HOUR, FROM_A_NETWORK, GAP, LetterSent, TooManyLetters
 from bienvenue.features.passwords import (
     PasswordCommon,
     PasswordOwnWords,
@@ -26,13 +27,6 @@ from bienvenue.settings import Seconds, Section
 from bienvenue.user import Base, User, table_of
 from bienvenue.web.door import AUTH
 from bienvenue.web.page import Answer, Email, Form, Pages, Password, Reply, Visitor
-
-GAP, AN_HOUR = 120.0, 5
-"""Seconds between two letters to one email, and letters to it in an hour; the last link stays."""
-
-FROM_A_NETWORK = 20
-"""Letters that one network can ask for in an hour."""
-
 
 # --- the table ----------------------------------------------------------------------------------
 
@@ -62,19 +56,6 @@ class WrongResetToken(Refusal):
     status = 403
     code = "wrong_reset_token"
     message = "This link was used, replaced by a newer one, or is over. Ask for another."
-
-
-class TooManyLetters(Refusal):
-    """So many letters were asked for from one network that the next one waits."""
-
-    status = 429
-    code = "too_many_letters"
-    message = "Too many letters were asked for from here. Try again in an hour."
-
-    def __init__(self) -> None:
-        """Ask to come back in an hour."""
-        super().__init__()
-        self.retry_after = 3600
 
 
 # --- operations ---------------------------------------------------------------------------------
@@ -255,13 +236,6 @@ class Request(Form):
     """What asking takes."""
 
     email: Email
-
-
-class LetterSent(Reply):
-    """What asking gives, whoever asks."""
-
-    email: str
-    message: Literal["check your email"] = "check your email"
 
 
 class NewPasswordForm(Reply):

@@ -316,6 +316,12 @@ class Mail(Feature[MailSettings]):
                 & ((columns.kind == kind) if kind is not None else True),
             )
 
+    def withdraw_to(self, email: str, kind: str) -> None:
+        """Erase the links of the letters of one kind to an email."""
+        with self._db.transaction() as tx:
+            mine = (columns.email == email) & (columns.kind == kind)
+            self._withdraw(tx, mine & columns.sealed.is_not(None))
+
     @staticmethod
     def _withdraw(tx: Transaction, which: Any) -> int:
         waiting = which & (columns.state == State.WAITING)

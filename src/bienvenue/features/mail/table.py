@@ -66,7 +66,7 @@ class Letter(Base):
     kind: Mapped[str] = mapped_column(String(64))
     user_id: Mapped[int | None] = mapped_column(index=True)
     #: Where it goes.
-    email: Mapped[str] = mapped_column(String(254))
+    email: Mapped[str] = mapped_column(String(254), index=True)
     #: Plain values for its template as JSON, none of them secret.
     facts: Mapped[str] = mapped_column(Text)
     #: The link it bears, sealed; NULL when it bears none, or none any more.

@@ -1,0 +1,32 @@
+"""How many letters a stranger can have written."""
+
+from typing import Literal
+
+from bienvenue.feature import Refusal
+from bienvenue.web.page import Reply
+
+GAP, AN_HOUR = 120.0, 5
+"""Seconds between two letters to one email, and letters to it in an hour; the last link stays."""
+
+FROM_A_NETWORK = 20
+"""Letters that one network can ask for in an hour."""
+
+
+class TooManyLetters(Refusal):
+    """So many letters were asked for from one network that the next one waits."""
+
+    status = 429
+    code = "too_many_letters"
+    message = "Too many letters were asked for from here. Try again in an hour."
+
+    def __init__(self) -> None:
+        """Ask to come back in an hour."""
+        super().__init__()
+        self.retry_after = 3600
+
+
+class LetterSent(Reply):
+    """What asking for a letter gives, whoever asks."""
+
+    email: str
+    message: Literal["check your email"] = "check your email"
