@@ -1,0 +1,302 @@
+"""E and B: proving an email, invitations, and what letters tell or give to whom."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import re
+import time
+
+from tests.attacks.attack import Outcome, Refused, Won, attack
+from tests.attacks.client import Reply
+from tests.attacks.e_reset import ask, letters, spend, token_of
+from tests.attacks.target import PASSPHRASE, Person, Target, TargetFails
+
+#: A mail server that is not there: letters wait in the outbox, and registering proves the email.
+MAIL = {
+    "smtp_host": "127.0.0.1",
+    "smtp_port": "9",
+    "smtp_security": "none",
+    "mail_from": "no-reply@example.org",
+}
+DAY = 86400
+NEW = "treize hiboux sur la branche"
+_TOKEN = re.compile(r"token=([A-Za-z0-9_-]{43})\b")
+
+
+def register(target: Target, email: str, password: str = PASSPHRASE, **more: str) -> Reply:
+    """Register from an ip that nobody came from yet."""
+    return target.stranger().post("/users", email=email, password=password, **more)
+
+
+def where_letters_leave(target: Target) -> Target:
+    """Give the service with a mail server; the course has none."""
+    return target if target.is_course else target.node(**MAIL)
+
+
+def told(target: Target, email: str, kind: str) -> list[str]:
+    """Give the texts of the letters of a kind to an email, the newest first."""
+    said = target.cli("outbox", "list", "--limit", "1000").text.splitlines()
+    found = [line.split()[0] for line in said if email in line and f" {kind} " in line]
+    return [target.cli("outbox", "show", name).text for name in found]
+
+
+def token_in(texts: list[str]) -> str:
+    """Give the token of the newest letter. Raises TargetFails."""
+    found = _TOKEN.search(texts[0]) if texts else None
+    if found is None:
+        raise TargetFails(f"no letter with a link came: {texts}")
+    return found[1]
+
+
+def prove(target: Target, token: str, password: str = PASSPHRASE, **more: str) -> Reply:
+    """Prove an email by a token."""
+    return target.stranger().post("/email/proof", proof_token=token, password=password, **more)
+
+
+def users(target: Target) -> set[str]:
+    """Give the emails of all accounts."""
+    return {str(row["email"]) for row in target.execute("SELECT email FROM users")}
+
+
+def _alike(replies: list[tuple[Reply, str]]) -> bool:
+    """Tell whether answers are the same but for the email that was sent."""
+    kept = [
+        (
+            reply.status,
+            reply.rounds,
+            reply.text.replace(email, ""),
+            tuple(h for h in reply.headers if h[0].lower() not in {"date", "x-request-id"}),
+        )
+        for reply, email in replies
+    ]
+    return all(one == kept[0] for one in kept)
+
+
+@attack("B02", "An account without a password answers faster.", wins="broken:B02_no_hash_for_none")
+def an_account_without_a_password(target: Target) -> Outcome:
+    """Sign in to one that an operator made without a password, and as nobody."""
+    without, nobody = target.newcomer(), target.newcomer()
+    if target.cli("users", "add", without.email, "--no-password").code:
+        raise TargetFails("no account was made")
+    heard = [(who.try_password(NEW), who.email) for who in (without, nobody)]
+    if not _alike(heard):
+        return Won(f"{heard[0][0].rounds} rounds for it, {heard[1][0].rounds} for nobody")
+    return Refused(f"{heard[0][0].status} and {heard[0][0].rounds} rounds for both")
+
+
+@attack("B06", "Registering says who has an account.", wins="course")
+def registering_for_somebody(target: Target) -> Outcome:
+    """Register with a taken email and with a free one, and compare every byte and every hash."""
+    taken, free = target.person(), target.newcomer()
+    service = where_letters_leave(target)
+    heard = [(register(service, who.email, NEW), who.email) for who in (taken, free)]
+    if not _alike(heard):
+        return Won(f"{heard[0][0].status} for a taken email, {heard[1][0].status} for a free one")
+    if not told(target, taken.email, "already_registered"):
+        return Won("nobody told the owner")
+    return Refused(f"{heard[0][0].status} for both, and the owner is told")
+
+
+@attack("B13", "A repeated letter tells who registered.", wins="broken:B13_says_nobody_waits")
+def asking_for_the_letter_again(target: Target) -> Outcome:
+    """Ask once more for somebody with an account, for somebody expected, and for nobody."""
+    person, expected, nobody = target.person(), target.newcomer(), target.newcomer()
+    service = where_letters_leave(target)
+    register(service, expected.email)
+    target.execute("DELETE FROM mail_asked")
+    heard = [
+        (service.stranger().post("/email/proof/letter", email=who.email), who.email)
+        for who in (person, expected, nobody)
+    ]
+    if not _alike(heard):
+        return Won(f"{[reply.status for reply, _ in heard]}: nobody is expected under the last one")
+    return Refused(f"{heard[0][0].status} for all three")
+
+
+@attack("B15", "Nobody's email receives a letter all the same.", wins="broken:B15_writes_to_nobody")
+def a_letter_to_a_third_party(target: Target) -> Outcome:
+    """Ask for a reset of an email without an account: somebody may own that mailbox."""
+    nobody = target.newcomer()
+    reply = ask(nobody)
+    if letters(nobody):
+        return Won("a stranger's mailbox got a letter about an account it never had")
+    return Refused(f"{reply.status}, and no letter")
+
+
+@attack(
+    "C14",
+    "A new letter forgets the wrong passwords.",
+    wins="broken:C14_new_letter_new_tries",
+    settings={"limit_account": "5"},
+)
+def new_letters_bring_new_tries(target: Target) -> Outcome:
+    """Guess the password of a registration whose link was stolen, with new letters in between."""
+    person = target.newcomer()
+    service = where_letters_leave(target)
+    register(service, person.email)
+    tried = 0
+    for number in range(12):
+        if number % 4 == 0:
+            target.execute("DELETE FROM mail_asked")
+            service.stranger().post("/email/proof/letter", email=person.email)
+            token = token_in(told(target, person.email, "proof"))
+        tried += prove(service, token, f"{NEW} {number}").status == 403
+    if tried > 6:
+        return Won(f"{tried} guesses were compared")
+    return Refused(f"{tried} guesses were compared, whatever letters were sent between them")
+
+
+@attack("E01", "A forged Host is where the letter leads.", wins="broken:E01_links_to_the_host")
+def a_forged_host(target: Target) -> Outcome:
+    """Ask for the victim's letter under other names, in every header that could say one."""
+    person = target.person()
+    port = target.port
+    for headers in (
+        {"Host": "evil.example"},
+        {"Host": f"localhost:{port}", "X-Forwarded-Host": "evil.example"},
+        {"Host": f"localhost:{port}", "Forwarded": "host=evil.example"},
+        {"Host": f"localhost:{port}@evil.example"},
+        {"Host": "evil.example", "X-Forwarded-Proto": "https"},
+    ):
+        target.execute("DELETE FROM mail_asked")
+        form = {"email": person.email}
+        target.stranger().request("POST", "/reset_password", form=form, headers=headers)
+    texts = [target.cli("outbox", "show", name).text for name in letters(person)]
+    if any("evil.example" in text for text in texts):
+        return Won("the letter leads the victim to evil.example, which reads the token")
+    return Refused(f"{len(texts)} letters, all with links to the configured base URL")
+
+
+@attack("E03", "A look-alike email gets the letter.", wins="broken:E03_writes_as_typed")
+def a_look_alike(target: Target) -> Outcome:
+    """Ask for the victim's email with a letter that folds into one of theirs."""
+    person = target.person()
+    for letter, other in (("s", "\u017f"), ("k", "\u212a"), ("i", "\u0131"), ("o", "\uff4f")):
+        typed = person.email.replace(letter, other)
+        target.execute("DELETE FROM mail_asked")
+        target.stranger().post("/reset_password", email=typed)
+    sent = {str(row["email"]) for row in target.execute("SELECT email FROM mail")}
+    strange = {email for email in sent if not email.isascii()}
+    if strange:
+        return Won(f"the letter went to {strange.pop()!a}, which is another mailbox")
+    return Refused("letters go to the email that is stored, and look-alikes are no emails here")
+
+
+@attack("E15", "Somebody says that their email is proven.", wins="broken:E15_believes_the_form")
+def proven_by_saying_so(target: Target) -> Outcome:
+    """Register with a victim's email, and say in every way that it is proven."""
+    service = where_letters_leave(target)
+    victim = target.newcomer()
+    for name in ("email_proven", "email_verified", "proven", "verified", "state"):
+        register(service, victim.email, **{name: "true"})
+    me = target.person().sign_in()
+    for method, path in (("PATCH", "/profile"), ("PUT", "/profile"), ("POST", "/profile")):
+        me.request(method, path, json={"email": victim.email, "email_proven": True})
+    if victim.email in users(target):
+        return Won(f"an account of {victim.email} was made, and they never heard of it")
+    return Refused("no field makes an account or a proof")
+
+
+@attack("E16", "The proof of my email proves yours.", wins="broken:E16_proves_what_it_is_told")
+def my_proof_your_email(target: Target) -> Outcome:
+    """Register with one's own email, and send the victim's beside the token."""
+    service = where_letters_leave(target)
+    me, victim = target.newcomer(), target.newcomer()
+    register(service, me.email)
+    token = token_in(told(target, me.email, "proof"))
+    prove(service, token, email=victim.email)
+    if victim.email in users(target):
+        return Won(f"my link made an account of {victim.email}")
+    return Refused("a token proves the email it was sent to")
+
+
+@attack("E18", "The page of the reset tells where it came from.", wins="broken:E18_tells_referrers")
+def a_referrer(target: Target) -> Outcome:
+    """Open the link as a browser does, and look at what other sites would learn from the page."""
+    person = target.person()
+    token = token_of(person)
+    browser = target.visitor(Accept="text/html")
+    opened = browser.get(f"/reset_password?token={token}")
+    page = browser.get(opened.header("Location") or "")
+    policies = {opened.header("Referrer-Policy"), page.header("Referrer-Policy")}
+    if token in page.text or token in (opened.header("Location") or ""):
+        return Won("the token stands on the page or in its path")
+    if policies != {"no-referrer"}:
+        return Won(f"the referrer policy is {policies}")
+    return Refused("the token is in a cookie, and the page tells nobody where it came from")
+
+
+@attack("E19", "An invitation works again.", wins="broken:E19_not_spent", alone=True)
+def an_invitation_again(target: Target) -> Outcome:
+    """Use one for another email, after its time, and after the account it made was deleted."""
+    person, other, late = target.newcomer(), target.newcomer(), target.newcomer()
+    for who in (person, late):
+        target.cli("invite", who.email)
+    closed = target.node(registration="invited")
+    token = token_in(told(target, person.email, "invitation"))
+    old = token_in(told(target, late.email, "invitation"))
+    register(closed, other.email, invitation=token)
+    if not register(closed, person.email, invitation=token).ok:
+        raise TargetFails("the invitation did not work once")
+    target.cli("users", "delete", person.email, "--yes")
+    register(closed, person.email, invitation=token)
+    for node in (target, closed):
+        node.clock_forward(7 * DAY + 1)
+    register(closed, late.email, invitation=old)
+    wrong = users(target) & {person.email, other.email, late.email}
+    if wrong:
+        return Won(f"it made an account of {wrong.pop()}")
+    return Refused("once, for its email, in its time")
+
+
+@attack("E20", "Registration is closed but for one door.", wins="broken:E20_proving_is_open")
+def the_door_that_was_left_open(target: Target) -> Outcome:
+    """Register at a closed service in every way, and with a link from before it was closed."""
+    before = where_letters_leave(target)
+    early, late = target.newcomer(), target.newcomer()
+    register(before, early.email)
+    token = token_in(told(target, early.email, "proof"))
+    closed = target.node(registration="closed", **MAIL)
+    register(closed, late.email)
+    register(closed, late.email, invitation=token)
+    closed.stranger().request("POST", "/users", json={"email": late.email, "password": PASSPHRASE})
+    prove(closed, token)
+    made = users(target) & {early.email, late.email}
+    if made:
+        return Won(f"{made.pop()} has an account at a closed service")
+    return Refused("four doors, all closed")
+
+
+@attack("E23", "A new account inherits from a deleted one.", wins="broken:E23_deleted_comes_back")
+def an_heir(target: Target) -> Outcome:
+    """Keep everything of an account that is deleted, and wait until its email registers again."""
+    person = target.person()
+    thief = person.sign_in()
+    token = token_of(person)
+    target.cli("users", "delete", person.email, "--yes")
+    heir = Person(target, person.email, NEW).register()
+    if thief.get("/profile").ok:
+        return Won("the session of the old account is signed in to the new one")
+    if spend(heir, token, PASSPHRASE).ok or not heir.try_password(NEW).ok:
+        return Won("the old account's link set the new one's password")
+    return Refused("neither the session nor the link knows the new account")
+
+
+@attack("E24", "The token can be computed.", wins="broken:E24_made_of_the_time")
+def a_token_that_is_computed(target: Target) -> Outcome:
+    """Try what can be made of the email and of the seconds around the request."""
+    person = target.person()
+    begun = int(time.time()) - 2
+    token = token_of(person)
+    ended = int(time.time()) + 2
+    seconds = [str(second) for second in range(begun, ended + 1)]
+    words = [*seconds, person.email, *(person.email + second for second in seconds)]
+    kinds = (hashlib.md5, hashlib.sha1, hashlib.sha256, hashlib.sha512)
+    for word, kind in itertools.product(words, kinds):
+        made = kind(word.encode()).digest()
+        for text in (made.hex(), base64.urlsafe_b64encode(made).decode()):
+            if text[:43] == token:
+                return Won(f"it is the {kind.__name__} of {word!r}")
+    return Refused(f"none of {len(words) * len(kinds)} digests of what is known")

@@ -1,0 +1,69 @@
+"""G: return targets, where a link to us could send a visitor elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote, urljoin, urlsplit
+
+from tests.attacks.attack import Outcome, Refused, Won, attack
+from tests.attacks.client import Reply
+from tests.attacks.target import PASSPHRASE, Target
+
+ELSEWHERE = (
+    "//evil.example", "///evil.example", "////evil.example", "/\\evil.example", "\\\\evil.example",
+    "\\/evil.example", "/\t/evil.example", "/\n/evil.example", "/\r/evil.example",
+    " //evil.example", "\t//evil.example", "https:evil.example", "http:///evil.example",
+    "https://evil.example", "HTTPS://EVIL.EXAMPLE", "//evil.example@localhost",
+    "//localhost@evil.example", "localhost.evil.example", "//localhost.evil.example",
+    "/%09/evil.example", "/%2f/evil.example", "/%5cevil.example", "/..//evil.example",
+    "/.//evil.example", "/profile//evil.example", "/profile/..//evil.example",
+    "//evil%E3%80%82example", "//evil\u3002example", "//\u2460.example", "ftp://evil.example",
+    "//[::1]@evil.example", "?//evil.example",
+    "#//evil.example", "/sessions/new?next=//evil.example", ".evil.example", "@evil.example",
+    ":evil.example", "%2F%2Fevil.example", "//evil.example/%2e%2e", "/;@evil.example", "",
+)  # fmt: skip
+SCRIPTS = (
+    "javascript:alert(1)", "JaVaScRiPt:alert(1)", "java\tscript:alert(1)", " javascript:alert(1)",
+    "\x01javascript:alert(1)", "data:text/html,<script>alert(1)</script>", "vbscript:msgbox(1)",
+    '"><script>alert(1)</script>', "'-alert(1)-'",
+)  # fmt: skip
+
+
+def signed_in_with(target: Target, wanted: str) -> Iterator[Reply]:
+    """Come by a link that says where to go on, sign in by its form, and give both answers."""
+    person = target.person()
+    browser = target.visitor(Accept="text/html", Sec_Fetch_Site="same-origin")
+    yield browser.get(f"/sessions/new?next={quote(wanted)}")
+    form = {"email": person.email, "password": PASSPHRASE, "next": wanted}
+    yield browser.request("POST", "/sessions", form=form)
+
+
+@attack(
+    "G08", "A link to us sends the visitor on to another site.", wins="broken:G08_goes_anywhere"
+)
+def sent_elsewhere(target: Target) -> Outcome:
+    """Sign in through links with every spelling of another site that a browser might follow."""
+    base = f"http://localhost:{target.port}/sessions"
+    for wanted in ELSEWHERE:
+        for reply in signed_in_with(target, wanted):
+            location = reply.header("Location") or ""
+            # As a browser reads it (the URL standard): backslashes are slashes, tabs are nothing.
+            read = location.replace("\\", "/").replace("\t", "").strip()
+            if urlsplit(urljoin(base, read)).netloc != f"localhost:{target.port}":
+                return Won(f"next={wanted!r} led to {location!r}")
+            if reply.status >= 500:
+                return Won(f"next={wanted!r} was answered {reply.status}")
+    return Refused(f"{len(ELSEWHERE)} spellings, and nobody left this site")
+
+
+@attack("G09", "A return target runs a script.", wins="broken:G08_goes_anywhere")
+def a_script_to_go_on_to(target: Target) -> Outcome:
+    """Sign in through links whose return target is a script, or markup for the page."""
+    for wanted in SCRIPTS:
+        for reply in signed_in_with(target, wanted):
+            location = reply.header("Location") or ""
+            if location and not location.startswith("/"):
+                return Won(f"the browser was told to go on to {location!r}")
+            if "<script>alert" in reply.text:
+                return Won("the return target stands on the page as markup")
+    return Refused(f"{len(SCRIPTS)} scripts, and none was followed or written down as one")
