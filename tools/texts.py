@@ -45,8 +45,10 @@ def in_templates() -> Iterator[str]:
     for path in sorted(TEMPLATES.rglob("*.*")):
         tree = Environment(autoescape=True).parse(path.read_text("utf-8"))
         for _line, _function, text in extract_from_ast(tree, gettext_functions=("_",)):
-            if isinstance(text, str):
-                yield text
+            # With values in it, the text is the first of what its call is given.
+            first = text[0] if isinstance(text, tuple) else text
+            if isinstance(first, str):
+                yield first
 
 
 def in_python() -> Iterator[str]:

@@ -240,18 +240,26 @@ def registration_page(visitor: Visitor) -> Answer:
 )
 def users(form: Registration, visitor: Visitor) -> Answer:
     """Make an account, or write to the email that is to prove it first."""
-    invitation = form.invitation or visitor.links.get("invitation")
+    opened = visitor.links.get("invitation")
     return _answered(
         form.email,
-        AUTH.proof.register(form.email, form.password, invitation, visitor.ip, visitor.root),
+        opened,
+        AUTH.proof.register(
+            form.email,
+            form.password,
+            form.invitation,
+            opened,
+            ip=visitor.ip,
+            root=visitor.root,
+        ),
     )
 
 
-def _answered(email: str, user: User | None) -> Answer:
+def _answered(email: str, opened: str | None, user: User | None) -> Answer:
     if user is None:
         return Answer(LetterSent(email=email), 202, page="proof/sent.html")
-    value = Registered(email=user.email)
-    return Answer(value, 201, page="accounts/registered.html", spent="invitation")
+    value, spent = Registered(email=user.email), None if opened is None else "invitation"
+    return Answer(value, 201, page="accounts/registered.html", spent=spent)
 
 
 # --- commands -----------------------------------------------------------------------------------

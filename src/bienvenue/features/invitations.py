@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Literal
 
 import click
 from pydantic import Field
-from sqlalchemy import LargeBinary, String, delete, insert, select
+from sqlalchemy import LargeBinary, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import clock, fields, tokens
-from bienvenue.db import retried
+from bienvenue.db import retried, upsert
 from bienvenue.feature import Event, Feature, Refusal
 from bienvenue.settings import Seconds, Section
 from bienvenue.user import Base, table_of
@@ -35,7 +35,8 @@ class Invitation(Base):
     expires: Mapped[float] = mapped_column(index=True)
 
 
-_columns = table_of(Invitation).c
+_invitations = table_of(Invitation)
+_columns = _invitations.c
 
 
 # --- words --------------------------------------------------------------------------------------
@@ -92,29 +93,37 @@ class Invitations(Feature[RegistrationSettings]):
         "invitation.withdrawn": "An administrator withdrew an invitation.",
     }
 
+    @property
+    def open_to_all(self) -> bool:
+        """Whether anybody may register."""
+        return self.settings.registration == "open"
+
     def require_open(self) -> None:
         """Raise RegistrationClosed unless anybody may register."""
-        if self.settings.registration != "open":
+        if not self.open_to_all:
             raise RegistrationClosed
 
-    def admit(self, email: str, token: str | None) -> bool:
-        """Let somebody register; tell whether by an invitation. Nothing is spent by it.
+    def admit(self, email: str, sent: str | None, opened: str | None) -> str | None:
+        """Let somebody register, and give the invitation it is by; nothing is spent by it.
 
-        Raises RegistrationClosed, and WrongInvitation where one is needed.
+        A token that is `sent` must be right. That of a link they `opened` may be another email's
+        where nobody needs one; then it is by none. Raises RegistrationClosed and WrongInvitation.
         """
         if self.settings.registration == "closed":
             raise RegistrationClosed
-        invited = self._email_of(token) == email
-        if self.settings.registration == "invited" and not invited:
+        token = sent or opened
+        if self._email_of(token) == email:
+            return token
+        if sent or not self.open_to_all:
             raise WrongInvitation
-        return invited
+        return None
 
     def welcome(self, token: str | None) -> str:
         """Give the email that the form of registering begins with. Raises as `admit` does."""
         if self.settings.registration == "closed":
             raise RegistrationClosed
         found = self._email_of(token)
-        if self.settings.registration == "invited" and found is None:
+        if found is None and not self.open_to_all:
             raise WrongInvitation
         return found or ""
 
@@ -130,7 +139,6 @@ class Invitations(Feature[RegistrationSettings]):
             mine = _alive(token) & (_columns.email == email)
             if tx.change(delete(Invitation).where(mine)) != 1:
                 raise WrongInvitation
-            self._auth.mail.withdraw_to(email, "invitation")
 
     @retried
     def invite(self, email: str) -> Invitation:
@@ -151,8 +159,9 @@ class Invitations(Feature[RegistrationSettings]):
         }
         with self._db.transaction() as tx:
             self._auth.accounts.require_free(email)
-            tx.change(delete(Invitation).where(_columns.email == email))
-            tx.execute(insert(Invitation), row)
+            written = upsert(_invitations, self._db.on_postgresql).values(row)
+            # Of two at once the later one stays.
+            tx.execute(written.on_conflict_do_update(index_elements=[_columns.email], set_=row))
             mail, link = self._auth.mail, f"{self._auth.root}/users/new?token={token}"
             mail.withdraw_to(email, "invitation")
             told = mail.write("invitation", email, None, {}, link=link, expires=expires)
@@ -168,14 +177,23 @@ class Invitations(Feature[RegistrationSettings]):
     @retried
     def withdraw(self, name: str) -> Invitation:
         """Take back an invitation by its name or email. Raises NoSuchInvitation."""
+        plain = fields.text(name, "invitation").strip().lower()
         with self._db.transaction() as tx:
-            which = (_columns.uid == name) | (_columns.email == name.strip().lower())
+            which = (_columns.uid == plain) | (_columns.email == plain)
             found = tx.scalars(select(Invitation).where(which)).one_or_none()
             if found is None or tx.change(delete(Invitation).where(which)) != 1:
                 raise NoSuchInvitation
             self._auth.mail.withdraw_to(found.email, "invitation")
             self._auth.announce(Event("invitation.withdrawn"))
         return found
+
+    def hear(self, event: Event) -> None:
+        """End the invitation of an email that has an account now, however it came to it."""
+        if event.name == "account.registered" and event.user_id is not None:
+            email = self._db.find_user_by(id=event.user_id).email
+            with self._db.transaction() as tx:
+                tx.change(delete(Invitation).where(_columns.email == email))
+                self._auth.mail.adopt(email, "invitation", event.user_id)
 
     @retried
     def sweep(self, now: float, limit: int) -> int:
@@ -230,29 +248,4 @@ def withdraw_command(service: Any, invitation: str) -> None:
     click.echo(f"withdrew the invitation of {service.auth.invitations.withdraw(invitation).email}")
 
 
-@click.command("registrations list")
-@click.pass_obj
-def registrations_list(service: Any) -> None:
-    """List who registered and did not prove the email yet: since, until, email."""
-    found = service.auth.proof.list()
-    for email, at, expires in found:
-        click.echo(f"{clock.written(at)}  until {clock.written(expires)}  {email}")
-    if not found:
-        click.echo("nobody is expected")
-
-
-@click.command("registrations withdraw")
-@click.argument("email")
-@click.pass_obj
-def registrations_withdraw(service: Any, email: str) -> None:
-    """Forget who registered with an email and did not prove it."""
-    click.echo(f"forgot {service.auth.proof.withdraw(email)} registrations")
-
-
-Invitations.commands = (
-    invite_command,
-    list_command,
-    withdraw_command,
-    registrations_list,
-    registrations_withdraw,
-)
+Invitations.commands = (invite_command, list_command, withdraw_command)

@@ -316,6 +316,18 @@ class Mail(Feature[MailSettings]):
                 & ((columns.kind == kind) if kind is not None else True),
             )
 
+    def erase(self, uids: Sequence[str]) -> None:
+        """Erase the links of letters by their names; what still waits stays here."""
+        with self._db.transaction() as tx:
+            self._withdraw(tx, columns.uid.in_(uids) & columns.sealed.is_not(None))
+
+    def adopt(self, email: str, kind: str, user_id: int) -> None:
+        """Erase the links of nobody's letters of a kind to an email, which are a user's now."""
+        with self._db.transaction() as tx:
+            self.withdraw_to(email, kind)
+            mine = (columns.email == email) & (columns.kind == kind) & columns.user_id.is_(None)
+            tx.change(update(Letter).where(mine).values(user_id=user_id))
+
     def withdraw_to(self, email: str, kind: str) -> None:
         """Erase the links of the letters of one kind to an email."""
         with self._db.transaction() as tx:

@@ -14,6 +14,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.LargeBinary(32), nullable=False),
         sa.Column("email", sa.String(254), nullable=False),
         sa.Column("hashed_password", sa.String(512), nullable=False),
+        sa.Column("letter", sa.String(36), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
         sa.Column("expires", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("digest", name="pk_registrations"),
