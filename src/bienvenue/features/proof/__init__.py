@@ -8,7 +8,7 @@ the account's owner and says so (NIST SP 800-63B-4 section 3.1.3.1; ASVS 6.3.8, 
 
 from bienvenue.features.proof import commands as commands
 from bienvenue.features.proof import pages as pages
-from bienvenue.features.proof.operations import NoSuchRegistration, Proof, WrongProof
+from bienvenue.features.proof.operations import Proof, WrongProof
 from bienvenue.features.proof.table import Pending, Proven
 
-__all__ = ["NoSuchRegistration", "Pending", "Proof", "Proven", "WrongProof"]
+__all__ = ["Pending", "Proof", "Proven", "WrongProof"]

@@ -42,14 +42,6 @@ class WrongProof(Refusal):
     )
 
 
-class NoSuchRegistration(Refusal):
-    """No registration of this email waits for its proof."""
-
-    status = 404
-    code = "no_such_registration"
-    message = "No registration of this email waits for its proof."
-
-
 # --- operations ---------------------------------------------------------------------------------
 
 
@@ -298,15 +290,11 @@ class Proof(Feature[ProofSettings]):
 
     @retried
     def withdraw(self, email: str) -> int:
-        """Forget every pending registration of an email; give how many.
-
-        Raises MalformedEmail, and NoSuchRegistration when there is none.
-        """
+        """Forget every pending registration of an email; give how many. Raises MalformedEmail."""
         with self._db.transaction() as tx:
             dropped = self._drop(tx, _pending.email == fields.email(email))
-            if not dropped:
-                raise NoSuchRegistration
-            self._auth.announce(Event("registration.withdrawn"))
+            if dropped:
+                self._auth.announce(Event("registration.withdrawn"))
         return dropped
 
     def _drop(self, tx: Transaction, which: Any) -> int:

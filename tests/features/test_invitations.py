@@ -1,0 +1,440 @@
+"""invitations: who may register, and what an invitation is good for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from click.testing import CliRunner
+
+from bienvenue import clock, tokens
+from bienvenue.cli import main
+from bienvenue.features.accounts import EmailTaken
+from bienvenue.features.invitations import (
+    NoSuchInvitation,
+    RegistrationClosed,
+    WrongInvitation,
+)
+from bienvenue.features.mail import State
+from bienvenue.fields import MalformedEmail, MalformedText
+from bienvenue.settings import SettingsProblem
+from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
+from tests.features.hearing import Hearing, users
+from tests.features.proving import (
+    OTHER,
+    SMTP,
+    again,
+    heard,
+    invited,
+    link_in,
+    newest,
+    prove,
+    register,
+    registered,
+)
+from tests.features.resetting import asked, dump, letters, put
+from tests.features.test_reset_pages import path_of
+from tests.races import race
+from tests.web.browser import HTML, Browser
+
+WEEK = 7 * 86400
+MODES = ("open", "invited")
+
+
+@pytest.fixture
+def service(make_service: MakeService) -> Service:
+    """A service where registering takes an invitation."""
+    return make_service(registration="invited")
+
+
+# --- who may register ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("smtp", [{}, SMTP], ids=["outbox", "smtp"])
+def test_where_registration_is_closed_nobody_registers(
+    make_service: MakeService, hash_costs: list[int], smtp: dict[str, str]
+) -> None:
+    """By any door of the web, before anything is hashed, and not with an invitation of before."""
+    token = invited(make_service())
+    waiting = registered(make_service(**SMTP), "amy@example.com")
+    service = make_service(registration="closed", **smtp)
+    hash_costs.clear()
+    closed = (403, "registration_closed")
+    assert heard(register(service)) == closed
+    assert heard(register(service, invitation=token)) == closed
+    assert heard(prove(service, waiting)) == closed
+    assert heard(again(service, "amy@example.com")) == closed
+    for path in ("/users/new", "/email/proof", f"/users/new?token={token}"):
+        answer = service.client().get(path, follow_redirects=True)
+        assert heard(answer) == closed, path
+    with pytest.raises(RegistrationClosed):
+        service.auth.invitations.invite("eve@example.com")
+    assert (users(service.auth), hash_costs) == (0, [])
+    page = Browser(service).get("/users/new")
+    assert (page.status_code, "Nobody can register here" in page.text) == (403, True)
+    assert 'action="/users"' not in page.text
+
+
+def test_what_waited_is_forgotten_once_registration_is_not_open(
+    make_service: MakeService, moving_clock: Clock
+) -> None:
+    """The next sweep deletes it, so opening again brings nothing back."""
+    opened = make_service(**SMTP)
+    token = registered(opened)
+    service = make_service(registration="invited", **SMTP)
+    assert heard(prove(service, token)) == (403, "registration_closed")
+    assert service.auth.sweep(moving_clock.now()) >= 1
+    assert dump(service)["registrations"] == []
+    assert letters(service, "proof")[0].state == State.WITHDRAWN
+    assert heard(prove(opened, token)) == (403, "wrong_proof")
+
+
+def test_code_and_operators_add_accounts_whatever_the_mode(make_service: MakeService) -> None:
+    """They are not visitors."""
+    service = make_service(registration="closed")
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    service.auth.accounts.add_without_password("amy@example.com")
+    assert users(service.auth) == 2
+    assert service.signed_in().get("/profile").status_code == 200
+
+
+def test_a_mode_that_is_none_is_refused(make_service: MakeService) -> None:
+    """So is an invitation that works for longer than ninety days."""
+    with pytest.raises(SettingsProblem, match="REGISTRATION"):
+        make_service(registration="Closed")
+    with pytest.raises(SettingsProblem, match="INVITATION_LIFETIME"):
+        make_service(invitation_lifetime="91d")
+
+
+# --- an invitation ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("smtp", [{}, SMTP], ids=["outbox", "smtp"])
+@pytest.mark.parametrize("mode", MODES)
+def test_an_invitation_makes_an_account_at_once(
+    make_service: MakeService, mode: str, smtp: dict[str, str]
+) -> None:
+    """Its token came by letter, so the email is proven."""
+    service = make_service(registration=mode, **smtp)
+    hearing = Hearing(service.auth)
+    token = invited(service)
+    answer = register(service, f" {EMAIL.title()}", invitation=token)
+    assert (answer.status_code, answer.json) == (201, {"email": EMAIL, "message": "user created"})
+    user = service.auth.accounts.find(EMAIL)
+    assert service.auth.export(user.id)["email_proven"] is not None
+    assert hearing.only("account.registered").user_id == user.id
+    assert (dump(service)["invitations"], dump(service)["registrations"]) == ([], [])
+    (letter,) = letters(service, "invitation")
+    assert (letter.user_id, letter.sealed) == (user.id, None)
+
+
+def test_inviting_writes_a_letter_and_keeps_a_digest(service: Service) -> None:
+    """The row names whom and until when; the token stands in the letter alone, sealed."""
+    hearing = Hearing(service.auth)
+    made = service.auth.invitations.invite(EMAIL.upper())
+    (letter,) = letters(service, "invitation")
+    token = newest(service, "invitation")
+    assert link_in(service, letter) == f"http://localhost:5000/users/new?token={token}"
+    assert (letter.email, made.email, made.expires) == (EMAIL, EMAIL, made.at + WEEK)
+    assert tokens.well_formed(token)
+    assert token not in repr(dump(service))
+    assert tokens.digest("invitation", token).hex() in repr(dump(service)["invitations"])
+    event = hearing.only("invitation.sent")
+    assert (event.user_id, set(event.facts)) == (None, {"letter", "letter_uid"})
+
+
+def _none(_service: Service, _clock: Clock, _token: str) -> str:
+    return ""
+
+
+def _expire(_service: Service, moving: Clock, token: str) -> str:
+    moving.forward(WEEK)
+    return token
+
+
+def _replace(service: Service, _clock: Clock, token: str) -> str:
+    assert invited(service) != token
+    return token
+
+
+def _withdraw(service: Service, _clock: Clock, token: str) -> str:
+    service.auth.invitations.withdraw(EMAIL)
+    return token
+
+
+def _use_and_delete(service: Service, _clock: Clock, token: str) -> str:
+    assert register(service, invitation=token).status_code == 201
+    service.auth.accounts.delete(EMAIL)
+    return token
+
+
+def _come_otherwise_and_go(service: Service, _clock: Clock, token: str) -> str:
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    service.auth.accounts.delete(EMAIL)
+    return token
+
+
+def _of_another(service: Service, _clock: Clock, _token: str) -> str:
+    return invited(service, "amy@example.com")
+
+
+def _a_reset_token(service: Service, _clock: Clock, _token: str) -> str:
+    service.auth.register_user("amy@example.com", PASSPHRASE)
+    return asked(service, "amy@example.com")
+
+
+def _unknown(_service: Service, _clock: Clock, _token: str) -> str:
+    return "x" * 43
+
+
+def _cut_short(_service: Service, _clock: Clock, token: str) -> str:
+    return token[:-1]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "happens",
+    [
+        _none,
+        _expire,
+        _replace,
+        _withdraw,
+        _use_and_delete,
+        _come_otherwise_and_go,
+        _of_another,
+        _a_reset_token,
+        _unknown,
+        _cut_short,
+    ],
+)
+def test_an_invitation_that_opens_nothing(
+    make_service: MakeService,
+    moving_clock: Clock,
+    hash_costs: list[int],
+    mode: str,
+    happens: Callable[[Service, Clock, str], str],
+) -> None:
+    """One refusal for all of them, before anything is hashed; without one, open is open."""
+    service = make_service(registration=mode)
+    token = happens(service, moving_clock, invited(service))
+    before, more = users(service.auth), {"invitation": token} if token else {}
+    hash_costs.clear()
+    answer = register(service, **more)
+    if mode == "open" and not token:
+        assert answer.status_code == 201
+        return
+    assert heard(answer) == (403, "wrong_invitation")
+    assert (users(service.auth), hash_costs) == (before, [])
+
+
+def test_an_invitation_is_no_other_token(make_service: MakeService) -> None:
+    """It resets no password and proves no registration, nor do theirs invite."""
+    service = make_service(**SMTP)
+    service.auth.register_user("amy@example.com", PASSPHRASE)
+    token = invited(service)
+    assert heard(prove(service, token)) == (403, "wrong_proof")
+    assert heard(put(service, token)) == (403, "wrong_reset_token")
+    waiting = registered(service)
+    assert heard(register(service, invitation=waiting)) == (403, "wrong_invitation")
+
+
+def test_a_refused_password_leaves_the_invitation(service: Service) -> None:
+    """Whoever chose badly chooses again."""
+    token = invited(service)
+    refused = register(service, password="fourteen chars", invitation=token)
+    assert heard(refused) == (422, "password_too_short")
+    assert register(service, invitation=token).status_code == 201
+
+
+def test_an_account_that_came_unheard_leaves_the_invitation(service: Service) -> None:
+    """Taken is taken, which the reader of that mailbox may know; nothing is spent by it."""
+    token = invited(service)
+    user = service.auth._db.add_user(EMAIL, "!")
+    assert heard(register(service, invitation=token)) == (409, "email_taken")
+    assert len(dump(service)["invitations"]) == 1
+    assert service.auth.proof.proven(user.id) is None
+
+
+def test_whoever_has_an_account_is_not_invited(service: Service) -> None:
+    """The operator is told; no letter is written."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    with pytest.raises(EmailTaken):
+        service.auth.invitations.invite(EMAIL)
+    with pytest.raises(MalformedEmail):
+        service.auth.invitations.invite("bob")
+    assert service.auth.mail.list() == []
+
+
+def test_a_newer_invitation_takes_the_older_letter_back(service: Service) -> None:
+    """One is outstanding for an email, under a name of its own."""
+    first = service.auth.invitations.invite(EMAIL)
+    second = service.auth.invitations.invite(EMAIL)
+    assert first.uid != second.uid
+    assert [row.uid for row in service.auth.invitations.list()] == [second.uid]
+    assert [one.state for one in letters(service, "invitation")] == [
+        State.WITHDRAWN,
+        State.WAITING,
+    ]
+
+
+@pytest.mark.parametrize("by", ["uid", "email"])
+def test_an_operator_withdraws_an_invitation(service: Service, by: str) -> None:
+    """By its name or email; a second time there is none."""
+    hearing = Hearing(service.auth)
+    made = service.auth.invitations.invite(EMAIL)
+    invited(service, "amy@example.com")
+    name = made.uid.upper() if by == "uid" else f" {EMAIL.title()}"
+    assert service.auth.invitations.withdraw(name).email == EMAIL
+    assert hearing.names.count("invitation.withdrawn") == 1
+    assert letters(service, "invitation")[0].state == State.WITHDRAWN
+    with pytest.raises(NoSuchInvitation):
+        service.auth.invitations.withdraw(name)
+    with pytest.raises(MalformedText):
+        service.auth.invitations.withdraw("\ud800")
+    assert len(service.auth.invitations.list()) == 1
+
+
+def test_sweeping_forgets_what_is_over(service: Service, moving_clock: Clock) -> None:
+    """So many at a time, and none that still works."""
+    for name in ("amy", "eve"):
+        invited(service, f"{name}@example.com")
+    moving_clock.forward(WEEK - 1)
+    token = invited(service)
+    moving_clock.forward(1)
+    now = moving_clock.now()
+    assert [row.email for row in service.auth.invitations.list()] == [EMAIL]
+    assert [service.auth.invitations.sweep(now, 1) for _ in range(3)] == [1, 1, 0]
+    assert register(service, invitation=token).status_code == 201
+
+
+# --- at the same moment -------------------------------------------------------------------------
+
+
+def test_twenty_register_with_one_invitation(service: Service) -> None:
+    """One account is made; everybody else hears that the invitation is used."""
+    token = invited(service)
+    passwords = [f"{OTHER} {number}" for number in range(20)]
+    answers = race(
+        lambda n: register(service, password=passwords[n], invitation=token).status_code, 20
+    )
+    assert sorted(answers) == [201] + [403] * 19
+    assert service.auth.valid_login(EMAIL, passwords[answers.index(201)])
+    assert dump(service)["invitations"] == []
+
+
+def test_twenty_who_all_hashed_already_and_one_wins(service: Service) -> None:
+    """The statement that spends decides, not what was read before it."""
+    token = invited(service)
+
+    def spend(number: int) -> bool:
+        try:
+            service.auth.proof._register_invited(EMAIL, f"hash {number}", token, "")
+        except WrongInvitation:
+            return False
+        return True
+
+    assert race(spend, 20).count(True) == 1
+
+
+def test_of_twenty_invitations_at_once_one_is_outstanding(service: Service) -> None:
+    """And twenty operators hear no error."""
+    made = race(lambda _: service.auth.invitations.invite(EMAIL).uid, 20)
+    assert len(set(made)) == 20
+    (kept,) = service.auth.invitations.list()
+    assert kept.uid in made
+
+
+# --- in a browser -------------------------------------------------------------------------------
+
+
+def test_an_invited_person_registers_in_a_browser(service: Service) -> None:
+    """The link leads to the form without its token, with the email in it."""
+    browser = Browser(service)
+    token = invited(service)
+    opened = browser.get(path_of(link_in(service, letters(service, "invitation")[0])))
+    assert (opened.status_code, opened.location) == (303, "/users/new")
+    form = browser.form("/users/new", "/users")
+    assert form.fields["email"] == EMAIL
+    assert form.fields.keys() == {"form_token", "email", "password"}
+    assert token not in browser.get("/users/new").text
+    wrong = browser.send(form, email="amy@example.com", password=PASSPHRASE)
+    assert wrong.status_code == 403
+    assert "takes an invitation" in wrong.text
+    done = browser.send(form, password=PASSPHRASE)
+    assert (done.status_code, done.mimetype) == (201, "text/html")
+    assert browser.client.get_cookie("invitation_token") is None
+    assert browser.sign_in(EMAIL, PASSPHRASE).location == "/profile"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_opening_an_invitation_changes_nothing(service: Service, method: str) -> None:
+    """A scanner of mail may do it as often as it likes."""
+    token = invited(service)
+    before = dump(service)
+    client = service.client()
+    for path in (f"/users/new?token={token}", "/users/new") * 2:
+        answer = client.open(path, method=method, headers=HTML)
+        assert answer.status_code in {200, 303}
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert dump(service) == before
+
+
+def test_without_an_invitation_there_is_no_form(service: Service) -> None:
+    """The page says what to do; so it does when the link is over."""
+    browser = Browser(service)
+    for path in ("/users/new", f"/users/new?token={'x' * 43}", "/users/new"):
+        answer = browser.get(path)
+    assert answer.status_code == 403
+    assert "takes an invitation" in answer.text
+    assert 'action="/users"' not in answer.text
+    assert heard(service.client().get("/users/new")) == (403, "wrong_invitation")
+
+
+@pytest.mark.parametrize("smtp", [{}, SMTP], ids=["outbox", "smtp"])
+def test_where_all_may_register_a_link_for_another_email_hinders_nobody(
+    make_service: MakeService, smtp: dict[str, str]
+) -> None:
+    """Whoever opened an invitation and registers with another email does so as everybody."""
+    service = make_service(**smtp)
+    browser = Browser(service)
+    browser.get(f"/users/new?token={invited(service)}")
+    assert service.client().get("/users/new").json == {"email": "", "action": "POST /users"}
+    made = browser.submit("/users/new", "/users", email="amy@example.com", password=PASSPHRASE)
+    assert made.status_code == (202 if smtp else 201)
+    assert len(service.auth.invitations.list()) == 1
+
+
+# --- commands -----------------------------------------------------------------------------------
+
+
+def test_the_commands_of_invitations(service: Service, moving_clock: Clock) -> None:
+    """No token is printed: the letter has it."""
+    environ = {
+        "BIENVENUE_DATABASE_URL": service.url,
+        "BIENVENUE_SECRET_KEY_FILE": str(service.auth.settings.core.secret_key_file),
+        "BIENVENUE_REGISTRATION": "invited",
+    }
+    run = CliRunner()
+
+    def said(*command: str, **more: str) -> str:
+        return run.invoke(main, command, env=environ | more).output
+
+    at = clock.written(moving_clock.now())
+    until = clock.written(moving_clock.now() + WEEK)
+    assert said("invitations", "list") == "nobody is invited\n"
+    here = f"invited {EMAIL} until {until}; the letter is in the outbox\n"
+    assert said("invite", EMAIL) == here
+    names = {f"BIENVENUE_{name.upper()}": value for name, value in SMTP.items()}
+    assert said("invite", EMAIL, **names) == here.replace(
+        "is in the outbox", "leaves within seconds"
+    )
+    (row,) = service.auth.invitations.list()
+    listed = said("invitations", "list")
+    assert listed == f"{row.uid}  {at}  until {until}  {EMAIL}\n"
+    assert newest(service, "invitation") not in listed
+    assert said("invitations", "withdraw", row.uid) == f"withdrew the invitation of {EMAIL}\n"
+    assert "no invitation of this name" in said("invitations", "withdraw", row.uid)
+    closed = said("invite", EMAIL, BIENVENUE_REGISTRATION="closed")
+    assert "Nobody can register here" in closed
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    assert "already exists" in said("invite", EMAIL)

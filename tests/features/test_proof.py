@@ -1,0 +1,467 @@
+"""proof: registering where letters leave, who gets which letter, and what is kept."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from bienvenue import clock, tokens
+from bienvenue.cli import main
+from bienvenue.features.mail import State
+from bienvenue.features.proof import WrongProof
+from bienvenue.features.proof.pages import Evidence
+from bienvenue.settings import SettingsProblem
+from bienvenue.web.page import Visitor
+from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
+from tests.features.hearing import Hearing, users
+from tests.features.proving import (
+    OTHER,
+    SMTP,
+    again,
+    heard,
+    link_in,
+    newest,
+    prove,
+    register,
+    registered,
+    token_in,
+)
+from tests.features.recording import only
+from tests.features.resetting import IP, asked, dump, letters, put, statements, text_of
+
+TAKEN, DISABLED = "taken@example.com", "disabled@example.com"
+HOUR, DAY = 3600, 86400
+
+
+@pytest.fixture
+def service(make_service: MakeService) -> Service:
+    """A service whose letters leave, with an account and a disabled one."""
+    made = make_service(**SMTP)
+    made.auth.register_user(TAKEN, PASSPHRASE)
+    made.auth.register_user(DISABLED, PASSPHRASE)
+    made.auth.accounts.disable(DISABLED)
+    return made
+
+
+# --- nobody learns who has an account -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        (path, medium)
+        for path in ("/users", "/email/proof/letter")
+        for medium in ("application/json", "text/html")
+    ],
+)
+@pytest.mark.parametrize("whose", [TAKEN, DISABLED, "pending@example.com"])
+def test_every_email_is_answered_as_one_that_is_free(
+    service: Service,
+    moving_clock: Clock,
+    hash_costs: list[int],
+    asking: tuple[str, str],
+    whose: str,
+) -> None:
+    """Status, headers, words, hashes and statements are the same."""
+    path, medium = asking
+    if whose.startswith("pending"):
+        registered(service, whose)
+        moving_clock.forward(121)
+    told = []
+    for email in ("nobody@example.com", whose):
+        client = service.client()
+        client.get("/users/new", headers={"Accept": medium})
+        sent = {"email": email} | ({"password": OTHER} if path == "/users" else {})
+        hash_costs.clear()
+        with statements(service) as said:
+            answer = client.post(path, json=sent, headers={"Accept": medium})
+        assert answer.status_code == 202
+        headers = {name: value for name, value in answer.headers if name != "X-Request-Id"}
+        shown = re.sub(r'name="form_token" value="[^"]+"', "", answer.text.replace(email, "…"))
+        # The email stands in the answer as often in both, and is as much longer.
+        times = answer.text.count(email)
+        headers["Content-Length"] = str(int(headers["Content-Length"]) - times * len(email))
+        told.append((headers, shown, said, list(hash_costs)))
+    assert told[0] == told[1]
+    assert told[0][3] == ([4] if path == "/users" else [])
+
+
+def test_until_proven_signing_in_answers_as_for_nobody(
+    service: Service, hash_costs: list[int]
+) -> None:
+    """The words, the headers and the hash."""
+    registered(service)
+    told = []
+    for email in (EMAIL, "nobody@example.com"):
+        hash_costs.clear()
+        answer = service.client().post("/sessions", json={"email": email, "password": PASSPHRASE})
+        headers = [header for header in answer.headers if header[0] != "X-Request-Id"]
+        told.append((answer.status_code, answer.text, headers, list(hash_costs)))
+    assert told[0] == told[1]
+    assert told[0][0] == 401
+
+
+def test_the_owner_of_a_taken_email_is_written_to(service: Service) -> None:
+    """That somebody tried, with the way to get back in and no secret; nothing changed."""
+    before = dump(service)["users"]
+    hearing = Hearing(service.auth)
+    assert register(service, TAKEN.upper(), OTHER).json == {
+        "email": TAKEN.upper(),
+        "message": "check your email",
+    }
+    (letter,) = letters(service, "already_registered")
+    assert letters(service, "proof") == []
+    assert link_in(service, letter) == "http://localhost:5000/reset_password"
+    user = service.auth.accounts.find(TAKEN)
+    assert (letter.email, letter.user_id, letter.state) == (TAKEN, user.id, State.WAITING)
+    assert (dump(service)["users"], dump(service)["registrations"]) == (before, [])
+    event = hearing.only("registration.asked")
+    assert (event.user_id, event.facts) == (
+        user.id,
+        {"ip": IP, "letter": "already_registered", "letter_uid": letter.uid},
+    )
+    (told,) = [one for one in service.auth.audit.list(user.id) if one.name == event.name]
+    assert told.sentence == "Somebody wanted to register with your email. Nothing was changed."
+
+
+def test_a_disabled_account_gets_no_letter(service: Service) -> None:
+    """Neither for registering nor for another letter; the record names nobody."""
+    hearing = Hearing(service.auth)
+    assert register(service, DISABLED).status_code == 202
+    assert service.auth.mail.list() == []
+    assert hearing.only("registration.asked").user_id is None
+    assert dump(service)["registrations"] == []
+
+
+def test_a_stranger_who_asks_again_has_no_letter_written(service: Service) -> None:
+    """Nobody registered: nobody is written to, and no table has the email."""
+    assert again(service, "nobody@example.com").status_code == 202
+    assert service.auth.mail.list() == []
+    assert "nobody@example.com" not in repr(dump(service))
+    assert only(service.auth, "registration.asked").personal == {"ip": IP}
+
+
+def test_the_owner_of_a_taken_email_who_asks_again_is_written_to(
+    service: Service, moving_clock: Clock
+) -> None:
+    """The page of registering has the button for everybody."""
+    register(service, TAKEN)
+    moving_clock.forward(120)
+    again(service, TAKEN)
+    assert len(letters(service, "already_registered")) == 2
+
+
+# --- a registration -----------------------------------------------------------------------------
+
+
+def test_registering_writes_a_letter_and_makes_no_account(service: Service) -> None:
+    """What waits has the email, the hash, the digest of the token, and two times."""
+    accounts = users(service.auth)
+    answer = register(service, EMAIL.title())
+    assert (answer.status_code, answer.json) == (
+        202,
+        {"email": EMAIL.title(), "message": "check your email"},
+    )
+    (letter,) = letters(service, "proof")
+    assert (letter.email, letter.state, letter.user_id) == (EMAIL, State.WAITING, None)
+    token = newest(service)
+    assert link_in(service, letter) == f"http://localhost:5000/email/proof?token={token}"
+    assert tokens.well_formed(token)
+    (row,) = dump(service)["registrations"]
+    assert tokens.digest("proof", token).hex() in row
+    assert token not in repr(dump(service))
+    assert PASSPHRASE not in repr(dump(service))
+    assert IP not in row
+    assert users(service.auth) == accounts
+
+
+def test_proving_makes_the_account_and_signs_nobody_in(service: Service) -> None:
+    """In one transaction: the account, its proven email, and the end of the registration."""
+    hearing = Hearing(service.auth)
+    answer = prove(service, registered(service), email=f" {EMAIL.upper()}")
+    assert (answer.status_code, answer.json) == (201, {"email": EMAIL, "message": "user created"})
+    assert "session_id" not in answer.headers.get("Set-Cookie", "")
+    user = service.auth.accounts.find(EMAIL)
+    assert hearing.names.count("account.registered") == 1
+    assert hearing.only("email.proven").user_id == user.id
+    assert "session.opened" not in hearing.names
+    assert dump(service)["registrations"] == []
+    assert service.auth.valid_login(EMAIL, PASSPHRASE)
+    exported = service.auth.export(user.id)
+    assert exported["email_proven"] is not None
+    # The letter is the account's now, without its link, and is deleted with it.
+    assert [told["to"] for told in exported["letters"]] == [EMAIL]
+    assert letters(service, "proof")[0].sealed is None
+    service.auth.accounts.delete(EMAIL)
+    assert EMAIL not in repr(dump(service))
+
+
+def test_a_page_of_its_own_says_since_when_the_email_is_proven(
+    service: Service, moving_clock: Clock
+) -> None:
+    """Of an account made by an operator too, which proved nothing."""
+    prove(service, registered(service))
+    shown = service.signed_in().get("/email/proven").json
+    assert shown == {"email": EMAIL, "proven": clock.written(moving_clock.now())}
+    assert service.signed_in(TAKEN).get("/email/proven").json == {"email": TAKEN, "proven": None}
+    assert service.client().get("/email/proven").status_code == 401
+
+
+def test_a_proof_is_of_one_email(service: Service, moving_clock: Clock) -> None:
+    """Another email of the account is not proven by it; a reset by letter proves that one."""
+    prove(service, registered(service))
+    user = service.auth.accounts.find(EMAIL)
+    assert service.auth.proof.proven(user.id) == moving_clock.now()
+    service.auth._db.update_user(user.id, email="robert@example.com")
+    assert service.auth.proof.proven(user.id) is None
+    moving_clock.forward(60)
+    put(service, asked(service, "robert@example.com"), email="robert@example.com")
+    assert service.auth.proof.proven(user.id) == moving_clock.now()
+
+
+def test_a_reset_by_letter_proves_the_email_once(service: Service, moving_clock: Clock) -> None:
+    """What is proven already stays as it was, and nothing is said of it."""
+    hearing = Hearing(service.auth)
+    user = service.auth.accounts.find(TAKEN)
+    for _ in range(2):
+        put(service, asked(service, TAKEN), email=TAKEN)
+        moving_clock.forward(120)
+    assert service.auth.proof.proven(user.id) == moving_clock.now() - 240
+    assert hearing.names.count("email.proven") == 1
+
+
+def test_code_and_operators_make_accounts_at_once(service: Service) -> None:
+    """Whether letters leave or not; their email is not proven."""
+    user = service.auth.register_user(EMAIL, PASSPHRASE)
+    assert service.auth.export(user.id)["email_proven"] is None
+    environ = {
+        "BIENVENUE_DATABASE_URL": service.url,
+        "BIENVENUE_SMTP_HOST": SMTP["smtp_host"],
+        "BIENVENUE_MAIL_FROM": SMTP["mail_from"],
+        "BIENVENUE_REGISTRATION": "closed",
+        "BIENVENUE_SECRET_KEY_FILE": str(service.auth.settings.core.secret_key_file),
+        "BIENVENUE_BCRYPT_COST": "4",
+    }
+    done = CliRunner().invoke(
+        main, ["users", "add", "--no-password", "amy@example.com"], env=environ
+    )
+    assert (done.exit_code, "amy@example.com" in done.output) == (0, True)
+    assert dump(service)["registrations"] == []
+
+
+def test_without_a_mail_server_the_account_is_made_at_once(make_service: MakeService) -> None:
+    """201, and 409 when the email is taken, as in the exercise."""
+    service = make_service()
+    answer = register(service)
+    assert (answer.status_code, answer.json) == (201, {"email": EMAIL, "message": "user created"})
+    assert "Set-Cookie" not in answer.headers
+    assert heard(register(service)) == (409, "email_taken")
+    assert service.auth.mail.list() == []
+
+
+# --- how many letters ---------------------------------------------------------------------------
+
+
+def test_one_letter_in_two_minutes_whatever_it_says(service: Service, moving_clock: Clock) -> None:
+    """Sooner the answer is the same, and what was written before still works."""
+    for email in (EMAIL, TAKEN):
+        register(service, email)
+        moving_clock.forward(60)
+        assert register(service, email, OTHER).status_code == 202
+        assert again(service, email).status_code == 202
+        moving_clock.forward(60)
+    assert len(service.auth.mail.list()) == 2
+    assert len(dump(service)["registrations"]) == 1
+    assert prove(service, newest(service)).status_code == 201
+
+
+def test_five_letters_in_an_hour(service: Service, moving_clock: Clock) -> None:
+    """Then the hour since the first has to pass; all five links work until then."""
+    made = []
+    for number in range(7):
+        register(service, password=f"{OTHER} {number}")
+        made.append(len(letters(service, "proof")))
+        moving_clock.forward(121)
+    assert made == [1, 2, 3, 4, 5, 5, 5]
+    for number, letter in enumerate(letters(service, "proof")[:2]):
+        assert letter.state == State.WAITING
+        assert service.auth.proof.email_of(token_in(service, letter)) == EMAIL, number
+    moving_clock.forward(HOUR)
+    registered(service)
+
+
+def test_a_network_has_twenty_letters_an_hour(service: Service, moving_clock: Clock) -> None:
+    """Those of getting back in counted too; then it hears so, whoever is named."""
+    for number in range(18):
+        assert register(service, f"person{number}@example.com").status_code == 202
+    asked(service, TAKEN)
+    assert again(service, "nobody@example.com").status_code == 202
+    for answer in (register(service), again(service), register(service, TAKEN)):
+        assert heard(answer) == (429, "too_many_letters")
+        assert answer.headers["Retry-After"] == "3600"
+    assert register(service, ip="198.51.100.7").status_code == 202
+    moving_clock.forward(HOUR)
+    assert register(service, "late@example.com").status_code == 202
+
+
+def test_code_asks_without_an_ip(service: Service) -> None:
+    """No network is counted then."""
+    assert service.auth.proof.register(EMAIL, PASSPHRASE) is None
+    assert dump(service)["mail_asked"] != []
+    assert prove(service, newest(service)).status_code == 201
+
+
+# --- another letter -----------------------------------------------------------------------------
+
+
+def test_another_letter_makes_the_link_before_useless(
+    service: Service, moving_clock: Clock
+) -> None:
+    """The password stays the one that was chosen, and the registration ends when it would have."""
+    first = registered(service)
+    moving_clock.forward(HOUR)
+    again(service)
+    second = newest(service)
+    assert [letter.state for letter in letters(service, "proof")] == [
+        State.WITHDRAWN,
+        State.WAITING,
+    ]
+    assert heard(prove(service, first)) == (403, "wrong_proof")
+    moving_clock.forward(DAY - HOUR - 1)
+    assert service.auth.proof.email_of(second) == EMAIL
+    moving_clock.forward(1)
+    with pytest.raises(WrongProof):
+        service.auth.proof.email_of(second)
+
+
+def test_another_letter_is_of_the_newest_registration(
+    service: Service, moving_clock: Clock
+) -> None:
+    """The link of an earlier one works on, and opens with the password chosen then."""
+    first = registered(service)
+    moving_clock.forward(121)
+    second = registered(service, password=OTHER)
+    moving_clock.forward(121)
+    again(service)
+    third = newest(service)
+    assert heard(prove(service, second, OTHER)) == (403, "wrong_proof")
+    assert service.auth.proof.email_of(third) == EMAIL
+    assert prove(service, first).status_code == 201
+    assert heard(prove(service, third, OTHER)) == (403, "wrong_proof")
+
+
+def test_a_newer_registration_leaves_the_letter_of_an_older_one(
+    service: Service, moving_clock: Clock
+) -> None:
+    """A stranger who registers with my email does not take my letter out of the outbox."""
+    mine = registered(service)
+    moving_clock.forward(121)
+    registered(service, password=OTHER)
+    assert [letter.state for letter in letters(service, "proof")] == [State.WAITING] * 2
+    assert prove(service, mine).status_code == 201
+
+
+# --- what is kept -------------------------------------------------------------------------------
+
+
+def test_sweeping_forgets_what_is_over(service: Service, moving_clock: Clock) -> None:
+    """So many at a time, and none that still works."""
+    for name in ("amy", "eve"):
+        registered(service, f"{name}@example.com")
+    moving_clock.forward(DAY - 1)
+    token = registered(service)
+    moving_clock.forward(1)
+    now = moving_clock.now()
+    assert [service.auth.proof.sweep(now, 1) for _ in range(3)] == [1, 1, 0]
+    assert len(dump(service)["registrations"]) == 1
+    assert prove(service, token).status_code == 201
+
+
+def test_the_lifetime_is_a_setting(make_service: MakeService, moving_clock: Clock) -> None:
+    """At most seven days."""
+    service = make_service(**SMTP, proof_lifetime="15m")
+    token = registered(service)
+    moving_clock.forward(15 * 60)
+    assert heard(prove(service, token)) == (403, "wrong_proof")
+    with pytest.raises(SettingsProblem, match="PROOF_LIFETIME"):
+        make_service(**SMTP, proof_lifetime="8d")
+
+
+def test_no_log_and_no_repr_shows_the_token(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither on its way nor where it was refused."""
+    caplog.set_level(logging.DEBUG)
+    token = registered(service)
+    service.client().get(f"/email/proof?token={token}")
+    prove(service, token, "wrong")
+    prove(service, token)
+    refused = prove(service, token)
+    passed = [
+        Evidence(password=PASSPHRASE, proof_token=token),
+        Visitor("", "", None, None, {"proof": token}),
+        letters(service, "proof"),
+        service.auth.audit.list(None),
+    ]
+    assert token not in f"{caplog.text}{passed!r}{refused.text}"
+    assert PASSPHRASE not in f"{caplog.text}{passed!r}"
+    assert token not in json.dumps(service.auth.export(service.auth.accounts.find(EMAIL).id))
+
+
+def test_the_letter_is_written_in_the_language_of_who_registers(service: Service) -> None:
+    """There is no account that chose one."""
+    service.client().post(
+        "/users",
+        json={"email": EMAIL, "password": PASSPHRASE},
+        headers={"Accept-Language": "fr-CA, en;q=0.5"},
+    )
+    (letter,) = letters(service, "proof")
+    message = service.auth.mail.read(letter.uid)
+    assert message["Subject"] == "Prouvez votre adresse e-mail pour Bienvenue"
+    assert "le compte est alors créé" in text_of(service, letter)
+
+
+# --- for the operator ---------------------------------------------------------------------------
+
+
+def test_an_operator_lists_and_withdraws_registrations(
+    service: Service, moving_clock: Clock
+) -> None:
+    """All of one email die, with their links; another's wait on."""
+    hearing = Hearing(service.auth)
+    first = registered(service)
+    moving_clock.forward(121)
+    registered(service, password=OTHER)
+    token = registered(service, "amy@example.com")
+    assert [email for email, _, _ in service.auth.proof.list()].count(EMAIL) == 2
+    assert service.auth.proof.withdraw(EMAIL.upper()) == 2
+    assert hearing.names.count("registration.withdrawn") == 1
+    assert heard(prove(service, first)) == (403, "wrong_proof")
+    assert [row[0] for row in service.auth.proof.list()] == ["amy@example.com"]
+    assert [one.state for one in letters(service, "proof") if one.email == EMAIL] == [
+        State.WITHDRAWN
+    ] * 2
+    assert prove(service, token).status_code == 201
+    assert service.auth.proof.withdraw(EMAIL) == 0
+    assert hearing.names.count("registration.withdrawn") == 1
+
+
+def test_the_commands_speak_of_registrations(service: Service, moving_clock: Clock) -> None:
+    """No token and no hash is printed."""
+    environ = {
+        "BIENVENUE_DATABASE_URL": service.url,
+        "BIENVENUE_SECRET_KEY_FILE": str(service.auth.settings.core.secret_key_file),
+    }
+    run = CliRunner()
+    registered(service)
+    listed = run.invoke(main, ["registrations", "list"], env=environ)
+    at = clock.written(moving_clock.now())
+    until = clock.written(moving_clock.now() + DAY)
+    assert listed.output == f"{at}  until {until}  {EMAIL}\n"
+    gone = run.invoke(main, ["registrations", "withdraw", EMAIL], env=environ)
+    assert gone.output == "forgot 1 registrations\n"
+    assert run.invoke(main, ["registrations", "list"], env=environ).output == "nobody is expected\n"
