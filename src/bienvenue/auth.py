@@ -20,6 +20,7 @@ from bienvenue.features.audit import Audit
 from bienvenue.features.devices import Devices
 from bienvenue.features.fresh import Fresh
 from bienvenue.features.invitations import Invitations
+from bienvenue.features.leaving import Leaving
 from bienvenue.features.limits import Limits
 from bienvenue.features.mail import Mail
 from bienvenue.features.outbox import Outbox
@@ -27,6 +28,7 @@ from bienvenue.features.passwords import Passwords
 from bienvenue.features.preferences import Preferences
 from bienvenue.features.proof import Proof
 from bienvenue.features.reset import Reset, WrongResetToken
+from bienvenue.features.second import Second
 from bienvenue.features.sessions import Sessions
 from bienvenue.fields import MalformedEmail, MalformedText
 from bienvenue.fields import email as plain_email
@@ -76,6 +78,8 @@ class Auth:
         self.preferences = self._open(Preferences)
         self.invitations = self._open(Invitations)
         self.proof = self._open(Proof)
+        self.second = self._open(Second)
+        self.leaving = self._open(Leaving)
         self._events = {name for feature in self.features for name in feature.events}
         #: The letters that tell an owner of an event, by its name.
         self.notices = {name: v for f in self.features for name, v in f.notices.items()}

@@ -27,6 +27,10 @@ PUBLIC = {
     ("POST", "/email/proof"),
     ("POST", "/email/proof/letter"),
     ("PUT", "/preferences"),
+    ("GET", "/leaving/undo"),
+    ("POST", "/leaving/undo"),
+    ("GET", "/second_email/proof"),
+    ("POST", "/second_email/proof"),
     # These ask for the key of the outbox instead of a session.
     ("GET", "/outbox"),
     ("GET", "/outbox/{uid}"),

@@ -266,7 +266,7 @@ def test_export_gives_the_account_and_the_sessions_without_secrets(
     assert (exported["uid"], exported["created"]) == (user.uid, "2027-01-15T08:00:00Z")
     assert exported["disabled"] is None
     assert [session.keys() for session in exported["sessions"]] == [
-        {"uid", "opened", "seen", "expires", "methods", "ip", "agent"}
+        {"uid", "opened", "seen", "expires", "fresh", "methods", "ip", "agent"}
     ]
     assert user.hashed_password not in str(exported)
     moving_clock.forward(60)

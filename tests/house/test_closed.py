@@ -31,6 +31,10 @@ PUBLIC = {
     "POST /reset_password",
     "GET /reset_password/new",
     "PUT /reset_password",
+    "GET /leaving/undo",
+    "POST /leaving/undo",
+    "GET /second_email/proof",
+    "POST /second_email/proof",
 }
 
 

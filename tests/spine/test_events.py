@@ -175,6 +175,8 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
         "reset",
         "language",
         "email_proven",
+        "second_email",
+        "leaving",
     }
     assert service.auth.sweep(0.0) == 0
     service.auth.accounts.delete(EMAIL)

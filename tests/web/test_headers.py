@@ -140,7 +140,9 @@ def test_head_is_get_without_the_body(service: Service) -> None:
             get, head = client.get(path, headers=headers), client.head(path, headers=headers)
             assert (head.status_code, head.data) == (get.status_code, b""), path
             assert head.content_type == get.content_type
-            assert head.headers["Content-Length"] == get.headers["Content-Length"]
+            # The export tells of the one before it.
+            grows = path == "/export"
+            assert grows or head.headers["Content-Length"] == get.headers["Content-Length"]
 
 
 def test_a_path_with_more_slashes_is_no_path(service: Service) -> None:

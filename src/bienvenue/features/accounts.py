@@ -7,7 +7,7 @@ open under it in the same transaction.
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Any, ClassVar, Literal
 
@@ -69,7 +69,7 @@ class Accounts(Feature[Section]):
         "account.registered": "An account was made.",
         "account.disabled": "An administrator disabled an account; its sessions ended.",
         "account.enabled": "An administrator enabled an account again.",
-        "account.deleted": "An administrator deleted an account and all it held.",
+        "account.deleted": "An account was deleted, with all it held.",
     }
 
     def register(self, email: str, password: str, ip: str = "") -> User:
@@ -131,12 +131,14 @@ class Accounts(Feature[Section]):
         """Disable an account and end its sessions; twice is as once. Raises NoSuchUser."""
         with self._db.transaction() as tx:
             user = self.find(name)
+            self.hold(user.id)
             changed = tx.change(
                 update(User)
                 .where(User.id == user.id, User.disabled.is_(None))
                 .values(disabled=clock.now())
             )
-            if changed:
+            # Whoever closed it cannot open it again any more.
+            if changed or self._auth.leaving.closing(user.id):
                 self._auth.forget(user.id, "account disabled")
                 self._auth.announce(Event("account.disabled", user.id))
         return user
@@ -146,12 +148,14 @@ class Accounts(Feature[Section]):
         """Enable an account again; its old sessions stay ended. Raises NoSuchUser."""
         with self._db.transaction() as tx:
             user = self.find(name)
+            self.hold(user.id)
             changed = tx.change(
                 update(User)
                 .where(User.id == user.id, User.disabled.is_not(None))
                 .values(disabled=None)
             )
             if changed:
+                self._auth.leaving.drop(user.id)
                 self._auth.announce(Event("account.enabled", user.id))
         return user
 
@@ -160,11 +164,27 @@ class Accounts(Feature[Section]):
         """Delete an account and all it holds; its id is never given again. Raises NoSuchUser."""
         with self._db.transaction() as tx:
             user = self.find(name)
-            self._auth.forget(user.id, "account deleted")
+            if not self.hold(user.id):
+                raise NoSuchUser
             tx.expunge(user)
-            tx.change(delete(User).where(User.id == user.id))
-            self._auth.announce(Event("account.deleted", user.id))
+            self.erase(user.id)
         return user
+
+    def hold(self, user_id: int) -> bool:
+        """Keep other changes of an account waiting for the transaction that is open.
+
+        Tells whether the account is there.
+        """
+        mine = select(User.id).where(User.id == user_id).with_for_update()
+        with self._db.transaction() as tx:
+            return tx.scalar(mine) is not None
+
+    def erase(self, user_id: int) -> None:
+        """Delete an account and all it holds, in the transaction that is open."""
+        with self._db.transaction() as tx:
+            self._auth.forget(user_id, "account deleted")
+            tx.change(delete(User).where(User.id == user_id))
+            self._auth.announce(Event("account.deleted", user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Give the account's own row, without its secrets."""
@@ -265,8 +285,10 @@ def _answered(email: str, opened: str | None, user: User | None) -> Answer:
 # --- commands -----------------------------------------------------------------------------------
 
 
-def _line(user: User) -> str:
-    state = "disabled" if user.disabled is not None else "enabled"
+def _line(user: User, closing: Collection[int] = ()) -> str:
+    state = "enabled" if user.disabled is None else "disabled"
+    if user.id in closing:
+        state = "closing"
     return f"{user.uid}  {clock.written(user.created)}  {state:8}  {user.email}"
 
 
@@ -293,8 +315,9 @@ def add(service: Any, email: str, password_stdin: bool, no_password: bool) -> No
 @click.pass_obj
 def list_command(service: Any) -> None:
     """List all accounts, oldest first: uid, made, state, email."""
+    closing = service.auth.leaving.all()
     for user in service.auth.accounts.list():
-        click.echo(_line(user))
+        click.echo(_line(user, closing))
 
 
 @click.command("users show")
@@ -318,7 +341,7 @@ def disable(service: Any, user: str) -> None:
 @click.argument("user")
 @click.pass_obj
 def enable(service: Any, user: str) -> None:
-    """Enable a disabled account again."""
+    """Enable an account again that is disabled or being closed."""
     click.echo(f"enabled {service.auth.accounts.enable(user).email}")
 
 

@@ -259,7 +259,7 @@ class Passwords(Feature[PasswordSettings]):
             if user.disabled is not None:
                 refused = Event("password.refused", user.id, {"ip": ip})
                 self._settled(attempt, lambda: self._auth.announce(refused))
-                raise AccountDisabled
+                raise self._auth.leaving.closing(user.id) or AccountDisabled
             better = self.hash(password, ip) if match is Match.OUTDATED else None
             return self._settled(attempt, lambda: then(Proven(user, better)))
 

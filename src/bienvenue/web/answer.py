@@ -86,10 +86,13 @@ def problem(refusal: Refusal) -> dict[str, Any]:
 
 
 def of_value(answer: Answer) -> Response:
-    """Answer a program."""
+    """Answer a program, and a browser with a file."""
     if answer.value is None:
         return empty(answer.status)
-    return as_json(answer.value.model_dump(mode="json"), answer.status)
+    response = as_json(answer.value.model_dump(mode="json"), answer.status)
+    if answer.file is not None:
+        response.headers["Content-Disposition"] = f'attachment; filename="{answer.file}"'
+    return response
 
 
 def of_refusal(refusal: Refusal) -> Response:

@@ -230,7 +230,7 @@ class Door:
 
     def _of(self, page: Page, answer: Answer) -> Response:
         # Whatever probes us asks for no page, which would ask the database who looks at it.
-        if page.any_host or not media.wants_page(request):
+        if page.any_host or answer.file or not media.wants_page(request):
             response = media.of_value(answer)
         elif answer.then is not None:
             response = media.as_redirect(self.here(self._next(answer.next) or answer.then))

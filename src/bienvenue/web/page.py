@@ -67,6 +67,8 @@ class Answer:
     theme: str | None = None
     #: The purpose of a letter's link whose token this browser need not keep any longer.
     spent: str | None = None
+    #: The name under which a browser keeps the value as a file, instead of a page.
+    file: str | None = None
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,9 @@ SHOWN = 100
 _LOCK = 0x6269656E61756474
 
 TOLD = {
+    "account.closing": "Your account was closed, to be deleted later; all devices were signed out.",
+    "account.exported": "A copy of everything that is kept about you was taken.",
+    "account.kept": "Your account was opened again and is not deleted.",
     "account.registered": "Your account was made.",
     "account.disabled": "An administrator disabled your account and signed all devices out.",
     "account.enabled": "An administrator enabled your account again.",
@@ -58,6 +61,9 @@ TOLD = {
     "password.refused": "A password was refused: it was wrong, or the account was disabled.",
     "password.rehashed": "The password is stored in a newer form; it is the same password.",
     "registration.asked": "Somebody wanted to register with your email. Nothing was changed.",
+    "second_email.added": "A second email was proven; notices go there too.",
+    "second_email.asked": "You named a second email for notices; a letter went there.",
+    "second_email.removed": "A second email gets no notices any more.",
     "session.ended": "A device was signed out.",
     "session.opened": "A device signed in.",
     "sessions.ended": "All devices were signed out, or all but one.",
@@ -65,6 +71,7 @@ TOLD = {
 
 #: The reasons that events give.
 WHY = (
+    "account closing",
     "account deleted",
     "account disabled",
     "everybody was signed out",

@@ -50,6 +50,8 @@ _TROUBLES = 3
 """Letters that fail one after another before a round ends: the server is at fault, not they."""
 
 _NOTICES_AN_HOUR = 10
+_REPEATED = {"until", "second_email"}
+"""Facts of an event that its notice may say."""
 
 
 class NoSuchLetter(Refusal):
@@ -142,22 +144,36 @@ class Mail(Feature[MailSettings]):
             return tx.execute(asking(self._db.on_postgresql), values).first() is not None
 
     def hear(self, event: Event) -> None:
-        """Tell the owner of what changed the account, in the event's transaction."""
+        """Tell the owner of what changed the account, in the event's transaction.
+
+        At the first email, and at the second one if there is one.
+        """
         kind = self._auth.notices.get(event.name)
         if kind is None or event.user_id is None:
             return
         if kind == "new_device" and self._auth.devices.has_one(event.user_id):
             # Whoever signs in for the first time knows that they do.
             return
+        second = self._auth.second.email_of(event.user_id)
+        # What has a letter of its own was told at the first email by that one.
+        first = [] if "letter_uid" in event.facts else [None]
+        self.tell(event, first if second is None else [*first, second])
+
+    def tell(self, event: Event, emails: Iterable[str | None]) -> None:
+        """Write the notice of an event to these emails of a person; None is the account's own."""
         try:
             user = self._db.find_user_by(id=event.user_id)
         except NoResultFound:
             return
-        if self.may_ask(kind, user.email, 0.0, _NOTICES_AN_HOUR):
-            device = agents.name_of(str(event.facts.get("agent", "")))
-            facts = {"device": device, "ip": event.facts.get("ip", ""), "root": self._auth.root}
-            told = self.write(kind, user.email, user.id, facts)
-            self._auth.announce(Event("letter.written", user.id, told))
+        kind = self._auth.notices[event.name]
+        device = agents.name_of(str(event.facts.get("agent", "")))
+        facts = {"device": device, "ip": event.facts.get("ip", ""), "root": self._auth.root}
+        facts |= {name: event.facts[name] for name in _REPEATED & event.facts.keys()}
+        facts["email"] = user.email
+        for email in dict.fromkeys(each or user.email for each in emails):
+            if self.may_ask(kind, email, 0.0, _NOTICES_AN_HOUR):
+                told = self.write(kind, email, user.id, facts)
+                self._auth.announce(Event("letter.written", user.id, told))
 
     # --- carrying -------------------------------------------------------------------------------
 
@@ -349,21 +365,22 @@ class Mail(Feature[MailSettings]):
                 tx.change(delete(Letter).where(columns.user_id == user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Give when letters were written to a person, what about, and what became of them."""
+        """Give the letters written to a person, without their links, and what became of them."""
         with self._db.reading() as tx:
             rows = tx.scalars(
                 select(Letter).where(columns.user_id == user_id).order_by(columns.id.desc())
             ).all()
+        return {"letters": [self._exported(row) for row in rows]}
+
+    def _exported(self, row: Letter) -> dict[str, Any]:
+        written = self._read(row)
         return {
-            "letters": [
-                {
-                    "at": clock.written(row.at),
-                    "to": row.email,
-                    "subject": written.subject if (written := self._read(row)) else row.kind,
-                    "state": row.state,
-                }
-                for row in rows
-            ]
+            "at": clock.written(row.at),
+            "to": row.email,
+            "subject": written.subject if written else row.kind,
+            "text": written.text if written else None,
+            "state": row.state,
+            "sent": None if row.sent is None else clock.written(row.sent),
         }
 
     @retried

@@ -98,13 +98,17 @@ class Writer:
 
     def _values(self, row: Row) -> Mapping[str, Any]:
         facts: dict[str, Any] = json.loads(row.facts)
-        # The path of our pages below the base URL; letters of before have none.
-        before = {"root": "", "language": self._settings.core.language}
+        before = {
+            # The path of our pages below the base URL; letters of before have none.
+            "root": "",
+            "language": self._settings.core.language,
+            # A letter to a second email names the first one, which is the account's.
+            "email": row.email,
+        }
         return {
             **before,
             **facts,
             "at": clock.written(row.at),
-            "email": row.email,
             "service": self._settings.core.service_name,
             "base_url": self._settings.base_url,
         }

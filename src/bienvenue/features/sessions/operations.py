@@ -369,6 +369,7 @@ class Sessions(Feature[SessionSettings]):
                     "opened": clock.written(row.opened),
                     "seen": clock.written(row.seen),
                     "expires": clock.written(row.expires),
+                    "fresh": clock.written(row.fresh),
                     "methods": row.methods,
                     "ip": row.ip,
                     "agent": row.agent,

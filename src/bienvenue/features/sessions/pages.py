@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from bienvenue import clock
+from bienvenue.features.leaving import AccountClosing
 from bienvenue.features.passwords import AccountDisabled, PasswordTooLong, WrongCredentials
 from bienvenue.features.sessions.operations import Sessions
 from bienvenue.features.sessions.table import MoreProof, NoSuchSession, Session, SignedIn
@@ -125,7 +126,14 @@ def sign_in_page(query: Whence) -> Answer:
     "POST /sessions",
     takes=Credentials,
     gives={200: LoggedIn},
-    refuses=(MalformedEmail, PasswordTooLong, WrongCredentials, MoreProof, AccountDisabled),
+    refuses=(
+        MalformedEmail,
+        PasswordTooLong,
+        WrongCredentials,
+        MoreProof,
+        AccountDisabled,
+        AccountClosing,
+    ),
     public=True,
     again="sessions/sign_in.html",
     hashes=True,
