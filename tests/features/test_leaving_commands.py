@@ -17,6 +17,7 @@ from tests.databases import KINDS, Databases
 from tests.features.closing import GRACE, sweep
 from tests.features.recording import run
 from tests.features.seconds import SECOND, proven, second_of, told
+from tests.house.source import PACKAGE
 from tests.spine.test_schema import upgrade_to
 
 
@@ -90,12 +91,8 @@ def test_accounts_of_an_earlier_version_leave_as_new_ones_do(
 
 
 def _version_of(name: str) -> str:
-    (found,) = [
-        file.name.partition("_")[0]
-        for file in (schema.resources.files("bienvenue") / "migrations" / "versions").iterdir()
-        if file.name.endswith(f"_{name}.py")
-    ]
-    return found
+    (found,) = (PACKAGE / "migrations" / "versions").glob(f"*_{name}.py")
+    return found.name.partition("_")[0]
 
 
 def test_a_clean_up_after_the_grace_is_what_the_operator_runs(
