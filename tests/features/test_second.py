@@ -10,7 +10,7 @@ import pytest
 from bienvenue import clock, tokens
 from bienvenue.features.mail import State
 from bienvenue.features.second import NoSecondEmail
-from bienvenue.features.second.pages import Proof
+from bienvenue.features.second.pages import SecondProof
 from bienvenue.settings import SettingsProblem
 from bienvenue.web.door import NotSignedIn
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
@@ -68,7 +68,7 @@ def test_the_token_stands_nowhere_but_in_the_sealed_letter(
     answer = prove(service, token)
     assert tokens.well_formed(token)
     shown = f"{before}{dump(service)}{answer.text}{answer.headers}{hearing.heard}{caplog.text}"
-    assert token not in shown + repr(Proof(second_token=token))
+    assert token not in shown + repr(SecondProof(second_token=token))
     assert token.encode().hex() not in shown
 
 

@@ -38,14 +38,14 @@ class NewSecondEmail(Form):
     second_email: Email
 
 
-class ProofSent(Reply):
+class SecondProofSent(Reply):
     """What it gives, whosever it is."""
 
     second_email: str
     message: Literal["check your second email"] = "check your second email"
 
 
-class ProofForm(Reply):
+class SecondProofForm(Reply):
     """Where a second email is proven, and for which account."""
 
     email: str
@@ -53,7 +53,7 @@ class ProofForm(Reply):
     action: Literal["POST /second_email/proof"] = "POST /second_email/proof"
 
 
-class Proof(Form):
+class SecondProof(Form):
     """What proving it takes; a browser keeps the token in a cookie."""
 
     second_token: str | None = Field(
@@ -61,7 +61,7 @@ class Proof(Form):
     )
 
 
-class Proved(Reply):
+class SecondProved(Reply):
     """What it gives."""
 
     second_email: str
@@ -80,14 +80,14 @@ def second_email(me: "SignedIn") -> Answer:
 @page(
     "PUT /second_email",
     takes=NewSecondEmail,
-    gives={202: ProofSent},
+    gives={202: SecondProofSent},
     refuses=(NotFresh, fields.MalformedEmail, SameEmail, TooManyLetters),
     again="second/show.html",
 )
 def set_second_email(form: NewSecondEmail, me: "SignedIn", visitor: Visitor) -> Answer:
     """Name a second email; it counts once the link of a letter there was opened."""
     AUTH.second.ask(me, form.second_email, visitor.ip, visitor.root)
-    return Answer(ProofSent(second_email=form.second_email), 202, page="second/asked.html")
+    return Answer(SecondProofSent(second_email=form.second_email), 202, page="second/asked.html")
 
 
 @page("DELETE /second_email", gives={204: None}, refuses=(NotFresh, NoSecondEmail))
@@ -99,7 +99,7 @@ def remove_second_email(me: "SignedIn", visitor: Visitor) -> Answer:
 
 @page(
     "GET /second_email/proof",
-    gives={200: ProofForm},
+    gives={200: SecondProofForm},
     refuses=(WrongSecondToken,),
     public=True,
     link="second",
@@ -107,22 +107,22 @@ def remove_second_email(me: "SignedIn", visitor: Visitor) -> Answer:
 def second_proof_page(visitor: Visitor) -> Answer:
     """The page of saying that notices may come here, for whoever opened the link."""
     email, second = AUTH.second.found(visitor.links.get("second"))
-    return Answer(ProofForm(email=email, second_email=second), page="second/prove.html")
+    return Answer(SecondProofForm(email=email, second_email=second), page="second/prove.html")
 
 
 @page(
     "POST /second_email/proof",
-    takes=Proof,
-    gives={200: Proved},
+    takes=SecondProof,
+    gives={200: SecondProved},
     refuses=(WrongSecondToken,),
     public=True,
 )
-def prove_second_email(form: Proof, visitor: Visitor) -> Answer:
+def prove_second_email(form: SecondProof, visitor: Visitor) -> Answer:
     """Let notices go to a second email, by the token of the letter there."""
     email = AUTH.second.prove(
         form.second_token or visitor.links.get("second"), visitor.ip, visitor.agent
     )
-    return Answer(Proved(second_email=email), page="second/proven.html", spent="second")
+    return Answer(SecondProved(second_email=email), page="second/proven.html", spent="second")
 
 
 # --- commands -----------------------------------------------------------------------------------
