@@ -119,7 +119,7 @@ def test_an_account_that_comes_while_its_letter_is_written(
     proof, write = service.auth.proof, service.auth.proof._write
 
     def late(*given: object, **named: object) -> str:
-        letter = write(*given, **named)  # type: ignore[arg-type]
+        letter = write(*given, **named)  # type: ignore[arg-type]  # passed on as they come
         service.auth._db.add_user(EMAIL, "!")
         return letter
 

@@ -166,7 +166,7 @@ def test_one_that_ends_while_its_password_is_compared(
 
     def slow(*given: object) -> bool:
         moving_clock.forward(1)
-        return fits(*given)  # type: ignore[arg-type]
+        return fits(*given)  # type: ignore[arg-type]  # as they come
 
     monkeypatch.setattr(service.auth.passwords, "fits", slow)
     assert heard(prove(service, token)) == (403, "wrong_proof")
