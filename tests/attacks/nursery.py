@@ -66,6 +66,11 @@ class Child:
         assert self._process.pid is not None
         return self._process.pid
 
+    @property
+    def sentinel(self) -> int:
+        """What `multiprocessing.connection.wait` takes to wait for its end."""
+        return self._process.sentinel
+
     def kill(self) -> None:
         """Give it no moment to finish anything."""
         self._process.kill()
