@@ -153,3 +153,11 @@ def test_a_command_that_does_not_end_is_killed(document: Document, tmp_path: Pat
     shell = int((tmp_path / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(shell, 0)
+
+
+def test_a_command_can_be_run_elsewhere(document: Document, tmp_path: Path) -> None:
+    """What it gives is compared as if the shell had printed it; the shell runs all others."""
+    ours = {"ours": "said here\n"}.get
+    assert transcript.run(document("$ ours\nsaid here\n$ echo 1\n1"), tmp_path, instead=ours) == 2
+    with pytest.raises(transcript.Mismatch):
+        transcript.run(document("$ ours\nsaid there"), tmp_path, instead=ours)

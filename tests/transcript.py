@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,9 @@ from tests.ports import answers, wait_until
 
 #: The longest a command may take, and a server may need until it answers, in seconds.
 PATIENCE = 30.0
+
+#: Gives what a command prints, or None for one that it leaves to the shell.
+Instead = Callable[[str], str | None]
 
 
 class Mismatch(AssertionError):
@@ -111,12 +114,16 @@ class Bash:
         self.process.communicate()
         self.files.cleanup()
 
+    def turn_the_page(self) -> None:
+        """Let what is printed from here on go to a new file."""
+        self.output = self.output.with_name(f"{int(self.output.stem) + 1}.out")
+        self.output.touch()
+
     def run(self, command: str) -> None:
         """Run a command to its end; what it prints goes to the file ``self.output``."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.output = self.output.with_name(f"{int(self.output.stem) + 1}.out")
-        self.output.touch()
+        self.turn_the_page()
         script = self.output.with_suffix(".sh")
         script.write_text(f"{command}\n", encoding="utf-8")
         self.process.stdin.write(f". {script} </dev/null >{self.output} 2>&1; echo\n".encode())
@@ -127,7 +134,7 @@ class Bash:
             raise EOFError("the shell has ended")
 
 
-def _run_step(bash: Bash, step: Step, port: int | None) -> None:
+def _run_step(bash: Bash, step: Step, port: int | None, instead: Instead | None = None) -> None:
     """Run one command and raise Mismatch unless it prints what is expected."""
     background = step.command.rstrip().endswith("&")
 
@@ -142,7 +149,12 @@ def _run_step(bash: Bash, step: Step, port: int | None) -> None:
     if background and port and not wait_until(lambda: not answers(port), bash.patience):
         raise Mismatch(f"{step.where}: port {port} is taken\n$ {step.command}")
     try:
-        bash.run(step.command)
+        said = instead(step.command) if instead else None
+        if said is None:
+            bash.run(step.command)
+        else:
+            bash.turn_the_page()
+            bash.output.write_text(said, encoding="utf-8")
     except (TimeoutError, EOFError, BrokenPipeError) as error:
         wrong = str(error)
     else:
@@ -164,11 +176,13 @@ def run(
     before: str = "",
     port: int | None = None,
     patience: float = PATIENCE,
+    instead: Instead | None = None,
 ) -> int:
     """Run a document's commands in a folder and return their number, or raise Mismatch.
 
     ``replace`` rewrites texts in commands and outputs alike; ``before`` is bash that runs first and
-    whose output is ignored; after a command in the background the run waits until ``port`` answers.
+    whose output is ignored; after a command in the background the run waits until ``port`` answers;
+    ``instead`` may run a command in the place of the shell.
     """
 
     def rewritten(text: str) -> str:
@@ -182,5 +196,5 @@ def run(
             _run_step(bash, Step(f"{path}, before it", before, ["…"]), port)
         for step in steps:
             expected = [rewritten(line) for line in step.expected]
-            _run_step(bash, Step(step.where, rewritten(step.command), expected), port)
+            _run_step(bash, Step(step.where, rewritten(step.command), expected), port, instead)
     return len(steps)

@@ -22,17 +22,16 @@ ATTACKS = load()
 ATTACK = re.compile(r"^\$ python -m tests\.attacks (\w+) course$", re.MULTILINE)
 
 
-def main(wanted: str, places: list[str]) -> int:
+def main(wanted: str, places: list[str], builds: Builds) -> int:
     """Run every attack of an id; give the status to exit with."""
     found = [attack for attack in ATTACKS if attack.id == wanted]
     if not found:
         print(f"no attack is named {wanted!r}; docs/attacks.md lists them")
         return 1
-    with _builds() as builds:
-        for attack in found:
-            print(f"{attack.id}: {attack.sentence}", flush=True)
-            for where in places or [*attack.wins, *SERVICES]:
-                _run(builds, attack, where, where)
+    for attack in found:
+        print(f"{attack.id}: {attack.sentence}", flush=True)
+        for where in places or [*attack.wins, *SERVICES]:
+            _run(builds, attack, where, where)
     return 0
 
 
@@ -74,4 +73,5 @@ def _run(builds: Builds, attack: Attack, where: str, name: str) -> bool:
 if __name__ == "__main__":
     if sys.argv[1:] == ["--course"]:
         sys.exit(story(COURSE))
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "", sys.argv[2:]))
+    with _builds() as own:
+        sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "", sys.argv[2:], own))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ class Cradle:
     log: Path
     #: What it prints as errors, where that is told apart.
     errors: Path | None = None
+    #: Whether it begins a session, in which it may start processes of its own.
+    session: bool = False
 
 
 class Child:
@@ -42,14 +45,31 @@ class Child:
         theirs, self._mine = _context.Pipe(duplex=False)
         # Its standard input ends with the process of the tests, however that ends.
         given = (cradle, theirs, function, *arguments)
-        self._process = _context.Process(target=_live, args=given, daemon=True)
+        # A daemon, as multiprocessing means it, may have no children.
+        self._process = _context.Process(target=_live, args=given, daemon=not cradle.session)
         self._process.start()
         theirs.close()
 
     @property
     def ended(self) -> bool:
         """Whether it has ended."""
-        return self._process.exitcode is not None
+        return self.status is not None
+
+    @property
+    def status(self) -> int | None:
+        """The status it ended with, None while it runs."""
+        return self._process.exitcode
+
+    @property
+    def number(self) -> int:
+        """The number of the process."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def sentinel(self) -> int:
+        """What `multiprocessing.connection.wait` takes to wait for its end."""
+        return self._process.sentinel
 
     def kill(self) -> None:
         """Give it no moment to finish anything."""
@@ -59,6 +79,13 @@ class Child:
         """Write to its standard input, which ends there."""
         os.write(self._mine.fileno(), text.encode())
         self._mine.close()
+
+    def end_within(self, patience: float | None) -> int:
+        """Wait until it has ended and give its status. Raises TimeoutExpired."""
+        self._process.join(patience)
+        if self.status is None:
+            raise subprocess.TimeoutExpired("a process of the nursery", patience or 0)
+        return self.status
 
     def wait(self, patience: float) -> int:
         """End its standard input and give its status; after so many seconds it is killed."""
@@ -76,6 +103,10 @@ class Child:
 def _live(
     cradle: Cradle, stdin: Connection, function: Callable[..., None], *arguments: object
 ) -> None:
+    if cradle.session:
+        os.setsid()
+        # The processes that it starts begin as they would if this one had begun by itself.
+        multiprocessing.set_start_method(None, force=True)
     os.chdir(cradle.folder)
     os.environ.clear()
     os.environ.update(cradle.environment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -64,6 +65,10 @@ class Target:
         #: The folder of the code that answers.
         self.served = Path()
         self._process: Child | None = None
+        #: What was read of the hashes so far: every request of an attack looks at them twice.
+        self._costs: list[int] = []
+        self._rounds = self._seen = 0
+        self._reading = threading.Lock()
         self._nodes: dict[tuple[tuple[str, str], ...], Target] = {}
 
     @property
@@ -201,11 +206,24 @@ class Target:
 
     def hash_costs(self) -> list[int]:
         """Give the cost of every bcrypt computation so far, in order."""
-        return [int(line) for line in (self.folder / "hashes").read_text().split()]
+        with self._reading:
+            self._read_on()
+            return self._costs.copy()
 
     def rounds(self) -> int:
         """Give the sum of 2**cost of every bcrypt computation so far: what hashing has cost."""
-        return sum(2**cost for cost in self.hash_costs())
+        with self._reading:
+            self._read_on()
+            return self._rounds
+
+    def _read_on(self) -> None:
+        with (self.folder / "hashes").open("rb") as file:
+            file.seek(self._seen)
+            lines = file.read()
+        self._seen += len(lines)
+        costs = [int(line) for line in lines.split()]
+        self._costs += costs
+        self._rounds += sum(2**cost for cost in costs)
 
     def clock_forward(self, seconds: float) -> None:
         """Let time pass for this target."""

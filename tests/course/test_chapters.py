@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 import re
 import shutil
 import sys
@@ -13,12 +15,19 @@ from pathlib import Path
 import pytest
 
 from tests import transcript
+from tests.attacks import __main__ as attacks
+from tests.attacks.builds import Builds
 from tests.course.modules import COURSE
+from tests.databases import Databases
 from tests.ports import free_port
 
 CHAPTERS = sorted(COURSE.glob("[0-9]*.md"))
 PAGES = [*CHAPTERS, COURSE / "README.md"]
 EXERCISE = ("user.py", "db.py", "auth.py", "app.py")
+
+ATTACK = re.compile(r"python -m tests\.attacks (\w+) (\w+)")
+#: The chapter whose attack is run as the learner runs it; those after it run in this process.
+FIRST_ATTACK = next(page for page in CHAPTERS if ATTACK.search(page.read_text("utf-8")))
 
 INCLUDED = re.compile(r"^<!-- from (\S+) -->\n```python\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?!https?://)([^)#]+)(?:#[^)]*)?\)")
@@ -90,11 +99,26 @@ def test_the_chapters_show_every_line(file: str) -> None:
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=named)
-def test_a_chapter_prints_what_it_says(chapter: Path, tmp_path: Path) -> None:
-    """Every command is run in a folder like the learner's, and its output compared."""
+def test_a_chapter_prints_what_it_says(
+    chapter: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, databases: Databases
+) -> None:
+    """Every command is run in a folder like the learner's, and its output compared.
+
+    Attacks are run by a call of their command: a process of their own would load it all again.
+    """
     for file in COURSE.glob("*.py"):
         shutil.copy(file, tmp_path)
     port = free_port()
+
+    def attacked(command: str) -> str | None:
+        found = ATTACK.fullmatch(command)
+        if found is None or chapter == FIRST_ATTACK:
+            return None
+        builds = Builds(tmp_path_factory.mktemp("targets"), databases)
+        with contextlib.closing(builds), contextlib.redirect_stdout(io.StringIO()) as said:
+            attacks.main(found[1], [found[2]], builds)
+        return said.getvalue()
+
     ran = transcript.run(
         chapter,
         tmp_path,
@@ -102,6 +126,7 @@ def test_a_chapter_prints_what_it_says(chapter: Path, tmp_path: Path) -> None:
         env={"PORT": str(port), "PYTHONPATH": str(COURSE.parent)},
         replace={":5000": f":{port}"},
         port=port,
+        instead=attacked,
     )
     assert ran > 0, "a chapter ends with something that runs"
 

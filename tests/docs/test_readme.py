@@ -1,5 +1,6 @@
 """Every command of README and of the documentation is run, and prints what is said."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import pytest
 
 from tests import transcript
 from tests.databases import Databases
+from tests.docs import shell
 from tests.docs.pages import TOP, Page, documentation, pages
 from tests.ports import free_port
 
@@ -30,7 +32,8 @@ def test_the_console_prints_what_is_said(page: Page, tmp_path: Path, databases: 
     """All blocks of a page in one shell, in an empty folder with the example's application.
 
     Where a page asks the service and no command of it serves, the service runs already, as after
-    `make run`. A hash costs less here, which no output shows.
+    `make run`. A hash costs less here, which no output shows. The commands of README begin as its
+    reader's do, those of other pages with the libraries loaded.
     """
     shutil.copy(TOP / "examples" / "embed" / "app.py", tmp_path)
     port = free_port()
@@ -41,14 +44,21 @@ def test_the_console_prints_what_is_said(page: Page, tmp_path: Path, databases: 
     commands = [step.command for step in transcript.read(page.path)]
     serves = any(command.rstrip().endswith("&") for command in commands)
     asks = any(":5000" in command for command in commands)
-    ran = transcript.run(
-        page.path,
-        tmp_path,
-        env={"BIENVENUE_PORT": str(port), "BIENVENUE_BCRYPT_COST": "10"},
-        replace=replace,
-        before=f"bienvenue serve --port {port} &" if asks and not serves else "",
-        port=port,
-    )
+    env = {"BIENVENUE_PORT": str(port), "BIENVENUE_BCRYPT_COST": "10"}
+    with contextlib.ExitStack() as stack:
+        if page.name != "README.md":
+            first = str(stack.enter_context(shell.commands()))
+            env["PATH"] = os.pathsep.join(
+                (first, str(Path(sys.executable).parent), os.environ["PATH"])
+            )
+        ran = transcript.run(
+            page.path,
+            tmp_path,
+            env=env,
+            replace=replace,
+            before=f"bienvenue serve --port {port} &" if asks and not serves else "",
+            port=port,
+        )
     assert ran == len(commands)
     if POSTGRESQL in page.text:
         databases.drop(replace[POSTGRESQL])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from bienvenue import DB, Auth
 from bienvenue.features.mail import Letter, State
 from bienvenue.settings import Settings
 from tests.conftest import PASSPHRASE
-from tests.journeys.serving import COMMAND, environment
+from tests.journeys.serving import Nursed, Process, ending, environment
 
 SENDER = "no-reply@example.org"
 PATIENCE = 60.0
@@ -75,22 +75,14 @@ class House:
         return environment(self.folder, **self.settings, **by)
 
     @contextmanager
-    def working(self, by: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    def working(self, by: dict[str, str]) -> Iterator[Process]:
         """Run `bienvenue work` until the block ends, and see that it ends well if it still runs."""
-        process = subprocess.Popen(
-            [*COMMAND, "work"],
-            cwd=self.folder,
-            env=self.environment(by),
-            stdout=subprocess.DEVNULL,
-        )
-        try:
+        process = Nursed(self.folder, self.environment(by), self.folder / "work.log", "work")
+        with ending(process):
             yield process
             if process.poll() is None:
-                process.terminate()
+                process.send_signal(signal.SIGTERM)
                 assert process.wait(PATIENCE) == 0
-        finally:
-            process.kill()
-            process.wait()
 
 
 def to(port: int, timeout: int = 15) -> dict[str, str]:

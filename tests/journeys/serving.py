@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.cookies import SimpleCookie
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from tests.attacks import harness
@@ -71,11 +71,58 @@ class Program:
                 self.cookies[name] = cookie.value
 
 
+class Process(Protocol):
+    """A process, as the standard library's subprocess has it."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    def poll(self) -> int | None:
+        """Give its status, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it ends and give its status. Raises TimeoutExpired."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send it a signal."""
+
+    def kill(self) -> None:
+        """Give it no moment to finish anything."""
+
+
+class Nursed:
+    """A process of ours that begins with the libraries loaded, in a session of its own."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str], log: Path, *command: str) -> None:
+        """Run a command of ours; what it prints is added to a file."""
+        cradle = Cradle(folder, None, environ, log, session=True)
+        self._child = Child(cradle, harness.command, *command)
+        self.pid = self._child.number
+
+    def poll(self) -> int | None:
+        """Give its status, None while it runs."""
+        return self._child.status
+
+    def kill(self) -> None:
+        """Give it no moment to finish anything."""
+        self._child.kill()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it ends and give its status. Raises TimeoutExpired."""
+        return self._child.end_within(timeout)
+
+    def send_signal(self, sig: int) -> None:
+        """Send it a signal, unless it is known to have ended."""
+        if self.poll() is None:
+            os.kill(self.pid, sig)
+
+
 @dataclass(frozen=True)
 class Served:
     """A service that runs."""
 
-    process: "subprocess.Popen[str]"
+    process: Process
     port: int
     log: Path
 
@@ -125,20 +172,43 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 
 @contextmanager
 def serving(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
-    """Serve from a folder until the block ends; nothing of it stays."""
-    with starting(folder, *options, **settings) as served:
+    """Serve from a folder until the block ends; nothing of it stays.
+
+    It begins with the libraries loaded: loading them would take most of the time of many tests.
+    """
+    port, log = free_port(), folder / "serve.log"
+    log.write_text("")
+    command = _serve(port, options)
+    process = Nursed(folder, environment(folder, **settings), log, *command)
+    with ending(process):
+        served = Served(process, port, log)
         served.wait_for(lambda: answers(served))
         yield served
 
 
 @contextmanager
 def starting(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
-    """Do the same, and wait for nothing: the block begins before anybody answers."""
+    """Serve as an operator does, and wait for nothing: the block begins before anybody answers."""
     port = free_port()
-    # Hashes cost so little here that the check-up would refuse.
-    wanted = [*COMMAND, "serve", "--despite-errors", "--port", str(port), *options]
-    with launched(wanted, port, folder, **settings) as served:
+    with launched([*COMMAND, *_serve(port, options)], port, folder, **settings) as served:
         yield served
+
+
+def _serve(port: int, options: Sequence[str]) -> list[str]:
+    # Hashes cost so little here that the check-up would refuse.
+    return ["serve", "--despite-errors", "--port", str(port), *options]
+
+
+@contextmanager
+def ending(process: Process) -> Iterator[None]:
+    """Kill a process and all of its session at the end of the block."""
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
 
 
 @contextmanager
@@ -157,12 +227,8 @@ def launched(
             text=True,
             start_new_session=True,
         )
-    try:
+    with ending(process):
         yield Served(process, port, log)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def answers(served: Served) -> bool:
