@@ -31,6 +31,8 @@ PUBLIC = {
     "POST /reset_password",
     "GET /reset_password/new",
     "PUT /reset_password",
+    "GET /email/undo",
+    "POST /email/undo",
 }
 
 

@@ -175,6 +175,8 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
         "reset",
         "language",
         "email_proven",
+        "email_change",
+        "emails_before",
     }
     assert service.auth.sweep(0.0) == 0
     service.auth.accounts.delete(EMAIL)

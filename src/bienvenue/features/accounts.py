@@ -37,7 +37,7 @@ from bienvenue.web.page import Answer, Email, Form, Pages, Password, Reply, Visi
 
 
 class EmailTaken(Refusal, ValueError):
-    """There is an account of this email."""
+    """There is an account of this email, or one it is kept for."""
 
     status = 409
     code = "email_taken"
@@ -93,6 +93,7 @@ class Accounts(Feature[Section]):
         try:
             with self._db.transaction():
                 user = self._db.add_user(email, hashed)
+                self._auth.email.refuse_reserved(email)
                 self._auth.announce(Event("account.registered", user.id))
         except IntegrityError:
             raise EmailTaken(email) from None

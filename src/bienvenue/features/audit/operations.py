@@ -52,6 +52,10 @@ TOLD = {
     "account.unlocked": "An administrator cleared the wrong passwords counted for your account.",
     "device.first_seen": "A device that was not seen before signed in.",
     "email.proven": "Your email was proven: a letter to it reached you.",
+    "email.asked": "Somebody signed in here asked for another email.",
+    "email.changed": "Your email was changed; all other devices were signed out.",
+    "email.restored": "An earlier email was restored by the link sent to it; all devices were "
+    "signed out.",
     "letter.failed": "A letter to you could not be delivered.",
     "letter.written": "A letter was written to you.",
     "password.changed": "The password was changed by somebody who knew the old one.",
@@ -67,6 +71,9 @@ TOLD = {
 WHY = (
     "account deleted",
     "account disabled",
+    "by an administrator",
+    "email changed",
+    "email restored",
     "everybody was signed out",
     "more than the cap",
     "password changed",

@@ -334,6 +334,23 @@ class Mail(Feature[MailSettings]):
             mine = (columns.email == email) & (columns.kind == kind)
             self._withdraw(tx, mine & columns.sealed.is_not(None))
 
+    def erase(self, uids: Sequence[str], *, wholly: bool = False) -> None:
+        """Erase the links of letters by their names; what still waits stays here.
+
+        `wholly` erases the letters themselves.
+        """
+        named = columns.uid.in_(uids)
+        with self._db.transaction() as tx:
+            self._withdraw(tx, named & columns.sealed.is_not(None))
+            if wholly:
+                tx.change(delete(Letter).where(named))
+
+    def claim(self, uid: str, user_id: int) -> None:
+        """Erase the link of a letter, which is this user's from now on: its email is proven."""
+        with self._db.transaction() as tx:
+            self.erase([uid])
+            tx.change(update(Letter).where(columns.uid == uid).values(user_id=user_id))
+
     @staticmethod
     def _withdraw(tx: Transaction, which: Any) -> int:
         waiting = which & (columns.state == State.WAITING)
@@ -342,11 +359,16 @@ class Mail(Feature[MailSettings]):
         return gone + tx.change(update(Letter).where(which).values(sealed=None))
 
     def forget(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
-        """Erase the links sent before the account changed, and all letters of a deleted one."""
-        self.withdraw(user_id)
-        if why == "account deleted":
-            with self._db.transaction() as tx:
-                tx.change(delete(Letter).where(columns.user_id == user_id))
+        """Erase the links sent before the account changed, and all letters of a deleted one.
+
+        Links of the kinds that a feature calls lasting stay.
+        """
+        mine = columns.user_id == user_id
+        ends = columns.sealed.is_not(None) & columns.kind.not_in(self._auth.lasting)
+        with self._db.transaction() as tx:
+            self._withdraw(tx, mine & ends)
+            if why == "account deleted":
+                tx.change(delete(Letter).where(mine))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Give when letters were written to a person, what about, and what became of them."""
