@@ -240,8 +240,9 @@ def test_an_administrator_changes_an_email_at_once(service: Service, client: Fla
     (letter,) = letters(service, "email_changed")
     assert letter.email == EMAIL
     assert "of whoever runs this service" in text_of(service, letter)
-    facts = hearing.only("email.changed").facts
-    assert (facts["why"], facts["old"], facts["new"]) == ("by an administrator", EMAIL, NEW_EMAIL)
+    facts = hearing.only("email.assigned").facts
+    assert (facts["old"], facts["new"]) == (EMAIL, NEW_EMAIL)
+    assert service.auth.proof.proven(service.auth.accounts.find(NEW_EMAIL).id) is None
     assert undo(service, token_of(service, "email_changed")).status_code == 200
     assert service.auth.accounts.find(EMAIL)
 

@@ -48,6 +48,7 @@ def test_a_token_changes_the_email_once(service: Service) -> None:
     assert client.get("/profile").get_json()["email"] == NEW_EMAIL
     assert service.auth.valid_login(NEW_EMAIL, PASSPHRASE)
     assert not service.auth.valid_login(EMAIL, PASSPHRASE)
+    assert service.auth.proof.proven(service.auth.accounts.find(NEW_EMAIL).id) is not None
     (told,) = letters(service, "email_changed")
     session = client.get("/profile").get_json()["session"]["uid"]
     assert hearing.only("email.changed").facts == {

@@ -6,7 +6,7 @@ import pytest
 
 from bienvenue.features.accounts import EmailTaken
 from bienvenue.features.mail import State
-from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
+from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.emailing import (
     NEW_EMAIL,
     THIRD,
@@ -46,6 +46,7 @@ def test_an_undo_restores_the_email_and_begins_a_reset(service: Service) -> None
     assert facts == {"ip": "127.0.0.1", "old": NEW_EMAIL, "new": EMAIL}
     (letter,) = letters(service)
     assert (letter.email, letter.state) == (EMAIL, State.WAITING)
+    assert service.auth.proof.proven(service.auth.accounts.find(EMAIL).id) is not None
     assert put(service, token_of(service, "reset")).status_code == 200
     assert service.auth.valid_login(EMAIL, NEW)
     assert prove(service.signed_in(EMAIL, NEW), outstanding).status_code == 403
@@ -154,8 +155,12 @@ def test_nobody_else_has_the_old_email_meanwhile(service: Service, moving_clock:
         assert (taken.status_code, taken.get_json()["code"]) == (409, "email_taken")
         with pytest.raises(EmailTaken, match=f"User {EMAIL} already exists"):
             service.auth.accounts.add_without_password(EMAIL)
-        with pytest.raises(EmailTaken):
-            service.auth.email.set(AMY, EMAIL)
+        for take in (
+            lambda: service.auth.email.set(AMY, EMAIL),
+            lambda: service.auth.invitations.invite(EMAIL),
+        ):
+            with pytest.raises(EmailTaken):
+                take()
         assert not exists(service, EMAIL)
         moving_clock.forward(passing)
     amy.post("/sessions/fresh", json={"password": PASSPHRASE})
@@ -215,3 +220,27 @@ def test_without_a_token_nothing_is_restored(service: Service, wrong: str | None
     refused = undo(service, wrong)
     assert (refused.status_code, refused.get_json()["code"]) == (403, "wrong_undo_token")
     assert dump(service) == before
+
+
+def test_a_registration_of_a_reserved_email_makes_no_account(make_service: MakeService) -> None:
+    """Where registering is proven by a letter, whoever reads it cannot take the email away."""
+    service = make_service(smtp_host="mail.example.org", mail_from="no-reply@example.org")
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    service.auth.email.set(EMAIL, NEW_EMAIL)
+    sent = {"email": EMAIL, "password": STOLEN}
+    assert service.client().post("/users", json=sent).status_code == 202
+    found = {"proof_token": token_of(service, "proof"), "password": STOLEN}
+    assert service.client().post("/email/proof", json=found).status_code == 403
+    assert not exists(service, EMAIL)
+
+
+def test_what_was_pending_for_the_new_email_is_over(make_service: MakeService) -> None:
+    """Whoever registered with it and did not prove it has no account to make any more."""
+    service = make_service(smtp_host="mail.example.org", mail_from="no-reply@example.org")
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    sent = {"email": NEW_EMAIL, "password": STOLEN}
+    assert service.client().post("/users", json=sent).status_code == 202
+    client = service.client()
+    client.post("/sessions", json={"email": EMAIL, "password": PASSPHRASE})
+    change(service, client)
+    assert service.auth.proof.list() == []

@@ -100,10 +100,11 @@ class Accounts(Feature[Section]):
         return user
 
     def require_free(self, email: str) -> None:
-        """Raise EmailTaken when a plain email has an account."""
+        """Raise EmailTaken when a plain email has an account, or is kept for one."""
         with suppress(NoResultFound):
             self._db.find_user_by(email=email)
             raise EmailTaken(email)
+        self._auth.email.refuse_reserved(email)
 
     def find(self, name: str) -> User:
         """Return the user of an email or a uid. Raises NoSuchUser."""

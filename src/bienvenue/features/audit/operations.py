@@ -53,6 +53,7 @@ TOLD = {
     "device.first_seen": "A device that was not seen before signed in.",
     "email.proven": "Your email was proven: a letter to it reached you.",
     "email.asked": "Somebody signed in here asked for another email.",
+    "email.assigned": "An administrator changed your email and signed all devices out.",
     "email.changed": "Your email was changed; all other devices were signed out.",
     "email.restored": "An earlier email was restored by the link sent to it; all devices were "
     "signed out.",
@@ -71,7 +72,6 @@ TOLD = {
 WHY = (
     "account deleted",
     "account disabled",
-    "by an administrator",
     "email changed",
     "email restored",
     "everybody was signed out",

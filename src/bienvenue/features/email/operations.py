@@ -18,7 +18,7 @@ from bienvenue.features.email.table import (
     changes,
     undos,
 )
-from bienvenue.features.reset import TooManyLetters
+from bienvenue.features.mail import AN_HOUR, FROM_A_NETWORK, GAP, TooManyLetters
 from bienvenue.hashing import NO_PASSWORD
 from bienvenue.user import User
 from bienvenue.web.door import NotSignedIn
@@ -27,11 +27,8 @@ from bienvenue.web.page import Pages
 if TYPE_CHECKING:
     from bienvenue.features.sessions import SignedIn
 
-GAP, AN_HOUR = 120.0, 5
-"""Seconds between two letters to one email, and letters to it in an hour."""
-
-FROM_AN_ACCOUNT, FROM_A_NETWORK = 10, 20
-"""Letters that one account, and one network, can ask for in an hour."""
+FROM_AN_ACCOUNT = 10
+"""Letters that one account can ask for in an hour."""
 
 
 class _Move(NamedTuple):
@@ -51,6 +48,7 @@ class Email(Feature[EmailSettings]):
     events: ClassVar = {
         "email.asked": "A signed-in person asked to change the email of the account.",
         "email.changed": "The email of an account was changed; its other sessions ended.",
+        "email.assigned": "An administrator changed the email of an account; its sessions ended.",
         "email.restored": "An earlier email of an account was restored by the link sent to it.",
     }
     #: The link in it undoes what a thief of the account does, so nothing they do may end it.
@@ -66,21 +64,23 @@ class Email(Feature[EmailSettings]):
         when the session ended meanwhile.
         """
         self._auth.fresh.require(me)
-        self._ask(me, fields.email(new, "new_email"), ip, root)
+        new = fields.email(new, "new_email")
+        if new == me.email:
+            raise SameEmail("new_email")
+        self._ask(me, new, ip, root)
 
     @retried
     def _ask(self, me: "SignedIn", new: str, ip: str, root: str) -> None:
         mail = self._auth.mail
         with self._db.transaction() as tx:
-            old = self._hold(tx, me)
-            if new == old:
-                raise SameEmail("new_email")
             if ip and not mail.may_ask_from(ip, FROM_A_NETWORK):
                 raise TooManyLetters
             if not mail.may_ask("email account", me.user_uid, 0.0, FROM_AN_ACCOUNT):
                 raise TooManyLetters
             if not mail.may_ask("email", new, GAP, AN_HOUR):
                 return
+            # After what is counted, as where a reset is asked for: so the two wait in one order.
+            old = self._hold(tx, me)
             token, now = tokens.new(), clock.now()
             asked = {
                 "user_id": me.user_id,
@@ -207,8 +207,10 @@ class Email(Feature[EmailSettings]):
             facts = {"asked": clock.written(clock.now()), "ip": ""}
             move = _Move(user.id, user.email, new)
             told = self._change(tx, move, facts, self._auth.root, undo=undo)
-            said = {"why": "by an administrator", "old": user.email, "new": new}
-            self._auth.announce(Event("email.changed", user.id, said | told))
+            said = {"old": user.email, "new": new}
+            # Read anew by whoever hears.
+            tx.expunge(user)
+            self._auth.announce(Event("email.assigned", user.id, said | told))
         return user.email
 
     def _change(

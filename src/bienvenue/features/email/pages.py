@@ -7,7 +7,7 @@ from pydantic import Field
 from bienvenue.features.email.operations import Email
 from bienvenue.features.email.table import SameEmail, WrongEmailToken, WrongUndoToken
 from bienvenue.features.fresh import NotFresh
-from bienvenue.features.reset import TooManyLetters
+from bienvenue.features.mail import LetterSent, TooManyLetters
 from bienvenue.fields import MalformedEmail
 from bienvenue.web import page as web
 from bienvenue.web.door import AUTH
@@ -30,13 +30,6 @@ class EmailChange(Form):
     """What asking takes."""
 
     new_email: web.Email
-
-
-class ProofSent(Reply):
-    """What asking gives, whether the email is free or not."""
-
-    email: str
-    message: Literal["check your email"] = "check your email"
 
 
 class ProofForm(Reply):
@@ -92,14 +85,14 @@ def email_page(me: "SignedIn") -> Answer:
 @page(
     "PUT /email",
     takes=EmailChange,
-    gives={202: ProofSent},
+    gives={202: LetterSent},
     refuses=(NotFresh, MalformedEmail, SameEmail, TooManyLetters),
     again="email/change.html",
 )
 def change_email(form: EmailChange, me: "SignedIn", visitor: Visitor) -> Answer:
     """Ask for another email; a letter goes there. It takes a fresh session."""
     AUTH.email.ask(me, form.new_email, visitor.ip, visitor.root)
-    return Answer(ProofSent(email=form.new_email), 202, page="email/asked.html")
+    return Answer(LetterSent(email=form.new_email), 202, page="email/asked.html")
 
 
 @page(
