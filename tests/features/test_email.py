@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from bienvenue import clock, tokens
 from bienvenue.features.email import WrongEmailToken
-from bienvenue.features.email.pages import Proof, Undoing
+from bienvenue.features.email.pages import NewEmailProof, Undoing
 from bienvenue.features.mail import State
 from bienvenue.settings import SettingsProblem
 from bienvenue.web.page import Visitor
@@ -357,7 +357,7 @@ def test_no_log_and_no_repr_shows_a_token(
         service.auth.email.prove(me, token)
     said = "".join(traceback.format_exception(raised.value))
     passed = [
-        Proof(email_token=token),
+        NewEmailProof(email_token=token),
         Undoing(undo_token=back),
         Visitor("", "", None, None, {"email": token, "undo": back}),
         service.auth.mail.list(),

@@ -32,14 +32,14 @@ class EmailChange(Form):
     new_email: web.Email
 
 
-class ProofForm(Reply):
+class NewEmailForm(Reply):
     """Where the new email is proven, and which it is."""
 
     email: str
     action: Literal["POST /email/new"] = "POST /email/new"
 
 
-class Proof(Form):
+class NewEmailProof(Form):
     """What proving takes; a browser keeps the token in a cookie."""
 
     email_token: str | None = Field(
@@ -97,7 +97,7 @@ def change_email(form: EmailChange, me: "SignedIn", visitor: Visitor) -> Answer:
 
 @page(
     "GET /email/new",
-    gives={200: ProofForm},
+    gives={200: NewEmailForm},
     refuses=(WrongEmailToken,),
     again="email/change.html",
     link="email",
@@ -105,17 +105,17 @@ def change_email(form: EmailChange, me: "SignedIn", visitor: Visitor) -> Answer:
 def new_email_page(me: "SignedIn", visitor: Visitor) -> Answer:
     """The page with the button that proves the new email, for whoever is signed in there."""
     email = AUTH.email.asked_by(me, visitor.links.get("email"))
-    return Answer(ProofForm(email=email), page="email/new.html")
+    return Answer(NewEmailForm(email=email), page="email/new.html")
 
 
 @page(
     "POST /email/new",
-    takes=Proof,
+    takes=NewEmailProof,
     gives={200: EmailChanged},
     refuses=(WrongEmailToken,),
     again="email/change.html",
 )
-def prove_email(form: Proof, me: "SignedIn", visitor: Visitor) -> Answer:
+def prove_new_email(form: NewEmailProof, me: "SignedIn", visitor: Visitor) -> Answer:
     """Change one's email by the letter's token; every other session ends."""
     email = AUTH.email.prove(
         me,
