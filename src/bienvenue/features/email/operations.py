@@ -185,7 +185,7 @@ class Email(Feature[EmailSettings]):
                 told = self._change(tx, move, facts, root, keep=me.digest)
             except (EmailTaken, NoSuchUser):
                 raise WrongEmailToken from None
-            self._auth.mail.claim(asked.letter, me.user_id)
+            self._auth.mail.adopt(asked.new, "email_proof", me.user_id)
             if known:
                 self._auth.devices.remember(me.user_id, device)
             said = {"ip": ip, "session": me.session_uid, "old": asked.old, "new": asked.new}

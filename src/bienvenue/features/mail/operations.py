@@ -316,11 +316,6 @@ class Mail(Feature[MailSettings]):
                 & ((columns.kind == kind) if kind is not None else True),
             )
 
-    def erase(self, uids: Sequence[str]) -> None:
-        """Erase the links of letters by their names; what still waits stays here."""
-        with self._db.transaction() as tx:
-            self._withdraw(tx, columns.uid.in_(uids) & columns.sealed.is_not(None))
-
     def adopt(self, email: str, kind: str, user_id: int) -> None:
         """Erase the links of nobody's letters of a kind to an email, which are a user's now."""
         with self._db.transaction() as tx:
@@ -344,12 +339,6 @@ class Mail(Feature[MailSettings]):
             self._withdraw(tx, named & columns.sealed.is_not(None))
             if wholly:
                 tx.change(delete(Letter).where(named))
-
-    def claim(self, uid: str, user_id: int) -> None:
-        """Erase the link of a letter, which is this user's from now on: its email is proven."""
-        with self._db.transaction() as tx:
-            self.erase([uid])
-            tx.change(update(Letter).where(columns.uid == uid).values(user_id=user_id))
 
     @staticmethod
     def _withdraw(tx: Transaction, which: Any) -> int:
