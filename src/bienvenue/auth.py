@@ -18,6 +18,7 @@ from bienvenue.feature import Attempt, Event, Feature, Refusal
 from bienvenue.features.accounts import Accounts, NoSuchUser
 from bienvenue.features.audit import Audit
 from bienvenue.features.devices import Devices
+from bienvenue.features.email import Email
 from bienvenue.features.fresh import Fresh
 from bienvenue.features.invitations import Invitations
 from bienvenue.features.leaving import Leaving
@@ -80,9 +81,12 @@ class Auth:
         self.proof = self._open(Proof)
         self.second = self._open(Second)
         self.leaving = self._open(Leaving)
+        self.email = self._open(Email)
         self._events = {name for feature in self.features for name in feature.events}
         #: The letters that tell an owner of an event, by its name.
         self.notices = {name: v for f in self.features for name, v in f.notices.items()}
+        #: The letters whose links outlive what `forget` ends.
+        self.lasting = {kind for feature in self.features for kind in feature.lasting}
         self.settings.refuse_unknown()
 
     @functools.cached_property

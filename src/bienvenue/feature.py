@@ -97,6 +97,8 @@ class Feature(Generic[S]):
     commands: ClassVar[Sequence["click.Command"]] = ()
     #: Its events the owner is told of, and the letters that tell it.
     notices: ClassVar[Mapping[str, str]] = _NOTHING
+    #: Its letters whose links outlive what `forget` ends, but for a deleted account.
+    lasting: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, auth: "Auth", db: DB, settings: S) -> None:
         """Open the feature for one Auth, on its database, with its section of the settings."""

@@ -66,7 +66,7 @@ CATALOGUE = [
     Entry("B06", "Registering a taken email says that it is taken."),
     Entry("B07", "Asking for a reset tells, by answer or by delay, who has an account."),
     Entry("B08", "Signing in by letter tells who has an account.", LETTERS),
-    Entry("B09", "Changing one's email to a taken one says so.", LETTERS),
+    Entry("B09", "Changing one's email to a taken one says so."),
     Entry("B10", "Beginning a passkey sign-in lists the keys of real accounts only.", PASSKEYS),
     Entry("B11", "The limit closes sooner for an account that exists."),
     Entry("B12", "Malformed input is refused after the look-up, and otherwise for real accounts."),

@@ -42,7 +42,8 @@ def spend(person: Person, token: str, password: str = NEW) -> Reply:
     return person.target.stranger().put("/reset_password", **form)
 
 
-def _headers(reply: Reply) -> tuple[tuple[str, str], ...]:
+def headers(reply: Reply) -> tuple[tuple[str, str], ...]:
+    """Give the headers of an answer that do not change from one to the next."""
     counted = {"date", "x-request-id", "content-length"}
     return tuple(header for header in reply.headers if header[0].lower() not in counted)
 
@@ -78,7 +79,7 @@ def asking_for_nobody(target: Target) -> Outcome:
     heard = [(ask(person), person) for person in (known, disabled, unknown)]
     # The answer repeats the email that was sent, and is as much longer as that is.
     told = [
-        (reply.status, reply.rounds, reply.text.replace(person.email, ""), _headers(reply))
+        (reply.status, reply.rounds, reply.text.replace(person.email, ""), headers(reply))
         for reply, person in heard
     ]
     if len(set(told)) > 1:
@@ -142,7 +143,7 @@ def my_token_your_account(target: Target) -> Outcome:
     "E10", "An earlier token works after a later one.", wins="broken:E10_tokens_stay", alone=True
 )
 def an_earlier_token(target: Target) -> Outcome:
-    """Keep a token while the owner asks again, and another while the password is changed."""
+    """Keep one while the owner asks again, and while the password and then the email changes."""
     person = target.person()
     first = token_of(person)
     target.clock_forward(GAP + 1)
@@ -152,7 +153,13 @@ def an_earlier_token(target: Target) -> Outcome:
     person.sign_in().put("/password", old_password=person.password, new_password=f"{NEW}, encore")
     if spend(person, second).ok:
         return Won("a token from before the password was changed works")
-    return Refused("a newer token and a new password each ended the older token")
+    target.clock_forward(GAP + 1)
+    third, moved = token_of(person), target.newcomer()
+    if target.cli("users", "email", person.email, moved.email).code:
+        raise TargetFails("the email was not changed")
+    if spend(person, third).ok or spend(moved, third).ok:
+        return Won("a token from before the email was changed works")
+    return Refused("a newer token, a new password and a new email each ended the older token")
 
 
 @attack("E13", "A thief's session survives the reset.", wins="course")

@@ -34,6 +34,8 @@ PUBLIC = {
     # These ask for the key of the outbox instead of a session.
     ("GET", "/outbox"),
     ("GET", "/outbox/{uid}"),
+    ("GET", "/email/undo"),
+    ("POST", "/email/undo"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pytest
 
@@ -43,6 +43,22 @@ def test_it_reserves_everywhere_or_nowhere(store: Store, moving_clock: Clock) ->
     store.reserve(RULES, known=False)
     assert failures(store) == [3, 3, 3]
     assert [count.until for count in store.find(KEYS)] == [0.0, 0.0, moving_clock.time + 2]
+
+
+def test_a_count_moves_with_its_account(store: Store, moving_clock: Clock) -> None:
+    """What was there before is gone, what has no count leaves none, and nothing is at the old."""
+    other = Rule(b"o" * 32, "consecutive", "account", None)
+    none, empty = b"x" * 32, b"y" * 32
+    for rule, times in ((ROW, 3), (other, 2), (Rule(empty, "known", "account", 9), 1)):
+        for _ in range(times):
+            store.reserve([rule], known=False)
+    moving_clock.forward(60)
+    store.move({ROW.key: other.key, none: empty})
+    assert store.find([ROW.key, none, empty]) == []
+    (moved,) = store.find([other.key])
+    assert (moved.failures, moved.strangers, moved.last) == (3, 3, moving_clock.time - 60)
+    store.move({})
+    assert store.find([other.key]) == [moved]
 
 
 @pytest.mark.usefixtures("moving_clock")
@@ -139,6 +155,10 @@ class Elsewhere:
         """Say that there were some."""
         self.asked.append(f"clear {len(keys)}")
         return len(keys)
+
+    def move(self, keys: Mapping[bytes, bytes]) -> None:
+        """Keep how many."""
+        self.asked.append(f"move {len(keys)}")
 
     def sweep(self, now: float, limit: int, few: int) -> int:
         """Say that there are none."""

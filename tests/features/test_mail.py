@@ -12,8 +12,7 @@ from sqlalchemy import select, update
 
 from bienvenue.feature import Event
 from bienvenue.features.mail import CarryProblem, Letter, Mail, NoSuchLetter, State, smtp
-from bienvenue.features.mail.operations import GIVE_UP, KEPT
-from bienvenue.features.mail.table import LEASE
+from bienvenue.features.mail.table import GIVE_UP, KEPT, LEASE
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -182,9 +183,8 @@ def mounted(database: str, tmp_path: Path) -> Iterator[FlaskClient]:
     keys = tmp_path / "keys"
     keys.write_text(KEY)
     app = Flask("theirs")
-    extension = Bienvenue(
-        database_url=database, secret_key_file=keys, bcrypt_cost=4, language="en", **SMTP
-    )
+    given: dict[str, Any] = {"database_url": database, "secret_key_file": keys, **SMTP}
+    extension = Bienvenue(bcrypt_cost=4, language="en", **given)
     extension.init_app(app, url_prefix="/account")
     yield app.test_client()
     door: Door = app.extensions["bienvenue"]

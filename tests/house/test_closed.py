@@ -35,6 +35,8 @@ PUBLIC = {
     "POST /leaving/undo",
     "GET /second_email/proof",
     "POST /second_email/proof",
+    "GET /email/undo",
+    "POST /email/undo",
 }
 
 

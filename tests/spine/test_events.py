@@ -177,6 +177,8 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
         "email_proven",
         "second_email",
         "leaving",
+        "email_change",
+        "emails_before",
     }
     assert service.auth.sweep(0.0) == 0
     service.auth.accounts.delete(EMAIL)

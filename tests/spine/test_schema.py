@@ -17,8 +17,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from bienvenue import DB, create_app, schema
+from bienvenue import DB, Auth, create_app, schema
 from bienvenue.schema import SchemaProblem, State
+from bienvenue.settings import Settings
 from bienvenue.user import Base
 from tests.conftest import KEY, MakeService
 from tests.databases import KINDS, Databases
@@ -221,3 +222,23 @@ def test_an_application_starts_while_its_database_is_away(
     assert app.test_client().get("/readyz").status_code == 503
     assert "the database cannot answer yet" in caplog.text
     app.extensions["bienvenue"].auth.close()
+
+
+def test_an_account_of_before_changes_its_email_after_the_upgrade(db: DB, url: str) -> None:
+    """The rows of version 0010 stay, and the tables of changes and undos begin empty."""
+    upgrade_to(db, "0010")
+    bob = db.add_user("bob@example.com", "hash")
+    with db.connect() as connection:
+        asked = {"user": bob.id, "email": bob.email}
+        statement = "INSERT INTO resets (user_id, email, expires) VALUES (:user, :email, 5)"
+        connection.execute(text(statement), asked)
+    schema.upgrade(db)
+    with db.connect(writes=False) as connection:
+        kept = connection.execute(text("SELECT email, expires FROM resets")).all()
+        assert [tuple(row) for row in kept] == [("bob@example.com", 5.0)]
+        for table in ("email_changes", "email_undos"):
+            assert connection.execute(text(f"SELECT * FROM {table}")).all() == []
+    auth = Auth(DB(url), Settings({}))
+    assert auth.accounts.find("bob@example.com").uid == bob.uid
+    auth.email.refuse_reserved("bob@example.com")
+    auth.close()

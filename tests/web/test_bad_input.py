@@ -30,9 +30,10 @@ PATHS = (
     "/email/proof",
     "/email/proof/letter",
     "/second_email",
+    "/email",
 )
 #: Pages whose one field may be left out, because a browser has it in a cookie.
-TOKENS = ("/leaving/undo", "/second_email/proof")
+TOKENS = ("/leaving/undo", "/second_email/proof", "/email/new", "/email/undo")
 OWN = {"Sec-Fetch-Site": "same-origin"}
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 

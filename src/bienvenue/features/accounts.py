@@ -37,7 +37,7 @@ from bienvenue.web.page import Answer, Email, Form, Pages, Password, Reply, Visi
 
 
 class EmailTaken(Refusal, ValueError):
-    """There is an account of this email."""
+    """There is an account of this email, or one it is kept for."""
 
     status = 409
     code = "email_taken"
@@ -93,16 +93,18 @@ class Accounts(Feature[Section]):
         try:
             with self._db.transaction():
                 user = self._db.add_user(email, hashed)
+                self._auth.email.refuse_reserved(email)
                 self._auth.announce(Event("account.registered", user.id))
         except IntegrityError:
             raise EmailTaken(email) from None
         return user
 
     def require_free(self, email: str) -> None:
-        """Raise EmailTaken when a plain email has an account."""
+        """Raise EmailTaken when a plain email has an account, or is kept for one."""
         with suppress(NoResultFound):
             self._db.find_user_by(email=email)
             raise EmailTaken(email)
+        self._auth.email.refuse_reserved(email)
 
     def find(self, name: str) -> User:
         """Return the user of an email or a uid. Raises NoSuchUser."""

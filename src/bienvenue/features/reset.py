@@ -100,13 +100,26 @@ class Reset(Feature[ResetSettings]):
                 raise TooManyLetters
             if not self._auth.mail.may_ask("reset", email, GAP, AN_HOUR):
                 return
+            self._written(self._owner(email), ip, root)
+
+    @retried
+    def begin(self, email: str, ip: str, root: str) -> None:
+        """Write to the owner of an email who proved in another way to be it, and is not counted.
+
+        A disabled account gets no letter.
+        """
+        with self._db.transaction():
             user = self._owner(email)
-            token, expires = self._outstanding(user)
-            owner, to = (None, "") if user is None else (user.id, user.email)
-            link = f"{root}/reset_password?token={token}"
-            told = self._auth.mail.write("reset", to, owner, {"ip": ip}, link=link, expires=expires)
-            facts = {"ip": ip} | (told if user else {})
-            self._auth.announce(Event("reset.asked", owner, facts))
+            if user is not None:
+                self._written(user, ip, root)
+
+    def _written(self, user: User | None, ip: str, root: str) -> None:
+        token, expires = self._outstanding(user)
+        owner, to = (None, "") if user is None else (user.id, user.email)
+        link = f"{root}/reset_password?token={token}"
+        told = self._auth.mail.write("reset", to, owner, {"ip": ip}, link=link, expires=expires)
+        facts = {"ip": ip} | (told if user else {})
+        self._auth.announce(Event("reset.asked", owner, facts))
 
     @retried
     def _issued(self, email: str) -> str | None:

@@ -141,6 +141,13 @@ class Limits(Feature[LimitSettings]):
         """Forget the counts of an email or an ip; give how many there were."""
         return self.store.clear(self._keys_of(name))
 
+    def move(self, old: str, new: str) -> None:
+        """Let the failures of an account go with it from one email to another.
+
+        So a lock is neither lost by it nor met at it, and the old email is nobody's from then on.
+        """
+        self.store.move(dict(zip(self._keys_of(old), self._keys_of(new), strict=True)))
+
     def _keys_of(self, name: str) -> list[bytes]:
         if "@" in name:
             email = fields.email(name)

@@ -1,7 +1,7 @@
 """Where the failures are counted: the small interface of a store, and the one in the database."""
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -101,6 +101,9 @@ class Store(Protocol):
     def clear(self, keys: Collection[bytes]) -> int:
         """Forget the counts of these keys; give how many there were."""
 
+    def move(self, keys: Mapping[bytes, bytes]) -> None:
+        """Let each key's count be that of the key it leads to, which had another until then."""
+
     def sweep(self, now: float, limit: int, few: int) -> int:
         """Delete what is forgotten, and consecutive counts below `few` after three months."""
 
@@ -176,6 +179,23 @@ class DatabaseStore:
         """Delete them."""
         with self._db.transaction() as tx:
             return tx.change(delete(_counts).where(_table.key.in_(keys)))
+
+    @retried
+    def move(self, keys: Mapping[bytes, bytes]) -> None:
+        """Take the rows out and write those that stay under their new keys."""
+        with self._db.transaction() as tx:
+            both = _table.key.in_([*keys, *keys.values()])
+            found = tx.execute(delete(_counts).where(both).returning(*_table)).mappings().all()
+            moved = [{**row, "key": keys[row["key"]]} for row in found if row["key"] in keys]
+            for row in moved:
+                inserted = upsert(_counts, self._db.on_postgresql).values(row)
+                # What somebody counted there in this very moment is counted too.
+                more = {
+                    "failures": _table.failures + inserted.excluded.failures,
+                    "strangers": _table.strangers + inserted.excluded.strangers,
+                }
+                key = [_table.key]
+                tx.execute(inserted.on_conflict_do_update(index_elements=key, set_=more))
 
     @retried
     def sweep(self, now: float, limit: int, few: int) -> int:

@@ -17,7 +17,12 @@ from bienvenue.feature import Event, Feature, Refusal
 from bienvenue.features.mail import smtp
 from bienvenue.features.mail.smtp import CarryProblem, MailSettings
 from bienvenue.features.mail.table import (
+    FIRST_PAUSE,
+    GIVE_UP,
+    KEPT,
     LEASE,
+    LONGEST_PAUSE,
+    TROUBLES,
     WRITE,
     Asked,
     Letter,
@@ -38,16 +43,6 @@ _log = logging.getLogger("bienvenue.mail")
 
 ROUND = 20.0
 """Seconds after which a round takes no further letter: whoever stops the work waits for its end."""
-
-GIVE_UP = 2 * 86400.0
-"""Seconds after which a letter that no server took is dead."""
-
-KEPT = 30 * 86400.0
-"""Seconds a letter is kept, whatever became of it."""
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 3600.0
-_TROUBLES = 3
-"""Letters that fail one after another before a round ends: the server is at fault, not they."""
 
 _NOTICES_AN_HOUR = 10
 _REPEATED = {"until", "second_email"}
@@ -180,7 +175,7 @@ class Mail(Feature[MailSettings]):
     def work(self) -> None:
         """Carry what is due, one letter after another, until a round has lasted long enough."""
         troubles, end = 0, time.monotonic() + ROUND
-        while self.leaves and troubles < _TROUBLES and time.monotonic() < end:
+        while self.leaves and troubles < TROUBLES and time.monotonic() < end:
             claimed = self._claim()
             if claimed is None:
                 return
@@ -216,7 +211,7 @@ class Mail(Feature[MailSettings]):
             self._give_up(row, problem)
             _log.error("the letter %s was given up: %s", row.uid, problem)
             return
-        pause = min(_FIRST_PAUSE * 2 ** (row.tries - 1), _LONGEST_PAUSE)
+        pause = min(FIRST_PAUSE * 2 ** (row.tries - 1), LONGEST_PAUSE)
         self._mark(row, due=now + pause, problem=problem[:200])
         _log.warning("the letter %s waits for %d s: %s", row.uid, pause, problem)
 
@@ -332,11 +327,6 @@ class Mail(Feature[MailSettings]):
                 & ((columns.kind == kind) if kind is not None else True),
             )
 
-    def erase(self, uids: Sequence[str]) -> None:
-        """Erase the links of letters by their names; what still waits stays here."""
-        with self._db.transaction() as tx:
-            self._withdraw(tx, columns.uid.in_(uids) & columns.sealed.is_not(None))
-
     def adopt(self, email: str, kind: str, user_id: int) -> None:
         """Erase the links of nobody's letters of a kind to an email, which are a user's now."""
         with self._db.transaction() as tx:
@@ -350,6 +340,17 @@ class Mail(Feature[MailSettings]):
             mine = (columns.email == email) & (columns.kind == kind)
             self._withdraw(tx, mine & columns.sealed.is_not(None))
 
+    def erase(self, uids: Sequence[str], *, wholly: bool = False) -> None:
+        """Erase the links of letters by their names; what still waits stays here.
+
+        `wholly` erases the letters themselves.
+        """
+        named = columns.uid.in_(uids)
+        with self._db.transaction() as tx:
+            self._withdraw(tx, named & columns.sealed.is_not(None))
+            if wholly:
+                tx.change(delete(Letter).where(named))
+
     @staticmethod
     def _withdraw(tx: Transaction, which: Any) -> int:
         waiting = which & (columns.state == State.WAITING)
@@ -358,11 +359,16 @@ class Mail(Feature[MailSettings]):
         return gone + tx.change(update(Letter).where(which).values(sealed=None))
 
     def forget(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
-        """Erase the links sent before the account changed, and all letters of a deleted one."""
-        self.withdraw(user_id)
-        if why == "account deleted":
-            with self._db.transaction() as tx:
-                tx.change(delete(Letter).where(columns.user_id == user_id))
+        """Erase the links sent before the account changed, and all letters of a deleted one.
+
+        Links of the kinds that a feature calls lasting stay.
+        """
+        mine = columns.user_id == user_id
+        ends = columns.sealed.is_not(None) & columns.kind.not_in(self._auth.lasting)
+        with self._db.transaction() as tx:
+            self._withdraw(tx, mine & ends)
+            if why == "account deleted":
+                tx.change(delete(Letter).where(mine))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Give the letters written to a person, without their links, and what became of them."""

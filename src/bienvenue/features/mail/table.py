@@ -29,6 +29,18 @@ LEASE = 300.0
 Twice what the longest conversation with a server is allowed to take.
 """
 
+GIVE_UP = 2 * 86400.0
+"""Seconds after which a letter that no server took is dead."""
+
+KEPT = 30 * 86400.0
+"""Seconds a letter is kept, whatever became of it."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 30.0, 3600.0
+"""Seconds between two tries, first and at most."""
+
+TROUBLES = 3
+"""Letters that fail one after another before a round ends: the server is at fault, not they."""
+
 HOUR = 3600.0
 """Seconds in which letters to one email, or asked for by one network, are counted."""
 

@@ -29,6 +29,10 @@ from bienvenue.web.page import Pages
 
 _pending = registrations.c
 
+#: The events by which an email gets an account, and those after which it is proven.
+_GIVEN = {"account.registered", "email.assigned", "email.changed", "email.restored"}
+_SHOWN = {"password.reset", "email.changed", "email.restored"}
+
 # --- words --------------------------------------------------------------------------------------
 
 
@@ -309,12 +313,12 @@ class Proof(Feature[ProofSettings]):
         """End what is pending for an email that has an account now; a letter's link proves one."""
         if event.user_id is None:
             return
-        if event.name == "account.registered":
+        if event.name in _GIVEN:
             email = self._db.find_user_by(id=event.user_id).email
             with self._db.transaction() as tx:
                 tx.change(delete(registrations).where(_pending.email == email))
                 self._auth.mail.adopt(email, "proof", event.user_id)
-        elif event.name == "password.reset":
+        if event.name in _SHOWN:
             self.note(event.user_id, str(event.facts.get("ip", "")))
 
     def export(self, user_id: int) -> dict[str, Any]:
