@@ -29,6 +29,8 @@ CONTRACT = ["tests/seed"]
 #: On SQLite, and with the oldest dependencies the exercise's contract on PostgreSQL.
 PORTABLE_CHOICE, CONTRACT_CHOICE = "not postgresql or seed", "not postgresql"
 PORTABLE_PYTEST = shlex.split("-m pytest -q -p no:cacheprovider -m 'not slow' -k")
+#: What could not be run here, to be said at the end, where it is read.
+NOT_RUN: list[str] = []
 #: Tests that start servers wait for them, so four processes keep two cores busy.
 PYTEST = shlex.split(f"-q -n {2 * (os.cpu_count() or 2)} --dist worksteal -p no:cacheprovider")
 
@@ -64,9 +66,26 @@ def tests(*options: str) -> None:
     run("tests", BIN / "python", "-m", "pytest", *PYTEST, *options)
 
 
+def chromium() -> str | None:
+    """Give the path of Chromium: that of the variable CHROMIUM, or the first one found."""
+    names = [os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome"]
+    return next((found for name in names if (found := shutil.which(name))), None)
+
+
+def all_tests(*options: str) -> None:
+    """Run every test, or say aloud which ones a machine without a browser cannot run."""
+    if chromium() is None:
+        options += ("--ignore=tests/browser",)
+        NOT_RUN.append(
+            "tests/browser: there is no Chromium here. One command brings it: "
+            "apt-get install -y chromium"
+        )
+    tests(*options)
+
+
 def covered() -> None:
     """Run the tests and require every line and branch of the product."""
-    tests("--cov", "--cov-branch", "--cov-report=term", "--cov-fail-under=100")
+    all_tests("--cov", "--cov-branch", "--cov-report=term", "--cov-fail-under=100")
 
 
 def wheel(folder: Path) -> Path:
@@ -158,7 +177,7 @@ def both() -> None:
         beside = subprocess.Popen(command, cwd=TOP, stdout=said, stderr=subprocess.STDOUT)
         print("--- types, and the wheel on every interpreter, beside what follows", flush=True)
         try:
-            tests()
+            all_tests()
             beside.wait()
         finally:
             if beside.poll() is None:
@@ -210,6 +229,8 @@ def main() -> None:
     started = time.monotonic()
     for step in STEPS[sys.argv[1]]:
         step()
+    for what in NOT_RUN:
+        print(f"\n!!! NOT RUN: {what}\n", flush=True)
     print(f"--- all well after {time.monotonic() - started:.0f} s", flush=True)
 
 

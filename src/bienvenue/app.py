@@ -96,6 +96,7 @@ class Bienvenue:
             static_url_path="/bienvenue/static",
             url_prefix=auth.root or None,
         )
+        door.look.open(blueprint, door)
         door.open(blueprint, all_pages(auth))
         blueprint.after_request(lambda made: media.harden(made, https=settings.https))
         blueprint.before_request(door.name_request)
@@ -217,7 +218,7 @@ def readyz() -> Answer:
     return Answer(Health())
 
 
-@house("GET /openapi.json", gives={200: Document}, public=True)
+@house("GET /openapi.json", gives={200: Document}, public=True, for_programs=True)
 def openapi_document() -> Answer:
     """Give the OpenAPI document of every path."""
     door = _door()

@@ -26,7 +26,7 @@ from pydantic import (
     ValidationError,
 )
 
-from bienvenue import language
+from bienvenue import brand, language
 from bienvenue.networks import Trusted
 
 PREFIX = "BIENVENUE_"
@@ -142,6 +142,19 @@ class Core(Section):
         min_length=1,
         max_length=64,
         description="What pages call the service; also a word no password may be made of.",
+    )
+    accent: Annotated[str, AfterValidator(brand.usable)] = Field(
+        "#3d63dd", description="The colour of buttons and links, as #rrggbb."
+    )
+    logo: Path | None = Field(
+        None,
+        description="A picture that stands for the service on its pages, SVG or PNG, of at most "
+        "256 KiB.",
+    )
+    footer: Annotated[str, AfterValidator(brand.footer)] = Field(
+        "",
+        description="Links at the foot of every page, as Privacy=https://example.org/privacy, "
+        "Terms=https://example.org/terms.",
     )
 
 

@@ -12,6 +12,7 @@ from tests.house.source import FILES, MODULES, NAMES, PACKAGE, TOP, Module, feat
 STOREYS = [
     {
         "about",
+        "brand",
         "clock",
         "tokens",
         "keys",

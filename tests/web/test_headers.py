@@ -54,6 +54,10 @@ def answers(client: FlaskClient) -> dict[str, TestResponse]:
         "too large": client.post("/users", data=b"x" * 70_000, content_type="application/json"),
         "health": client.get("/healthz"),
         "static": client.get("/bienvenue/static/bienvenue.css"),
+        "brand": client.get("/bienvenue/brand.css"),
+        "icon": client.get("/bienvenue/icon"),
+        "no logo": client.get("/bienvenue/logo"),
+        "well-known": client.get("/.well-known/change-password"),
         "missing static": client.get("/bienvenue/static/nothing.css"),
         "bad range": client.get(
             "/bienvenue/static/bienvenue.css", headers={"Range": "bytes=99999999-"}
@@ -77,19 +81,22 @@ def test_every_answer_is_hardened(service: Service) -> None:
         assert headers["Permissions-Policy"] == "camera=(), geolocation=(), microphone=()", kind
         assert "Strict-Transport-Security" not in headers, kind
         assert "Clear-Site-Data" not in headers, kind
-        if kind != "static":
+        if kind in {"brand", "icon", "static"}:
+            assert headers["Cache-Control"] == "no-cache", kind
+        else:
             assert headers["Cache-Control"] == "no-store", kind
             assert headers["Vary"] == "Accept, Accept-Language, Cookie", kind
         answer.close()
 
 
-def test_the_content_policy_allows_no_script_and_no_frame() -> None:
-    """Nothing from elsewhere, and forms go here only."""
+def test_the_content_policy_allows_our_files_alone_and_no_frame() -> None:
+    """Nothing from elsewhere, nothing written into a page, and forms go here only."""
     rules = dict(rule.strip().partition(" ")[::2] for rule in CONTENT_POLICY.split(";"))
     assert rules["default-src"] == "'none'"
     assert (rules["frame-ancestors"], rules["base-uri"]) == ("'none'", "'none'")
-    assert rules["form-action"] == "'self'"
-    assert not {"script-src", "connect-src"} & rules.keys()
+    ours = ("script-src", "style-src", "img-src", "form-action")
+    assert {rules.pop(name) for name in ours} == {"'self'"}
+    assert set(rules.values()) == {"'none'"}
 
 
 def test_https_is_promised_when_the_base_url_is_https(make_service: MakeService) -> None:

@@ -387,4 +387,6 @@ def password_page() -> Answer:
 def change_password(form: PasswordChange, me: "SignedIn", visitor: Visitor) -> Answer:
     """Replace one's password with the old one; every other session ends."""
     secret = AUTH.passwords.change(me, form.old_password, form.new_password, visitor.device)
-    return Answer(PasswordChanged(email=me.email), then="/profile", session=secret)
+    return Answer(
+        PasswordChanged(email=me.email), then="/profile", session=secret, said="password-changed"
+    )

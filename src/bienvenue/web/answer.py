@@ -17,9 +17,9 @@ _JSON = "application/json"
 _PROBLEM = "application/problem+json"
 VARY = "Accept, Accept-Language, Cookie"
 
-#: No script, no frame, nothing from elsewhere (ASVS 3.4.3, 3.4.6).
+#: Files of ours alone, nothing that is written into a page, no frame (ASVS 3.4.3, 3.4.6).
 CONTENT_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {

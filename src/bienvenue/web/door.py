@@ -21,6 +21,7 @@ from bienvenue.networks import visitor_ip
 from bienvenue.settings import Settings
 from bienvenue.web import answer as media
 from bienvenue.web import body, cookies, crosssite
+from bienvenue.web.look import Look
 from bienvenue.web.page import DEVICE_LIFETIME, Answer, Page, Visitor
 from bienvenue.web.refusals import (
     MethodNotAllowed,
@@ -64,10 +65,11 @@ class Door:
     """One service's way in: its Auth, its settings, its keys and its pages."""
 
     def __init__(self, auth: "Auth", settings: Settings, keys: KeyRing) -> None:
-        """Take what every page needs."""
+        """Take what every page needs. Raises SettingsProblem for a logo that is none."""
         self.auth = auth
         self.settings = settings
         self.keys = keys
+        self.look = Look(settings)
         self.pages: dict[str, dict[str, Page]] = defaultdict(dict)
         #: The purposes of the links in letters.
         self.links: set[str] = set()
@@ -230,10 +232,12 @@ class Door:
 
     def _of(self, page: Page, answer: Answer) -> Response:
         # Whatever probes us asks for no page, which would ask the database who looks at it.
-        if page.any_host or answer.file or not media.wants_page(request):
+        to_program = page.any_host or page.for_programs or answer.file is not None
+        if to_program or not media.wants_page(request):
             response = media.of_value(answer)
         elif answer.then is not None:
             response = media.as_redirect(self.here(self._next(answer.next) or answer.then))
+            cookies.say(response, answer.said, self.settings)
         else:
             response = self._show(answer.page or "value.html", answer.status, value=answer.value)
         if answer.session:
@@ -270,7 +274,7 @@ class Door:
             response = media.as_redirect(self.here(refusal.first) + asked)
         else:
             template = "refusal.html" if page is None or page.again is None else page.again
-            shown = {} if page is None else _showable(page, values or {})
+            shown = {} if page is None else page.showable(values or {})
             response = self._show(template, refusal.status, refusal=refusal, typed=shown)
         if isinstance(refusal, MethodNotAllowed):
             response.headers["Allow"] = refusal.allow
@@ -281,6 +285,7 @@ class Door:
         return response
 
     def _show(self, template: str, status: int, **values: Any) -> Response:
+        at = request.path.removeprefix(self._prefix)
         try:
             me = self.signed_in()
         except DatabaseUnavailable:
@@ -293,19 +298,28 @@ class Door:
             **{"value": None, "refusal": None, "typed": {}} | values,
             me=me,
             here=self.here,
+            at=at,
+            said=cookies.chosen(request, cookies.SAID, self.settings),
+            # Where a form that is out of date can be had anew.
+            back=self._next(at),
+            look=self.look,
             form_token=self._form_token,
             theme=cookies.chosen(request, cookies.THEME, self.settings),
             service=self.settings.core.service_name,
             password_min_length=self.auth.passwords.settings.password_min_length,
         )
+        cookies.hush(request, made, self.settings)
         if "bienvenue_form" in g:
             cookies.write(made, cookies.FORM, g.bienvenue_form, self.settings, None)
         return made
 
     def here(self, path: str) -> str:
         """Give a path of ours as this application mounts it."""
-        prefix = current_app.blueprints["bienvenue"].url_prefix or ""
-        return f"{request.script_root}{prefix}{path}"
+        return f"{request.script_root}{self._prefix}{path}"
+
+    @property
+    def _prefix(self) -> str:
+        return current_app.blueprints["bienvenue"].url_prefix or ""
 
     def methods_of(self, asked: Request) -> set[str]:
         """Name the methods that the path of a request answers."""
@@ -315,8 +329,13 @@ class Door:
         return _methods(self.pages[rule.rule]) if rule.rule in self.pages else rule.methods or set()
 
     def _carried(self) -> list[str]:
+        """Give the cookie that form tokens are bound to, if there is one.
+
+        Beside a session nothing else counts: a token from before signing in may be somebody
+        else's, who planted its cookie here.
+        """
         found = [cookies.read(request, name, self.settings) for name in _BOUND]
-        return [cookie for cookie in found if cookie is not None]
+        return [cookie for cookie in found if cookie is not None][:1]
 
     def _form_token(self) -> str:
         """Make the form token of a page, bound to the session or else to a cookie of its own."""
@@ -338,13 +357,3 @@ def _query(page: Page) -> dict[str, Any]:
     if not page.query.model_fields:
         return {}
     return {k: v for k, v in body.asked(request).items() if k in page.query.model_fields}
-
-
-def _showable(page: Page, values: dict[str, Any]) -> dict[str, str]:
-    """Give what was typed, but for secrets and what is no text."""
-    known = page.takes.model_fields
-    return {
-        name: value
-        for name, value in values.items()
-        if name in known and known[name].repr and isinstance(value, str)
-    }

@@ -65,6 +65,8 @@ class Answer:
     #: The language and the appearance that this browser is to remember.
     language: str | None = None
     theme: str | None = None
+    #: What a browser is told on the page it goes to, by the name it has in `said.html`.
+    said: str | None = None
     #: The purpose of a letter's link whose token this browser need not keep any longer.
     spent: str | None = None
     #: The name under which a browser keeps the value as a file, instead of a page.
@@ -109,6 +111,8 @@ class Page:
     link: str | None
     #: The path to which that link leads on, without the token.
     leads: str
+    #: Whether what it gives is for programs, so that a browser is shown the same.
+    for_programs: bool
 
     @property
     def name(self) -> str:
@@ -119,6 +123,15 @@ class Page:
     def summary(self) -> str:
         """The first line of the handler's docstring."""
         return (inspect.getdoc(self.handler) or "").partition("\n")[0]
+
+    def showable(self, values: Mapping[str, object]) -> dict[str, str]:
+        """Give what was typed, but for secrets and what is no text."""
+        known = self.takes.model_fields
+        return {
+            name: value
+            for name, value in values.items()
+            if name in known and known[name].repr and isinstance(value, str)
+        }
 
     @property
     def wants(self) -> tuple[str, ...]:
@@ -151,6 +164,7 @@ class Pages:
         hashes: bool = False,
         link: str | None = None,
         leads: str | None = None,
+        for_programs: bool = False,
     ) -> Callable[[H], H]:
         """Declare the function below as the page of a route, as `POST /users`.
 
@@ -175,6 +189,7 @@ class Pages:
                     hashes,
                     link,
                     leads or path,
+                    for_programs,
                 )
             )
             return handler

@@ -9,9 +9,9 @@ once the token is spent or over (ASVS 6.3.7, 6.4.1, 16.2.5; NIST SP 800-63B-4 se
 
 from bienvenue.features.mail import commands as commands
 from bienvenue.features.mail.asking import AN_HOUR, FROM_A_NETWORK, GAP, LetterSent, TooManyLetters
-from bienvenue.features.mail.operations import Mail, NoSuchLetter
+from bienvenue.features.mail.operations import Mail
 from bienvenue.features.mail.smtp import CarryProblem, MailSettings
-from bienvenue.features.mail.table import Letter, State
+from bienvenue.features.mail.table import Letter, NoSuchLetter, State
 from bienvenue.features.mail.writing import Written
 
 __all__ = [

@@ -13,7 +13,7 @@ from sqlalchemy.exc import NoResultFound
 
 from bienvenue import clock, fields, language
 from bienvenue.db import DB, Transaction, retried
-from bienvenue.feature import Event, Feature, Refusal
+from bienvenue.feature import Event, Feature
 from bienvenue.features.mail import smtp
 from bienvenue.features.mail.smtp import CarryProblem, MailSettings
 from bienvenue.features.mail.table import (
@@ -26,6 +26,7 @@ from bienvenue.features.mail.table import (
     WRITE,
     Asked,
     Letter,
+    NoSuchLetter,
     State,
     asking,
     claiming,
@@ -47,14 +48,6 @@ ROUND = 20.0
 _NOTICES_AN_HOUR = 10
 _REPEATED = {"until", "second_email"}
 """Facts of an event that its notice may say."""
-
-
-class NoSuchLetter(Refusal):
-    """No letter has this name."""
-
-    status = 404
-    code = "no_such_letter"
-    message = "There is no letter of this name."
 
 
 class Mail(Feature[MailSettings]):

@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue.db import upsert
+from bienvenue.feature import Refusal
 from bienvenue.user import Base, table_of
 
 LEASE = 300.0
@@ -107,6 +108,14 @@ class Asked(Base):
     since: Mapped[float]
     last: Mapped[float] = mapped_column(index=True)
     letters: Mapped[int]
+
+
+class NoSuchLetter(Refusal):
+    """No letter has this name."""
+
+    status = 404
+    code = "no_such_letter"
+    message = "There is no letter of this name."
 
 
 letters = table_of(Letter)

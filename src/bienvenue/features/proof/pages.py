@@ -101,7 +101,7 @@ def send_proof_again(form: Again, visitor: Visitor) -> Answer:
     return Answer(LetterSent(email=form.email), 202, page="proof/sent.html")
 
 
-@page("GET /email/proven", gives={200: EmailProven})
+@page("GET /email/proven", gives={200: EmailProven}, for_programs=True)
 def email_proven(me: "SignedIn") -> Answer:
     """Say since when one's email is proven."""
     at = AUTH.proof.proven(me.user_id)

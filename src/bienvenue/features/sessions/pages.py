@@ -109,11 +109,14 @@ class Which(Form):
     which: Literal["others", "all"] | None = None
 
 
-def _ended(*, stays: bool) -> Answer:
+_SAID = {None: "signed-out", "others": "others-out", "all": "out-everywhere"}
+
+
+def _ended(said: str, *, stays: bool) -> Answer:
     """Answer after sessions ended: whoever stays signed in goes back to the devices."""
     if stays:
-        return Answer(status=204, then="/sessions")
-    return Answer(status=204, then="/", session=False)
+        return Answer(status=204, then="/sessions", said=said)
+    return Answer(status=204, then="/", session=False, said=said)
 
 
 @page("GET /sessions/new", query=Whence, gives={200: SignInForm}, public=True)
@@ -162,7 +165,7 @@ def login(form: Credentials, visitor: Visitor) -> Answer:
 def logout(query: Which, me: SignedIn) -> Answer:
     """Sign out: of this device, of all others, or of all."""
     stays = AUTH.sessions.end_which(me, query.which)
-    return _ended(stays=stays)
+    return _ended(_SAID[query.which], stays=stays)
 
 
 @page("GET /sessions", gives={200: Devices})
@@ -176,7 +179,7 @@ def devices(me: SignedIn) -> Answer:
 def end_session(uid: str, me: SignedIn) -> Answer:
     """End one of one's sessions by its uid."""
     AUTH.sessions.end_one(me, uid)
-    return _ended(stays=uid != me.session_uid)
+    return _ended("signed-out-there", stays=uid != me.session_uid)
 
 
 @page("GET /profile", gives={200: Profile})

@@ -1,0 +1,80 @@
+"""A service that a browser can reach, the browser, and what one does with both again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from playwright.sync_api import Browser, Page, Playwright
+from werkzeug.serving import make_server
+
+from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
+from tests.ports import free_port
+from tools.checks import chromium
+
+#: The button that sends the form of a page, and not the one that shows a password.
+SEND = "main form button:not(.reveal)"
+SIZE = {"width": 1280, "height": 800}
+_QUIET = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --hide-scrollbars"
+)
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start Chromium. Raises LookupError, with what to do, where there is none."""
+    path = chromium()
+    if path is None:
+        raise LookupError("there is no Chromium here: apt-get install -y chromium, or set CHROMIUM")
+    return playwright.chromium.launch(executable_path=path, args=_QUIET.split())
+
+
+@dataclass(frozen=True)
+class Site:
+    """A service with its URL."""
+
+    service: Service
+    url: str
+
+    def open(self, page: Page, path: str) -> None:
+        """Open a path."""
+        page.goto(self.url + path)
+
+    def sign_in(self, page: Page, password: str = PASSPHRASE, path: str = "/sessions/new") -> None:
+        """Sign in as Bob."""
+        self.open(page, path)
+        fill(page, email=EMAIL, password=password)
+        send(page)
+
+
+@contextlib.contextmanager
+def serving(make_service: MakeService, **settings: object) -> Iterator[Site]:
+    """Serve a fresh service to a browser of this machine, from this process."""
+    port = free_port()
+    service = make_service(port=port, **settings)
+    server = make_server("127.0.0.1", port, service.app, threaded=True)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield Site(service, f"http://localhost:{port}")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def fill(page: Page, **typed: str) -> None:
+    """Type into the fields of a page."""
+    for name, text in typed.items():
+        page.fill(f"#{name}", text)
+
+
+def send(page: Page) -> None:
+    """Send the form of a page, and wait for what comes."""
+    with page.expect_navigation():
+        page.click(SEND)
+
+
+def heading(page: Page) -> str:
+    """Give the heading of a page."""
+    return page.inner_text("h1")

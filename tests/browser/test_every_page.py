@@ -1,0 +1,147 @@
+"""Every page in every state: for people who see, who do not, who zoom, who choose their colours."""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from bienvenue.app import all_pages
+from tests.browser.site import Site, serving
+from tests.browser.walk import BY_LETTER, IMPATIENT, walk, walk_by_letter
+from tests.conftest import MakeService
+from tests.databases import Databases
+
+#: Pictures of the states, for whoever looks at them after a run; git ignores the folder.
+SHOTS = Path(__file__).parents[2] / "build" / "pages"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+#: What axe need not tell, and not fetch: it has the style sheets from the page.
+SHORT = {"resultTypes": ["violations"], "preload": False}
+#: 1280 pixels at 400 %, as WCAG 2.2 has it (1.4.10).
+ZOOMED = 320
+#: The spacing that a person may ask for without losing anything (1.4.12).
+SPACED = (
+    "* { line-height: 1.5 !important; letter-spacing: 0.12em !important; "
+    "word-spacing: 0.16em !important; } p { margin-bottom: 2em !important; }"
+)
+
+#: The states that are looked at with them: each kind of page once.
+ADAPTED = {"register-short", "sign-in-wrong", "devices", "profile", "refused-404"}
+_ADOPT = (
+    "text => { const sheet = new CSSStyleSheet(); sheet.replaceSync(text); "
+    "document.adoptedStyleSheets = [sheet]; }"
+)
+_WITHOUT_EDGE = (
+    "[...document.querySelectorAll('main input:not([type=hidden], .apart), main .button, "
+    "main button:not(.reveal)')].filter(one => getComputedStyle(one).borderStyle !== 'solid')"
+    ".map(one => one.outerHTML)"
+)
+_MOVING = (
+    "[...document.querySelectorAll('*')].filter(one => "
+    "getComputedStyle(one).transitionDuration !== '0s').map(one => one.outerHTML)"
+)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.parametrize("database", ["sqlite"], indirect=True),
+]
+
+
+def violations(page: Page) -> list[str]:
+    """Give what axe finds on a page, light and dark."""
+    wanted = {"runOnly": {"type": "tag", "values": RULES}, **SHORT}
+    light = Axe().run(page, options=wanted).response
+    page.emulate_media(color_scheme="dark")
+    # The rules are in the page already, and only colours are others in the dark.
+    wanted = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, **SHORT}
+    dark = page.evaluate("wanted => axe.run(wanted)", wanted)
+    page.emulate_media(color_scheme="light")
+    return [
+        f"{scheme}, {one['id']}: {node['html'][:120]}"
+        for scheme, found in (("light", light), ("dark", dark))
+        for one in found["violations"]
+        for node in one["nodes"]
+    ]
+
+
+def overflow(page: Page) -> int:
+    """Give by how many pixels a page is wider than its window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+
+def narrow(page: Page, state: str) -> list[str]:
+    """Give what is wrong at 400 %, and with the spacing and the colours that some people need."""
+    page.set_viewport_size({"width": ZOOMED, "height": 640})
+    wrong = [f"{overflow(page)} px too wide"] * (overflow(page) > 0)
+    if state in ADAPTED:
+        page.emulate_media(forced_colors="active", contrast="more")
+        page.evaluate(_ADOPT, SPACED)
+        wrong += [f"{overflow(page)} px too wide when spaced"] * (overflow(page) > 0)
+        wrong += [f"no edge: {one}" for one in page.evaluate(_WITHOUT_EDGE)]
+        wrong += [f"moves: {one}" for one in page.evaluate(_MOVING)]
+        page.screenshot(path=SHOTS / f"{state}-forced-colours.png", full_page=True)
+        page.evaluate(_ADOPT, "")
+        page.emulate_media(forced_colors="none", contrast="no-preference")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    return wrong
+
+
+def test_every_page_can_be_used_by_everybody(
+    make_service: MakeService, databases: Databases, page: Page
+) -> None:
+    """Axe finds nothing, light and dark; 400 % needs no scrolling sideways; all comes from here.
+
+    And the walk has met every page there is.
+    """
+    second = databases.fresh("sqlite")
+    asked: list[str] = []
+    said: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    found: dict[str, list[str]] = {}
+    with (
+        serving(make_service, **IMPATIENT) as site,
+        serving(make_service, **BY_LETTER, database_url=second) as other,
+    ):
+        for state in chain(walk(site, page), walk_by_letter(other, page)):
+            page.screenshot(path=SHOTS / f"{state}.png")
+            found[state] = violations(page) + narrow(page, state)
+        served = {
+            one.path
+            for one in all_pages(site.service.auth)
+            if one.method == "GET" and not one.any_host and not one.for_programs
+        }
+    assert {state: wrong for state, wrong in found.items() if wrong} == {}
+    assert found.keys() >= ADAPTED
+    assert {url for url in asked if not url.startswith((site.url, other.url))} == set()
+    # A browser says so itself when a page is refused.
+    assert [text for text in said if "status of" not in text] == []
+    met = {urlsplit(url).path for url in asked}
+    unmet = {
+        path
+        for path in served
+        if not any(re.fullmatch(re.sub(r"<\w+>", "[^/]+", path), one) for one in met)
+    }
+    assert unmet == set(), "lead tests/browser/walk.py past these pages"
+
+
+def test_nothing_moves_once_it_is_shown(site: Site, page: Page) -> None:
+    """Scripts write into places that are kept for them."""
+    watch = (
+        "window.moved = 0; new PerformanceObserver(list => list.getEntries().forEach("
+        "entry => { window.moved += entry.value })).observe({type: 'layout-shift', buffered: true})"
+    )
+    page.context.add_init_script(watch)
+    for path in ("/users/new", "/sessions/new"):
+        site.open(page, path)
+        page.wait_for_timeout(150)
+        page.type("#password", "quinze lettres!")
+        page.wait_for_timeout(50)
+        assert page.evaluate("window.moved") == 0, path

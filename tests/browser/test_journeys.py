@@ -1,0 +1,196 @@
+"""What people do, and do wrong, with a keyboard, without scripts, in two tabs, twice."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import NewPage
+from tests.browser.site import SEND, Site, fill, heading, send
+from tests.conftest import EMAIL, PASSPHRASE
+
+NEW = "sept grenouilles sur un nuage"
+
+pytestmark = pytest.mark.slow
+
+
+def register(site: Site, page: Page) -> None:
+    """Make Bob's account through its page."""
+    site.open(page, "/users/new")
+    fill(page, email=EMAIL, password=PASSPHRASE)
+    send(page)
+
+
+def enter(page: Page) -> None:
+    """Press Enter, and wait for where it leads."""
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+
+
+def press(page: Page, name: str) -> None:
+    """Go on with Tab to what has this name, seeing where one is, and press it."""
+    for _ in range(25):
+        page.keyboard.press("Tab")
+        style, text = page.evaluate(
+            "[getComputedStyle(document.activeElement).outlineStyle, "
+            "document.activeElement.innerText.trim()]"
+        )
+        assert style != "none", f"one does not see that {text!r} has the focus"
+        if text == name:
+            enter(page)
+            return
+    raise AssertionError(f"nothing here is called {name}")
+
+
+def write(page: Page, field: str, text: str) -> None:
+    """Write into the field that has the focus, which is this one."""
+    expect(page.locator(field)).to_be_focused()
+    page.keyboard.type(text)
+
+
+def test_a_person_with_a_keyboard_alone(site: Site, page: Page) -> None:
+    """Register, sign in, change the password and sign out; errors have the focus and are told."""
+    page.goto(site.url)
+    press(page, "Register")
+    write(page, "#email", EMAIL)
+    page.keyboard.press("Tab")
+    write(page, "#password", "trop court")
+    enter(page)
+    password = page.locator("#password")
+    expect(password).to_have_attribute("aria-invalid", "true")
+    expect(password).to_have_accessible_description(re.compile("at least 15 characters"))
+    write(page, "#password", PASSPHRASE)
+    press(page, "Register")
+    press(page, "Sign in")
+    write(page, "#email", EMAIL)
+    page.keyboard.press("Tab")
+    write(page, "#password", "ce ne sont pas les mots")
+    enter(page)
+    expect(password).to_have_accessible_description(re.compile("do not belong together"))
+    write(page, "#password", PASSPHRASE)
+    enter(page)
+    expect(page.locator("h1")).to_have_text("Profile")
+    press(page, "Skip to the content")
+    press(page, "Change your password")
+    expect(page.locator("h1")).to_have_text("Change your password")
+    press(page, "Skip to the content")
+    page.keyboard.press("Tab")
+    write(page, "#old_password", PASSPHRASE)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    write(page, "#new_password", NEW)
+    enter(page)
+    expect(page.locator(".note")).to_contain_text("Your password is changed")
+    page.reload()
+    expect(page.locator(".note")).to_have_count(0)
+    press(page, "Sign out")
+    expect(page.locator(".note")).to_have_text("You are signed out.")
+    assert site.service.auth.valid_login(EMAIL, NEW)
+
+
+def test_a_person_without_scripts(site: Site, new_page: NewPage) -> None:
+    """The same pages, forms and words; nothing is there that would do nothing."""
+    page = new_page(java_script_enabled=False)
+    register(site, page)
+    site.sign_in(page, path="/sessions/new?next=/password")
+    assert heading(page) == "Change your password"
+    assert page.locator(".reveal:visible").count() == 0
+    assert page.locator(".meter:visible").count() == 0
+    fill(page, old_password=PASSPHRASE, new_password=NEW)
+    send(page)
+    assert page.locator(".note").inner_text().startswith("Your password is changed")
+    page.click("text=Sign out")
+    page.wait_for_selector("text=You are signed out.")
+
+
+def test_scripts_show_the_password_and_count(site: Site, page: Page) -> None:
+    """And the password is hidden again before it leaves."""
+    site.open(page, "/users/new")
+    fill(page, email=EMAIL)
+    meter = page.locator(".meter")
+    for typed, said in [
+        ("quatorze lettr", "One more character is needed."),
+        ("e\u0301" * 13, "2 more characters are needed."),
+        ("🐸" * 15, "That is long enough."),
+        ("", ""),
+    ]:
+        fill(page, password=typed)
+        expect(meter).to_have_text(said)
+    fill(page, password="trop court")
+    reveal = page.get_by_role("button", name="Show Password")
+    reveal.click()
+    expect(page.locator("#password")).to_have_attribute("type", "text")
+    expect(page.get_by_text("The password is shown.")).to_have_count(1)
+    expect(page.get_by_role("button", name="Hide Password")).to_be_visible()
+    with page.expect_request(lambda request: request.method == "POST"):
+        page.click(SEND)
+    expect(page.locator("#password")).to_have_attribute("type", "password")
+
+
+def test_pressing_twice_does_it_once(site: Site, page: Page) -> None:
+    """A double click makes one account and asks once."""
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url) if one.method == "POST" else None)
+    site.open(page, "/users/new")
+    fill(page, email=EMAIL, password=PASSPHRASE)
+    page.locator(SEND).dblclick()
+    page.wait_for_selector("text=Your account is made")
+    assert len(asked) == 1
+
+
+def test_going_back_shows_nothing_of_somebody_who_left(site: Site, page: Page) -> None:
+    """And a form one goes back to can be sent again."""
+    register(site, page)
+    site.sign_in(page, "ce ne sont pas les mots")
+    page.go_back()
+    fill(page, email=EMAIL, password=PASSPHRASE)
+    send(page)
+    assert heading(page) == "Profile"
+    site.open(page, "/activity")
+    page.click("text=Sign out")
+    page.wait_for_selector("text=You are signed out.")
+    page.go_back()
+    page.wait_for_selector("h1:has-text('Sign in')")
+    assert EMAIL not in page.content()
+
+
+def test_two_tabs(site: Site, page: Page) -> None:
+    """What one tab changed, the other is told with what to do, and nothing is done by half."""
+    register(site, page)
+    site.sign_in(page)
+    other = page.context.new_page()
+    site.open(other, "/password")
+    fill(other, old_password=PASSPHRASE, new_password=NEW)
+    page.click("text=Sign out")
+    page.wait_for_selector("text=You are signed out.")
+    other.click(SEND)
+    other.wait_for_selector("text=This page is out of date")
+    other.click("text=Open the page again")
+    other.wait_for_selector("h1:has-text('Sign in')")
+    fill(other, email=EMAIL, password=PASSPHRASE)
+    send(other)
+    assert heading(other) == "Change your password"
+    assert site.service.auth.valid_login(EMAIL, PASSPHRASE)
+    fill(other, old_password=PASSPHRASE, new_password=NEW)
+    send(other)
+    site.open(page, "/sessions")
+    assert heading(page) == "Where you are signed in"
+
+
+def test_a_password_manager_finds_its_way(site: Site, page: Page) -> None:
+    """The fields are named for it, and the page of changing the password is where it looks."""
+    register(site, page)
+    site.open(page, "/.well-known/change-password")
+    assert page.url.endswith("/sessions/new?next=%2Fpassword")
+    tokens = page.locator("input[autocomplete]").evaluate_all("all => all.map(o => o.autocomplete)")
+    assert tokens == ["username", "current-password"]
+    fill(page, email=EMAIL, password=PASSPHRASE)
+    send(page)
+    assert heading(page) == "Change your password"
+    tokens = page.locator("input[autocomplete]").evaluate_all("all => all.map(o => o.autocomplete)")
+    assert tokens == ["username", "current-password", "new-password"]
+    assert page.locator("[autocomplete=username]").input_value() == EMAIL
+    site.open(page, "/.well-known/change-password")
+    assert page.url.endswith("/password")

@@ -1,0 +1,175 @@
+"""A walk past every page there is, in every state that it can be in.
+
+Whoever adds a page leads the walk past it here: a test compares what was met with what is served.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from playwright.sync_api import Page
+
+from bienvenue.db import DatabaseUnavailable
+from tests.browser.site import SEND, Site, fill, send
+from tests.conftest import EMAIL, PASSPHRASE
+from tests.features.resetting import letters, text_of
+
+#: Settings under which the third wrong password of an account has to wait.
+IMPATIENT = {"limit_account": 2}
+#: And settings under which registering proves the email first; nothing carries the letters.
+BY_LETTER = {"smtp_host": "127.0.0.1", "smtp_security": "none", "mail_from": "us@example.org"}
+WRONG = "ce ne sont pas les bons mots"
+NEW = "sept grenouilles sur un nuage"
+NOBODY = "nobody@example.com"
+PHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 "
+    "(KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
+)
+
+
+def walk(site: Site, page: Page) -> Iterator[str]:
+    """Bring a window into one state after another, and name each."""
+    yield from _strangers(site, page)
+    yield from _letters(site, page)
+    yield from _insiders(site, page)
+    yield from _refusals(site, page)
+
+
+def _strangers(site: Site, page: Page) -> Iterator[str]:
+    site.open(page, "/")
+    yield "welcome"
+    site.open(page, "/preferences")
+    yield "preferences"
+    site.open(page, "/users/new")
+    yield "register"
+    fill(page, email=EMAIL, password="trop court")
+    yield "register-typing"
+    fill(page, password=PASSPHRASE)
+    page.click(".reveal")
+    yield "register-enough-shown"
+    refused = {
+        "short": "trop court",
+        "common": "passwordpassword",
+        "own-words": EMAIL * 2,
+    }
+    for name, password in refused.items():
+        fill(page, email=EMAIL, password=password)
+        send(page)
+        yield f"register-{name}"
+    fill(page, email="bob@localhost", password=PASSPHRASE)
+    send(page)
+    yield "register-malformed"
+    fill(page, email=EMAIL, password=PASSPHRASE)
+    send(page)
+    yield "registered"
+    site.open(page, "/users/new")
+    fill(page, email=EMAIL, password=PASSPHRASE)
+    send(page)
+    yield "register-taken"
+    site.open(page, "/sessions/new")
+    yield "sign-in"
+    for name in ("sign-in-wrong", "sign-in-again", "sign-in-too-many"):
+        fill(page, email=NOBODY, password=WRONG)
+        send(page)
+        yield name
+
+
+def _letters(site: Site, page: Page) -> Iterator[str]:
+    site.open(page, "/reset_password/new")
+    yield "reset-over"
+    site.open(page, "/reset_password")
+    yield "reset"
+    fill(page, email="bob@localhost")
+    send(page)
+    yield "reset-malformed"
+    fill(page, email=EMAIL)
+    send(page)
+    yield "reset-asked"
+    site.open(page, "/outbox")
+    yield "outbox-closed"
+    page.goto(site.service.auth.outbox.link())
+    yield "outbox"
+    page.click("main li a")
+    yield "outbox-letter"
+    page.click("main a[href*='token=']")
+    yield "reset-new"
+    fill(page, new_password="trop court")
+    send(page)
+    yield "reset-new-short"
+    fill(page, new_password=NEW)
+    send(page)
+    yield "reset-done"
+
+
+def _insiders(site: Site, page: Page) -> Iterator[str]:
+    site.service.auth.sessions.open_for(site.service.auth.accounts.find(EMAIL))
+    site.sign_in(page, NEW, "/sessions/new?next=/password")
+    yield "password"
+    fill(page, old_password=WRONG, new_password=PASSPHRASE)
+    send(page)
+    yield "password-wrong"
+    fill(page, old_password=NEW, new_password="trop court")
+    send(page)
+    yield "password-short"
+    fill(page, old_password=NEW, new_password=PASSPHRASE)
+    send(page)
+    yield "profile-said"
+    for path, name in [
+        ("/", "welcome-inside"),
+        ("/profile", "profile"),
+        ("/sessions", "devices"),
+        ("/activity", "activity"),
+        ("/sessions/new", "sign-in-inside"),
+        ("/sessions/fresh", "confirm"),
+    ]:
+        site.open(page, path)
+        yield name
+    fill(page, password=WRONG)
+    send(page)
+    yield "confirm-wrong"
+
+
+def _refusals(site: Site, page: Page) -> Iterator[str]:
+    site.open(page, "/nothing/here")
+    yield "refused-404"
+    site.open(page, "/users")
+    yield "refused-405"
+    site.open(page, "/password")
+    page.evaluate("document.querySelector('main [name=form_token]').value = 'x'")
+    fill(page, old_password=WRONG, new_password=NEW)
+    page.click(SEND)
+    page.wait_for_selector("text=out of date")
+    yield "refused-403"
+    audit: Any = site.service.auth.audit
+    for error, name in [(RuntimeError(), "500"), (DatabaseUnavailable("away"), "503")]:
+
+        def fail(*_: object, error: Exception = error) -> None:
+            raise error
+
+        audit.list = fail
+        site.open(page, "/activity")
+        del audit.list
+        yield f"refused-{name}"
+
+
+def walk_by_letter(site: Site, page: Page) -> Iterator[str]:
+    """Bring a window into the states of a service that proves emails."""
+    site.open(page, "/email/proof")
+    yield "proof-over"
+    site.open(page, "/users/new")
+    fill(page, email=EMAIL, password=PASSPHRASE)
+    send(page)
+    yield "proof-sent"
+    send(page)
+    yield "proof-sent-refused"
+    (letter,) = letters(site.service, "proof")
+    page.goto(str(re.findall(r"https?://\S+", text_of(site.service, letter))[0]))
+    yield "proof"
+    fill(page, password=WRONG)
+    send(page)
+    yield "proof-wrong"
+    fill(page, password=PASSPHRASE)
+    send(page)
+    yield "proof-done"
