@@ -43,7 +43,7 @@ class Closed(Reply):
     message: Literal["account closing"] = "account closing"
 
 
-class UndoForm(Reply):
+class LeavingUndoForm(Reply):
     """Where an account is opened again, and when it would be deleted (RFC 3339)."""
 
     email: str
@@ -92,15 +92,15 @@ def close_account(me: "SignedIn", visitor: Visitor) -> Answer:
 
 @page(
     "GET /leaving/undo",
-    gives={200: UndoForm},
+    gives={200: LeavingUndoForm},
     refuses=(WrongLeavingToken,),
     public=True,
     link="leaving",
 )
-def undo_page(visitor: Visitor) -> Answer:
+def leaving_undo_page(visitor: Visitor) -> Answer:
     """The page of opening one's account again, for whoever opened the link."""
     email, until = AUTH.leaving.found(visitor.links.get("leaving"))
-    return Answer(UndoForm(email=email, until=until), page="leaving/undo.html")
+    return Answer(LeavingUndoForm(email=email, until=until), page="leaving/undo.html")
 
 
 @page(
