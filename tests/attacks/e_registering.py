@@ -235,7 +235,7 @@ def a_referrer(target: Target) -> Outcome:
     return Refused("the token is in a cookie, and the page tells nobody where it came from")
 
 
-@attack("E19", "An invitation works again.", wins="broken:E19_not_spent", alone=True)
+@attack("E19", "An invitation works again.", wins="broken:E19_works_for_ever", alone=True)
 def an_invitation_again(target: Target) -> Outcome:
     """Use one for another email, after its time, and after the account it made was deleted."""
     person, other, late = target.newcomer(), target.newcomer(), target.newcomer()
@@ -300,12 +300,12 @@ def an_email_with_markup(target: Target) -> Outcome:
     register(service, victim)
     person = target.person()
     for number in range(2):
-        link = f'<a href="//evil.example">{{{{7*7}}}}</a> {number}'
+        link = f'{{{{7*7}}}}<a href="//evil.example">{number}'
         person.try_password(person.password, target.visitor(User_Agent=link))
     texts = [*told(target, victim, "proof"), *told(target, person.email, "new_device")]
     if len(texts) != 2:
         raise TargetFails(f"{len(texts)} letters came")
-    if any(word in text for text in texts for word in (".49@", "evil", "<a ")):
+    if any(word in text for text in texts for word in (".49@", "49<a", "evil.example")):
         return Won("the letter says what was computed, or leads where a stranger likes")
     return Refused("what strangers type stands in letters as they typed it, or not at all")
 
