@@ -41,6 +41,7 @@ SECTIONS = {
 }
 
 LETTERS = "letters and getting back in"
+NAMES = "user names, which the service does not have: an email is the only name"
 FACTORS = "second factors"
 PASSKEYS = "passkeys"
 PROVIDERS = "signing in by another provider"
@@ -114,10 +115,10 @@ CATALOGUE = [
     Entry("E18", "The page of the reset tells its token to other sites."),
     Entry("E19", "An invitation is used twice, or after its time."),
     Entry("E20", "Registration is closed, and one of its doors is open."),
-    Entry("E21", "A user name that is somebody's email receives their letters.", LETTERS),
+    Entry("E21", "A user name that is somebody's email receives their letters.", NAMES),
     Entry("E23", "A new account inherits from a deleted one of the same email."),
     Entry("E24", "The token can be computed from what is known."),
-    Entry("E25", "A name with markup writes the letter anew.", LETTERS),
+    Entry("E25", "A name with markup writes the letter anew."),
     Entry("F01", "A planted cookie becomes the victim's session."),
     Entry("F03", "A session works after signing out."),
     Entry("F05", "A disabled or deleted person stays signed in."),

@@ -112,7 +112,14 @@ def asking_for_the_letter_again(target: Target) -> Outcome:
     ]
     if not _alike(heard):
         return Won(f"{[reply.status for reply, _ in heard]}: nobody is expected under the last one")
-    return Refused(f"{heard[0][0].status} for all three")
+    target.cli("invite", nobody.email)
+    mine = token_in(told(target, nobody.email, "invitation"))
+    invited = target.node(registration="invited")
+    sent = [(who, token) for who in (person, expected) for token in (mine, "x" * 43)]
+    answers = [(register(invited, who.email, invitation=token), who.email) for who, token in sent]
+    if not _alike(answers):
+        return Won(f"{[reply.status for reply, _ in answers]} with an invitation of another email")
+    return Refused(f"{heard[0][0].status} for all three, {answers[0][0].status} for all invited")
 
 
 @attack("B15", "Nobody's email receives a letter all the same.", wins="broken:B15_writes_to_nobody")
@@ -228,7 +235,7 @@ def a_referrer(target: Target) -> Outcome:
     return Refused("the token is in a cookie, and the page tells nobody where it came from")
 
 
-@attack("E19", "An invitation works again.", wins="broken:E19_not_spent", alone=True)
+@attack("E19", "An invitation works again.", wins="broken:E19_works_for_ever", alone=True)
 def an_invitation_again(target: Target) -> Outcome:
     """Use one for another email, after its time, and after the account it made was deleted."""
     person, other, late = target.newcomer(), target.newcomer(), target.newcomer()
@@ -282,6 +289,25 @@ def an_heir(target: Target) -> Outcome:
     if spend(heir, token, PASSPHRASE).ok or not heir.try_password(NEW).ok:
         return Won("the old account's link set the new one's password")
     return Refused("neither the session nor the link knows the new account")
+
+
+@attack("E25", "An email with markup writes the letter anew.", wins="broken:E25_rendered_twice")
+def an_email_with_markup(target: Target) -> Outcome:
+    """Register as a template, which an email may be, and sign in by a browser that is a link."""
+    service = where_letters_leave(target)
+    before, _, domain = target.newcomer().email.partition("@")
+    victim = f"{before}.{{{{7*7}}}}@{domain}"
+    register(service, victim)
+    person = target.person()
+    for number in range(2):
+        link = f'{{{{7*7}}}}<a href="//evil.example">{number}'
+        person.try_password(person.password, target.visitor(User_Agent=link))
+    texts = [*told(target, victim, "proof"), *told(target, person.email, "new_device")]
+    if len(texts) != 2:
+        raise TargetFails(f"{len(texts)} letters came")
+    if any(word in text for text in texts for word in (".49@", "49<a", "evil.example")):
+        return Won("the letter says what was computed, or leads where a stranger likes")
+    return Refused("what strangers type stands in letters as they typed it, or not at all")
 
 
 @attack("E24", "The token can be computed.", wins="broken:E24_made_of_the_time")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -183,8 +182,13 @@ def mounted(database: str, tmp_path: Path) -> Iterator[FlaskClient]:
     keys = tmp_path / "keys"
     keys.write_text(KEY)
     app = Flask("theirs")
-    given: dict[str, Any] = {"database_url": database, "secret_key_file": keys, **SMTP}
-    extension = Bienvenue(bcrypt_cost=4, language="en", **given)
+    extension = Bienvenue(
+        database_url=database,
+        secret_key_file=keys,
+        bcrypt_cost=4,
+        smtp_host=SMTP["smtp_host"],
+        mail_from=SMTP["mail_from"],
+    )
     extension.init_app(app, url_prefix="/account")
     yield app.test_client()
     door: Door = app.extensions["bienvenue"]

@@ -89,6 +89,27 @@ def test_an_earlier_version_is_brought_to_ours_with_what_it_holds(db: DB) -> Non
     assert db.find_user_by(id=bob.id).email == "bob@example.com"
 
 
+def test_accounts_of_before_have_proven_nothing(
+    db: DB, url: str, make_service: MakeService
+) -> None:
+    """Nobody asked them; everything else of theirs stays, and a letter to them is found."""
+    upgrade_to(db, "0008")
+    bob = db.add_user("bob@example.com", "hash")
+    with db.connect() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO mail (uid, at, kind, user_id, email, facts, state, due, tries)"
+                " VALUES ('uid', 1, 'reset', :bob, 'bob@example.com', '{}', 'sent', 1, 1)"
+            ),
+            {"bob": bob.id},
+        )
+    schema.upgrade(db)
+    auth = make_service(database_url=url).auth
+    assert auth.proof.proven(bob.id) is None
+    assert (auth.proof.list(), list(auth.invitations.list())) == ([], [])
+    assert auth.mail.find("uid").email == "bob@example.com"
+
+
 def test_the_tables_are_those_of_the_models(db: DB) -> None:
     """Alembic finds no difference between what was migrated and what is declared."""
     schema.upgrade(db)
