@@ -23,6 +23,7 @@ BY_LETTER = {"smtp_host": "127.0.0.1", "smtp_security": "none", "mail_from": "us
 WRONG = "ce ne sont pas les bons mots"
 NEW = "sept grenouilles sur un nuage"
 NOBODY = "nobody@example.com"
+OTHER, SECOND = "robert@example.com", "bob@second.example"
 PHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 "
     "(KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
@@ -35,6 +36,7 @@ def walk(site: Site, page: Page) -> Iterator[str]:
     yield from _letters(site, page)
     yield from _insiders(site, page)
     yield from _refusals(site, page)
+    yield from _owners(site, page)
 
 
 def _strangers(site: Site, page: Page) -> Iterator[str]:
@@ -152,6 +154,56 @@ def _refusals(site: Site, page: Page) -> Iterator[str]:
         site.open(page, "/activity")
         del audit.list
         yield f"refused-{name}"
+
+
+def _link(site: Site, kind: str) -> str:
+    """Give the link of the newest letter of a kind."""
+    text = text_of(site.service, letters(site.service, kind)[-1])
+    return str(re.findall(r"https?://\S+token=\S+", text)[0])
+
+
+def _press(page: Page, text: str) -> None:
+    with page.expect_navigation():
+        page.click(f"main button:text-is('{text}')")
+
+
+def _owners(site: Site, page: Page) -> Iterator[str]:
+    site.open(page, "/email")
+    yield "email"
+    fill(page, new_email="bob@localhost")
+    send(page)
+    yield "email-malformed"
+    fill(page, new_email=OTHER)
+    send(page)
+    yield "email-asked"
+    page.goto(_link(site, "email_proof"))
+    yield "email-new"
+    _press(page, "Change the email")
+    yield "email-changed"
+    undo = _link(site, "email_changed")
+    site.open(page, "/second_email")
+    yield "second"
+    fill(page, second_email=SECOND)
+    _press(page, "Send a letter there")
+    yield "second-asked"
+    page.goto(_link(site, "second_email_proof"))
+    yield "second-prove"
+    _press(page, "Yes, send them here")
+    yield "second-proven"
+    site.open(page, "/second_email")
+    yield "second-named"
+    site.open(page, "/leaving")
+    yield "leaving"
+    _press(page, "Close the account")
+    yield "leaving-closed"
+    page.goto(_link(site, "account_closing"))
+    yield "leaving-undo"
+    _press(page, "Keep the account")
+    yield "leaving-kept"
+    page.goto(undo)
+    yield "email-undo"
+    _press(page, "Restore the email")
+    yield "email-restored"
 
 
 def walk_by_letter(site: Site, page: Page) -> Iterator[str]:
