@@ -39,7 +39,9 @@ class Door:
 
 DOORS = (
     Door("/sessions", f"&password={quote_plus(WRONG)}", share=0.15),
+    Door("/users", f"&password={quote_plus(WRONG)}", share=0.15),
     Door("/reset_password"),
+    Door("/email/proof/letter"),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import permutations
 
@@ -9,9 +10,9 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.conftest import EMAIL, Service
+from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 from tests.features.emailing import THIRD, asked, change, prove, undo
-from tests.features.resetting import NEW, dump, put
+from tests.features.resetting import NEW, dump, letters, put, text_of
 from tests.features.resetting import asked as reset_asked
 
 MOVED = "moved@example.org"
@@ -97,3 +98,55 @@ def test_a_door_opens_to_its_own_token(service: Service, door: str) -> None:
     token = change(service, client, "again@example.org") if door == "undo" else None
     token = token or MAKERS[door](service, client)
     assert DOORS[door](service, client, token).status_code == 200
+
+
+SMTP = {"smtp_host": "127.0.0.1", "smtp_port": 9, "mail_from": "us@example.org"}
+SECOND, NEWCOMER, GUEST, LEAVER = (
+    f"{name}@example.net" for name in ("second", "newcomer", "guest", "leaver")
+)
+
+
+def _client(service: Service, email: str) -> FlaskClient:
+    service.auth.register_user(email, PASSPHRASE)
+    client = service.client()
+    client.post("/sessions", json={"email": email, "password": PASSPHRASE})
+    return client
+
+
+def _newest(service: Service, kind: str) -> str:
+    (link,) = re.findall(r"token=(\S{43})\b", text_of(service, letters(service, kind)[-1]))
+    return str(link)
+
+
+def test_a_letter_to_somebody_else_opens_nothing_of_mine(make_service: MakeService) -> None:
+    """Proving an email, an invitation, a second email and keeping an account are four purposes."""
+    service = make_service(**SMTP)
+    client = _client(service, EMAIL)
+    service.client().post("/users", json={"email": NEWCOMER, "password": PASSPHRASE})
+    service.auth.invitations.invite(GUEST)
+    client.put("/second_email", json={"second_email": SECOND})
+    assert _client(service, LEAVER).delete("/profile").status_code == 202
+    kinds = {
+        "proof": "proof",
+        "invitation": "invitation",
+        "second": "second_email_proof",
+        "leaving": "account_closing",
+    }
+    made = {purpose: _newest(service, kind) for purpose, kind in kinds.items()}
+    guest = {"email": GUEST, "password": PASSPHRASE}
+    doors: dict[str, tuple[str, dict[str, str]]] = {
+        "proof": ("/email/proof", {"password": PASSPHRASE}),
+        "invitation": ("/users", guest),
+        "second": ("/second_email/proof", {}),
+        "leaving": ("/leaving/undo", {}),
+    }
+
+    def tried(door: str, token: str) -> int:
+        path, form = doors[door]
+        name = "invitation" if door == "invitation" else f"{door}_token"
+        return service.client().post(path, json=form | {name: token}).status_code
+
+    before = dump(service)
+    assert [tried(door, made[purpose]) for purpose, door in permutations(doors, 2)] == [403] * 12
+    assert dump(service) == before
+    assert [tried(door, made[door]) for door in doors] == [201, 201, 200, 200]
