@@ -177,8 +177,7 @@ def test_a_server_that_stalls_delays_nobody(house: House, server: Post) -> None:
             return [(one.status, one.body.replace(email, "")) for one in heard]
 
         for email in people:
-            account = {"email": email, "password": PASSPHRASE}
-            assert served.program().ask("POST", "/users", account).status == 201
+            house.auth.register_user(email, PASSPHRASE)
         usual = answers(people[0])
         assert [status for status, _ in usual] == [202, 200, 401]
         server.wait_for(people[0])

@@ -18,6 +18,13 @@ from tests.features.hearing import Hearing
 from tests.ports import wait_until
 
 
+def ended() -> None:
+    """Wait until the work that was told to stop has ended: it would open connections again."""
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "work"]
+    thread.join(30)
+    assert not thread.is_alive()
+
+
 def test_the_work_seals_and_sweeps_until_it_is_stopped(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -31,9 +38,7 @@ def test_the_work_seals_and_sweeps_until_it_is_stopped(
         service.auth.announce(Event("password.changed", n))
     assert wait_until(lambda: service.auth.audit.verify().rows == 3 and not swept, 30)
     stop.set()
-    (thread,) = [thread for thread in threading.enumerate() if thread.name == "work"]
-    thread.join(30)
-    assert not thread.is_alive()
+    ended()
 
 
 @pytest.mark.parametrize(
@@ -84,3 +89,4 @@ def test_what_waits_for_a_mail_server_keeps_no_seal_waiting(
     finally:
         stop.set()
         left.set()
+        ended()
