@@ -51,7 +51,7 @@ def page() -> str:
 
 def _stands(entry: Entry, attacks: list[Attack]) -> str:
     if entry.elsewhere:
-        return f"the server's parser is not ours to break | `tests/{entry.elsewhere}`"
+        return f"tried on the server that is shipped | `tests/{entry.elsewhere}`"
     return f"| waiting for {entry.waits}" if entry.waits else _where(attacks)
 
 

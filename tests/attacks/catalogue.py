@@ -14,8 +14,8 @@ from dataclasses import dataclass
 class Entry:
     """One id: what is tried, and the feature it waits for, or nothing once it is tested.
 
-    `elsewhere` is a file of tests that tries it on the server which is shipped; a broken build of
-    that server would be somebody else's.
+    `elsewhere` is a file of tests that tries it on the server which is shipped: a broken build of
+    that server would be somebody else's, or it takes processes that are killed.
     """
 
     id: str
@@ -40,7 +40,6 @@ SECTIONS = {
     "M": "Crashes and operation",
 }
 
-LETTERS = "letters and getting back in"
 NAMES = "user names, which the service does not have: an email is the only name"
 FACTORS = "second factors"
 PASSKEYS = "passkeys"
@@ -66,7 +65,7 @@ CATALOGUE = [
     Entry("B05", "An account hashed at an old cost fails faster than an unknown one."),
     Entry("B06", "Registering a taken email says that it is taken."),
     Entry("B07", "Asking for a reset tells, by answer or by delay, who has an account."),
-    Entry("B08", "Signing in by letter tells who has an account.", LETTERS),
+    Entry("B08", "Signing in by letter tells who has an account.", "signing in by letter"),
     Entry("B09", "Changing one's email to a taken one says so."),
     Entry("B10", "Beginning a passkey sign-in lists the keys of real accounts only.", PASSKEYS),
     Entry("B11", "The limit closes sooner for an account that exists."),
@@ -218,7 +217,11 @@ CATALOGUE = [
     Entry("M03", "Last night's backup brings ended sessions back.", "restoring backups"),
     Entry("M04", "A locked or read-only database leaves half of something."),
     Entry("M06", "A database that fails over does something twice.", "failing over"),
-    Entry("M07", "A crash between the commit and the letter loses or doubles it.", LETTERS),
+    Entry(
+        "M07",
+        "A crash between the commit and the letter loses or doubles it.",
+        elsewhere="journeys/test_letters.py",
+    ),
     Entry("M08", "A secret stands in the log or in the database."),
     Entry("M09", "A weak key is taken, or a retired one never retires."),
     Entry("M10", "A line is taken out of the audit unseen."),
