@@ -42,7 +42,9 @@ def run(auth: Auth, stop: threading.Event) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        while thread.is_alive():
+            # In short turns: a signal that woke another thread is heard between two of them.
+            thread.join(1.0)
 
 
 def _repeat(name: str, job: Callable[[], object], every: float, stop: threading.Event) -> None:
