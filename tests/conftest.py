@@ -6,13 +6,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import bcrypt
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from bienvenue import Auth, clock, create_app, logs
+from bienvenue import Auth, Bienvenue, clock, create_app, logs
 from bienvenue.web.door import Door
 from tests.databases import KINDS, Databases
 
@@ -125,6 +126,30 @@ def service(make_service: MakeService) -> Service:
 def bob(service: Service) -> None:
     """Bob has an account."""
     service.auth.register_user(EMAIL, PASSPHRASE)
+
+
+@pytest.fixture
+def mount(database: str, tmp_path: Path) -> Iterator[Callable[..., FlaskClient]]:
+    """Make a client of an application that has our pages under /account, on this database."""
+    made: list[Auth] = []
+
+    def client(**settings: str) -> FlaskClient:
+        keys = tmp_path / "keys"
+        keys.write_text(KEY)
+        given: dict[str, Any] = {"database_url": database, "secret_key_file": keys, **settings}
+        app = Flask("theirs")
+        made.append(Bienvenue(bcrypt_cost=4, **given).init_app(app, url_prefix="/account"))
+        return app.test_client()
+
+    yield client
+    for auth in made:
+        auth.close()
+
+
+@pytest.fixture
+def mounted(mount: Callable[..., FlaskClient]) -> FlaskClient:
+    """A client of an application that has our pages under /account."""
+    return mount()
 
 
 class Clock:

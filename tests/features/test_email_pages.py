@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
-from bienvenue import Bienvenue
-from bienvenue.web.door import Door
-from tests.conftest import EMAIL, KEY, PASSPHRASE, Clock, MakeService, Service
+from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.emailing import (
     NEW_EMAIL,
     ask,
@@ -234,19 +228,6 @@ def test_a_refused_email_is_shown_again(service: Service) -> None:
 
 
 # --- inside another application -----------------------------------------------------------------
-
-
-@pytest.fixture
-def mounted(database: str, tmp_path: Path) -> Iterator[FlaskClient]:
-    """A client of an application that has our pages under a path of its own."""
-    keys = tmp_path / "keys"
-    keys.write_text(KEY)
-    app = Flask("theirs")
-    extension = Bienvenue(database_url=database, secret_key_file=keys, bcrypt_cost=4)
-    extension.init_app(app, url_prefix="/account")
-    yield app.test_client()
-    door: Door = app.extensions["bienvenue"]
-    door.auth.close()
 
 
 def test_links_lead_below_the_path_of_our_pages(mounted: FlaskClient, service: Service) -> None:

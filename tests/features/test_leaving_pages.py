@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
-from bienvenue import Bienvenue, clock
-from bienvenue.web.door import Door
-from tests.conftest import EMAIL, KEY, PASSPHRASE, Clock, Service
+from bienvenue import clock
+from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features.closing import CREDENTIALS, GRACE, closed, link, sign_in, token_of, undo
 from tests.features.hearing import Hearing
 from tests.features.resetting import dump
@@ -203,19 +199,6 @@ def test_a_program_hears_what_a_browser_sees(service: Service, moving_clock: Clo
 
 
 # --- inside another application -----------------------------------------------------------------
-
-
-@pytest.fixture
-def mounted(database: str, tmp_path: Path) -> Iterator[FlaskClient]:
-    """A client of an application that has our pages under a path of its own."""
-    keys = tmp_path / "keys"
-    keys.write_text(KEY)
-    app = Flask("theirs")
-    extension = Bienvenue(database_url=database, secret_key_file=keys, bcrypt_cost=4)
-    extension.init_app(app, url_prefix="/account")
-    yield app.test_client()
-    door: Door = app.extensions["bienvenue"]
-    door.auth.close()
 
 
 def test_the_link_leads_below_the_path_of_our_pages(mounted: FlaskClient, service: Service) -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
-from bienvenue import Bienvenue
-from bienvenue.web.door import Door
-from tests.conftest import EMAIL, KEY, PASSPHRASE, Clock, MakeService, Service
+from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import users
 from tests.features.proving import OTHER, SMTP, link_in, prove, registered
 from tests.features.resetting import dump, letters
@@ -177,22 +173,9 @@ def test_a_program_hears_where_to_prove(service: Service) -> None:
 
 
 @pytest.fixture
-def mounted(database: str, tmp_path: Path) -> Iterator[FlaskClient]:
-    """A client of an application that has our pages under a path of its own."""
-    keys = tmp_path / "keys"
-    keys.write_text(KEY)
-    app = Flask("theirs")
-    extension = Bienvenue(
-        database_url=database,
-        secret_key_file=keys,
-        bcrypt_cost=4,
-        smtp_host=SMTP["smtp_host"],
-        mail_from=SMTP["mail_from"],
-    )
-    extension.init_app(app, url_prefix="/account")
-    yield app.test_client()
-    door: Door = app.extensions["bienvenue"]
-    door.auth.close()
+def mounted(mount: Callable[..., FlaskClient]) -> FlaskClient:
+    """A client of an application that has our pages under a path, and a mail server."""
+    return mount(smtp_host=SMTP["smtp_host"], mail_from=SMTP["mail_from"])
 
 
 def test_links_lead_below_the_path_of_our_pages(mounted: FlaskClient, service: Service) -> None:

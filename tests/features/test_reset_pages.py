@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
-from bienvenue import Bienvenue
-from bienvenue.web.door import Door
-from tests.conftest import EMAIL, KEY, PASSPHRASE, MakeService, Service
+from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 from tests.features.resetting import NEW, asked, dump, letters, link, put, text_of
 from tests.web.browser import HTML, Browser
 
@@ -191,19 +186,6 @@ def test_a_program_hears_where_to_ask(service: Service) -> None:
 
 
 # --- inside another application -----------------------------------------------------------------
-
-
-@pytest.fixture
-def mounted(database: str, tmp_path: Path) -> Iterator[FlaskClient]:
-    """A client of an application that has our pages under a path of its own."""
-    keys = tmp_path / "keys"
-    keys.write_text(KEY)
-    app = Flask("theirs")
-    extension = Bienvenue(database_url=database, secret_key_file=keys, bcrypt_cost=4)
-    extension.init_app(app, url_prefix="/account")
-    yield app.test_client()
-    door: Door = app.extensions["bienvenue"]
-    door.auth.close()
 
 
 def test_a_link_leads_below_the_path_of_our_pages(mounted: FlaskClient, service: Service) -> None:

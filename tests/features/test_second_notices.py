@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
-from bienvenue import Bienvenue, clock
-from bienvenue.web.door import Door
-from tests.conftest import EMAIL, KEY, PASSPHRASE, Clock, Service
+from bienvenue import clock
+from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features import resetting
 from tests.features.closing import CREDENTIALS, GRACE, closed, link, rows_of, undo
 from tests.features.resetting import NEW, dump, letters, put, text_of
@@ -184,19 +180,6 @@ def test_opening_the_link_changes_nothing(service: Service, method: str, accept:
     assert prove(service, token).status_code == 200
     late = client.get("/second_email/proof", headers={"Accept": accept})
     assert (late.status_code, "replaced by a newer one" in late.text) == (403, True)
-
-
-@pytest.fixture
-def mounted(database: str, tmp_path: Path) -> Iterator[FlaskClient]:
-    """A client of an application that has our pages under a path of its own."""
-    keys = tmp_path / "keys"
-    keys.write_text(KEY)
-    app = Flask("theirs")
-    extension = Bienvenue(database_url=database, secret_key_file=keys, bcrypt_cost=4)
-    extension.init_app(app, url_prefix="/account")
-    yield app.test_client()
-    door: Door = app.extensions["bienvenue"]
-    door.auth.close()
 
 
 def test_the_link_leads_below_the_path_of_our_pages(mounted: FlaskClient, service: Service) -> None:
