@@ -52,7 +52,7 @@ def in_templates() -> Iterator[str]:
 
 
 def in_python() -> Iterator[str]:
-    """Give the messages that stand in the code where a refusal is raised, and `_("…")`."""
+    """Give the messages that stand in the code where a refusal is raised, and `plain("…")`."""
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call):
@@ -61,6 +61,8 @@ def in_python() -> Iterator[str]:
 
 def _message(call: ast.Call) -> Iterator[str]:
     said = [word.value for word in call.keywords if word.arg == "message"]
+    if isinstance(call.func, ast.Attribute) and call.func.attr == "plain":
+        said += call.args[:1]
     for node in said:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
             yield node.value

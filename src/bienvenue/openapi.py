@@ -126,7 +126,7 @@ def _refusals(page: Page) -> dict[int, list[str]]:
     found: list[type[Refusal]] = [*page.refuses, *door.EVERYWHERE]
     found += [] if page.public else [door.NotSignedIn]
     if page.method != "GET":
-        found += [*_READS_BODY, crosssite.CrossSite]
+        found += [*_READS_BODY, crosssite.CrossSite, crosssite.OutOfDate]
     elif page.query is not Form or page.link is not None:
         found += [body.MalformedBody, body.InvalidFields, body.DuplicateField, MalformedText]
     codes: dict[int, list[str]] = {}

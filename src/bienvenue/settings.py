@@ -56,6 +56,10 @@ def _origin(value: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
+def _origins(value: str) -> str:
+    return ",".join(_origin(one.strip()) for one in value.split(",") if one.strip())
+
+
 def _spoken(value: str) -> str:
     if value not in language.all_languages():
         raise ValueError(f"is one of {', '.join(language.all_languages())}")
@@ -120,6 +124,11 @@ class Core(Section):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="What it writes at least: debug, info, warning or error."
+    )
+    return_origins: Annotated[str, AfterValidator(_origins)] = Field(
+        "",
+        description="Where `next` may lead besides this service's own pages, as "
+        "https://app.example.org, separated by commas. By default nowhere.",
     )
     cookie_domain: str | None = Field(
         None,
@@ -233,6 +242,11 @@ class Settings:
     def https(self) -> bool:
         """Whether people reach the service over TLS."""
         return self.base_url.startswith("https:")
+
+    @functools.cached_property
+    def return_origins(self) -> tuple[str, ...]:
+        """The origins to which somebody may ask to go on, as a browser calls them."""
+        return tuple(filter(None, self.core.return_origins.split(",")))
 
     @functools.cached_property
     def trusted(self) -> Trusted:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from playwright.sync_api import Browser, Page, Playwright
 from werkzeug.serving import make_server
 
+from bienvenue import language
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 from tests.ports import free_port
 from tools.checks import chromium
@@ -37,6 +38,12 @@ class Site:
 
     service: Service
     url: str
+    #: The language in which its visitors read.
+    code: str = language.SOURCE
+
+    def say(self, text: str) -> str:
+        """Give a text of the pages in the language of the visitors."""
+        return language.of(self.code).plain(text)
 
     def open(self, page: Page, path: str) -> None:
         """Open a path."""
@@ -50,14 +57,16 @@ class Site:
 
 
 @contextlib.contextmanager
-def serving(make_service: MakeService, **settings: object) -> Iterator[Site]:
+def serving(
+    make_service: MakeService, code: str = language.SOURCE, **settings: object
+) -> Iterator[Site]:
     """Serve a fresh service to a browser of this machine, from this process."""
     port = free_port()
     service = make_service(port=port, **settings)
     server = make_server("127.0.0.1", port, service.app, threaded=True)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
-        yield Site(service, f"http://localhost:{port}")
+        yield Site(service, f"http://localhost:{port}", code)
     finally:
         server.shutdown()
         server.server_close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,8 +13,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from bienvenue.app import all_pages
+from bienvenue.language import SOURCE, all_languages
+from tests.browser.conftest import NewPage
 from tests.browser.site import Site, serving
-from tests.browser.walk import BY_LETTER, IMPATIENT, walk, walk_by_letter
+from tests.browser.walk import WALKS
 from tests.conftest import MakeService
 from tests.databases import Databases
 
@@ -52,18 +55,22 @@ pytestmark = [
 ]
 
 
-def violations(page: Page) -> list[str]:
-    """Give what axe finds on a page, light and dark."""
-    wanted = {"runOnly": {"type": "tag", "values": RULES}, **SHORT}
-    light = Axe().run(page, options=wanted).response
-    page.emulate_media(color_scheme="dark")
-    # The rules are in the page already, and only colours are others in the dark.
-    wanted = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, **SHORT}
-    dark = page.evaluate("wanted => axe.run(wanted)", wanted)
-    page.emulate_media(color_scheme="light")
+def violations(page: Page, code: str) -> list[str]:
+    """Give what axe finds on a page; on one in English, what it finds in the dark, too."""
+    # Colours are the same in every language, and only they are others in the dark.
+    coloured = code == SOURCE
+    rules = {"color-contrast": {"enabled": coloured}}
+    wanted = {"runOnly": {"type": "tag", "values": RULES}, "rules": rules, **SHORT}
+    looks = [("light", Axe().run(page, options=wanted).response)]
+    if coloured:
+        page.emulate_media(color_scheme="dark")
+        # The rules are in the page already.
+        wanted = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, **SHORT}
+        looks.append(("dark", page.evaluate("wanted => axe.run(wanted)", wanted)))
+        page.emulate_media(color_scheme="light")
     return [
         f"{scheme}, {one['id']}: {node['html'][:120]}"
-        for scheme, found in (("light", light), ("dark", dark))
+        for scheme, found in looks
         for one in found["violations"]
         for node in one["nodes"]
     ]
@@ -74,7 +81,7 @@ def overflow(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
 
-def narrow(page: Page, state: str) -> list[str]:
+def narrow(page: Page, state: str, shots: Path) -> list[str]:
     """Give what is wrong at 400 %, and with the spacing and the colours that some people need."""
     page.set_viewport_size({"width": ZOOMED, "height": 640})
     wrong = [f"{overflow(page)} px too wide"] * (overflow(page) > 0)
@@ -84,51 +91,59 @@ def narrow(page: Page, state: str) -> list[str]:
         wrong += [f"{overflow(page)} px too wide when spaced"] * (overflow(page) > 0)
         wrong += [f"no edge: {one}" for one in page.evaluate(_WITHOUT_EDGE)]
         wrong += [f"moves: {one}" for one in page.evaluate(_MOVING)]
-        page.screenshot(path=SHOTS / f"{state}-forced-colours.png", full_page=True)
+        page.screenshot(path=shots / f"{state}-forced-colours.png", full_page=True)
         page.evaluate(_ADOPT, "")
         page.emulate_media(forced_colors="none", contrast="no-preference")
     page.set_viewport_size({"width": 1280, "height": 800})
     return wrong
 
 
+@pytest.mark.parametrize("code", all_languages())
 def test_every_page_can_be_used_by_everybody(
-    make_service: MakeService, databases: Databases, page: Page
+    make_service: MakeService, databases: Databases, new_page: NewPage, code: str
 ) -> None:
     """Axe finds nothing, light and dark; 400 % needs no scrolling sideways; all comes from here.
 
     And the walk has met every page there is.
     """
-    second = databases.fresh("sqlite")
+    page = new_page(locale=code)
+    shots = SHOTS / code
     asked: list[str] = []
     said: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
-    SHOTS.mkdir(parents=True, exist_ok=True)
+    shots.mkdir(parents=True, exist_ok=True)
     found: dict[str, list[str]] = {}
-    with (
-        serving(make_service, **IMPATIENT) as site,
-        serving(make_service, **BY_LETTER, database_url=second) as other,
-    ):
-        for state in chain(walk(site, page), walk_by_letter(other, page)):
-            page.screenshot(path=SHOTS / f"{state}.png")
-            found[state] = violations(page) + narrow(page, state)
-        served = {
+    with ExitStack() as stack:
+        walks = []
+        for walk, settings in WALKS.items():
+            url = databases.fresh("sqlite")
+            served = serving(make_service, code, database_url=url, **settings)
+            walks.append((walk, stack.enter_context(served)))
+        sites = [site for _, site in walks]
+        for state in chain.from_iterable(walk(site, page) for walk, site in walks):
+            page.screenshot(path=shots / f"{state}.png")
+            found[state] = violations(page, code) + narrow(page, state, shots)
+            said_in = page.get_attribute("html", "lang")
+            assert said_in == code, f"{state} is in {said_in}"
+        paths = {
             one.path
-            for one in all_pages(site.service.auth)
+            for one in all_pages(sites[0].service.auth)
             if one.method == "GET" and not one.any_host and not one.for_programs
             # What is downloaded is no page.
             if one.path != "/export"
         }
     assert {state: wrong for state, wrong in found.items() if wrong} == {}
     assert found.keys() >= ADAPTED
-    assert {url for url in asked if not url.startswith((site.url, other.url))} == set()
+    ours = tuple(site.url for site in sites)
+    assert {url for url in asked if not url.startswith(ours)} == set()
     # A browser says so itself when a page is refused.
     assert [text for text in said if "status of" not in text] == []
     met = {urlsplit(url).path for url in asked}
     unmet = {
         path
-        for path in served
+        for path in paths
         if not any(re.fullmatch(re.sub(r"<\w+>", "[^/]+", path), one) for one in met)
     }
     assert unmet == set(), "lead tests/browser/walk.py past these pages"

@@ -7,10 +7,12 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from bienvenue.features.leaving import AccountClosing
 from tests.browser.conftest import NewPage
-from tests.browser.site import SEND, Site, fill, heading, send
-from tests.conftest import EMAIL, PASSPHRASE
+from tests.browser.site import SEND, Site, fill, heading, send, serving
+from tests.conftest import EMAIL, PASSPHRASE, MakeService
 
+OTHER = "robert@example.com"
 NEW = "sept grenouilles sur un nuage"
 
 pytestmark = pytest.mark.slow
@@ -194,3 +196,73 @@ def test_a_password_manager_finds_its_way(site: Site, page: Page) -> None:
     assert page.locator("[autocomplete=username]").input_value() == EMAIL
     site.open(page, "/.well-known/change-password")
     assert page.url.endswith("/password")
+
+
+def link(site: Site, page: Page, about: str) -> None:
+    """Open the newest letter about something in the outbox, and its link."""
+    page.goto(site.service.auth.outbox.link())
+    page.locator("main li a", has_text=re.compile(f"^{about}$")).first.click()
+    page.click("main a[href*='token=']")
+
+
+def test_from_registering_to_closing(site: Site, page: Page) -> None:
+    """A whole life: register, another email, close, change one's mind, close for good."""
+    register(site, page)
+    site.sign_in(page)
+    page.click("text=Change your email")
+    fill(page, new_email=OTHER)
+    send(page)
+    link(site, page, "prove a new email")
+    page.click("text=Change the email")
+    page.wait_for_selector("h1:has-text('Profile')")
+    expect(page.locator("dl")).to_contain_text(OTHER)
+    for mind_changes in (True, False):
+        site.open(page, "/leaving")
+        page.click("main button:text-is('Close the account')")
+        page.wait_for_selector("h1:has-text('Your account is closed')")
+        site.open(page, "/profile")
+        assert heading(page) == "Sign in"
+        fill(page, email=OTHER, password=PASSPHRASE)
+        send(page)
+        expect(page.locator("[role=alert]")).to_be_visible()
+        if mind_changes:
+            link(site, page, "the account is closed, and how to keep it")
+            page.click("text=Keep the account")
+            page.wait_for_selector("h1:has-text('Your account is open again')")
+            site.open(page, "/sessions/new")
+            fill(page, email=OTHER, password=PASSPHRASE)
+            send(page)
+            assert heading(page) == "Profile"
+    with pytest.raises(AccountClosing):
+        site.service.auth.sessions.sign_in(OTHER, PASSPHRASE)
+
+
+def test_what_was_typed_outlives_the_session(site: Site, page: Page) -> None:
+    """Signed out in another tab while typing: sign in, and go on with what stands there."""
+    register(site, page)
+    site.sign_in(page)
+    typing = page.context.new_page()
+    site.open(typing, "/email")
+    fill(typing, new_email=OTHER)
+    page.click("text=Sign out")
+    page.wait_for_selector("text=You are signed out.")
+    typing.click(SEND)
+    typing.wait_for_selector("text=This page is out of date")
+    typing.click("text=Open the page again")
+    typing.wait_for_selector("h1:has-text('Sign in')")
+    fill(typing, email=EMAIL, password=PASSPHRASE)
+    send(typing)
+    assert heading(typing) == "Change your email"
+    assert typing.input_value("#new_email") == OTHER
+    send(typing)
+    assert heading(typing) == "Check your email"
+
+
+def test_going_on_to_an_application_that_is_named(make_service: MakeService, page: Page) -> None:
+    """A form's answer leads there: the policy of its page lets the browser follow."""
+    with serving(make_service) as theirs:
+        origin = theirs.url
+        with serving(make_service, return_origins=origin) as ours:
+            ours.service.auth.register_user(EMAIL, PASSPHRASE)
+            ours.sign_in(page, path=f"/sessions/new?next={origin}/preferences")
+            assert page.url == f"{origin}/preferences"

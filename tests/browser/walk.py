@@ -6,7 +6,7 @@ Whoever adds a page leads the walk past it here: a test compares what was met wi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from playwright.sync_api import Page
@@ -22,7 +22,7 @@ IMPATIENT = {"limit_account": 2}
 BY_LETTER = {"smtp_host": "127.0.0.1", "smtp_security": "none", "mail_from": "us@example.org"}
 WRONG = "ce ne sont pas les bons mots"
 NEW = "sept grenouilles sur un nuage"
-NOBODY = "nobody@example.com"
+NOBODY, DISABLED = "nobody@example.com", "dora@example.com"
 OTHER, SECOND = "robert@example.com", "bob@second.example"
 PHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 "
@@ -138,11 +138,17 @@ def _refusals(site: Site, page: Page) -> Iterator[str]:
     yield "refused-404"
     site.open(page, "/users")
     yield "refused-405"
+    site.open(page, "/sessions/new?next=%00")
+    yield "refused-400"
+    site.open(page, "/reset_password")
+    page.evaluate("document.querySelector('#email').value = 'x'.repeat(70000) + '@example.com'")
+    send(page)
+    yield "refused-413"
     site.open(page, "/password")
     page.evaluate("document.querySelector('main [name=form_token]').value = 'x'")
     fill(page, old_password=WRONG, new_password=NEW)
     page.click(SEND)
-    page.wait_for_selector("text=out of date")
+    page.wait_for_selector(f"h1:text-is('{site.say('This page is out of date')}')")
     yield "refused-403"
     audit: Any = site.service.auth.audit
     for error, name in [(RuntimeError(), "500"), (DatabaseUnavailable("away"), "503")]:
@@ -162,14 +168,21 @@ def _link(site: Site, kind: str) -> str:
     return str(re.findall(r"https?://\S+token=\S+", text)[0])
 
 
-def _press(page: Page, text: str) -> None:
+def _press(site: Site, page: Page, text: str) -> None:
     with page.expect_navigation():
-        page.click(f"main button:text-is('{text}')")
+        page.click(f'main button:text-is("{site.say(text)}")')
 
 
 def _owners(site: Site, page: Page) -> Iterator[str]:
-    site.open(page, "/email")
-    yield "email"
+    for path, name in [
+        ("/email/new", "email-new-over"),
+        ("/email/undo", "email-undo-over"),
+        ("/second_email/proof", "second-over"),
+        ("/leaving/undo", "leaving-over"),
+        ("/email", "email"),
+    ]:
+        site.open(page, path)
+        yield name
     fill(page, new_email="bob@localhost")
     send(page)
     yield "email-malformed"
@@ -178,45 +191,61 @@ def _owners(site: Site, page: Page) -> Iterator[str]:
     yield "email-asked"
     page.goto(_link(site, "email_proof"))
     yield "email-new"
-    _press(page, "Change the email")
+    _press(site, page, "Change the email")
     yield "email-changed"
     undo = _link(site, "email_changed")
     site.open(page, "/second_email")
     yield "second"
+    fill(page, second_email="bob@localhost")
+    send(page)
+    yield "second-malformed"
     fill(page, second_email=SECOND)
-    _press(page, "Send a letter there")
+    _press(site, page, "Send a letter there")
     yield "second-asked"
     page.goto(_link(site, "second_email_proof"))
     yield "second-prove"
-    _press(page, "Yes, send them here")
+    _press(site, page, "Yes, send them here")
     yield "second-proven"
     site.open(page, "/second_email")
     yield "second-named"
     site.open(page, "/leaving")
     yield "leaving"
-    _press(page, "Close the account")
+    _press(site, page, "Close the account")
     yield "leaving-closed"
+    site.open(page, "/sessions/new")
+    fill(page, email=OTHER, password=PASSPHRASE)
+    send(page)
+    yield "sign-in-closing"
     page.goto(_link(site, "account_closing"))
     yield "leaving-undo"
-    _press(page, "Keep the account")
+    _press(site, page, "Keep the account")
     yield "leaving-kept"
     page.goto(undo)
     yield "email-undo"
-    _press(page, "Restore the email")
+    _press(site, page, "Restore the email")
     yield "email-restored"
+    site.service.auth.register_user(DISABLED, PASSPHRASE)
+    site.service.auth.accounts.disable(DISABLED)
+    site.open(page, "/sessions/new")
+    fill(page, email=DISABLED, password=PASSPHRASE)
+    send(page)
+    yield "sign-in-disabled"
 
 
 def walk_by_letter(site: Site, page: Page) -> Iterator[str]:
     """Bring a window into the states of a service that proves emails."""
     site.open(page, "/email/proof")
     yield "proof-over"
+    fill(page, email="bob@localhost")
+    send(page)
+    yield "proof-again-malformed"
     site.open(page, "/users/new")
     fill(page, email=EMAIL, password=PASSPHRASE)
     send(page)
     yield "proof-sent"
     send(page)
-    yield "proof-sent-refused"
-    (letter,) = letters(site.service, "proof")
+    yield "proof-sent-again"
+    letter = letters(site.service, "proof")[-1]
     page.goto(str(re.findall(r"https?://\S+", text_of(site.service, letter))[0]))
     yield "proof"
     fill(page, password=WRONG)
@@ -225,3 +254,35 @@ def walk_by_letter(site: Site, page: Page) -> Iterator[str]:
     fill(page, password=PASSPHRASE)
     send(page)
     yield "proof-done"
+
+
+def walk_by_invitation(site: Site, page: Page) -> Iterator[str]:
+    """Bring a window into the states of a service that lets only invited people in."""
+    site.open(page, "/users/new")
+    yield "register-by-invitation"
+    site.service.auth.invitations.invite(EMAIL)
+    page.goto(_link(site, "invitation"))
+    yield "register-invited"
+    fill(page, email=NOBODY, password=PASSPHRASE)
+    send(page)
+    yield "register-invited-another"
+    fill(page, email=EMAIL, password=PASSPHRASE)
+    send(page)
+    yield "registered-invited"
+
+
+def walk_closed(site: Site, page: Page) -> Iterator[str]:
+    """Bring a window into the states of a service where nobody registers."""
+    site.open(page, "/users/new")
+    yield "register-closed"
+    site.open(page, "/email/proof")
+    yield "proof-closed"
+
+
+#: Every walk, with the settings of the service that it needs.
+WALKS: dict[Callable[[Site, Page], Iterator[str]], Any] = {
+    walk: IMPATIENT,
+    walk_by_letter: BY_LETTER,
+    walk_by_invitation: {"registration": "invited"},
+    walk_closed: {"registration": "closed"},
+}

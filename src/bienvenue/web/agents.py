@@ -2,6 +2,10 @@
 
 import functools
 
+from bienvenue.language import Language
+
+_UNKNOWN = "Unknown device"
+
 
 def load() -> None:
     """Load the rules now, which takes half a second, and not while somebody waits."""
@@ -20,5 +24,13 @@ def name_of(agent: str) -> str:
     browser = found.user_agent.family if found.user_agent else ""
     system = found.os.family if found.os else ""
     if not browser:
-        return agent.partition("/")[0][:40] or "Unknown device"
+        return agent.partition("/")[0][:40] or _UNKNOWN
     return f"{browser} on {system}" if system else browser
+
+
+def told(name: str, spoken: Language) -> str:
+    """Give the name of a device in a language, for people: programs are given it as it is."""
+    browser, on, system = name.rpartition(" on ")
+    if on:
+        return spoken.plain("{browser} on {system}", browser=browser, system=system)
+    return spoken.plain("Unknown device") if name == _UNKNOWN else name

@@ -11,6 +11,7 @@ from flask import Request, Response, render_template
 
 from bienvenue.feature import Refusal
 from bienvenue.language import Language
+from bienvenue.web import agents
 from bienvenue.web.page import Answer
 
 _JSON = "application/json"
@@ -52,7 +53,11 @@ def as_json(value: Any, status: int, mimetype: str = _JSON) -> Response:
 def as_page(template: str, status: int, language: Language, **values: Any) -> Response:
     """Write a page from a template, which a host application may override."""
     text = render_template(
-        f"bienvenue/{template}", _=language.markup, language=language.code, **values
+        f"bienvenue/{template}",
+        _=language.markup,
+        called=lambda name: agents.told(name, language),
+        language=language.code,
+        **values,
     )
     response = Response(text, status, mimetype="text/html")
     response.headers["Content-Language"] = language.code

@@ -23,6 +23,8 @@ FORM = "form_id"
 LANGUAGE, THEME = "language", "theme"
 #: Names what the page after a redirect tells once; opens nothing.
 SAID = "said"
+#: Holds, sealed, what was typed into a form when the session had ended.
+TYPED = "typed"
 #: Seconds for which a browser keeps the token of a letter's link.
 LINK_LIFETIME = 600
 

@@ -32,6 +32,14 @@ class CrossSite(Refusal):
     )
 
 
+class OutOfDate(Refusal):
+    """The form is ours, and was shown before its person signed in or out."""
+
+    status = 403
+    code = "out_of_date"
+    message = "This page was out of date. Open it again; nothing was changed."
+
+
 class UnknownHost(Refusal):
     """The Host header names a host that is not the base URL's."""
 
@@ -65,16 +73,23 @@ def refuse(
     if request.method in SAFE:
         return
     site = request.headers.get("Sec-Fetch-Site")
-    origin = request.headers.get("Origin")
-    if site is not None:
-        passes = site in {"same-origin", "none"}
-    elif origin is not None:
-        passes = origin in _origins(settings)
+    if site == "none":
+        passes = True
+    elif site is not None or "Origin" in request.headers:
+        passes = is_ours(request, settings)
     else:
         is_form = request.method == "POST" and request.mimetype != body.JSON
         passes = token_valid or not (is_form and cookies.bears_any(request, settings, links))
     if not passes:
         raise CrossSite
+
+
+def is_ours(request: Request, settings: Settings) -> bool:
+    """Tell whether a browser says that a page of ours caused the request."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    return request.headers.get("Origin") in _origins(settings)
 
 
 def form_token(keys: KeyRing, cookie: str) -> str:

@@ -20,7 +20,7 @@ from bienvenue.keys import KeyRing
 from bienvenue.networks import visitor_ip
 from bienvenue.settings import Settings
 from bienvenue.web import answer as media
-from bienvenue.web import body, cookies, crosssite
+from bienvenue.web import body, cookies, crosssite, kept, onward
 from bienvenue.web.look import Look
 from bienvenue.web.page import DEVICE_LIFETIME, Answer, Page, Visitor
 from bienvenue.web.refusals import (
@@ -117,11 +117,11 @@ class Door:
                 crosssite.refuse_host(request, self.settings)
             if request.method == "OPTIONS":
                 return media.empty(204, Allow=MethodNotAllowed(_methods(pages)).allow)
-            page, values = self._find(pages)
+            page, values, fits = self._find(pages)
             token = body.asked(request).get("token") if page.link else None
             if page.link and token is not None:
                 return self._lead(page, token)
-            return self._of(page, page.handler(**self._arguments(page, values, parts)))
+            return self._of(page, page.handler(**self._arguments(page, values, parts, fits)))
         except Exception as error:  # noqa: BLE001 (everything becomes a refusal)
             return self.refuse(as_refusal(error), page, values)
 
@@ -139,8 +139,11 @@ class Door:
             cookies.clear(response, cookie, self.settings)
         return response
 
-    def _find(self, pages: dict[str, Page]) -> tuple[Page, dict[str, Any]]:
-        """Read the body and name the page, seeing through `_method`; refuse other sites."""
+    def _find(self, pages: dict[str, Page]) -> tuple[Page, dict[str, Any], bool]:
+        """Read the body and name the page, seeing through `_method`; refuse other sites.
+
+        Tell, too, whether the form fits whoever sends it: it may be older than their session.
+        """
         method = "GET" if request.method == "HEAD" else request.method
         values = {} if method == "GET" else body.sent(request)
         is_form = request.mimetype == body.FORM
@@ -149,17 +152,20 @@ class Door:
         links = map(cookies.link, self.links)
         crosssite.refuse(request, self.settings, links, token_valid=token_valid)
         wanted = values.pop("_method", None) if is_form and method == "POST" else None
+        fits = wanted is None or token_valid
         if wanted is not None:
-            if wanted not in _TUNNELLED or not token_valid:
+            if wanted not in _TUNNELLED or not (fits or crosssite.is_ours(request, self.settings)):
                 raise crosssite.CrossSite
             method = wanted
         if method not in pages:
             raise MethodNotAllowed(_methods(pages))
-        return pages[method], values
+        return pages[method], values, fits
 
     def _arguments(
-        self, page: Page, values: dict[str, Any], parts: dict[str, str]
+        self, page: Page, values: dict[str, Any], parts: dict[str, str], fits: bool
     ) -> dict[str, Any]:
+        if not fits:
+            raise crosssite.OutOfDate
         wants = page.wants
         given: dict[str, Any] = {name: fields.text(part, name) for name, part in parts.items()}
         me = self.signed_in() if "me" in wants or not page.public else None
@@ -236,10 +242,13 @@ class Door:
         if to_program or not media.wants_page(request):
             response = media.of_value(answer)
         elif answer.then is not None:
-            response = media.as_redirect(self.here(self._next(answer.next) or answer.then))
+            response = media.as_redirect(self._onward(answer.next) or self.here(answer.then))
             cookies.say(response, answer.said, self.settings)
         else:
-            response = self._show(answer.page or "value.html", answer.status, value=answer.value)
+            template, typed = answer.page or "value.html", self._typed(page)
+            response = self._show(template, answer.status, value=answer.value, typed=typed)
+            if typed:
+                kept.forget(request, response, self.settings)
         if answer.session:
             lifetime = self.auth.sessions.settings.session_lifetime
             cookies.write(response, cookies.SESSION, answer.session, self.settings, lifetime)
@@ -250,6 +259,7 @@ class Door:
                 cookies.write(response, cookie, choice, self.settings, DEVICE_LIFETIME)
         if answer.session is False:
             cookies.clear(response, cookies.SESSION, self.settings)
+            kept.forget(request, response, self.settings)
         if answer.spent is not None:
             cookies.clear(response, cookies.link(answer.spent), self.settings)
         return response
@@ -260,6 +270,25 @@ class Door:
         A list of what there is needs no rule for what a browser makes of a spelling.
         """
         return path if path in self.pages and "GET" in self.pages[path] else None
+
+    def _onward(self, wanted: str | None) -> str | None:
+        """Give where somebody asked to go on, if they may; else None."""
+        path = self._next(wanted)
+        if path is not None:
+            return self.here(path)
+        return onward.outside(wanted, self.settings.return_origins)
+
+    def _typed(self, page: Page) -> dict[str, str]:
+        """Give what was typed into the form of a page before its person had to sign in again."""
+        if page.method != "GET":
+            return {}
+        return kept.typed(request, self.keys, self.settings, page.path)
+
+    def _keep(self, response: Response, page: Page | None, values: dict[str, Any] | None) -> None:
+        """Keep what was typed, if another site cannot have typed it and there is a page for it."""
+        ours = crosssite.is_ours(request, self.settings)
+        if page is not None and ours and self._next(page.path) is not None:
+            kept.keep(response, self.keys, self.settings, page.path, page.showable(values or {}))
 
     def refuse(
         self, refusal: Refusal, page: Page | None = None, values: dict[str, Any] | None = None
@@ -272,6 +301,10 @@ class Door:
             on = self._next(None if page is None else page.path)
             asked = "" if on is None else f"?{urlencode({'next': on})}"
             response = media.as_redirect(self.here(refusal.first) + asked)
+            self._keep(response, page, values)
+        elif isinstance(refusal, crosssite.OutOfDate):
+            response = self._show("refusal.html", refusal.status, refusal=refusal)
+            self._keep(response, page, values)
         else:
             template = "refusal.html" if page is None or page.again is None else page.again
             shown = {} if page is None else page.showable(values or {})
@@ -309,6 +342,9 @@ class Door:
             password_min_length=self.auth.passwords.settings.password_min_length,
         )
         cookies.hush(request, made, self.settings)
+        if origins := self.settings.return_origins:
+            policy = onward.content_policy(media.CONTENT_POLICY, origins)
+            made.headers["Content-Security-Policy"] = policy
         if "bienvenue_form" in g:
             cookies.write(made, cookies.FORM, g.bienvenue_form, self.settings, None)
         return made

@@ -5,7 +5,6 @@ others of the same names.
 """
 
 import json
-from collections.abc import Mapping
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
@@ -22,8 +21,7 @@ from jinja2 import (
 
 from bienvenue import clock, language
 from bienvenue.settings import Settings
-
-ERASED = "[the link is not kept]"
+from bienvenue.web import agents
 
 
 class Written(NamedTuple):
@@ -67,7 +65,9 @@ class Writer:
         template = self._templates.get_template(f"mail/{row.kind}.txt")
         values = self._values(row)
         spoken = language.of(values["language"])
-        shown = spoken.plain(ERASED) if link is None else self._url(link)
+        shown = spoken.plain("[the link is not kept]") if link is None else self._url(link)
+        if "device" in values:
+            values["device"] = agents.told(values["device"], spoken)
         text = template.render(values, _=spoken.plain, link=shown)
         subject, _, rest = text.partition("\n")
         return Written(_one_line(subject.removeprefix("Subject:")), rest.strip() + "\n")
@@ -96,7 +96,7 @@ class Writer:
         letter["Content-Language"] = values["language"]
         return letter
 
-    def _values(self, row: Row) -> Mapping[str, Any]:
+    def _values(self, row: Row) -> dict[str, Any]:
         facts: dict[str, Any] = json.loads(row.facts)
         before = {
             # The path of our pages below the base URL; letters of before have none.
