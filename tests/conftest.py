@@ -16,11 +16,20 @@ from flask.testing import FlaskClient
 from bienvenue import Auth, Bienvenue, clock, create_app, logs
 from bienvenue.web.door import Door
 from tests.databases import KINDS, Databases
+from tests.shared import share
 
 PASSPHRASE = "une phrase de passe bien longue"
 EMAIL = "bob@example.com"
 #: The key of every service of this run; one that stands in a file would be refused as known.
 KEY = secrets.token_hex(32)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_by_the_tests() -> Iterator[None]:
+    """Let services share what each would compile for itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        share(patch)
+        yield
 
 
 @pytest.fixture(scope="session")
