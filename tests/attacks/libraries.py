@@ -1,4 +1,4 @@
-"""Loads what the service and the course stand on, and nothing of them; the nursery's first page."""
+"""Loads what the service and the course stand on, and the service; the nursery's first page."""
 
 import gc
 from importlib import import_module
@@ -25,6 +25,11 @@ for _name in (
     "werkzeug.serving",
 ):
     import_module(_name)
+
+# A broken build loads its own instead.
+import_module("bienvenue.app")
+import_module("bienvenue.cli")
+import_module("bienvenue.serve")
 
 # Its thousand rules are compiled when somebody is named by none of them.
 import_module("ua_parser").parse("nobody")

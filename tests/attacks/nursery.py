@@ -1,8 +1,8 @@
-"""Processes that begin with the libraries loaded, and without a line of the service or the course.
+"""Processes that begin with the libraries and the service loaded, and nothing of the course.
 
-Loading Flask, SQLAlchemy and pydantic takes most of a second of a processor, and the attacks start
-hundreds of processes. So one process loads them and is forked each time; what is tested is loaded
-by the child alone, from the path it is given.
+Loading them takes more than a second of a processor, and the attacks start hundreds of processes.
+So one process loads them and is forked each time. A child that is given the path of a broken build
+forgets the service and loads that one.
 """
 
 from __future__ import annotations
@@ -111,6 +111,7 @@ def _live(
     os.environ.clear()
     os.environ.update(cradle.environment)
     if cradle.path is not None:
+        _forget_the_service(cradle.path)
         sys.path.insert(0, str(cradle.path))
     os.dup2(stdin.fileno(), 0)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 (it stays open)
@@ -124,6 +125,15 @@ def _live(
         if measured is not None:
             measured.stop()
             measured.save()
+
+
+def _forget_the_service(path: Path) -> None:
+    """Unload the service, unless it is the one of this path."""
+    loaded = sys.modules.get("bienvenue")
+    if loaded is None or Path(str(loaded.__file__)).parent.parent == path:
+        return
+    for name in [name for name in sys.modules if name.partition(".")[0] == "bienvenue"]:
+        del sys.modules[name]
 
 
 def _measured() -> Any:
