@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench import load, silence, storm
-from bench.servers import THREADS, WORKERS, Server, postgresql, running, sign_in
+from bench.servers import THREADS, Server, postgresql, running, sign_in
 
 
 def main() -> None:
@@ -27,17 +27,18 @@ def main() -> None:
     parser.add_argument("--storm", type=float, default=15, help="seconds of a storm (15)")
     parser.add_argument("--cost", type=int, default=12, help="cost of bcrypt (12)")
     parser.add_argument("--people", type=int, default=300, help="people to ask for (300)")
+    parser.add_argument("--workers", default="2", help="processes of each service (2)")
     parser.add_argument("--port", type=int, default=5900, help="first of six ports (5900)")
     chosen = parser.parse_args()
     print(
         f"{os.cpu_count()} processors, Python {platform.python_version()}, "
-        f"{WORKERS} processes with {THREADS} threads; "
+        f"{chosen.workers} processes with {THREADS} threads; "
         f"{load.PROCESSES} processes here ask over {load.CONNECTIONS} connections each",
         flush=True,
     )
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
-        cost = {"bcrypt_cost": str(chosen.cost), "hash_queue": "4"}
+        cost = {"bcrypt_cost": str(chosen.cost), "hash_queue": "4", "workers": chosen.workers}
         url = stack.enter_context(postgresql(folder))
         on_postgresql = {"database_url": url, "secret_key_file": str(folder / "keys")}
 
@@ -49,7 +50,7 @@ def main() -> None:
         sqlite = start(0, "the service on SQLite", "service", **cost)
         shared = start(1, "the service on PostgreSQL", "service", **cost, **on_postgresql)
         constant = start(2, "a constant by the same edge", "constant", **cost)
-        flask = start(3, "a constant by bare Flask", "flask")
+        flask = start(3, "a constant by bare Flask", "flask", workers=chosen.workers)
         ungated = start(4, "the service without its gate", "ungated", **cost)
         for server in (sqlite, shared, ungated):
             sign_in(server)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 PASSWORD = "neuf grenouilles sous la pluie"
-WORKERS, THREADS = 2, 4
+THREADS = 4
 _PATIENCE = 60.0
 
 
@@ -55,10 +55,10 @@ def ask(
 
 @contextlib.contextmanager
 def running(name: str, port: int, target: str, folder: Path, **settings: str) -> Iterator[Server]:
-    """Run a target of `bench.targets` until the block ends."""
+    """Run a target of `bench.targets` until the block ends, with two processes unless told."""
     folder.mkdir(parents=True, exist_ok=True)
     kept = {key: value for key, value in os.environ.items() if not key.startswith("BIENVENUE_")}
-    own = {"instance": str(folder), "port": str(port), "workers": str(WORKERS)} | settings
+    own = {"instance": str(folder), "port": str(port), "workers": "2"} | settings
     given = {f"BIENVENUE_{key.upper()}": value for key, value in own.items()}
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench.servers import THREADS, WORKERS
+from bench.servers import THREADS
 from bienvenue import serve
 from bienvenue.settings import Settings
 
@@ -14,12 +14,13 @@ def bare_flask() -> None:
     from granian import Granian  # noqa: PLC0415 (only this target runs it by itself)
     from granian.constants import Interfaces  # noqa: PLC0415 (as above)
 
+    core = Settings().core
     Granian(
         "bench.bare:app",
         address="127.0.0.1",
-        port=Settings().core.port,
+        port=core.port,
         interface=Interfaces.WSGI,
-        workers=WORKERS,
+        workers=core.workers,
         blocking_threads=THREADS,
         log_enabled=False,
     ).serve()

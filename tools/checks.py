@@ -1,10 +1,10 @@
 """The commands behind `make quick`, `make check` and `make test`; each step says its time.
 
 quick   format, lint, types and the fast tests on SQLite
-check   format, lint, types, every test with branch coverage, the wheel, and the fast tests from it
-        with the oldest dependencies
-test    format, lint, every test, and beside them the types and the wheel everywhere
-beside  the types; the contract from the wheel on every interpreter found, and with the oldest
+check   format, lint, types, every test with branch coverage, the wheel alone, the fast tests from
+        it with the oldest dependencies, and the contract on every other interpreter found
+test    format, lint, every test, and beside them the types and the wheel
+beside  the types; the contract from the wheel on the oldest interpreter found, with the oldest
         dependencies
 """
 
@@ -24,7 +24,8 @@ BIN = Path(sys.executable).parent
 OLDEST, NEWEST = (3, 11), (3, 15)
 #: The fast tests, which `make check` runs again from the wheel with the oldest dependencies.
 PORTABLE = ["tests/seed", "tests/spine"]
-#: The contract, which `make test` runs again from the wheel, with them and on every interpreter.
+#: The contract, which `make test` runs again from the wheel, with them; `make check` does it on
+#: every other interpreter.
 CONTRACT = ["tests/seed"]
 #: On SQLite, and with the oldest dependencies the exercise's contract on PostgreSQL.
 PORTABLE_CHOICE, CONTRACT_CHOICE = "not postgresql or seed", "not postgresql"
@@ -147,24 +148,26 @@ def on(python: Path, built: Path, folder: Path, tests: list[str], *, oldest: boo
     run(f"{name}: tests of the wheel", inside, *PORTABLE_PYTEST, *chosen, PYTHONPATH="")
 
 
+def promised() -> None:
+    """Test the contract from the wheel, with the oldest dependencies."""
+    _oldest(CONTRACT)
+
+
 def everywhere() -> None:
-    """Test the contract on every interpreter, and once with the oldest dependencies."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        built = wheel(folder / "dist")
-        found = interpreters()
-        print(f"    interpreters: {', '.join(str(_version(path)) for path in found)}", flush=True)
-        on(found[0], built, folder, CONTRACT, oldest=True)
-        for python in found:
-            if _version(python) != sys.version_info[:2]:
-                on(python, built, folder, CONTRACT)
+    """Run the fast tests with the oldest dependencies, and the contract on every interpreter."""
+    for python in _oldest(PORTABLE):
+        if _version(python) != sys.version_info[:2]:
+            with tempfile.TemporaryDirectory() as name:
+                on(python, wheel(Path(name) / "dist"), Path(name), CONTRACT)
 
 
-def oldest() -> None:
-    """Run the fast tests from the wheel with the oldest dependencies."""
+def _oldest(tests: list[str]) -> list[Path]:
+    """Run these tests with the oldest dependencies; give all interpreters that are there."""
+    found = interpreters()
+    print(f"    interpreters: {', '.join(str(_version(path)) for path in found)}", flush=True)
     with tempfile.TemporaryDirectory() as name:
-        built = wheel(Path(name) / "dist")
-        on(interpreters()[0], built, Path(name), PORTABLE, oldest=True)
+        on(found[0], wheel(Path(name) / "dist"), Path(name), tests, oldest=True)
+    return found
 
 
 def both() -> None:
@@ -175,7 +178,7 @@ def both() -> None:
     with tempfile.TemporaryFile("w+") as said:
         command = [sys.executable, str(Path(__file__)), "beside"]
         beside = subprocess.Popen(command, cwd=TOP, stdout=said, stderr=subprocess.STDOUT)
-        print("--- types, and the wheel on every interpreter, beside what follows", flush=True)
+        print("--- types, and the wheel with the oldest of all, beside what follows", flush=True)
         try:
             all_tests()
             beside.wait()
@@ -216,9 +219,9 @@ STEPS: dict[str, list[Callable[[], None]]] = {
         types,
         lambda: tests("-m", "not slow", "-k", "not postgresql", *PORTABLE, "tests/house"),
     ],
-    "check": [style, types, covered, built_alone, oldest],
+    "check": [style, types, covered, built_alone, everywhere],
     "test": [style, both],
-    "beside": [types, everywhere],
+    "beside": [types, promised],
 }
 
 

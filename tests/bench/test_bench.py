@@ -23,7 +23,7 @@ TOP = Path(__file__).parents[2]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The service, with somebody signed in."""
     folder = tmp_path_factory.mktemp("bench")
-    with running("x", free_port(), "service", folder, bcrypt_cost="4") as made:
+    with running("x", free_port(), "service", folder, bcrypt_cost="4", workers="1") as made:
         sign_in(made)
         yield made
 
@@ -52,7 +52,8 @@ def test_it_prints_every_figure(tmp_path: Path) -> None:
     """With everything it measures, as short as it goes."""
     ports = 30_500 + os.getpid() % 200 * 10
     command = [sys.executable, "-m", "bench", "--rounds", "1", "--seconds", "0.2"]
-    command += ["--storm", "0.5", "--cost", "4", "--people", "4", "--port", str(ports)]
+    command += ["--storm", "0.5", "--cost", "4", "--people", "4", "--workers", "1"]
+    command += ["--port", str(ports)]
     done = subprocess.run(
         command,
         cwd=TOP,
