@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL = $(if $(wildcard $(BIN)/uv),$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install) --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check format course course-check course-attacks crash bench openapi password-list texts lock clean
+.PHONY: help run test quick check format course course-check course-attacks crash bench openapi password-list texts pictures lock clean
 
 help: ## print this list
 	@echo "Bienvenue: a user authentication service. Commands:"
@@ -51,6 +51,9 @@ password-list: $(VENV)/dev.stamp ## rebuild the list of common passwords from it
 
 texts: $(VENV)/dev.stamp ## gather the texts for people into every language's file
 	@$(BIN)/python tools/texts.py
+
+pictures: $(VENV)/dev.stamp ## take the pictures of pages that README and docs show
+	@$(BIN)/python -m tools.pictures
 
 lock: $(VENV)/dev.stamp ## resolve the dependencies anew and write both lock files
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lock
