@@ -258,6 +258,8 @@ def walk_by_letter(site: Site, page: Page) -> Iterator[str]:
 
 def walk_by_invitation(site: Site, page: Page) -> Iterator[str]:
     """Bring a window into the states of a service that lets only invited people in."""
+    site.open(page, "/sessions/new")
+    yield "sign-in-by-invitation"
     site.open(page, "/users/new")
     yield "register-by-invitation"
     site.service.auth.invitations.invite(EMAIL)
@@ -273,6 +275,10 @@ def walk_by_invitation(site: Site, page: Page) -> Iterator[str]:
 
 def walk_closed(site: Site, page: Page) -> Iterator[str]:
     """Bring a window into the states of a service where nobody registers."""
+    site.open(page, "/")
+    yield "welcome-closed"
+    site.open(page, "/sessions/new")
+    yield "sign-in-closed"
     site.open(page, "/users/new")
     yield "register-closed"
     site.open(page, "/email/proof")

@@ -123,3 +123,18 @@ def test_the_commands_of_invitations(service: Service, moving_clock: Clock) -> N
     assert "Nobody can register here" in closed
     service.auth.register_user(EMAIL, PASSPHRASE)
     assert "already exists" in said("invite", EMAIL)
+
+
+@pytest.mark.parametrize(("mode", "leads"), [("open", True), ("invited", False), ("closed", False)])
+def test_pages_lead_to_registering_only_where_anybody_may(
+    make_service: MakeService, mode: str, leads: bool
+) -> None:
+    """And whoever comes there all the same reads why not, and where to go on."""
+    browser = Browser(make_service(registration=mode))
+    for path in ("/", "/sessions/new"):
+        assert ('href="/users/new"' in browser.get(path).text) is leads, path
+    told = browser.get("/users/new")
+    assert told.status_code == (200 if leads else 403)
+    assert ("Registering is closed" in told.text) is (mode == "closed")
+    assert ("It takes an invitation" in told.text) is (mode == "invited")
+    assert 'href="/sessions/new"' in told.text

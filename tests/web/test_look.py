@@ -265,3 +265,14 @@ def test_a_form_that_is_out_of_date_says_where_there_is_a_new_one(service: Servi
     assert refused.status_code == 403
     assert 'href="/password"' in refused.text
     assert browser.client.get("/profile").status_code == 200
+
+
+def test_a_spent_link_is_not_opened_again(service: Service) -> None:
+    """It would say the same: the page says so and leads to the beginning."""
+    browser = Browser(service)
+    for path in ("/email/undo", "/second_email/proof", "/leaving/undo"):
+        told = browser.get(path)
+        assert told.status_code == 403
+        assert "This link does not work any more" in told.text, path
+        assert "Open the page again" not in told.text, path
+        assert 'class="button" href="/"' in told.text

@@ -337,6 +337,7 @@ class Door:
             back=self._next(at),
             look=self.look,
             form_token=self._form_token,
+            registration=self.auth.invitations.settings.registration,
             theme=cookies.chosen(request, cookies.THEME, self.settings),
             service=self.settings.core.service_name,
             password_min_length=self.auth.passwords.settings.password_min_length,

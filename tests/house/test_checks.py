@@ -1,0 +1,41 @@
+"""What `make test` says of what it could not run."""
+
+from __future__ import annotations
+
+import pytest
+
+from tools import checks
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The options of each run of the tests, which does not happen."""
+    options: list[tuple[str, ...]] = []
+    monkeypatch.setattr(checks, "tests", lambda *given: options.append(given))
+    monkeypatch.setattr(checks, "NOT_RUN", [])
+    monkeypatch.setitem(checks.STEPS, "test", [checks.all_tests])
+    monkeypatch.setattr("sys.argv", ["checks.py", "test"])
+    return options
+
+
+def test_without_a_browser_it_says_aloud_what_it_did_not_run(
+    ran: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At the end, where it is read, with the one command that brings it."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    checks.main()
+    assert ran == [("--ignore=tests/browser",)]
+    said = capsys.readouterr().out
+    assert "!!! NOT RUN: tests/browser: there is no Chromium here." in said
+    assert "apt-get install -y chromium" in said
+
+
+def test_with_a_browser_everything_runs(
+    ran: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And nothing is said."""
+    monkeypatch.setenv("CHROMIUM", "/bin/sh")
+    checks.main()
+    assert ran == [()]
+    assert "NOT RUN" not in capsys.readouterr().out
