@@ -32,8 +32,8 @@ PORTABLE_CHOICE, CONTRACT_CHOICE = "not postgresql or seed", "not postgresql"
 PORTABLE_PYTEST = shlex.split("-m pytest -q -p no:cacheprovider -m 'not slow' -k")
 #: What could not be run here, to be said at the end, where it is read.
 NOT_RUN: list[str] = []
-#: Tests that start servers wait for them, so four processes keep two cores busy.
-PYTEST = shlex.split(f"-q -n {2 * (os.cpu_count() or 2)} --dist worksteal -p no:cacheprovider")
+#: Tests that start servers wait for them, so three processes keep two cores busy.
+PYTEST = shlex.split(f"-q -n {3 * (os.cpu_count() or 2) // 2} --dist worksteal -p no:cacheprovider")
 
 
 def run(what: str, *command: str | Path, **environment: str) -> None:

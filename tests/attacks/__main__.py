@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.attacks import nursery
 from tests.attacks.attack import Attack, Won, load
 from tests.attacks.builds import SERVICES, Builds
 from tests.databases import Databases
@@ -73,5 +74,7 @@ def _run(builds: Builds, attack: Attack, where: str, name: str) -> bool:
 if __name__ == "__main__":
     if sys.argv[1:] == ["--course"]:
         sys.exit(story(COURSE))
+    if sys.argv[2:]:
+        nursery.load_nothing()
     with _builds() as own:
         sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "", sys.argv[2:], own))

@@ -21,6 +21,11 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.attacks.libraries"])
 
 
+def load_nothing() -> None:
+    """Let each process load what it needs: sooner done where only one or two are started."""
+    _context.set_forkserver_preload([])
+
+
 @dataclass(frozen=True)
 class Cradle:
     """Where a process begins."""

@@ -179,7 +179,7 @@ class Target:
 
     def newcomer(self, password: str = PASSPHRASE) -> Person:
         """Give a person with an email nobody used yet, and no account."""
-        return Person(self, f"person{os.getpid()}x{next(_numbers)}@example.org", password)
+        return Person(self, f"person{os.getpid()}x{next(_numbers):05}@example.org", password)
 
     def person(self, password: str = PASSPHRASE) -> Person:
         """Give a person who has an account."""
