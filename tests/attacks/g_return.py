@@ -7,7 +7,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from tests.attacks.attack import Outcome, Refused, Won, attack
 from tests.attacks.client import Reply
-from tests.attacks.target import PASSPHRASE, Target
+from tests.attacks.target import PASSPHRASE, Target, TargetFails
 
 ELSEWHERE = (
     "//evil.example", "///evil.example", "////evil.example", "/\\evil.example", "\\\\evil.example",
@@ -27,6 +27,18 @@ SCRIPTS = (
     "\x01javascript:alert(1)", "data:text/html,<script>alert(1)</script>", "vbscript:msgbox(1)",
     '"><script>alert(1)</script>', "'-alert(1)-'",
 )  # fmt: skip
+
+#: An application to which people may go on, where the operator named it.
+APP = "https://app.example.org"
+#: Whatever begins as an origin of the list does, and leads elsewhere or is no plain URL.
+NEARLY = [
+    APP + rest
+    for rest in (
+        ".evil.example", "@evil.example", ":443@evil.example", ":444", "evil.example", "\\@evil",
+        "\\.evil.example", "%2eevil.example", "\t.evil", "/\\evil", "/ x", "/\n", "/%", "/%zz",
+        "/é", "#there", "/\x01", "/" + "a" * 2001, "/<b>", '/"', "\u3002evil.example",
+    )
+]  # fmt: skip
 
 
 def signed_in_with(target: Target, wanted: str) -> Iterator[Reply]:
@@ -67,3 +79,22 @@ def a_script_to_go_on_to(target: Target) -> Outcome:
             if "<script>alert" in reply.text:
                 return Won("the return target stands on the page as markup")
     return Refused(f"{len(SCRIPTS)} scripts, and none was followed or written down as one")
+
+
+@attack(
+    "G08",
+    "A link to us sends the visitor on to a site whose name begins as one that is allowed.",
+    wins="broken:G08_reads_the_beginning",
+    settings={"return_origins": APP},
+)
+def sent_nearly_there(target: Target) -> Outcome:
+    """Sign in through links that begin as the origin of the list, and lead elsewhere."""
+    there = [*signed_in_with(target, APP + "/start")][1].header("Location")
+    if there != APP + "/start":
+        raise TargetFails(f"an origin that is named is refused: {there}")
+    for wanted in NEARLY:
+        for reply in signed_in_with(target, wanted):
+            location = reply.header("Location") or ""
+            if location and not location.startswith("/"):
+                return Won(f"next={wanted!r} led to {location!r}")
+    return Refused(f"{len(NEARLY)} beginnings, and nobody left for another site")

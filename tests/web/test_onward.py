@@ -8,22 +8,12 @@ import pytest
 
 from bienvenue.settings import Settings, SettingsProblem
 from bienvenue.web import onward
-from tests.attacks.g_return import ELSEWHERE, SCRIPTS
+from tests.attacks.g_return import APP, ELSEWHERE, NEARLY, SCRIPTS
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 from tests.web.browser import Browser, Shown
 
-APP, OTHER = "https://app.example.org", "http://localhost:8080"
+OTHER = "http://localhost:8080"
 NAMED = f"{APP}/, {OTHER}"
-
-#: Whatever begins as an origin of the list does, and leads elsewhere or is no plain URL.
-NEARLY = [
-    APP + rest
-    for rest in (
-        ".evil.example", "@evil.example", ":443@evil.example", ":444", "evil.example", "\\@evil",
-        "\\.evil.example", "%2eevil.example", "\t.evil", "/\\evil", "/ x", "/\n", "/%", "/%zz",
-        "/é", "#there", "/\x01", "/" + "a" * 2001, "/<b>", '/"', "\u3002evil.example",
-    )
-]  # fmt: skip
 
 
 @pytest.fixture
