@@ -1,10 +1,10 @@
-"""The commands behind `make quick`, `make check` and `make test`; each step says its time.
+"""The commands behind `make quick`, `check`, `test` and `kept`; each step says its time.
 
 quick   format, lint, types and the fast tests on SQLite
 check   format, lint, types, every test with branch coverage, the wheel alone, the fast tests from
         it with the oldest dependencies, and the contract on every other interpreter found
-test    format, lint, every test, and beside them the types and the wheel
-beside  the types; the contract from the wheel on the oldest interpreter found, with the oldest
+test    format, lint and every test
+kept    the types, and the contract from the wheel on the oldest interpreter found with the oldest
         dependencies
 """
 
@@ -24,7 +24,7 @@ BIN = Path(sys.executable).parent
 OLDEST, NEWEST = (3, 11), (3, 15)
 #: The fast tests, which `make check` runs again from the wheel with the oldest dependencies.
 PORTABLE = ["tests/seed", "tests/spine"]
-#: The contract, which `make test` runs again from the wheel, with them; `make check` does it on
+#: The contract, which `make kept` runs again from the wheel, with them; `make check` does it on
 #: every other interpreter.
 CONTRACT = ["tests/seed"]
 #: On SQLite, and with the oldest dependencies the exercise's contract on PostgreSQL.
@@ -170,28 +170,6 @@ def _oldest(tests: list[str]) -> list[Path]:
     return found
 
 
-def both() -> None:
-    """Run the tests of this tree, and beside them, in one process, what needs no server.
-
-    Many tests wait for what they started, so the two together take little longer than one.
-    """
-    with tempfile.TemporaryFile("w+") as said:
-        command = [sys.executable, str(Path(__file__)), "beside"]
-        beside = subprocess.Popen(command, cwd=TOP, stdout=said, stderr=subprocess.STDOUT)
-        print("--- types, and the wheel with the oldest of all, beside what follows", flush=True)
-        try:
-            all_tests()
-            beside.wait()
-        finally:
-            if beside.poll() is None:
-                beside.terminate()
-                beside.wait()
-        said.seek(0)
-        print(said.read(), flush=True)
-        if beside.returncode:
-            sys.exit("what ran beside the tests failed; run it alone with: tools/checks.py beside")
-
-
 def built_alone() -> None:
     """Build the wheel, look at what it carries, and use it where nothing of ours is installed."""
     with tempfile.TemporaryDirectory() as name:
@@ -220,8 +198,8 @@ STEPS: dict[str, list[Callable[[], None]]] = {
         lambda: tests("-m", "not slow", "-k", "not postgresql", *PORTABLE, "tests/house"),
     ],
     "check": [style, types, covered, built_alone, everywhere],
-    "test": [style, both],
-    "beside": [types, promised],
+    "test": [style, all_tests],
+    "kept": [types, promised],
 }
 
 
