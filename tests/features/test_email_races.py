@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bienvenue.feature import Refusal
-from bienvenue.features.accounts import EmailTaken
+from bienvenue.features.accounts import EmailTaken, NoSuchUser
+from bienvenue.features.email.operations import _set
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features.emailing import (
     NEW_EMAIL,
@@ -194,3 +195,12 @@ def test_an_account_that_goes_while_its_token_is_spent(service: Service, happens
         assert (found["users"], found["email_undos"]) == ([], [])
     else:
         assert len(found["email_undos"]) == (proven == NEW_EMAIL)
+
+
+def test_an_email_that_changed_meanwhile_is_not_changed_again(service: Service) -> None:
+    """Whoever read the account before finds that it has not the old email any more."""
+    user = service.auth.register_user(EMAIL, PASSPHRASE)
+    service.auth.email.set(EMAIL, "robert@example.com")
+    with service.auth._db.transaction() as tx, pytest.raises(NoSuchUser):
+        _set(tx, user.id, EMAIL, {"email": "eve@example.com"})
+    assert service.auth.accounts.find("robert@example.com").id == user.id

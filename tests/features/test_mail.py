@@ -277,6 +277,9 @@ def test_a_claim_nobody_marked_ends(sending: Service, post: Post, moving_clock: 
     sending.auth.work()
     assert [letter["Message-ID"] for letter in post.letters] == [f"<{late.uid}@example.org>"]
     assert not mail._mark(late, state=State.DEAD)
+    heard = Hearing(sending.auth)
+    mail._give_up(late, "whoever was late cannot carry it")
+    assert "letter.failed" not in heard.names
     assert mail.find(late.uid).state == State.SENT
 
 

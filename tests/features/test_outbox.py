@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from click.testing import CliRunner
 
 from bienvenue import tokens
+from bienvenue.cli import main
 from bienvenue.features.outbox import LettersLeave
 from tests.conftest import EMAIL, Clock, MakeService, Service
+from tests.features.proving import SMTP
 from tests.features.resetting import NEW, asked
 from tests.web.browser import Browser
 
@@ -100,3 +103,18 @@ def test_it_is_not_there_once_letters_leave(make_service: MakeService, service: 
         assert client.get(at).get_json()["code"] == "not_found"
     with pytest.raises(LettersLeave):
         sending.auth.outbox.link()
+
+
+def test_the_command_says_that_letters_leave(service: Service) -> None:
+    """Where a server carries them there is no link to print."""
+    environ = {
+        "BIENVENUE_DATABASE_URL": service.url,
+        "BIENVENUE_SECRET_KEY_FILE": str(service.auth.settings.core.secret_key_file),
+    }
+    run = CliRunner()
+    told = run.invoke(main, ["outbox", "open"], env=environ)
+    assert (told.exit_code, told.output) == (0, service.auth.outbox.link() + "\n")
+    names = {f"BIENVENUE_{name.upper()}": value for name, value in SMTP.items()}
+    told = run.invoke(main, ["outbox", "open"], env=environ | names)
+    assert told.exit_code == 1
+    assert "letters leave by SMTP" in told.output
