@@ -20,8 +20,7 @@ SEND = "main form button:not(.reveal)"
 SIZE = {"width": 1280, "height": 800}
 _QUIET = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars "
-    "--disable-threaded-compositing --disable-threaded-animation"
+    "--disable-component-update --disable-sync --hide-scrollbars"
 )
 
 
