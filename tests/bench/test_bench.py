@@ -76,3 +76,4 @@ def test_it_prints_every_figure(tmp_path: Path) -> None:
     ):
         assert re.search(line, done.stdout), f"{line}\n{done.stdout}"
     assert "not the one expected" not in done.stdout
+    assert "beside 0 checks/s" not in done.stdout
