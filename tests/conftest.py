@@ -24,6 +24,11 @@ EMAIL = "bob@example.com"
 KEY = secrets.token_hex(32)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: "browser" not in item.path.parts)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def shared_by_the_tests() -> Iterator[None]:
     """Let services share what each would compile for itself."""
