@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL = $(if $(wildcard $(BIN)/uv),$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install) --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick kept check format course course-check course-attacks crash bench openapi password-list texts pictures lock clean
+.PHONY: help run test quick promises check format course course-check course-attacks crash bench openapi password-list texts pictures lock clean
 
 help: ## print this list
 	@echo "Bienvenue: a user authentication service. Commands:"
@@ -22,8 +22,8 @@ test: $(VENV)/dev.stamp ## set up and pass every test, eleven minutes on two cor
 quick: $(VENV)/dev.stamp ## the fast tests, under a minute
 	@$(BIN)/python tools/checks.py quick
 
-kept: $(VENV)/dev.stamp ## what is promised besides: the types, and the contract with the oldest dependencies
-	@$(BIN)/python tools/checks.py kept
+promises: $(VENV)/dev.stamp ## what is promised besides: the types, and the contract with the oldest dependencies
+	@$(BIN)/python tools/checks.py promises
 
 check: $(VENV)/dev.stamp ## format, lint, types, all tests with coverage, house rules, wheel
 	@$(BIN)/python tools/checks.py check

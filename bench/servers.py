@@ -55,10 +55,10 @@ def ask(
 
 @contextlib.contextmanager
 def running(name: str, port: int, target: str, folder: Path, **settings: str) -> Iterator[Server]:
-    """Run a target of `bench.targets` until the block ends, with two processes unless told."""
+    """Run a target of `bench.targets` until the block ends."""
     folder.mkdir(parents=True, exist_ok=True)
     kept = {key: value for key, value in os.environ.items() if not key.startswith("BIENVENUE_")}
-    own = {"instance": str(folder), "port": str(port), "workers": "2"} | settings
+    own = {"instance": str(folder), "port": str(port)} | settings
     given = {f"BIENVENUE_{key.upper()}": value for key, value in own.items()}
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(

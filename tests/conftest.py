@@ -15,8 +15,8 @@ from flask.testing import FlaskClient
 
 from bienvenue import Auth, Bienvenue, clock, create_app, logs
 from bienvenue.web.door import Door
+from tests.compiled import share
 from tests.databases import KINDS, Databases
-from tests.shared import share
 
 PASSPHRASE = "une phrase de passe bien longue"
 EMAIL = "bob@example.com"

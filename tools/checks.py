@@ -1,11 +1,11 @@
-"""The commands behind `make quick`, `check`, `test` and `kept`; each step says its time.
+"""The commands behind `make quick`, `check`, `test` and `promises`; each step says its time.
 
-quick   format, lint, types and the fast tests on SQLite
-check   format, lint, types, every test with branch coverage, the wheel alone, the fast tests from
-        it with the oldest dependencies, and the contract on every other interpreter found
-test    format, lint and every test
-kept    the types, and the contract from the wheel on the oldest interpreter found with the oldest
-        dependencies
+quick     format, lint, types and the fast tests on SQLite
+check     format, lint, types, every test with branch coverage, the wheel alone, the fast tests from
+          it with the oldest dependencies, and the contract on every other interpreter found
+test      format, lint and every test
+promises  the types, and the contract from the wheel on the oldest interpreter found with the
+          oldest dependencies
 """
 
 import os
@@ -24,7 +24,7 @@ BIN = Path(sys.executable).parent
 OLDEST, NEWEST = (3, 11), (3, 15)
 #: The fast tests, which `make check` runs again from the wheel with the oldest dependencies.
 PORTABLE = ["tests/seed", "tests/spine"]
-#: The contract, which `make kept` runs again from the wheel, with them; `make check` does it on
+#: The contract, which `make promises` runs again from the wheel, with them; `make check` does it on
 #: every other interpreter.
 CONTRACT = ["tests/seed"]
 #: On SQLite, and with the oldest dependencies the exercise's contract on PostgreSQL.
@@ -199,7 +199,7 @@ STEPS: dict[str, list[Callable[[], None]]] = {
     ],
     "check": [style, types, covered, built_alone, everywhere],
     "test": [style, all_tests],
-    "kept": [types, promised],
+    "promises": [types, promised],
 }
 
 

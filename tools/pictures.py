@@ -14,16 +14,20 @@ import secrets
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flask import Flask
 from werkzeug.serving import make_server
 
 from bienvenue import DB, create_app, schema
 from tools.checks import chromium
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flask import Flask
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 DIGESTS = FOLDER / "digests.json"

@@ -72,6 +72,7 @@ def in_words() -> Iterator[str]:
     """Give the messages of refusals and fields, and the sentences of the record."""
     for refusal in _below(Refusal):
         yield refusal.message
+        yield from filter(None, [refusal.heading])
     yield from (message for _code, message in (*body.WORDS.values(), body.ANOTHER_TYPE))
     for feature in _below(Feature):
         yield from (TOLD.get(name, sentence) for name, sentence in feature.events.items())

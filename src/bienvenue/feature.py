@@ -34,6 +34,10 @@ class Refusal(Exception):
     message: str = "This is refused."
     #: The page on which a browser does first what is missing.
     first: ClassVar[str | None] = None
+    #: The heading of its page, where the status alone says too little.
+    heading: ClassVar[str] = ""
+    #: Where its page leads, when opening the refused page again would be refused again.
+    onward: ClassVar[str | None] = None
 
     def __init__(
         self, field: str | None = None, *, message: str | None = None, **values: object

@@ -50,6 +50,9 @@ def _origin(value: str) -> str:
     if parts.path not in {"", "/"} or parts.username is not None:
         raise ValueError("has no path and no user name")
     host = parts.hostname if ":" in parts.hostname else parts.hostname.encode("idna").decode()
+    # It stands in headers, where a star would be a pattern and a semicolon an end.
+    if ":" not in host and not re.fullmatch(r"[a-z0-9._-]+", host):
+        raise ValueError("has a host whose name is of letters, digits, hyphens and dots")
     # A browser leaves the usual port out of what it calls its origin.
     usual = {"http": 80, "https": 443}[parts.scheme]
     port = "" if parts.port in {None, usual} else f":{parts.port}"

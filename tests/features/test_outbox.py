@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.resources import files
 
 import pytest
 from click.testing import CliRunner
@@ -118,3 +119,14 @@ def test_the_command_says_that_letters_leave(service: Service) -> None:
     told = run.invoke(main, ["outbox", "open"], env=environ | names)
     assert told.exit_code == 1
     assert "letters leave by SMTP" in told.output
+
+
+def test_every_kind_of_letter_has_a_name_for_the_list() -> None:
+    """A kind that is added has one too, or it would stand there as programs call it."""
+    templates = files("bienvenue") / "templates" / "bienvenue"
+    listed = (templates / "outbox" / "list.html").read_text("utf-8")
+    kinds = {
+        file.name[:-4] for file in (templates / "mail").iterdir() if file.name.endswith(".txt")
+    }
+    assert len(kinds) > 10
+    assert {kind for kind in kinds if f'"{kind}": _(' not in listed} == set()

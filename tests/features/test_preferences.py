@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from flask.testing import FlaskClient
 
 from bienvenue import language
 from bienvenue.settings import SettingsProblem
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 from tests.features.resetting import ask, letters, text_of
 from tests.web.browser import HTML, Browser
+from tools.pictures import LAPTOP
 
 FRENCH = HTML | {"Accept-Language": "fr-CA, fr;q=0.9, en;q=0.8"}
 TITLE = {"en": "Language and appearance", "fr": "Langue et apparence"}
@@ -149,3 +153,31 @@ def test_a_refusal_on_a_page_is_in_the_language_of_the_page(service: Service) ->
     assert "Un mot de passe a au moins 15 caractères." in page.text
     json = service.client().post("/users", json=sent, headers={"Accept-Language": "fr"})
     assert json.get_json()["message"] == "A password has at least 15 characters."
+
+
+@pytest.mark.parametrize(
+    ("agent", "name", "said"),
+    [
+        (LAPTOP, "Firefox on Linux", "Firefox sous Linux"),
+        ("", "Unknown device", "Appareil inconnu"),
+        ("curl/8.0", "curl", "curl"),
+    ],
+)
+def test_a_device_is_named_in_the_language_of_its_reader(
+    service: Service, agent: str, name: str, said: str
+) -> None:
+    """On pages and in the letter about it; programs are given the name as it is."""
+    service.signed_in()
+    client = service.client()
+    french = {"Accept-Language": "fr", "User-Agent": agent}
+    client.post("/sessions", json={"email": EMAIL, "password": PASSPHRASE}, headers=french)
+    (listed,) = [one for one in _devices(client, french) if one["current"]]
+    assert listed["device"] == name
+    for path in ("/sessions", "/profile", "/activity"):
+        assert said in client.get(path, headers=HTML | french).text, path
+    assert f" : {said}" in text_of(service, letters(service, "new_device")[-1])
+
+
+def _devices(client: FlaskClient, headers: dict[str, str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.get("/sessions", headers=headers).get_json()["sessions"]
+    return found

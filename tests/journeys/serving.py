@@ -20,7 +20,7 @@ from tests.attacks.nursery import Child, Cradle
 from tests.ports import free_port, wait_until
 
 COMMAND = [sys.executable, "-m", "bienvenue"]
-KILLS = int(os.environ.get("KILLS", "10"))
+KILLS = int(os.environ.get("KILLS", "20"))
 """How often the tests of crashes kill what they test, on each database."""
 _PATIENCE = 60.0
 

@@ -13,6 +13,14 @@ from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 from tests.web.browser import Browser, Shown
 
 OTHER = "http://localhost:8080"
+#: What a content policy would read as a pattern, or as the end of one of its rules.
+PATTERNS = (
+    "https://*.example.org",
+    "https://a;script-src",
+    "https://a b",
+    'https://a"b',
+    "https://a'b",
+)
 NAMED = f"{APP}/, {OTHER}"
 
 
@@ -71,7 +79,9 @@ def test_the_pages_tell_the_browser_that_their_forms_may_lead_there(service: Ser
     assert "default-src 'none'" in policy
 
 
-@pytest.mark.parametrize("value", ["app.example.org", f"{APP}/path", "ftp://x.example", "*", "a,b"])
+@pytest.mark.parametrize(
+    "value", ["app.example.org", f"{APP}/path", "ftp://x.example", "*", "a,b", *PATTERNS]
+)
 def test_an_origin_is_an_origin(value: str) -> None:
     """A path, a name without a scheme and a pattern are refused at start."""
     with pytest.raises(SettingsProblem, match="BIENVENUE_RETURN_ORIGINS"):

@@ -47,6 +47,8 @@ class RegistrationClosed(Refusal):
 
     status = 403
     code = "registration_closed"
+    heading = "Registering is closed"
+    onward = "/sessions/new"
     message = "Nobody can register here by themselves. Write to whoever runs this service."
 
 
@@ -55,6 +57,8 @@ class WrongInvitation(Refusal):
 
     status = 403
     code = "wrong_invitation"
+    heading = "It takes an invitation"
+    onward = "/sessions/new"
     message = (
         "Registering here takes an invitation: open the link of its letter, and register with the "
         "email it was sent to. It works once, and for a while."

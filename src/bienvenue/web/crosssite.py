@@ -26,6 +26,7 @@ class CrossSite(Refusal):
 
     status = 403
     code = "cross_site"
+    heading = "This page is out of date"
     message = (
         "This request came from another site, or from a page that is out of date. "
         "Open the page here and try again."
@@ -37,6 +38,7 @@ class OutOfDate(Refusal):
 
     status = 403
     code = "out_of_date"
+    heading = "This page is out of date"
     message = "This page was out of date. Open it again; nothing was changed."
 
 

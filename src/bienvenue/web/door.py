@@ -285,7 +285,7 @@ class Door:
         return kept.typed(request, self.keys, self.settings, page.path)
 
     def _keep(self, response: Response, page: Page | None, values: dict[str, Any] | None) -> None:
-        """Keep what was typed, if another site cannot have typed it and there is a page for it."""
+        """Keep what was typed, if a page of ours sent it and there is one that shows its form."""
         ours = crosssite.is_ours(request, self.settings)
         if page is not None and ours and self._next(page.path) is not None:
             kept.keep(response, self.keys, self.settings, page.path, page.showable(values or {}))
@@ -302,13 +302,12 @@ class Door:
             asked = "" if on is None else f"?{urlencode({'next': on})}"
             response = media.as_redirect(self.here(refusal.first) + asked)
             self._keep(response, page, values)
-        elif isinstance(refusal, crosssite.OutOfDate):
+        elif page is None or page.again is None or isinstance(refusal, crosssite.OutOfDate):
             response = self._show("refusal.html", refusal.status, refusal=refusal)
             self._keep(response, page, values)
         else:
-            template = "refusal.html" if page is None or page.again is None else page.again
-            shown = {} if page is None else page.showable(values or {})
-            response = self._show(template, refusal.status, refusal=refusal, typed=shown)
+            shown = page.showable(values or {})
+            response = self._show(page.again, refusal.status, refusal=refusal, typed=shown)
         if isinstance(refusal, MethodNotAllowed):
             response.headers["Allow"] = refusal.allow
         if refusal.retry_after is not None:

@@ -75,6 +75,8 @@ class WrongUndoToken(Refusal):
 
     status = 403
     code = "wrong_undo_token"
+    heading = "This link does not work any more"
+    onward = "/"
     message = "This link was used, or is over. Write to whoever runs this service."
 
 

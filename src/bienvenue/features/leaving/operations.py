@@ -70,6 +70,8 @@ class WrongLeavingToken(Refusal):
 
     status = 403
     code = "wrong_leaving_token"
+    heading = "This link does not work any more"
+    onward = "/"
     message = "This link was used already, or what it was to keep has been deleted."
 
 

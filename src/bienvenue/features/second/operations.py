@@ -93,6 +93,8 @@ class WrongSecondToken(Refusal):
 
     status = 403
     code = "wrong_second_token"
+    heading = "This link does not work any more"
+    onward = "/"
     message = "This link was used, replaced by a newer one, or is over."
 
 
