@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from flask import Flask
+from flask import Flask, Request
 from werkzeug.test import run_wsgi_app
 
 from bienvenue import logs, tokens
@@ -78,7 +78,7 @@ class Edge:
         self._threads = ThreadPoolExecutor(threads, "page")
         # Of their own, or a check would wait behind pages that wait for their hash.
         self._checking = ThreadPoolExecutor(_CHECKING, "check")
-        self._door.auth.passwords.open_gate(self._door.settings.core.workers)
+        self._door.auth.passwords.wait_at_the_edge(self._door.settings.core.workers)
         self._https = self._door.settings.https
         self._trusted = self._door.settings.trusted
         self._sessions = self._door.auth.sessions
@@ -89,11 +89,7 @@ class Edge:
         del given["Content-Length"]
         self._headers = _encoded(given)
         self._checks_inline = not self._door.settings.on_postgresql
-        self._hashing = {
-            path
-            for path, pages in self._door.pages.items()
-            if any(page.hashes for page in pages.values())
-        }
+        self._router = app.url_map.bind("")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3)."""
@@ -162,9 +158,8 @@ class Edge:
 
     async def _through_flask(self, scope: Scope, headers: Headers, body: bytes) -> Answered:
         environ = _environ(scope, headers, body)
-        hashes = scope["path"] in self._hashing and scope["method"] in {"POST", "PUT"}
-        # A form that signs out is a POST too; nothing with this field is ever hashed.
-        if hashes and b"_method=DELETE" not in body:
+        page = self._door.page_of(self._router, Request(environ), body)
+        if page is not None and page.hashes:
             forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
             network = network_of(visitor_ip(environ["REMOTE_ADDR"], forwarded, self._trusted))
             async with self._door.auth.passwords.gate.place_at_the_edge(network):

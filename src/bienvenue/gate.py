@@ -80,13 +80,21 @@ class Gate:
     """
 
     def __init__(
-        self, threads: int, queue: int, refused: Callable[[str], None] = lambda _: None
+        self,
+        threads: int,
+        queue: int,
+        refused: Callable[[str], None] = lambda _: None,
+        *,
+        at_the_edge: bool = False,
     ) -> None:
         """Take how many hash at once and how many places there are besides.
 
-        `refused` hears the network of everybody who found no place; it must not wait.
+        `refused` hears the network of everybody who found no place; it must not wait. With an edge
+        in front, requests wait there, and `place` takes a place at once or is Busy: a request that
+        waited in one of the few threads of pages would keep everybody's pages waiting (C17).
         """
         self._refused = refused
+        self._patience = 0.0 if at_the_edge else WAIT
         self.places = threads + queue
         self.each = max(threads, (self.places + 1) // 2)
         self._pool = ThreadPoolExecutor(threads, "hash", initializer=_lower_priority)
@@ -96,13 +104,13 @@ class Gate:
 
     @contextlib.contextmanager
     def place(self, network: str) -> Iterator[None]:
-        """Hold a place while the block runs; waits a little for it. Raises Busy."""
+        """Hold a place while the block runs; waits a little for it, if it may. Raises Busy."""
         if _inside.get():
             yield
             return
         ticket = self._ask(network)
         try:
-            ticket.result(WAIT)
+            ticket.result(self._patience)
         except TimeoutError:
             if self._give_up(network, ticket):
                 self._refused(network)

@@ -13,13 +13,17 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from tests.attacks.target import Target
 
 HERE = Path(__file__).parent
 COURSE = "course"
+How = Literal["alone", "host", "shipped"]
+"""How a service is served: by itself; inside a host application, one request at a time and below an
+application context that was pushed, as tutorials do; or with its edge, by `bienvenue serve`.
+"""
 BROKEN = "broken:"
 
 
@@ -56,6 +60,7 @@ class Attack:
     alone: bool = False
     #: Whether it makes the service fail on purpose, so that its log holds tracebacks.
     noisy: bool = False
+    how: How = "alone"
 
     @property
     def name(self) -> str:
@@ -78,12 +83,13 @@ def attack(
     settings: Mapping[str, str] | None = None,
     alone: bool = False,
     noisy: bool = False,
+    how: How = "alone",
 ) -> Callable[[Story], Story]:
     """Declare the function below as an attack of the catalogue."""
     where = (wins,) if isinstance(wins, str) else wins
 
     def declare(story: Story) -> Story:
-        ATTACKS.append(Attack(id, sentence, where, story, settings or {}, alone, noisy))
+        ATTACKS.append(Attack(id, sentence, where, story, settings or {}, alone, noisy, how))
         return story
 
     return declare

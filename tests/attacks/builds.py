@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.attacks import patch
-from tests.attacks.attack import BROKEN, COURSE, Attack
+from tests.attacks.attack import BROKEN, COURSE, Attack, How
 from tests.attacks.target import Target
 from tests.databases import KINDS, Databases
 
@@ -28,27 +28,29 @@ class Builds:
         self._folder = folder
         self._databases = databases
         self._numbers = itertools.count(1)
-        self._shared: dict[tuple[str, tuple[tuple[str, str], ...]], Target] = {}
+        self._shared: dict[tuple[str, How, tuple[tuple[str, str], ...]], Target] = {}
 
     @contextlib.contextmanager
     def open(self, where: str, attack: Attack) -> Iterator[Target]:
         """Give the target an attack runs against; one of its own is stopped and removed."""
         if not attack.alone and not where.startswith(BROKEN):
-            yield self.shared(where, attack.settings)
+            yield self.shared(where, attack.settings, attack.how)
             return
-        target = self._made(where, attack.settings)
+        target = self._made(where, attack.settings, attack.how)
         try:
             target.start()
             yield target
         finally:
             self._end(target)
 
-    def shared(self, where: str, settings: Mapping[str, str] | None = None) -> Target:
+    def shared(
+        self, where: str, settings: Mapping[str, str] | None = None, how: How = "alone"
+    ) -> Target:
         """Give the running target of this name and these settings, started at its first use."""
         # The course has no settings, so one serves all.
-        key = (where, () if where == COURSE else tuple(sorted((settings or {}).items())))
+        key = (where, how, () if where == COURSE else tuple(sorted((settings or {}).items())))
         if key not in self._shared:
-            made = self._made(where, settings or {})
+            made = self._made(where, settings or {}, how)
             made.start()
             self._shared[key] = made
         return self._shared[key]
@@ -59,14 +61,14 @@ class Builds:
             self._end(target)
         self._shared.clear()
 
-    def _made(self, where: str, settings: Mapping[str, str]) -> Target:
+    def _made(self, where: str, settings: Mapping[str, str], how: How) -> Target:
         folder = self._folder / f"{next(self._numbers)}-{where.replace(':', '-')}"
         if where == COURSE:
             return Target(where, folder, f"sqlite:///{folder}/a.db")
         if where in SERVICES:
-            return Target(where, folder, self._databases.fresh(where), settings)
+            return Target(where, folder, self._databases.fresh(where), settings, how=how)
         path = patch.build(where.removeprefix(BROKEN), folder)
-        return Target(where, folder, self._databases.fresh("sqlite"), settings, path)
+        return Target(where, folder, self._databases.fresh("sqlite"), settings, path, how=how)
 
     def _end(self, target: Target) -> None:
         # Only the service has something to write at its end: which of its lines were run.

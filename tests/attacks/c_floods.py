@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import statistics
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.attacks.attack import BROKEN, Outcome, Refused, Won, attack
 from tests.attacks.b_enumeration import WRONG
@@ -82,3 +85,65 @@ def a_flood_of_sign_ins(target: Target) -> Outcome:
     if late != {503} or not all(reply.header("Retry-After") for reply in replies if not reply.ok):
         return Won(f"those who were not let in heard {late}")
     return Refused(f"{taken} of {FLOOD} were let in, the others heard 503, the neighbour came in")
+
+
+#: One hash at a time, far slower than anything else, and hardly anybody waits for it.
+CROWDED = {"bcrypt_cost": "12", "hash_threads": "1", "hash_queue": "1", "threads": "4"}
+CLIENTS, LOOKS, MOST = 16, 3, 100
+HIDDEN = "_method=DELETE"
+
+
+@attack(
+    "C17",
+    "Requests that hash, spelt otherwise, wait where everybody's pages are made.",
+    wins="broken:C17_a_list_of_strings",
+    settings=CROWDED,
+    how="shipped",
+)
+def waiting_where_pages_are_made(target: Target) -> Outcome:
+    """Register a taken email from sixteen connections, in each spelling, and look at a page."""
+    taken = target.person()
+    form = {"email": taken.email, "password": taken.password}
+    spellings = {
+        "post /users": ("post", "/users", form),
+        "POST //users": ("POST", "//users", form),
+        "POST /%75sers": ("POST", "/%75sers", form),
+        HIDDEN: ("POST", "/users", form | {"password": f"{taken.password} {HIDDEN}"}),
+    }
+    worst = 0
+    for spelt, (method, path, values) in spellings.items():
+        passed = _looks_during(target, method, path, values)
+        if passed > CLIENTS / 2:
+            return Won(f"{spelt}: while one page is made, {passed} requests of the flood end")
+        worst = max(worst, passed)
+    return Refused(f"while one page is made, at most {worst} requests of the flood end")
+
+
+def _looks_during(target: Target, method: str, path: str, values: dict[str, str]) -> int:
+    """Look at a page again and again during a flood: how much of it ends before the page comes.
+
+    The flood is counted and no time is taken: where it holds up pages, a page comes after as much
+    of it as there are connections, however fast the machine is.
+    """
+    over, answered = threading.Event(), itertools.count(1)
+    last = [0]
+
+    def flood(_: int) -> None:
+        for _ in range(MOST):
+            if over.is_set():
+                return
+            target.request(method, path, json=values)
+            last[0] = max(last[0], next(answered))
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        clients = [pool.submit(flood, number) for number in range(CLIENTS)]
+        neighbour = target.stranger(Accept="text/html")
+        passed = []
+        for _ in range(LOOKS):
+            before = last[0]
+            neighbour.get("/sessions/new")
+            passed.append(last[0] - before)
+        over.set()
+    for client in clients:
+        client.result()
+    return round(statistics.median(passed))

@@ -116,6 +116,26 @@ def an_endless_password(target: Target) -> Outcome:
 
 
 @attack(
+    "C18",
+    "A User-Agent of kilobytes holds a processor for minutes.",
+    wins="broken:C18_agents_as_sent",
+)
+def an_endless_browser(target: Target) -> Outcome:
+    """Sign in from devices that nobody saw before, each with a longer name than the last."""
+    person = target.person()
+    person.sign_in()
+    efforts = []
+    for size in (0, 50, 100, 200, 400, 800):
+        agent = "Linux" * size + "CrKey" * size
+        person.try_password(person.password, target.visitor(User_Agent=agent))
+        efforts.append(target.effort())
+    times = efforts[-1] / max(efforts[0], 0.001)
+    if times > 20:
+        return Won(f"8,000 bytes of User-Agent make a sign-in cost {times:.0f} times as much")
+    return Refused("a sign-in costs the same, however much its browser says of itself")
+
+
+@attack(
     "C20",
     "The counts are away, and so is the limit.",
     wins="broken:C20_open_when_it_fails",

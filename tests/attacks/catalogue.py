@@ -127,7 +127,7 @@ CATALOGUE = [
     Entry("F10", "Somebody else's session is listed or ended by its name."),
     Entry("F11", "The secret stays the same when the rights change."),
     Entry("F12", "A cache keeps one person's page for the next."),
-    Entry("F14", "A cache of sessions mixes up what they were made for.", NEXT),
+    Entry("F14", "A cache of sessions mixes up what they were made for."),
     Entry("F16", "Many sign-ins at once pass the cap on sessions."),
     Entry("F17", "An administrator in a person's place changes their password.", ADMINISTRATION),
     Entry("F18", "The next person at the same browser inherits a session."),

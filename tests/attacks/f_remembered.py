@@ -8,7 +8,7 @@ from tests.attacks.attack import Outcome, Refused, Won, attack
 from tests.attacks.b_enumeration import WRONG
 from tests.attacks.c_guessing import ACCOUNT, DEFAULTS, known_device
 from tests.attacks.client import Reply, Visitor
-from tests.attacks.target import Target
+from tests.attacks.target import Target, TargetFails
 
 PAGES = ("/", "/profile", "/sessions", "/activity", "/sessions/new", "/users/new")
 
@@ -36,6 +36,40 @@ def a_device_outlives_the_password(target: Target) -> Outcome:
     if reply.status != 429:
         return Won(f"the copied device still has its own guesses: {reply.status}")
     return Refused("the copied device is a stranger like any other")
+
+
+@attack(
+    "F14",
+    "Where a host pushed its context, everybody is whoever signed in first.",
+    wins="broken:F14_kept_in_g",
+    how="host",
+)
+def kept_longer_than_a_request(target: Target) -> Outcome:
+    """Ask for a guarded view of the host after somebody else did: signed in, as another, as nobody.
+
+    Pages whose forms carry a token are asked for too: each visitor has a cookie of their own.
+    """
+    alice, bob, stranger = target.person(), target.person(), target.visitor()
+    browser, other = alice.sign_in(), bob.sign_in()
+    if browser.get("/shelf").json != {"shelf of": alice.email}:
+        raise TargetFails("the view of the host does not know who is signed in")
+    for path in ("/shelf", "/profile"):
+        reply = stranger.get(path)
+        if reply.ok:
+            return Won(f"{path} is open without a cookie, and says {reply.text.strip()}")
+    if other.get("/shelf").json != {"shelf of": bob.email}:
+        return Won("somebody who is signed in is somebody else")
+    if alice.email not in browser.get("/shelf").text:
+        return Won("the first one is somebody else by now")
+    browser.delete("/sessions")
+    if browser.get("/shelf").ok:
+        return Won("a session that has ended is remembered")
+    page = {"Accept": "text/html"}
+    visitors = [target.visitor(**page), target.visitor(**page)]
+    named = {visitor.get("/sessions/new").cookie("form_id") for visitor in visitors}
+    if None in named or len(named) != len(visitors):
+        return Won("two visitors have one form")
+    return Refused("each request is whose its cookie says, and nobody's without one")
 
 
 @dataclass

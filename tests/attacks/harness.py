@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -70,12 +71,45 @@ def ail(file: Path) -> None:
     sqlalchemy.event.listen(sqlalchemy.Engine, "begin", begin)
 
 
-def application(course: str) -> Any:
+def application(course: str = "", how: str = "alone") -> Any:
     """Make the application, from what lies first on the path."""
     if course:
         sys.path.insert(0, course)
         return importlib.import_module("app").app
+    if how == "host":
+        return _host()
     return importlib.import_module("bienvenue.app").create_app()
+
+
+def _host() -> Any:
+    """Make an application of somebody else's, which has our pages and a guarded view of its own."""
+    bienvenue: Any = importlib.import_module("bienvenue")
+    app = importlib.import_module("flask").Flask("theirs")
+    bienvenue.Bienvenue(app)
+
+    def shelf() -> dict[str, str]:
+        return {"shelf of": bienvenue.current_user.email}
+
+    app.add_url_rule("/shelf", view_func=bienvenue.login_required(shelf))
+    app.root_path = str(Path(bienvenue.__file__).parent)
+    return app
+
+
+def measure(app: Any, file: Path) -> None:
+    """Write down how much of a processor the thread of each request took, a line each.
+
+    Whatever else the machine does is not among it.
+    """
+    log, inner = os.open(file, os.O_WRONLY | os.O_APPEND), app.wsgi_app
+
+    def measured(environ: Any, start: Any) -> Any:
+        begun = time.thread_time()
+        try:
+            return inner(environ, start)
+        finally:
+            os.write(log, b"%.6f\n" % (time.thread_time() - begun))
+
+    app.wsgi_app = measured
 
 
 def keep_serving(file: Path) -> None:
@@ -84,7 +118,7 @@ def keep_serving(file: Path) -> None:
     The file names the child. Whoever returns from here is one; the parent ends with its child.
     """
     # Made once here and closed, so that a child finds loaded whatever making one loads.
-    application("").extensions["bienvenue"].auth.close()
+    application().extensions["bienvenue"].auth.close()
     importlib.import_module("werkzeug.serving")
     while child := os.fork():
         draft = file.with_name("child.draft")
@@ -95,7 +129,7 @@ def keep_serving(file: Path) -> None:
             sys.exit(code)
 
 
-def serve(folder: Path, course: str) -> None:
+def serve(folder: Path, course: str, how: str) -> None:
     """Serve the course of that folder, or the service, until standard input ends."""
     move_clock(folder / "clock")
     watch_bcrypt(folder / "hashes", cheap=bool(course))
@@ -107,14 +141,46 @@ def serve(folder: Path, course: str) -> None:
     os.environ["BIENVENUE_PORT"] = str(port)
     if (folder / "supervised").exists():
         keep_serving(folder / "child")
-    app = application(course)
+    app = application(course, how)
+    measure(app, folder / "effort")
     serving = importlib.import_module("werkzeug.serving")
-    server = serving.make_server("127.0.0.1", port, app, threaded=True, fd=listener.fileno())
-    draft = folder / "port.draft"
-    draft.write_text(f"{port}\n{app.root_path}")
-    draft.rename(folder / "port")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threaded = how != "host"
+    server = serving.make_server("127.0.0.1", port, app, threaded=threaded, fd=listener.fileno())
+
+    def run() -> None:
+        if not threaded:
+            app.app_context().push()
+        server.serve_forever()
+
+    _listens(folder, port, app.root_path)
+    threading.Thread(target=run, daemon=True).start()
     sys.stdin.read()
+
+
+def ship(folder: Path) -> None:
+    """Serve as `bienvenue serve` does, with its edge, until standard input ends."""
+    move_clock(folder / "clock")
+    watch_bcrypt(folder / "hashes", cheap=False)
+    serve: Any = importlib.import_module("bienvenue.serve")
+    ports: Any = importlib.import_module("tests.ports")
+    port = ports.free_port()
+
+    def watch() -> None:
+        ports.wait_until(lambda: ports.answers(port))
+        _listens(folder, port, str(Path(serve.__file__).parent))
+        # Not by way of `sys.stdin`, which a process that is forked meanwhile would find locked.
+        while os.read(0, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+    serve.run({"port": port}, despite_errors=True)
+
+
+def _listens(folder: Path, port: int, served: str) -> None:
+    draft = folder / "port.draft"
+    draft.write_text(f"{port}\n{served}")
+    draft.rename(folder / "port")
 
 
 def command(*arguments: str) -> None:
@@ -124,4 +190,4 @@ def command(*arguments: str) -> None:
 
 def work() -> None:
     """Do once what `bienvenue work` does every minute."""
-    application("").extensions["bienvenue"].auth.work()
+    application().extensions["bienvenue"].auth.work()

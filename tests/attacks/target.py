@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import MetaData, NullPool, create_engine, select, text
 
 from tests.attacks import harness, patch
+from tests.attacks.attack import How
 from tests.attacks.client import Reply, Visitor
 from tests.attacks.nursery import Child, Cradle
 from tests.ports import wait_until
@@ -51,11 +52,14 @@ class Target:
         database: str,
         settings: Mapping[str, str] | None = None,
         path: Path | None = None,
+        *,
+        how: How = "alone",
     ) -> None:
         """Take its name, a folder of its own, the URL of its database and the service's settings.
 
         `path` comes before all others, as a broken build must. Nothing runs before `start`.
         """
+        self.how = how
         self.name = name
         self.folder = folder
         self.database = database
@@ -81,7 +85,7 @@ class Target:
     def start(self) -> None:
         """Start it, or start it again on what it left behind."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for file in ("hashes", "log"):
+        for file in ("hashes", "log", "effort"):
             (self.folder / file).touch()
         clock = self.folder / "clock"
         if not clock.exists():
@@ -91,9 +95,13 @@ class Target:
             key.write_text(os.urandom(32).hex())
         (self.folder / "port").unlink(missing_ok=True)
         course = str(COURSE) if self.is_course else ""
-        child = self._process = self._child(
-            harness.serve, self.folder, course, log=self.folder / "log"
-        )
+        log = self.folder / "log"
+        if self.how == "shipped":
+            child = self._child(harness.ship, self.folder, log=log, session=True)
+        else:
+            how = self.how
+            child = self._child(harness.serve, self.folder, course, how, log=log)
+        self._process = child
         port = self.folder / "port"
         wait_until(lambda: port.exists() or child.ended, START)
         if not port.exists():
@@ -119,7 +127,8 @@ class Target:
         wanted = tuple(sorted(settings.items()))
         if wanted not in self._nodes:
             folder = self.folder / f"node{len(self._nodes) + 1}"
-            made = Target(self.name, folder, self.database, self.settings | settings, self.path)
+            own = self.settings | settings
+            made = Target(self.name, folder, self.database, own, self.path, how=self.how)
             folder.mkdir()
             for file in ("keys", "clock"):
                 (folder / file).write_text((self.folder / file).read_text())
@@ -127,10 +136,13 @@ class Target:
             self._nodes[wanted] = made
         return self._nodes[wanted]
 
-    def _child(self, function: Callable[..., None], *arguments: object, log: Path) -> Child:
+    def _child(
+        self, function: Callable[..., None], *arguments: object, log: Path, session: bool = False
+    ) -> Child:
         # The course's own folder is put in front by the harness.
         path = None if self.is_course else self.path or patch.PACKAGE.parent
-        return Child(Cradle(self.folder, path, self._environment(), log), function, *arguments)
+        cradle = Cradle(self.folder, path, self._environment(), log, session=session)
+        return Child(cradle, function, *arguments)
 
     def _environment(self) -> dict[str, str]:
         mine = self.path is None and not self.is_course
@@ -224,6 +236,10 @@ class Target:
         costs = [int(line) for line in lines.split()]
         self._costs += costs
         self._rounds += sum(2**cost for cost in costs)
+
+    def effort(self) -> float:
+        """Give the seconds of a processor that the request answered last took of its own thread."""
+        return float((self.folder / "effort").read_text().split()[-1])
 
     def clock_forward(self, seconds: float) -> None:
         """Let time pass for this target."""

@@ -44,7 +44,8 @@ def test_an_event_is_a_row(service: Service) -> None:
     assert names(service.auth) == ["account.registered", "session.opened", "device.first_seen"]
     opened = only(service.auth, "session.opened")
     assert (opened.user_id, opened.user_uid, opened.times) == (user.id, user.uid, 1)
-    assert opened.personal == {"ip": "192.0.2.7", "agent": FIREFOX}
+    where = {"ip": "192.0.2.7", "agent": FIREFOX, "device": "Firefox on Linux"}
+    assert opened.personal == where
     (session,) = service.auth.sessions.list(user.id)
     assert opened.facts == {"session": session.uid}
     assert opened.at == pytest.approx(session.opened, abs=5)

@@ -64,7 +64,8 @@ def test_closing_ends_everything_and_writes_one_letter(
     assert until in text_of(service, letter)
     assert link(service) == f"http://localhost:5000/leaving/undo?token={token_of(service)}"
     event = hearing.only("account.closing")
-    assert event.facts.keys() == {"session", "ip", "agent", "until", "letter", "letter_uid"}
+    where = {"session", "ip", "agent", "device"}
+    assert event.facts.keys() == where | {"until", "letter", "letter_uid"}
     assert hearing.names == ["sessions.ended", "account.closing"]
     assert hearing.only("sessions.ended").facts == {"why": "account closing"}
     assert letters(service, "account_closed") == []
@@ -195,7 +196,7 @@ def test_the_link_opens_the_account_again_once(service: Service) -> None:
     assert rows(service.auth) == 0
     assert sign_in(service).status_code == 200
     assert (dump(service)["leavings"], len(letters(service, "account_kept"))) == ([], 1)
-    assert hearing.only("account.kept").facts.keys() == {"ip", "agent"}
+    assert hearing.only("account.kept").facts.keys() == {"ip", "agent", "device"}
     (letter,) = letters(service, "account_closing")
     assert (letter.sealed, letter.state) == (None, State.WITHDRAWN)
     again = undo(service, token)

@@ -175,7 +175,7 @@ def test_a_device_is_named_in_the_language_of_its_reader(
     assert listed["device"] == name
     for path in ("/sessions", "/profile", "/activity"):
         assert said in client.get(path, headers=HTML | french).text, path
-    assert f" : {said}" in text_of(service, letters(service, "new_device")[-1])
+    assert f"\u00a0: {said}" in text_of(service, letters(service, "new_device")[-1])
 
 
 def _devices(client: FlaskClient, headers: dict[str, str]) -> list[dict[str, Any]]:

@@ -196,7 +196,12 @@ def test_the_link_proves_it_once(service: Service, moving_clock: Clock) -> None:
         "waiting": None,
         "action": "PUT /second_email",
     }
-    assert hearing.only("second_email.added").facts.keys() == {"ip", "agent", "second_email"}
+    assert hearing.only("second_email.added").facts.keys() == {
+        "ip",
+        "agent",
+        "device",
+        "second_email",
+    }
     assert told(service, "second_email_added") == [EMAIL, SECOND]
     for letter in letters(service, "second_email_added"):
         assert (EMAIL in text_of(service, letter), SECOND in text_of(service, letter)) == (

@@ -41,7 +41,6 @@ STOREYS = [
     {"__main__"},
     {""},
 ]
-LONGEST = 400
 EMPTY_NAMES = {"utils", "util", "helpers", "common", "manager", "service", "base", "misc"}
 
 
@@ -70,16 +69,6 @@ def python_files() -> list[Path]:
     """Every Python file of the project, but for what is installed."""
     folders = [TOP / name for name in ("src", "course", "tests", "tools", "bench", "examples")]
     return sorted(path for folder in folders for path in folder.rglob("*.py"))
-
-
-def test_no_python_file_is_over_400_lines() -> None:
-    """A file that passes 400 lines becomes a folder."""
-    long = {
-        str(path.relative_to(TOP)): lines
-        for path in python_files()
-        if (lines := len(path.read_text("utf-8").splitlines())) > LONGEST
-    }
-    assert not long
 
 
 def test_every_file_says_in_its_name_what_belongs_in_it() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import importlib
 import itertools
 import os
@@ -21,7 +23,8 @@ from bienvenue import Auth, tokens, work
 from bienvenue import edge as module
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.edge import Edge
-from tests.conftest import Clock, Service
+from bienvenue.gate import Busy, Gate
+from tests.conftest import PASSPHRASE, Clock, Service
 from tests.web.edge import Heard, ask, edge_of
 
 Headers = list[tuple[str, str]]
@@ -134,6 +137,71 @@ def test_cookies_in_two_headers_are_for_flask(
     other = ("Cookie", f"session_id={cookie.value[::-1]}")
     assert by_the_edge(edge, [ours, other]).status == 401
     assert reached == ["/profile", "/profile"]
+
+
+# --- who waits for a place at the gate ----------------------------------------------------------
+
+
+#: How a request is sent, and whether it hashes: so it waits at the edge, or it does not wait.
+HASHES: dict[str, tuple[str, str, bytes, bool]] = {
+    "a sign-in": ("POST", "/sessions", b"email=a@example.com&password=x", True),
+    "in small letters": ("post", "/sessions", b"email=a@example.com&password=x", True),
+    "with a second slash": ("POST", "//sessions", b"email=a@example.com&password=x", True),
+    "a text that is no field": ("POST", "/sessions", b"password=_method=DELETE", True),
+    "signing out by a form": ("POST", "/sessions", b"_method=DELETE&form_token=x", False),
+    "spelt otherwise": ("POST", "/sessions", b"_m%65thod=DELETE&form_token=x", False),
+    "two methods": ("POST", "/sessions", b"_method=DELETE&_method=DELETE", True),
+    "no form that can be read": ("POST", "/sessions", b"\xff", True),
+    "a changed password": ("PUT", "/password", b"old_password=x&new_password=y", True),
+    "changed by a form": ("POST", "/password", b"_method=PUT&form_token=x", True),
+    "no such method there": ("POST", "/password", b"old_password=x", False),
+    "asking for a reset": ("POST", "/reset_password", b"email=a@example.com", False),
+    "spending it": ("PUT", "/reset_password", b"new_password=x", True),
+    "a page": ("GET", "/sessions/new", b"", False),
+    "no page": ("POST", "/nothing", b"email=a@example.com", False),
+    "a file": ("POST", "/bienvenue/static/bienvenue.css", b"", False),
+}
+
+
+@pytest.mark.parametrize("case", HASHES)
+def test_what_hashes_is_what_the_router_says(
+    service: Service, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    """C17: no spelling of path, method or body waits for its place in a thread of pages."""
+    method, path, body, hashes = HASHES[case]
+    edge, waited = edge_of(service), []
+    gate = service.auth.passwords.gate
+    place = gate.place_at_the_edge
+
+    def watched(network: str) -> Any:
+        waited.append(network)
+        return place(network)
+
+    monkeypatch.setattr(gate, "place_at_the_edge", watched)
+    ask(edge, method, path, body=body)
+    assert waited == ["203.0.113.9/32"] * hashes
+
+
+def test_behind_an_edge_nobody_waits_in_a_thread(service: Service) -> None:
+    """C17: what finds no place at once is Busy, should the edge ever not know that it hashes."""
+    edge_of(service)
+    gate = service.auth.passwords.gate
+    with contextlib.ExitStack() as held:
+        for number in range(gate.places):
+            held.enter_context(contextvars.Context().run(_place, gate, f"network {number}"))
+        with pytest.raises(Busy):
+            service.auth.passwords.hash(PASSPHRASE)
+    assert service.auth.passwords.hash(PASSPHRASE)
+
+
+def _place(gate: Gate, network: str) -> contextlib.ExitStack:
+    """Take a place as another request does: each has a context of its own."""
+    context = contextvars.copy_context()
+    stack = contextlib.ExitStack()
+    place = gate.place(network)
+    context.run(place.__enter__)
+    stack.callback(context.run, place.__exit__, None, None, None)
+    return stack
 
 
 # --- what it says by itself ---------------------------------------------------------------------

@@ -77,6 +77,54 @@ def test_views_of_the_host_know_who_is_signed_in(host: Host) -> None:
     assert client.get("/open").text == "somebody"
 
 
+def test_a_context_that_was_pushed_makes_nobody_somebody_else(host: Host) -> None:
+    """F14: what `flask.g` keeps is then everybody's, so a request keeps what is its own itself."""
+    app = host()
+    with app.app_context():
+        alice, bob, nobody = (app.test_client() for _ in range(3))
+        for client, email in ((alice, EMAIL), (bob, "rob@example.com")):
+            client.post("/users", json=CREDENTIALS | {"email": email})
+            client.post("/sessions", json=CREDENTIALS | {"email": email})
+            assert client.get("/theirs").text == f"hello {email}"
+        assert nobody.get("/theirs").status_code == 401
+        assert nobody.get("/open").text == "nobody"
+        assert alice.get("/theirs").text == f"hello {EMAIL}"
+        alice.delete("/sessions")
+        assert alice.get("/theirs").status_code == 401
+        forms = [app.test_client() for _ in range(2)]
+        for client in forms:
+            client.get("/sessions/new", headers=HTML)
+        cookies = [client.get_cookie("form_id") for client in forms]
+        assert len({cookie.value for cookie in cookies if cookie}) == 2
+
+
+def test_a_request_asks_for_its_session_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a view asks; and what was found for one secret answers for no other."""
+    app = host()
+    client = app.test_client()
+    client.post("/users", json=CREDENTIALS)
+    client.post("/sessions", json=CREDENTIALS)
+    door = app.extensions["bienvenue"]
+    asked: list[object] = []
+    check = door.auth.sessions.check
+
+    def watched(secret: str | None) -> object:
+        asked.append(secret)
+        return check(secret)
+
+    monkeypatch.setattr(door.auth.sessions, "check", watched)
+    client.get("/theirs")
+    assert len(asked) == 1
+    cookie = client.get_cookie("session_id")
+    assert cookie is not None
+    environ = {"HTTP_COOKIE": f"session_id={cookie.value}"}
+    with app.test_request_context(environ_overrides=environ) as context:
+        assert current_user.email == EMAIL
+        context.request.environ["HTTP_COOKIE"] = "session_id=" + "x" * 43
+        del context.request.__dict__["cookies"]
+        assert not current_user
+
+
 def test_a_guarded_view_says_503_when_the_database_is_away(host: Host) -> None:
     """Nobody is let in, and nobody is told to sign in."""
     app = host()

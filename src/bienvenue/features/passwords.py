@@ -162,12 +162,18 @@ class Passwords(Feature[PasswordSettings]):
         super().__init__(auth, db, settings)
         self._hasher = Hasher(settings.bcrypt_cost)
         self._refused = Tally()
-        self.open_gate(1)
+        self._open_gate(1, at_the_edge=False)
 
-    def open_gate(self, processes: int) -> None:
-        """Share this machine's processors with as many processes like this one."""
-        threads = _threads(self.settings, processes)
-        self.gate = Gate(threads, self.settings.hash_queue, self._refused.add)
+    def wait_at_the_edge(self, processes: int) -> None:
+        """Share this machine's processors with as many processes like this one.
+
+        Each of them has an edge, where requests wait for their place at the gate.
+        """
+        self._open_gate(processes, at_the_edge=True)
+
+    def _open_gate(self, processes: int, *, at_the_edge: bool) -> None:
+        threads, queue = _threads(self.settings, processes), self.settings.hash_queue
+        self.gate = Gate(threads, queue, self._refused.add, at_the_edge=at_the_edge)
 
     @contextmanager
     def _place(self, ip: str) -> Iterator[None]:
@@ -176,7 +182,7 @@ class Passwords(Feature[PasswordSettings]):
             with self.gate.place(network_of(ip)):
                 yield
         except Busy:
-            # Where the edge is, this never happens, and the work of the process writes it down.
+            # Where the edge is, this hardly happens, and the work of the process writes it down.
             self.work()
             raise
 

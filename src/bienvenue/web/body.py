@@ -22,6 +22,9 @@ LARGEST_BODY = 64 * 1024
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
+METHOD = "_method"
+"""The field of a form that names the method it stands for, since a form can only POST."""
+
 _MOST_FIELDS = 100
 
 
@@ -99,6 +102,14 @@ def sent(request: Request) -> dict[str, Any]:
     if request.mimetype == FORM:
         return _pairs(body)
     raise UnsupportedMediaType
+
+
+def tunnelled(form: bytes) -> str | None:
+    """Give the method that a form stands for; None when it names none or cannot be read."""
+    try:
+        return _pairs(form).get(METHOD)
+    except Refusal:
+        return None
 
 
 def asked(request: Request) -> dict[str, str]:

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
-from flask import Blueprint, Request, Response, current_app, g, request
+from flask import Blueprint, Request, Response, current_app, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
+from werkzeug.routing import RequestRedirect
 
 from bienvenue import fields, language, logs, tokens
 from bienvenue.db import DatabaseUnavailable
@@ -19,8 +21,8 @@ from bienvenue.feature import Refusal
 from bienvenue.keys import KeyRing
 from bienvenue.networks import visitor_ip
 from bienvenue.settings import Settings
+from bienvenue.web import agents, body, cookies, crosssite, kept, onward
 from bienvenue.web import answer as media
-from bienvenue.web import body, cookies, crosssite, kept, onward
 from bienvenue.web.look import Look
 from bienvenue.web.page import DEVICE_LIFETIME, Answer, Page, Visitor
 from bienvenue.web.refusals import (
@@ -51,6 +53,9 @@ _log = logging.getLogger("bienvenue")
 _TUNNELLED = {"PUT", "PATCH", "DELETE"}
 #: The cookies a form token may be bound to, in order.
 _BOUND = (cookies.SESSION, cookies.FORM)
+#: Where the environment of a request keeps what was found out for it. It is the request's own;
+#: `flask.g` is not: an application context that a host pushed outlives every request (F14).
+_SIGNED_IN, _NEW_FORM = "bienvenue.signed_in", "bienvenue.new_form"
 
 
 #: The Auth of the application that answers, for pages: they speak to it alone.
@@ -151,7 +156,7 @@ class Door:
         token_valid = crosssite.valid(self.keys, token, self._carried())
         links = map(cookies.link, self.links)
         crosssite.refuse(request, self.settings, links, token_valid=token_valid)
-        wanted = values.pop("_method", None) if is_form and method == "POST" else None
+        wanted = values.pop(body.METHOD, None) if is_form and method == "POST" else None
         fits = wanted is None or token_valid
         if wanted is not None:
             if wanted not in _TUNNELLED or not (fits or crosssite.is_ours(request, self.settings)):
@@ -183,8 +188,7 @@ class Door:
         """Say who asks, as far as the connection tells."""
         return Visitor(
             ip=self._ip(),
-            # PostgreSQL cannot store NUL; some servers let it through.
-            agent=request.headers.get("User-Agent", "").replace("\0", ""),
+            agent=agents.plain(request.headers.get("User-Agent", "")),
             session=cookies.read(request, cookies.SESSION, self.settings),
             device=cookies.read(request, cookies.DEVICE, self.settings),
             links=self._opened(),
@@ -231,10 +235,13 @@ class Door:
         return response
 
     def signed_in(self) -> "SignedIn | None":
-        """Check the session of this request, once."""
-        if "bienvenue_me" not in g:
-            g.bienvenue_me = self.auth.sessions.check(self.visitor().session)
-        return cast("SignedIn | None", g.bienvenue_me)
+        """Check the session of this request, once for each secret that it bears."""
+        secret = cookies.read(request, cookies.SESSION, self.settings)
+        found = request.environ.get(_SIGNED_IN)
+        if found is None or found[:2] != (self, secret):
+            found = (self, secret, self.auth.sessions.check(secret))
+            request.environ[_SIGNED_IN] = found
+        return cast("SignedIn | None", found[2])
 
     def _of(self, page: Page, answer: Answer) -> Response:
         # Whatever probes us asks for no page, which would ask the database who looks at it.
@@ -345,8 +352,8 @@ class Door:
         if origins := self.settings.return_origins:
             policy = onward.content_policy(media.CONTENT_POLICY, origins)
             made.headers["Content-Security-Policy"] = policy
-        if "bienvenue_form" in g:
-            cookies.write(made, cookies.FORM, g.bienvenue_form, self.settings, None)
+        if _NEW_FORM in request.environ:
+            cookies.write(made, cookies.FORM, request.environ[_NEW_FORM], self.settings, None)
         return made
 
     def here(self, path: str) -> str:
@@ -356,6 +363,26 @@ class Door:
     @property
     def _prefix(self) -> str:
         return current_app.blueprints["bienvenue"].url_prefix or ""
+
+    def page_of(self, router: "MapAdapter", asked: Request, sent: bytes) -> Page | None:
+        """Give the page that will answer a request with this body, or None when there is none.
+
+        The router and `_find` say the same of it later: no spelling of a path or method, and no
+        field of another kind of body, makes it another page (C07). A form that `_find` refuses
+        before its page is reached is taken for the page of its own method.
+        """
+        if asked.method in crosssite.SAFE:
+            # They change nothing, so no page of theirs hashes.
+            return None
+        try:
+            # Every path of the service answers every method.
+            rule, _ = router.match(asked.path, method="OPTIONS", return_rule=True)
+        except (HTTPException, RequestRedirect):
+            return None
+        pages, method = self.pages.get(rule.rule, {}), asked.method
+        if method == "POST" and asked.mimetype == body.FORM:
+            method = body.tunnelled(sent) or method
+        return pages.get(method)
 
     def methods_of(self, asked: Request) -> set[str]:
         """Name the methods that the path of a request answers."""
@@ -377,8 +404,7 @@ class Door:
         """Make the form token of a page, bound to the session or else to a cookie of its own."""
         carried = self._carried()
         if not carried:
-            g.setdefault("bienvenue_form", tokens.new())
-            carried = [g.bienvenue_form]
+            carried = [request.environ.setdefault(_NEW_FORM, tokens.new())]
         return crosssite.form_token(self.keys, carried[0])
 
 

@@ -41,7 +41,7 @@ class Happening(Reply):
     def of(cls, entry: Entry, letters: Mapping[str, Written]) -> "Happening":
         """Describe a row of the record."""
         written = letters.get(entry.facts.get("letter_uid", ""))
-        agent = entry.personal.get("agent")
+        agent, device = entry.personal.get("agent"), entry.personal.get("device")
         return cls(
             at=clock.written(entry.at),
             event=entry.name,
@@ -49,7 +49,8 @@ class Happening(Reply):
             why=entry.facts.get("why"),
             times=entry.times,
             ip=entry.personal.get("ip") or None,
-            device=None if agent is None else agents.name_of(agent),
+            # Rows of before have the header alone.
+            device=device or (None if agent is None else agents.name_of(agent)),
             letter=None if written is None else Letter(subject=written.subject, text=written.text),
         )
 

@@ -142,7 +142,7 @@ class Leaving(Feature[LeavingSettings]):
         session or the account changed meanwhile.
         """
         self._auth.fresh.require(me)
-        facts = {"session": me.session_uid, "ip": ip, "agent": agent}
+        facts = {"session": me.session_uid} | agents.facts(ip, agent)
         try:
             return self._close(me.user_id, User.session_id == me.root, facts, root)
         except NotOpen:
@@ -177,10 +177,10 @@ class Leaving(Feature[LeavingSettings]):
             row = {"user_id": user_id, "at": now, "due": due, "digest": _digest(token)}
             tx.execute(insert(_leavings), row)
             # After `forget`, which erases the links of all letters before.
-            device = {"device": agents.name_of(facts.get("agent", "")), "ip": facts.get("ip", "")}
+            where = {"device": facts.get("device", agents.UNKNOWN), "ip": facts.get("ip", "")}
             link = f"{root}/leaving/undo?token={token}"
             told = self._auth.mail.write(
-                "account_closing", email, user_id, device | until, link=link, expires=due
+                "account_closing", email, user_id, where | until, link=link, expires=due
             )
             self._auth.announce(Event("account.closing", user_id, facts | until | told))
         return until["until"]
@@ -220,12 +220,12 @@ class Leaving(Feature[LeavingSettings]):
 
         Nobody is signed in by it. Raises WrongLeavingToken.
         """
-        mine = self._alive(token)
+        mine, facts = self._alive(token), agents.facts(ip, agent)
         with self._db.transaction() as tx:
             user_id = tx.scalar(select(_table.user_id).where(mine))
             if user_id is None or not self._auth.accounts.hold(user_id):
                 raise WrongLeavingToken
-            return self._open_again(user_id, mine, {"ip": ip, "agent": agent}, WrongLeavingToken)
+            return self._open_again(user_id, mine, facts, WrongLeavingToken)
 
     @retried
     def keep(self, name: str) -> str:

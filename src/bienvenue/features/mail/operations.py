@@ -154,8 +154,8 @@ class Mail(Feature[MailSettings]):
         except NoResultFound:
             return
         kind = self._auth.notices[event.name]
-        device = agents.name_of(str(event.facts.get("agent", "")))
-        facts = {"device": device, "ip": event.facts.get("ip", ""), "root": self._auth.root}
+        device, ip = event.facts.get("device", agents.UNKNOWN), event.facts.get("ip", "")
+        facts = {"device": device, "ip": ip, "root": self._auth.root}
         facts |= {name: event.facts[name] for name in _REPEATED & event.facts.keys()}
         facts["email"] = user.email
         for email in dict.fromkeys(each or user.email for each in emails):

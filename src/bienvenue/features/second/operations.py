@@ -22,6 +22,7 @@ from bienvenue.feature import Event, Feature, Refusal
 from bienvenue.features.mail import AN_HOUR, FROM_A_NETWORK, GAP, TooManyLetters
 from bienvenue.settings import Seconds, Section
 from bienvenue.user import Base, User, table_of
+from bienvenue.web import agents
 from bienvenue.web.door import NotSignedIn
 from bienvenue.web.page import Pages
 
@@ -208,7 +209,7 @@ class Second(Feature[SecondSettings]):
         Whoever has the token reads that mailbox; they need not be signed in. The one before is
         told that it gets no more. Raises WrongSecondToken.
         """
-        mine = self._alive(token)
+        mine, where = self._alive(token), agents.facts(ip, agent)
         with self._db.transaction() as tx:
             before = tx.execute(select(_table.user_id, _table.email).where(mine)).one_or_none()
             if before is None or not self._auth.accounts.hold(before.user_id):
@@ -227,7 +228,7 @@ class Second(Feature[SecondSettings]):
             if before.email not in {None, email}:
                 gone = Event("second_email.removed", before.user_id, {"second_email": before.email})
                 self._auth.mail.tell(gone, [before.email])
-            facts = {"ip": ip, "agent": agent, "second_email": email}
+            facts = where | {"second_email": email}
             self._auth.announce(Event("second_email.added", before.user_id, facts))
         return str(email)
 
@@ -237,7 +238,7 @@ class Second(Feature[SecondSettings]):
         A letter that asks there dies too.
         """
         self._auth.fresh.require(me)
-        self._removed(me.user_id, {"session": me.session_uid, "ip": ip, "agent": agent})
+        self._removed(me.user_id, {"session": me.session_uid} | agents.facts(ip, agent))
 
     def remove_for(self, name: str) -> str:
         """Remove the second email of an account; give it. Raises NoSuchUser, NoSecondEmail."""

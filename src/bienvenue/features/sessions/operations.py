@@ -27,6 +27,7 @@ from bienvenue.features.sessions.table import (
     columns,
 )
 from bienvenue.user import User
+from bienvenue.web import agents
 from bienvenue.web.door import NotSignedIn
 from bienvenue.web.page import Pages
 
@@ -80,17 +81,19 @@ class Sessions(Feature[SessionSettings]):
         secret by which an account knows it again. Raises what `Passwords.prove` does, and
         MoreProof while another factor is due.
         """
+        # Before the transaction of the session, which holds the account, and on SQLite everybody.
+        where = agents.facts(ip, agent)
 
         def opened(proven: Proven) -> Opened | MoreProof | None:
             user, better = proven.user, proven.replacement
             if due := self._auth.demand(user, ["password"]):
                 return MoreProof(due)
-            secret = self._open(user, better, "password", ip=ip, agent=agent, replaces=replaces)
+            secret = self._open(user, better, "password", where, replaces)
             if secret is None:
                 return None
             known, new = self._auth.devices.remember(user.id, device)
             if new:
-                self._auth.announce(Event("device.first_seen", user.id, {"ip": ip, "agent": agent}))
+                self._auth.announce(Event("device.first_seen", user.id, where))
             return Opened(user, secret, known)
 
         for _ in range(_CROSSINGS):
@@ -104,7 +107,7 @@ class Sessions(Feature[SessionSettings]):
 
     def open_for(self, user: User) -> str | None:
         """Open a session without a proof, for code that has its own; None if disabled."""
-        return self._open(user, None, "code")
+        return self._open(user, None, "code", {})
 
     @retried
     def _open(
@@ -112,9 +115,7 @@ class Sessions(Feature[SessionSettings]):
         user: User,
         replacement: str | None,
         methods: str,
-        *,
-        ip: str = "",
-        agent: str = "",
+        where: dict[str, str],
         replaces: str | None = None,
     ) -> str | None:
         now = clock.now()
@@ -138,8 +139,8 @@ class Sessions(Feature[SessionSettings]):
                 "expires": now + self.settings.session_lifetime,
                 "fresh": now,
                 "methods": methods,
-                "ip": ip[:45],
-                "agent": agent[:512],
+                "ip": where.get("ip", "")[:45],
+                "agent": where.get("agent", ""),
             }
             tx.execute(OPEN, opened)
             if replacement is not None:
@@ -147,9 +148,7 @@ class Sessions(Feature[SessionSettings]):
             if replaces is not None:
                 self._end(tx, columns.digest == self.digest(replaces), "signed in again")
             self._make_room(tx, user.id, root, digest, now)
-            self._auth.announce(
-                Event("session.opened", user.id, {"session": session, "ip": ip, "agent": agent})
-            )
+            self._auth.announce(Event("session.opened", user.id, {"session": session} | where))
         return secret
 
     def _make_room(self, tx: Transaction, user_id: int, root: str, mine: bytes, now: float) -> None:
