@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL = $(if $(wildcard $(BIN)/uv),$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install) --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick promises check format course course-check course-attacks crash bench openapi password-list texts pictures lock clean
+.PHONY: help run test quick check format course course-check course-attacks crash stops bench openapi password-list texts pictures lock clean
 
 help: ## print this list
 	@echo "Bienvenue: a user authentication service. Commands:"
@@ -16,16 +16,13 @@ help: ## print this list
 run: $(VENV)/run.stamp ## set up and serve on http://localhost:5000 (PORT=5001 for another port)
 	@exec $(BIN)/bienvenue serve --port $(PORT)
 
-test: $(VENV)/dev.stamp ## set up and pass every test, eleven minutes on two cores
+test: $(VENV)/dev.stamp ## set up and show every behaviour once, four minutes on two cores
 	@$(BIN)/python tools/checks.py test
 
 quick: $(VENV)/dev.stamp ## the fast tests, under a minute
 	@$(BIN)/python tools/checks.py quick
 
-promises: $(VENV)/dev.stamp ## what is promised besides: the types, and the contract with the oldest dependencies
-	@$(BIN)/python tools/checks.py promises
-
-check: $(VENV)/dev.stamp ## format, lint, types, all tests with coverage, house rules, wheel
+check: $(VENV)/dev.stamp ## everything: types, all tests in full with coverage, wheel, oldest dependencies, interpreters
 	@$(BIN)/python tools/checks.py check
 
 format: $(VENV)/dev.stamp ## put every Python file into the house's format
@@ -42,6 +39,9 @@ course-attacks: $(VENV)/dev.stamp ## run the attacks of the course: they win on 
 
 crash: $(VENV)/dev.stamp ## kill -9 of the service and of the carriers of letters, 200 times each on each database
 	@KILLS=$${KILLS:-200} $(BIN)/python -m pytest -q -p no:cacheprovider -n 2 -k "promised or kill" tests/journeys/test_crashes.py tests/journeys/test_letters.py
+
+stops: $(VENV)/dev.stamp ## stop `bienvenue serve` at a thousand random moments, idle and beside busy loops
+	@$(BIN)/python -m tests.journeys.stops $${STOPS:-1000}
 
 bench: $(VENV)/dev.stamp ## what a session check costs, and what a storm of sign-ins does to it; seven minutes
 	@$(BIN)/python -m bench

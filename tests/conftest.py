@@ -17,6 +17,8 @@ from bienvenue import Auth, Bienvenue, clock, create_app, logs
 from bienvenue.web.door import Door
 from tests.compiled import share
 from tests.databases import KINDS, Databases
+from tests.thorough import mark_twins
+from tests.times import Times
 
 PASSPHRASE = "une phrase de passe bien longue"
 EMAIL = "bob@example.com"
@@ -24,8 +26,16 @@ EMAIL = "bob@example.com"
 KEY = secrets.token_hex(32)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the process that hears of every test add up what they take."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Times())
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that no process is left alone with it at the end."""
+    mark_twins(items)
     items.sort(key=lambda item: "browser" not in item.path.parts)
 
 

@@ -128,7 +128,7 @@ def test_a_server_is_waited_for_and_killed_at_the_end(document: Document, tmp_pa
         Serving HTTP on 127.0.0.1 port 5000 …
         $ curl -s -o /dev/null -w '%{{http_code}}\\n' 127.0.0.1:5000/page.md
         200
-        $ kill %1
+        $ kill $!
         $ {SERVER} 5000 &
         $ curl -s -o /dev/null -w '%{{http_code}}\\n' 127.0.0.1:5000/nothing
         404

@@ -1,11 +1,9 @@
-"""The commands behind `make quick`, `check`, `test` and `promises`; each step says its time.
+"""The commands behind `make quick`, `test` and `check`; each step says its time.
 
-quick     format, lint, types and the fast tests on SQLite
-check     format, lint, types, every test with branch coverage, the wheel alone, the fast tests from
-          it with the oldest dependencies, and the contract on every other interpreter found
-test      format, lint and every test
-promises  the types, and the contract from the wheel on the oldest interpreter found with the
-          oldest dependencies
+quick  format, lint, types and the fast tests on SQLite
+test   format, lint, and every behaviour once; it says aloud what it leaves to `check`
+check  types, every test with branch coverage, the wheel alone, the fast tests from it with the
+       oldest dependencies, and the contract on every other interpreter found
 """
 
 import os
@@ -24,14 +22,19 @@ BIN = Path(sys.executable).parent
 OLDEST, NEWEST = (3, 11), (3, 15)
 #: The fast tests, which `make check` runs again from the wheel with the oldest dependencies.
 PORTABLE = ["tests/seed", "tests/spine"]
-#: The contract, which `make promises` runs again from the wheel, with them; `make check` does it on
-#: every other interpreter.
+#: The contract, which it runs from the wheel on every other interpreter.
 CONTRACT = ["tests/seed"]
 #: On SQLite, and with the oldest dependencies the exercise's contract on PostgreSQL.
 PORTABLE_CHOICE, CONTRACT_CHOICE = "not postgresql or seed", "not postgresql"
 PORTABLE_PYTEST = shlex.split("-m pytest -q -p no:cacheprovider -m 'not slow' -k")
 #: What could not be run here, to be said at the end, where it is read.
 NOT_RUN: list[str] = []
+#: What shows a behaviour again.
+LEFT = (
+    "PostgreSQL twins of what no statement decides, most kills and stops, the second language in "
+    "the browser, the attacks that the course shows, branch coverage, the wheel alone, the oldest "
+    "dependencies and other interpreters"
+)
 #: Tests that start servers wait for them, so three processes keep two cores busy.
 PYTEST = shlex.split(f"-q -n {3 * (os.cpu_count() or 2) // 2} --dist worksteal -p no:cacheprovider")
 
@@ -73,6 +76,12 @@ def chromium() -> str | None:
     return next((found for name in names if (found := shutil.which(name))), None)
 
 
+def once() -> None:
+    """Run the tests that show a behaviour for the first time."""
+    all_tests("-m", "not thorough")
+    NOT_RUN.append(f"what `make check` does besides: {LEFT}")
+
+
 def all_tests(*options: str) -> None:
     """Run every test, or say aloud which ones a machine without a browser cannot run."""
     if chromium() is None:
@@ -86,6 +95,7 @@ def all_tests(*options: str) -> None:
 
 def covered() -> None:
     """Run the tests and require every line and branch of the product."""
+    os.environ["THOROUGH"] = "1"
     all_tests("--cov", "--cov-branch", "--cov-report=term", "--cov-fail-under=100")
 
 
@@ -148,26 +158,16 @@ def on(python: Path, built: Path, folder: Path, tests: list[str], *, oldest: boo
     run(f"{name}: tests of the wheel", inside, *PORTABLE_PYTEST, *chosen, PYTHONPATH="")
 
 
-def promised() -> None:
-    """Test the contract from the wheel, with the oldest dependencies."""
-    _oldest(CONTRACT)
-
-
 def everywhere() -> None:
     """Run the fast tests with the oldest dependencies, and the contract on every interpreter."""
-    for python in _oldest(PORTABLE):
-        if _version(python) != sys.version_info[:2]:
-            with tempfile.TemporaryDirectory() as name:
-                on(python, wheel(Path(name) / "dist"), Path(name), CONTRACT)
-
-
-def _oldest(tests: list[str]) -> list[Path]:
-    """Run these tests with the oldest dependencies; give all interpreters that are there."""
     found = interpreters()
     print(f"    interpreters: {', '.join(str(_version(path)) for path in found)}", flush=True)
     with tempfile.TemporaryDirectory() as name:
-        on(found[0], wheel(Path(name) / "dist"), Path(name), tests, oldest=True)
-    return found
+        built = wheel(Path(name) / "dist")
+        on(found[0], built, Path(name), PORTABLE, oldest=True)
+        for python in found:
+            if _version(python) != sys.version_info[:2]:
+                on(python, built, Path(name), CONTRACT)
 
 
 def built_alone() -> None:
@@ -197,9 +197,8 @@ STEPS: dict[str, list[Callable[[], None]]] = {
         types,
         lambda: tests("-m", "not slow", "-k", "not postgresql", *PORTABLE, "tests/house"),
     ],
-    "check": [style, types, covered, built_alone, everywhere],
-    "test": [style, all_tests],
-    "promises": [types, promised],
+    "test": [style, once],
+    "check": [types, covered, built_alone, everywhere],
 }
 
 
@@ -211,7 +210,7 @@ def main() -> None:
     for step in STEPS[sys.argv[1]]:
         step()
     for what in NOT_RUN:
-        print(f"\n!!! NOT RUN: {what}\n", flush=True)
+        print(f"\n!!! NOT RUN HERE: {what}\n", flush=True)
     print(f"--- all well after {time.monotonic() - started:.0f} s", flush=True)
 
 

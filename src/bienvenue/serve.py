@@ -7,7 +7,6 @@ import json
 import logging
 import logging.config
 import os
-import signal
 import socket
 import ssl
 import sys
@@ -22,6 +21,7 @@ from bienvenue.auth import Auth
 from bienvenue.db import DB
 from bienvenue.edge import DEADLINE
 from bienvenue.settings import PREFIX, Core, Settings, SettingsProblem
+from bienvenue.stopping import Stop
 from bienvenue.web import agents
 
 _KILL_AFTER = 20
@@ -44,8 +44,8 @@ def run(
     Raises the problems of the settings, and CheckupProblem for what the check-up calls an error,
     unless told to serve despite errors. The target is the ASGI application, by its module and name.
     """
-    # The first process of a container ignores SIGTERM unless somebody says what it does.
-    signal.signal(signal.SIGTERM, _stop)
+    stop = Stop()
+    stop.listen()
     for name, value in options.items():
         if value is not None:
             # The processes that serve read the environment too.
@@ -90,10 +90,7 @@ def run(
         # To a terminal only: what goes anywhere else is kept as a log.
         click.echo(f"Letters stay here; read them at {auth.outbox.link()}")
     sys.stdout.flush()
-    # A process that serves is a copy of this one, with what this one does when it is asked to stop,
-    # until it has loaded the application: without this it would not hear it meanwhile.
-    os.register_at_fork(after_in_child=_die_when_told)
-    Granian(
+    server = Granian(
         target,
         address=core.host,
         port=core.port,
@@ -113,7 +110,10 @@ def run(
         log_dictconfig=logging_to,
         respawn_failed_workers=True,
         workers_kill_timeout=_KILL_AFTER,
-    ).serve()
+    )
+    stop.end_if_told()
+    stop.hand_over(server)
+    server.serve()
 
 
 def _check_up(around: checkup.Circumstances, despite_errors: bool) -> None:
@@ -136,15 +136,6 @@ def prepare(db: DB) -> None:
 def as_text(value: Any) -> str:
     """Write a value as JSON that a person can read."""
     return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def _stop(*_: object) -> None:
-    sys.exit(0)
-
-
-def _die_when_told() -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def _require_tls(core: Core) -> None:

@@ -13,8 +13,9 @@ from tests.attacks.c_guessing import ACCOUNT, DEFAULTS, heard
 from tests.attacks.client import Reply, Visitor
 from tests.attacks.target import Target
 from tests.races import race
+from tests.thorough import often
 
-GUESSES = 1000
+GUESSES = often(200, 1000)
 FLOOD = 100
 #: A hash of the flood costs some forty milliseconds: a hundred do not pass in a second.
 SLOW = {"bcrypt_cost": "10", "hash_queue": "4"}
@@ -23,7 +24,7 @@ _TRIES = 30
 
 @attack(
     "C19",
-    "A thousand guesses at once, through three processes, slip under the count.",
+    "Hundreds of guesses at once, through three processes, slip under the count.",
     wins=("broken:C19_keys_of_a_process", "broken:C19_condition_left_out"),
     settings=DEFAULTS,
     alone=True,
@@ -89,7 +90,7 @@ def a_flood_of_sign_ins(target: Target) -> Outcome:
 
 #: One hash at a time, far slower than anything else, and hardly anybody waits for it.
 CROWDED = {"bcrypt_cost": "12", "hash_threads": "1", "hash_queue": "1", "threads": "4"}
-CLIENTS, LOOKS, MOST = 16, 3, 100
+CLIENTS, LOOKS, MOST = 8, 3, 100
 HIDDEN = "_method=DELETE"
 
 
@@ -101,7 +102,7 @@ HIDDEN = "_method=DELETE"
     how="shipped",
 )
 def waiting_where_pages_are_made(target: Target) -> Outcome:
-    """Register a taken email from sixteen connections, in each spelling, and look at a page."""
+    """Register a taken email from eight connections, in each spelling, and look at a page."""
     taken = target.person()
     form = {"email": taken.email, "password": taken.password}
     spellings = {

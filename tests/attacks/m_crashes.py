@@ -14,8 +14,9 @@ from tests.attacks.attack import Outcome, Refused, Won, attack
 from tests.attacks.client import Visitor
 from tests.attacks.target import Person, Target, TargetFails
 from tests.ports import wait_until
+from tests.thorough import often
 
-KILLS = 5
+KILLS = often(2, 5)
 _PATIENCE = 30.0
 _MOST_WRITES = 200
 _numbers = itertools.count(1)

@@ -98,7 +98,10 @@ def narrow(page: Page, state: str, shots: Path) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("code", all_languages())
+@pytest.mark.parametrize(
+    "code",
+    [pytest.param(c, marks=[pytest.mark.thorough] * (c != SOURCE)) for c in all_languages()],
+)
 def test_every_page_can_be_used_by_everybody(
     make_service: MakeService, databases: Databases, new_page: NewPage, code: str
 ) -> None:

@@ -98,7 +98,15 @@ def test_the_chapters_show_every_line(file: str) -> None:
     assert unseen == {}
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=named)
+@pytest.mark.parametrize(
+    "chapter",
+    [
+        # The attacks of the others are shown by tests/attacks.
+        pytest.param(page, marks=[pytest.mark.thorough] * (page > FIRST_ATTACK))
+        for page in CHAPTERS
+    ],
+    ids=named,
+)
 def test_a_chapter_prints_what_it_says(
     chapter: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, databases: Databases
 ) -> None:

@@ -20,6 +20,8 @@ from tests.databases import Databases
 from tests.features.recording import run, sealed, stored, tamper, tampered
 from tests.races import race
 
+pytestmark = pytest.mark.statements
+
 
 def write(auth: Auth, times: int, ip: str = "192.0.2.7") -> None:
     """Let things happen."""

@@ -24,6 +24,8 @@ from tests.features.resetting import NEW, dump, letters, put
 from tests.features.resetting import asked as reset_asked
 from tests.races import race
 
+pytestmark = pytest.mark.statements
+
 AMY = "amy@example.com"
 
 

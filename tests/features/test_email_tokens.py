@@ -28,6 +28,8 @@ from tests.features.hearing import Hearing
 from tests.features.resetting import NEW, dump, letters, put, text_of
 from tests.features.resetting import asked as reset_asked
 
+pytestmark = pytest.mark.statements
+
 AMY = "amy@example.com"
 Client = FlaskClient
 

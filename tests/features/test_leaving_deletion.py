@@ -25,6 +25,8 @@ from tests.features.recording import names
 from tests.features.resetting import asked, dump, letters, put
 from tests.races import race
 
+pytestmark = pytest.mark.statements
+
 AGENT = "Mozilla/5.0 (canary-of-bob)"
 
 

@@ -17,6 +17,8 @@ from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing
 from tests.races import race
 
+pytestmark = pytest.mark.statements
+
 HOUR, DAY = 3600, 86400
 
 

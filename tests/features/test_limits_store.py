@@ -12,6 +12,8 @@ from bienvenue.features.limits.store import DatabaseStore, OverError
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.races import race
 
+pytestmark = pytest.mark.statements
+
 DAY = 86400
 ROW = Rule(b"r" * 32, "consecutive", "account", None)
 ACCOUNT = Rule(b"a" * 32, "stranger", "account", 2)

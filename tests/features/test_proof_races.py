@@ -12,6 +12,8 @@ from tests.features.proving import OTHER, SMTP, again, newest, prove, register, 
 from tests.features.resetting import dump, letters
 from tests.races import race
 
+pytestmark = pytest.mark.statements
+
 
 @pytest.fixture
 def service(make_service: MakeService) -> Service:

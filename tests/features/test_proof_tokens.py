@@ -23,6 +23,8 @@ from tests.features.proving import (
 )
 from tests.features.resetting import asked, dump, letters
 
+pytestmark = pytest.mark.statements
+
 DAY = 86400
 
 

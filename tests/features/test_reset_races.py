@@ -11,7 +11,7 @@ from tests.features.hearing import Hearing
 from tests.features.resetting import NEW, ask, asked, dump, letters, link, put
 from tests.races import race
 
-pytestmark = pytest.mark.usefixtures("bob")
+pytestmark = [pytest.mark.usefixtures("bob"), pytest.mark.statements]
 
 
 def test_twenty_spend_one_token_and_one_wins(service: Service) -> None:

@@ -25,7 +25,7 @@ from tests.features.resetting import (
 
 HOUR = 3600
 
-pytestmark = pytest.mark.usefixtures("bob")
+pytestmark = [pytest.mark.usefixtures("bob"), pytest.mark.statements]
 
 
 # --- the token ----------------------------------------------------------------------------------

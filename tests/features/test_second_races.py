@@ -10,7 +10,7 @@ from tests.features.resetting import dump
 from tests.features.seconds import PROOF, SECOND, asked, name, prove, told
 from tests.races import race
 
-pytestmark = pytest.mark.usefixtures("bob")
+pytestmark = [pytest.mark.usefixtures("bob"), pytest.mark.statements]
 
 
 def test_twenty_prove_at_once_and_one_does(service: Service) -> None:

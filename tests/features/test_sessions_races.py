@@ -12,6 +12,8 @@ from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 from tests.features.hearing import Hearing, rows
 from tests.races import race
 
+pytestmark = pytest.mark.statements
+
 CREDENTIALS = {"email": EMAIL, "password": PASSPHRASE}
 
 

@@ -13,7 +13,9 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     options: list[tuple[str, ...]] = []
     monkeypatch.setattr(checks, "tests", lambda *given: options.append(given))
     monkeypatch.setattr(checks, "NOT_RUN", [])
-    monkeypatch.setitem(checks.STEPS, "test", [checks.all_tests])
+    monkeypatch.setattr(checks, "style", lambda: None)
+    monkeypatch.setitem(checks.STEPS, "test", [checks.once])
+    monkeypatch.setitem(checks.STEPS, "check", [checks.all_tests])
     monkeypatch.setattr("sys.argv", ["checks.py", "test"])
     return options
 
@@ -25,17 +27,23 @@ def test_without_a_browser_it_says_aloud_what_it_did_not_run(
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CHROMIUM", raising=False)
     checks.main()
-    assert ran == [("--ignore=tests/browser",)]
+    assert ran == [("-m", "not thorough", "--ignore=tests/browser")]
     said = capsys.readouterr().out
-    assert "!!! NOT RUN: tests/browser: there is no Chromium here." in said
+    assert "!!! NOT RUN HERE: tests/browser: there is no Chromium here." in said
     assert "apt-get install -y chromium" in said
 
 
-def test_with_a_browser_everything_runs(
+def test_it_says_aloud_what_it_leaves_to_make_check(
     ran: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And nothing is said."""
+    """Which leaves nothing, and says nothing."""
     monkeypatch.setenv("CHROMIUM", "/bin/sh")
     checks.main()
-    assert ran == [()]
+    said = capsys.readouterr().out
+    assert "!!! NOT RUN HERE: what `make check` does besides: PostgreSQL twins" in said
+    assert said.count("NOT RUN") == 1
+    monkeypatch.setattr(checks, "NOT_RUN", [])
+    monkeypatch.setattr("sys.argv", ["checks.py", "check"])
+    checks.main()
+    assert ran == [("-m", "not thorough"), ()]
     assert "NOT RUN" not in capsys.readouterr().out

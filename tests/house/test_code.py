@@ -35,7 +35,7 @@ STOREYS = [
     {"openapi"},
     {"app", "checkup"},
     {"edge"},
-    {"wsgi", "asgi"},
+    {"wsgi", "asgi", "stopping"},
     {"serve"},
     {"cli"},
     {"__main__"},

@@ -18,9 +18,10 @@ from urllib.parse import urlencode
 from tests.attacks import harness
 from tests.attacks.nursery import Child, Cradle
 from tests.ports import free_port, wait_until
+from tests.thorough import often
 
 COMMAND = [sys.executable, "-m", "bienvenue"]
-KILLS = int(os.environ.get("KILLS", "20"))
+KILLS = int(os.environ.get("KILLS", often(3, 20)))
 """How often the tests of crashes kill what they test, on each database."""
 _PATIENCE = 60.0
 

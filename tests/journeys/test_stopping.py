@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import time
@@ -12,7 +13,8 @@ import pytest
 
 from tests.conftest import EMAIL, PASSPHRASE
 from tests.journeys.raw import FORM, head, read, statuses
-from tests.journeys.serving import answers, serving, starting
+from tests.journeys.serving import answers, serving
+from tests.journeys.stops import gone, stop_often, stop_once
 from tests.ports import answers as listens
 from tests.ports import wait_until
 
@@ -20,11 +22,6 @@ pytestmark = pytest.mark.slow
 
 SOON = 15.0
 """Seconds within which it has ended; what does not end by itself is killed after twenty."""
-
-
-def gone(processes: list[int]) -> bool:
-    """Tell whether none of these runs any more."""
-    return not any(Path(f"/proc/{process}").exists() for process in processes)
 
 
 def test_a_request_in_flight_is_answered_first(tmp_path: Path) -> None:
@@ -54,21 +51,19 @@ def test_a_request_in_flight_is_answered_first(tmp_path: Path) -> None:
         assert gone(workers)
 
 
-@pytest.mark.parametrize("moment", [0.1, 0.7, 1.2, 1.6, 2.0, 2.4, 2.8, 3.4])
+@pytest.mark.parametrize("moment", [0.2, 0.7, 1.6])
 def test_it_stops_while_it_is_still_starting(tmp_path: Path, moment: float) -> None:
     """Whatever it was about to do; nothing of it stays."""
-    with starting(tmp_path, "--workers", "2") as served:
-        time.sleep(moment)
-        workers = [] if served.process.poll() is not None else served.workers()
-        served.process.send_signal(signal.SIGTERM)
-        status = served.process.wait(SOON)
-        # Before our code runs, while nothing has begun, the signal simply ends the process.
-        said = served.log.read_text()
-        assert status == 0 or (status == -signal.SIGTERM and said == "" and not workers), said
-        assert wait_until(lambda: gone(workers), SOON)
-        assert not listens(served.port)
+    assert stop_once(tmp_path, moment, 2, SOON) < SOON
 
 
+@pytest.mark.thorough
+def test_it_stops_at_any_moment() -> None:
+    """A hundred at random; `make stops` does a thousand."""
+    assert len(stop_often(100, random.randrange(10**6))) == 100
+
+
+@pytest.mark.thorough
 def test_who_stalls_does_not_keep_it(tmp_path: Path) -> None:
     """Bodies and heads that never end have their deadline, and no more."""
     with serving(tmp_path) as served:

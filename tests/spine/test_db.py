@@ -15,6 +15,8 @@ from bienvenue.settings import SettingsProblem
 from tests.databases import Databases
 from tests.races import race
 
+pytestmark = pytest.mark.statements
+
 
 @pytest.fixture
 def db(database: str) -> Iterator[DB]:

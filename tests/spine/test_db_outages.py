@@ -19,6 +19,8 @@ from tests.databases import Databases
 from tests.features.hearing import users
 from tests.ports import free_port
 
+pytestmark = pytest.mark.statements
+
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from bienvenue.settings import Section
 from tests.conftest import EMAIL, KEY, PASSPHRASE, Service
 from tests.features.hearing import Hearing, rows
 
+pytestmark = pytest.mark.statements
+
 OTHER = "heard@example.com"
 
 

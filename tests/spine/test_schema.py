@@ -25,6 +25,8 @@ from tests.conftest import KEY, MakeService
 from tests.databases import KINDS, Databases
 from tests.races import race
 
+pytestmark = pytest.mark.statements
+
 MIGRATIONS = resources.files("bienvenue") / "migrations"
 
 

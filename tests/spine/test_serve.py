@@ -65,7 +65,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int
     """The variables of an instance of its own, put back after the test; give a free port."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     # What is registered there stays for the whole process.
-    monkeypatch.setattr(os, "register_at_fork", lambda after_in_child: after_in_child())
+    monkeypatch.setattr(os, "register_at_fork", lambda **_: None)
     port = free_port()
     for name in ("HOST", "PORT", "WORKERS", "THREADS"):
         monkeypatch.setenv(f"BIENVENUE_{name}", "")
@@ -91,6 +91,9 @@ def test_the_server_is_given_what_the_settings_say(
         def __init__(self, target: str, **options: Any) -> None:
             given.update(options, target=target)
 
+        def on_startup(self, hook: Callable[[], None]) -> None:
+            given["hook"] = hook
+
         def serve(self) -> None:
             given["served"] = True
 
@@ -107,33 +110,6 @@ def test_the_server_is_given_what_the_settings_say(
     app = importlib.import_module("bienvenue.wsgi").app
     assert app.test_client().get("/").json == {"message": "Bienvenue"}
     app.extensions["bienvenue"].auth.close()
-
-
-def test_it_stops_when_told_from_the_start(
-    environment: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before a server listens to signals; and a process made by another dies of them at once."""
-    assert environment
-    heard: list[object] = []
-
-    class Server:
-        def __init__(self, *_: object, **__: object) -> None:
-            heard.append(signal.getsignal(signal.SIGTERM))
-
-        def serve(self) -> None:
-            pass
-
-    monkeypatch.setattr("granian.Granian", Server)
-    told: list[Callable[[], None]] = []
-    monkeypatch.setattr(os, "register_at_fork", lambda after_in_child: told.append(after_in_child))  # noqa: PLW0108 (it is called by name)
-    serve.run({})
-    handler = signal.getsignal(signal.SIGTERM)
-    assert callable(handler)
-    with pytest.raises(SystemExit) as stopped:
-        handler(signal.SIGTERM, None)
-    assert stopped.value.code == 0
-    told[0]()
-    assert signal.getsignal(signal.SIGTERM) == signal.getsignal(signal.SIGINT) == signal.SIG_DFL
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""What `make test` leaves to `make check` is what shows something again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import thorough
+from tests.times import Times
+
+TOP = Path(__file__).parents[2]
+
+
+@pytest.mark.thorough
+def test_every_module_has_something_left_for_make_test() -> None:
+    """A test that is marked shows again what another one shows, so no module is left out whole."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    listed = {}
+    for chosen in ("thorough or not thorough", "not thorough"):
+        done = subprocess.run(
+            [*command, "-m", chosen], cwd=TOP, capture_output=True, text=True, check=True
+        )
+        listed[chosen] = {line.split("::")[0] for line in done.stdout.splitlines() if "::" in line}
+    everything, once = listed.values()
+    assert len(everything) > 100
+    assert everything == once
+
+
+def test_a_loop_has_its_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few, and many where everything is asked for."""
+    monkeypatch.setattr(thorough, "THOROUGH", False)
+    assert thorough.often(3, 20) == 3
+    monkeypatch.setattr(thorough, "THOROUGH", True)
+    assert thorough.often(3, 20) == 20
+
+
+def test_the_times_are_by_folder_and_by_test() -> None:
+    """All phases of a test count, from whichever process they come."""
+    times = Times()
+    for node, seconds in (
+        ("tests/web/a.py::x", 1.0),
+        ("tests/web/a.py::x", 0.5),
+        ("tests/b.py", 2),
+    ):
+        report = pytest.TestReport(node, ("", 0, ""), {}, "passed", None, "call", (), seconds)
+        times.pytest_runtest_logreport(report)
+    assert times._lines() == [
+        "     3.5 s of tests,     2 of them, in all processes",
+        "     2.0 s      1  tests/b.py",
+        "     1.5 s      1  tests/web",
+        "the 30 slowest:",
+        "     2.0 s  tests/b.py",
+        "     1.5 s  tests/web/a.py::x",
+    ]

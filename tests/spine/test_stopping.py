@@ -1,0 +1,136 @@
+"""A stop is heard at any moment: in a dropped exception, during a fork, by another thread."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from bienvenue import stopping
+from bienvenue.stopping import Stop
+
+#: Forks with our hooks, while a hook that stands before ours sends the new process a signal.
+FORKED = """\
+import os, signal, sys
+from types import SimpleNamespace
+from bienvenue.stopping import Stop
+if "{hooks}":
+    os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    Stop().hand_over(SimpleNamespace(on_startup=lambda hook: hook))
+else:
+    os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
+# What granian does with it: a note for the one process that reads it.
+signal.signal(signal.SIGTERM, lambda *_: None)
+child = os.fork()
+if child == 0:
+    # A handler that nobody reads has run by now, if it runs at all.
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+signal.raise_signal(signal.SIGTERM)
+print("the parent goes on")
+"""
+
+
+@pytest.mark.parametrize(
+    ("hooks", "status"), [("", 7), ("ours", -signal.SIGTERM)], ids=["without", "with"]
+)
+def test_a_signal_to_a_process_that_is_forked_ends_it(hooks: str, status: int) -> None:
+    """Without our hooks it is lost in the handlers of the parent, and the process serves on."""
+    code = FORKED.format(hooks=hooks)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split("\n")[:2] == [str(status), "the parent goes on"]
+
+
+DROPPED = """\
+import os, signal, sys
+from bienvenue.stopping import Stop
+
+class Dropping:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+stop = Stop()
+stop.listen()
+Dropping()
+print("dropped", flush=True)
+stop.end_if_told()
+print("it goes on")
+"""
+
+
+def test_what_was_heard_is_not_dropped_with_its_exception() -> None:
+    """Python prints and drops what is raised in a callback of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", DROPPED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "dropped\n")
+    assert "SystemExit" in done.stderr
+
+
+def _server() -> SimpleNamespace:
+    """Give as much of granian's server as is touched, with what it was told."""
+    told: list[str] = []
+    server = SimpleNamespace(interrupt_signal=False, hooks=[], told=told)
+    server.on_startup = server.hooks.append
+    server.signal_handler_interrupt = lambda: told.append("interrupt")
+    return server
+
+
+@pytest.fixture
+def _no_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the forks of this test process alone."""
+    monkeypatch.setattr(os, "register_at_fork", lambda **_: None)
+
+
+@pytest.mark.usefixtures("_no_hooks")
+def test_a_server_that_starts_hears_what_came_before() -> None:
+    """Between the last look and its own handlers."""
+    heard, other = Stop(), Stop()
+    heard._heard = True
+    for stop, told in ((heard, ["interrupt"]), (other, [])):
+        server = _server()
+        stop.hand_over(server)
+        server.hooks[0]()
+        assert server.told == told
+
+
+@pytest.mark.usefixtures("_no_hooks")
+def test_a_handler_may_set_what_its_own_thread_waits_for() -> None:
+    """Also when another thread received the signal: it is heard within a turn."""
+    server = _server()
+    Stop().hand_over(server)
+    before = signal.signal(signal.SIGUSR1, lambda *_: server.main_loop_interrupt.set())
+    helper = threading.Thread(target=time.sleep, args=(5 * stopping._TURN,))
+    helper.start()
+    try:
+        assert helper.ident is not None
+        signal.pthread_kill(helper.ident, signal.SIGUSR1)
+        server.main_loop_interrupt.wait()
+        # It stays set until it is cleared.
+        server.main_loop_interrupt.wait()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        helper.join()
+
+
+@pytest.mark.usefixtures("_no_hooks")
+def test_starting_a_process_anew_forgets_no_stop() -> None:
+    """The server clears what it waits for, and looks at what it heard only before."""
+    server = _server()
+    Stop().hand_over(server)
+    waited = server.main_loop_interrupt
+    waited.set()
+    waited.clear()
+    assert waited._told.empty()
+    server.interrupt_signal = True
+    waited.set()
+    waited.clear()
+    waited.wait()

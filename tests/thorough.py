@@ -1,0 +1,28 @@
+"""What `make test` leaves to `make check`, which CI runs after it on every change.
+
+`make test` shows every behaviour once. A test that is marked `thorough` shows one again: on
+PostgreSQL what no statement decides, in another language, at more moments. `often` gives a loop its
+number of turns.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+THOROUGH = os.environ.get("THOROUGH") == "1"
+
+
+def often(few: int, many: int) -> int:
+    """Give how many turns a loop takes: few in `make test`, many in `make check`."""
+    return many if THOROUGH else few
+
+
+def mark_twins(items: list[pytest.Item]) -> None:
+    """Mark the PostgreSQL twins of every module that does not say that its statements decide."""
+    for item in items:
+        given = getattr(item, "callspec", None)
+        twin = given is not None and "postgresql" in given.params.values()
+        if twin and item.get_closest_marker("statements") is None:
+            item.add_marker("thorough")
