@@ -15,9 +15,10 @@ from tests.attacks.b_enumeration import WRONG, told_apart
 from tests.attacks.client import Reply, Visitor
 from tests.attacks.target import PASSPHRASE, Person, Target
 from tests.races import race
+from tests.thorough import often
 
 #: As the service comes, while most attacks push them out of reach.
-ACCOUNT, NETWORK = 10, 100
+ACCOUNT, NETWORK = 10, often(30, 100)
 DEFAULTS = {"limit_account": str(ACCOUNT), "limit_network": str(NETWORK)}
 LOCKED = 100
 HOUR = 3600.0

@@ -13,7 +13,15 @@ ATTACKS = load()
 
 
 #: What refuses these is a statement, which each database runs in its own way.
-BY_STATEMENTS = {"A02", "A08", "C02", "C19", "E05", "F10", "F16", "L06", "M10"}
+BY_STATEMENTS = {"A08", "C02", "C19", "E05", "F16", "L06", "M10"}
+#: What takes many seconds to win, and is tested once more where it is refused.
+SLOW = {
+    "a_flood_of_sign_ins",
+    "a_thousand_at_once",
+    "new_letters_bring_new_tries",
+    "the_database_is_locked",
+    "waiting_where_pages_are_made",
+}
 
 
 def _cases(*, wins: bool) -> list[object]:
@@ -22,7 +30,10 @@ def _cases(*, wins: bool) -> list[object]:
             attack,
             where,
             id=f"{attack.id}-{attack.name}-{where}",
-            marks=[pytest.mark.statements] * (attack.id in BY_STATEMENTS),
+            marks=[
+                *[pytest.mark.statements] * (attack.id in BY_STATEMENTS),
+                *[pytest.mark.thorough] * (wins and attack.name in SLOW),
+            ],
         )
         for attack in ATTACKS
         for where in (attack.wins if wins else SERVICES)

@@ -16,8 +16,6 @@ from tests.features.hearing import Hearing, rows, users
 from tests.races import race
 from tests.web.browser import Browser
 
-pytestmark = pytest.mark.statements
-
 CREDENTIALS = {"email": EMAIL, "password": PASSPHRASE}
 LONG_DOMAIN = ".".join(["d" * 60] * 4)
 

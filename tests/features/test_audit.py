@@ -20,8 +20,6 @@ from tests.features.recording import names, only, run, stored, tamper
 from tests.races import race
 from tests.web.browser import Browser
 
-pytestmark = pytest.mark.statements
-
 OTHER = "another passphrase, quite long"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 

@@ -9,8 +9,6 @@ from bienvenue.features.devices import MOST
 from bienvenue.web.page import DEVICE_LIFETIME
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 
-pytestmark = pytest.mark.statements
-
 OTHER = "another passphrase, quite long"
 
 

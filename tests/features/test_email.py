@@ -35,8 +35,6 @@ from tests.features.hearing import Hearing
 from tests.features.recording import only, run
 from tests.features.resetting import dump, letters, statements, text_of
 
-pytestmark = pytest.mark.statements
-
 HOUR = 3600
 IP = "192.0.2.1"
 AMY, EVE, KEPT = "amy@example.com", "eve@example.com", "kept@example.com"

@@ -24,8 +24,6 @@ from tests.features.hearing import Hearing
 from tests.features.resetting import NEW, dump, letters, put
 from tests.features.resetting import ask as ask_reset
 
-pytestmark = pytest.mark.statements
-
 AMY = "amy@example.com"
 STOLEN = "cinq grenouilles dans un arbre"
 

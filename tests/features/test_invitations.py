@@ -34,8 +34,6 @@ from tests.features.resetting import asked, dump, letters, put
 from tests.races import race
 from tests.web.browser import Browser
 
-pytestmark = pytest.mark.statements
-
 WEEK = 7 * 86400
 MODES = ("open", "invited")
 

@@ -32,7 +32,7 @@ from tests.features.hearing import Hearing, rows
 from tests.features.recording import only
 from tests.features.resetting import ask, asked, dump, letters, put, text_of
 
-pytestmark = [pytest.mark.usefixtures("bob"), pytest.mark.statements]
+pytestmark = pytest.mark.usefixtures("bob")
 
 
 # --- closing ------------------------------------------------------------------------------------

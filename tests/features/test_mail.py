@@ -16,8 +16,6 @@ from bienvenue.features.mail.table import GIVE_UP, KEPT, LEASE
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing
 
-pytestmark = pytest.mark.statements
-
 DAY = 86400
 OTHER = "another passphrase, quite long"
 LINK = "/reset_password?token=not-a-real-one"

@@ -14,8 +14,6 @@ from tests.features.resetting import ask, letters, text_of
 from tests.web.browser import HTML, Browser
 from tools.pictures import LAPTOP
 
-pytestmark = pytest.mark.statements
-
 FRENCH = HTML | {"Accept-Language": "fr-CA, fr;q=0.9, en;q=0.8"}
 TITLE = {"en": "Language and appearance", "fr": "Langue et apparence"}
 

@@ -28,8 +28,6 @@ from tests.features.proving import (
 from tests.features.recording import only
 from tests.features.resetting import IP, asked, dump, letters, put, statements
 
-pytestmark = pytest.mark.statements
-
 TAKEN, DISABLED = "taken@example.com", "disabled@example.com"
 HOUR, DAY = 3600, 86400
 

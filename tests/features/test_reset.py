@@ -33,7 +33,7 @@ from tests.features.resetting import (
 
 HOUR = 3600
 
-pytestmark = [pytest.mark.usefixtures("bob"), pytest.mark.statements]
+pytestmark = pytest.mark.usefixtures("bob")
 
 
 # --- asking -------------------------------------------------------------------------------------

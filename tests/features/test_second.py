@@ -23,7 +23,7 @@ from tests.features.seconds import PROOF, SECOND, asked, name, prove, proven, se
 HOUR, DAY = 3600, 86400
 AMY = "amy@example.com"
 
-pytestmark = [pytest.mark.usefixtures("bob"), pytest.mark.statements]
+pytestmark = pytest.mark.usefixtures("bob")
 
 
 # --- naming one ---------------------------------------------------------------------------------

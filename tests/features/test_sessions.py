@@ -16,8 +16,6 @@ from tests.conftest import EMAIL, PASSPHRASE, Service
 from tests.features.hearing import Hearing, rows
 from tests.web.browser import Browser
 
-pytestmark = pytest.mark.statements
-
 CREDENTIALS = {"email": EMAIL, "password": PASSPHRASE}
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 

@@ -14,8 +14,6 @@ from bienvenue.features.sessions.table import LASTING
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import rows
 
-pytestmark = pytest.mark.statements
-
 LIFETIME, IDLE = 30 * 86400, 14 * 86400
 
 

@@ -24,7 +24,7 @@ from bienvenue import edge as module
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.edge import Edge
 from bienvenue.gate import Busy, Gate
-from tests.conftest import PASSPHRASE, Clock, Service
+from tests.conftest import KEY, PASSPHRASE, Clock, Service
 from tests.web.edge import Heard, ask, edge_of
 
 Headers = list[tuple[str, str]]
@@ -328,6 +328,7 @@ def test_the_application_that_is_served(
     """`bienvenue.asgi:app` is the edge, made from the environment, with the work beside it."""
     working: list[object] = []
     monkeypatch.setenv("BIENVENUE_DATABASE_URL", service.url)
+    (tmp_path / "keys").write_text(KEY)
     monkeypatch.setenv("BIENVENUE_SECRET_KEY_FILE", str(tmp_path / "keys"))
     monkeypatch.setattr(work, "beside", working.append)
     monkeypatch.delitem(sys.modules, "bienvenue.asgi", raising=False)
