@@ -23,6 +23,7 @@ def mark_twins(items: list[pytest.Item]) -> None:
     """Mark the PostgreSQL twins of every module that does not say that its statements decide."""
     for item in items:
         given = getattr(item, "callspec", None)
-        twin = given is not None and "postgresql" in given.params.values()
+        kinds = [] if given is None else list(given.params.values())
+        twin = any(isinstance(kind, str) and kind.endswith("postgresql") for kind in kinds)
         if twin and item.get_closest_marker("statements") is None:
             item.add_marker("thorough")

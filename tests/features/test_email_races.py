@@ -16,10 +16,8 @@ from tests.features.emailing import (
     exists,
     me_of,
     prove,
-    token_of,
     undo,
 )
-from tests.features.hearing import Hearing
 from tests.features.resetting import NEW, dump, letters, put
 from tests.features.resetting import asked as reset_asked
 from tests.races import race
@@ -27,29 +25,6 @@ from tests.races import race
 pytestmark = pytest.mark.statements
 
 AMY = "amy@example.com"
-
-
-def test_twenty_spend_one_token_and_one_wins(service: Service) -> None:
-    """The others hear that it was used, or that their session ended."""
-    hearing = Hearing(service.auth)
-    clients = [service.signed_in() for _ in range(20)]
-    token = asked(service, clients[0])
-    answers = race(lambda number: prove(clients[number], token).status_code, 20)
-    assert answers.count(200) == 1
-    assert set(answers) <= {200, 401, 403}
-    assert hearing.names.count("email.changed") == 1
-    assert len(letters(service, "email_changed")) == 1
-    winner = clients[answers.index(200)]
-    assert winner.get("/profile").get_json()["email"] == NEW_EMAIL
-
-
-def test_twenty_spend_one_undo_and_one_wins(service: Service) -> None:
-    """One restores, one letter of a reset leaves, and its link works."""
-    back = change(service, service.signed_in())
-    answers = race(lambda _: undo(service, back).status_code, 20)
-    assert sorted(answers) == [200] + [403] * 19
-    assert len(letters(service)) == 1
-    assert put(service, token_of(service, "reset")).status_code == 200
 
 
 def test_of_two_who_change_to_one_email_one_wins(service: Service, moving_clock: Clock) -> None:

@@ -132,20 +132,6 @@ def test_whoever_goes_back_takes_back_what_came_after(
     assert client.get("/profile").status_code == 200
 
 
-def test_a_link_works_for_a_week_to_the_second(service: Service, moving_clock: Clock) -> None:
-    """A second before its end it restores; at its end it is over, swept or not."""
-    client = service.signed_in()
-    back = change(service, client)
-    moving_clock.forward(WEEK)
-    assert undo(service, back).status_code == 403
-    assert service.client().get("/email/undo").status_code == 403
-    client = service.signed_in(NEW_EMAIL)
-    back = change(service, client, THIRD)
-    moving_clock.forward(WEEK - 1)
-    service.auth.sweep(moving_clock.now())
-    assert undo(service, back).status_code == 200
-
-
 def test_nobody_else_has_the_old_email_meanwhile(service: Service, moving_clock: Clock) -> None:
     """Neither by registering, nor from an administrator, nor by changing to it; then anybody."""
     amy = service.signed_in(AMY)
@@ -210,16 +196,6 @@ def test_the_letter_of_the_reset_is_none_of_a_strangers(service: Service) -> Non
     undo(service, back)
     assert len(letters(service)) == before + 1
     assert put(service, token_of(service, "reset")).status_code == 200
-
-
-@pytest.mark.parametrize("wrong", [None, "", "x", "x" * 43, "x" * 44])
-def test_without_a_token_nothing_is_restored(service: Service, wrong: str | None) -> None:
-    """One refusal, for a malformed one too; the empty one is no field."""
-    change(service, service.signed_in())
-    before = dump(service)
-    refused = undo(service, wrong)
-    assert (refused.status_code, refused.get_json()["code"]) == (403, "wrong_undo_token")
-    assert dump(service) == before
 
 
 def test_a_registration_of_a_reserved_email_makes_no_account(make_service: MakeService) -> None:

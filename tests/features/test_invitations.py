@@ -19,7 +19,6 @@ from bienvenue.settings import SettingsProblem
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing, users
 from tests.features.proving import (
-    OTHER,
     SMTP,
     again,
     heard,
@@ -30,7 +29,7 @@ from tests.features.proving import (
     register,
     registered,
 )
-from tests.features.resetting import asked, dump, letters, put
+from tests.features.resetting import dump, letters
 from tests.races import race
 from tests.web.browser import Browser
 
@@ -144,16 +143,6 @@ def _none(_service: Service, _clock: Clock, _token: str) -> str:
     return ""
 
 
-def _expire(_service: Service, moving: Clock, token: str) -> str:
-    moving.forward(WEEK)
-    return token
-
-
-def _replace(service: Service, _clock: Clock, token: str) -> str:
-    assert invited(service) != token
-    return token
-
-
 def _withdraw(service: Service, _clock: Clock, token: str) -> str:
     service.auth.invitations.withdraw(EMAIL)
     return token
@@ -175,33 +164,15 @@ def _of_another(service: Service, _clock: Clock, _token: str) -> str:
     return invited(service, "amy@example.com")
 
 
-def _a_reset_token(service: Service, _clock: Clock, _token: str) -> str:
-    service.auth.register_user("amy@example.com", PASSPHRASE)
-    return asked(service, "amy@example.com")
-
-
-def _unknown(_service: Service, _clock: Clock, _token: str) -> str:
-    return "x" * 43
-
-
-def _cut_short(_service: Service, _clock: Clock, token: str) -> str:
-    return token[:-1]
-
-
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     "happens",
     [
         _none,
-        _expire,
-        _replace,
         _withdraw,
         _use_and_delete,
         _come_otherwise_and_go,
         _of_another,
-        _a_reset_token,
-        _unknown,
-        _cut_short,
     ],
 )
 def test_an_invitation_that_opens_nothing(
@@ -222,17 +193,6 @@ def test_an_invitation_that_opens_nothing(
         return
     assert heard(answer) == (403, "wrong_invitation")
     assert (users(service.auth), hash_costs) == (before, [])
-
-
-def test_an_invitation_is_no_other_token(make_service: MakeService) -> None:
-    """It resets no password and proves no registration, nor do theirs invite."""
-    service = make_service(**SMTP)
-    service.auth.register_user("amy@example.com", PASSPHRASE)
-    token = invited(service)
-    assert heard(prove(service, token)) == (403, "wrong_proof")
-    assert heard(put(service, token)) == (403, "wrong_reset_token")
-    waiting = registered(service)
-    assert heard(register(service, invitation=waiting)) == (403, "wrong_invitation")
 
 
 def test_a_refused_password_leaves_the_invitation(service: Service) -> None:
@@ -260,18 +220,6 @@ def test_whoever_has_an_account_is_not_invited(service: Service) -> None:
     with pytest.raises(MalformedEmail):
         service.auth.invitations.invite("bob")
     assert service.auth.mail.list() == []
-
-
-def test_a_newer_invitation_takes_the_older_letter_back(service: Service) -> None:
-    """One is outstanding for an email, under a name of its own."""
-    first = service.auth.invitations.invite(EMAIL)
-    second = service.auth.invitations.invite(EMAIL)
-    assert first.uid != second.uid
-    assert [row.uid for row in service.auth.invitations.list()] == [second.uid]
-    assert [one.state for one in letters(service, "invitation")] == [
-        State.WITHDRAWN,
-        State.WAITING,
-    ]
 
 
 @pytest.mark.parametrize("by", ["uid", "email"])
@@ -305,18 +253,6 @@ def test_sweeping_forgets_what_is_over(service: Service, moving_clock: Clock) ->
 
 
 # --- at the same moment -------------------------------------------------------------------------
-
-
-def test_twenty_register_with_one_invitation(service: Service) -> None:
-    """One account is made; everybody else hears that the invitation is used."""
-    token = invited(service)
-    passwords = [f"{OTHER} {number}" for number in range(20)]
-    answers = race(
-        lambda n: register(service, password=passwords[n], invitation=token).status_code, 20
-    )
-    assert sorted(answers) == [201] + [403] * 19
-    assert service.auth.valid_login(EMAIL, passwords[answers.index(201)])
-    assert dump(service)["invitations"] == []
 
 
 def test_twenty_who_all_hashed_already_and_one_wins(service: Service) -> None:

@@ -12,7 +12,6 @@ from bienvenue import clock
 from bienvenue.cli import main
 from bienvenue.features.mail import State
 from bienvenue.features.proof.pages import Evidence
-from bienvenue.settings import SettingsProblem
 from bienvenue.web.page import Visitor
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing
@@ -53,16 +52,6 @@ def test_sweeping_forgets_what_is_over(service: Service, moving_clock: Clock) ->
     assert [service.auth.proof.sweep(now, 1) for _ in range(3)] == [1, 1, 0]
     assert len(dump(service)["registrations"]) == 1
     assert prove(service, token).status_code == 201
-
-
-def test_the_lifetime_is_a_setting(make_service: MakeService, moving_clock: Clock) -> None:
-    """At most seven days."""
-    service = make_service(**SMTP, proof_lifetime="15m")
-    token = registered(service)
-    moving_clock.forward(15 * 60)
-    assert heard(prove(service, token)) == (403, "wrong_proof")
-    with pytest.raises(SettingsProblem, match="PROOF_LIFETIME"):
-        make_service(**SMTP, proof_lifetime="8d")
 
 
 def test_no_log_and_no_repr_shows_the_token(

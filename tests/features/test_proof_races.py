@@ -7,7 +7,7 @@ import pytest
 from bienvenue.feature import Attempt
 from bienvenue.features.proof import WrongProof
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
-from tests.features.hearing import Hearing, users
+from tests.features.hearing import users
 from tests.features.proving import OTHER, SMTP, again, newest, prove, register, registered
 from tests.features.resetting import dump, letters
 from tests.races import race
@@ -19,17 +19,6 @@ pytestmark = pytest.mark.statements
 def service(make_service: MakeService) -> Service:
     """A service whose letters leave."""
     return make_service(**SMTP)
-
-
-def test_twenty_prove_one_email_and_one_account_is_made(service: Service) -> None:
-    """Everybody else hears that the link is over; the account is announced once."""
-    hearing = Hearing(service.auth)
-    token = registered(service)
-    answers = race(lambda _: prove(service, token).status_code, 20)
-    assert sorted(answers) == [201] + [403] * 19
-    assert (users(service.auth), dump(service)["registrations"]) == (1, [])
-    assert hearing.names.count("account.registered") == 1
-    assert hearing.names.count("email.proven") == 1
 
 
 def test_twenty_who_all_compared_already_and_one_wins(service: Service) -> None:

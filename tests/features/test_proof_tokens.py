@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from bienvenue import tokens
 from bienvenue.feature import Attempt
 from bienvenue.features.limits import STRANGERS
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
@@ -21,7 +20,7 @@ from tests.features.proving import (
     register,
     registered,
 )
-from tests.features.resetting import asked, dump, letters
+from tests.features.resetting import dump, letters
 
 pytestmark = pytest.mark.statements
 
@@ -32,11 +31,6 @@ DAY = 86400
 def service(make_service: MakeService) -> Service:
     """A service whose letters leave."""
     return make_service(**SMTP)
-
-
-def _expire(_service: Service, moving: Clock, token: str) -> str:
-    moving.forward(DAY)
-    return token
 
 
 def _spend(service: Service, _clock: Clock, token: str) -> str:
@@ -72,56 +66,21 @@ def _lose_to_another(service: Service, moving: Clock, token: str) -> str:
     return token
 
 
-def _replace(service: Service, moving: Clock, token: str) -> str:
-    moving.forward(121)
-    again(service)
-    return token
-
-
 def _withdraw(service: Service, _clock: Clock, token: str) -> str:
     service.auth.proof.withdraw(EMAIL)
     return token
 
 
-def _a_reset_token(service: Service, _clock: Clock, _token: str) -> str:
-    service.auth.register_user("amy@example.com", PASSPHRASE)
-    return asked(service, "amy@example.com")
-
-
-def _an_invitation(service: Service, _clock: Clock, _token: str) -> str:
-    service.auth.invitations.invite(EMAIL)
-    return newest(service, "invitation")
-
-
-def _the_digest(_service: Service, _clock: Clock, token: str) -> str:
-    return tokens.digest("proof", token).hex()
-
-
-def _cut_short(_service: Service, _clock: Clock, token: str) -> str:
-    return token[:-1]
-
-
-def _too_long(_service: Service, _clock: Clock, token: str) -> str:
-    return token + "\n"
-
-
 @pytest.mark.parametrize(
     "happens",
     [
-        _expire,
         _spend,
         _spend_and_delete,
         _come_by_another_door,
         _come_and_go,
         _come_unheard,
         _lose_to_another,
-        _replace,
         _withdraw,
-        _a_reset_token,
-        _an_invitation,
-        _the_digest,
-        _cut_short,
-        _too_long,
     ],
 )
 def test_a_token_that_makes_no_account(
@@ -149,13 +108,6 @@ def test_a_token_belongs_to_its_email(service: Service) -> None:
     assert heard(prove(service, token, email="amy@example.com")) == (403, "wrong_proof")
     assert heard(prove(service, token, email="amy")) == (400, "malformed_email")
     assert prove(service, token, email=EMAIL.title()).status_code == 201
-
-
-def test_a_token_lives_for_a_day_by_default(service: Service, moving_clock: Clock) -> None:
-    """A second before it is over, it proves."""
-    token = registered(service)
-    moving_clock.forward(DAY - 1)
-    assert prove(service, token).status_code == 201
 
 
 def test_one_that_ends_while_its_password_is_compared(

@@ -205,23 +205,6 @@ def test_the_export_says_until_when_a_link_works(service: Service, moving_clock:
     assert service.auth.export(user.id)["reset"] is None
 
 
-def test_sweeping_kills_what_is_over(service: Service, moving_clock: Clock) -> None:
-    """So many at a time, and none that still works."""
-    for name in ("amy", "eve"):
-        service.auth.register_user(f"{name}@example.com", PASSPHRASE)
-        service.auth.get_reset_password_token(f"{name}@example.com")
-    moving_clock.forward(HOUR - 1)
-    token = asked(service)
-    moving_clock.forward(1)
-    now = moving_clock.now()
-    assert [service.auth.reset.sweep(now, 1) for _ in range(3)] == [1, 1, 0]
-    assert service.auth.accounts.find("amy@example.com").reset_token is None
-    assert len(dump(service)["resets"]) == 1
-    assert service.auth.reset.email_of(token) == EMAIL
-    service.auth.accounts.delete(EMAIL)
-    assert dump(service)["resets"] == []
-
-
 def test_no_log_and_no_repr_shows_the_token(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:

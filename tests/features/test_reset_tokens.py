@@ -10,13 +10,11 @@ from bienvenue import clock, tokens
 from bienvenue.feature import Attempt
 from bienvenue.features.limits import ALL, STRANGERS
 from bienvenue.features.mail import State
-from bienvenue.settings import SettingsProblem
-from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
+from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features.hearing import Hearing
 from tests.features.resetting import (
     NEW,
     asked,
-    column,
     dump,
     letters,
     put,
@@ -51,16 +49,6 @@ def test_a_token_sets_a_password_once(service: Service) -> None:
     assert "127.0.0.1" in text_of(service, told)
 
 
-def test_a_spent_link_is_erased(service: Service) -> None:
-    """The letter stays, and says so in place of the link."""
-    token = asked(service)
-    assert letters(service)[0].sealed is not None
-    put(service, token)
-    (letter,) = letters(service)
-    assert (letter.sealed, letter.state, column(service)) == (None, State.WITHDRAWN, None)
-    assert "[the link is not kept]" in text_of(service, letter)
-
-
 def _change_password(service: Service, _clock: Clock, token: str) -> str:
     changed = {"old_password": PASSPHRASE, "new_password": "cinq grenouilles dans un arbre"}
     assert service.signed_in().put("/password", json=changed).status_code == 200
@@ -73,36 +61,10 @@ def _change_email(service: Service, _clock: Clock, token: str) -> str:
     return token
 
 
-def _disable(service: Service, _clock: Clock, token: str) -> str:
-    service.auth.accounts.disable(EMAIL)
-    return token
-
-
 def _disable_behind(service: Service, _clock: Clock, token: str) -> str:
     user = service.auth.accounts.find(EMAIL)
     service.auth._db.update_user(user.id, disabled=clock.now())
     return token
-
-
-def _disable_and_enable(service: Service, _clock: Clock, token: str) -> str:
-    service.auth.accounts.disable(EMAIL)
-    service.auth.accounts.enable(EMAIL)
-    return token
-
-
-def _delete(service: Service, _clock: Clock, token: str) -> str:
-    service.auth.accounts.delete(EMAIL)
-    return token
-
-
-def _expire(_service: Service, moving: Clock, token: str) -> str:
-    moving.forward(HOUR)
-    return token
-
-
-def _replace(service: Service, moving: Clock, token: str) -> str:
-    moving.forward(120)
-    return token if asked(service) != token else ""
 
 
 def _replace_by_code(service: Service, _clock: Clock, token: str) -> str:
@@ -116,39 +78,14 @@ def _of_another_purpose(service: Service, _clock: Clock, token: str) -> str:
     return token
 
 
-def _a_session(service: Service, _clock: Clock, _token: str) -> str:
-    return str(service.auth.create_session(EMAIL))
-
-
-def _the_digest(service: Service, _clock: Clock, _token: str) -> str:
-    return str(column(service))
-
-
-def _cut_short(_service: Service, _clock: Clock, token: str) -> str:
-    return token[:-1]
-
-
-def _too_long(_service: Service, _clock: Clock, token: str) -> str:
-    return token + "\n"
-
-
 @pytest.mark.parametrize(
     "happens",
     [
         _change_password,
         _change_email,
-        _disable,
         _disable_behind,
-        _disable_and_enable,
-        _delete,
-        _expire,
-        _replace,
         _replace_by_code,
         _of_another_purpose,
-        _a_session,
-        _the_digest,
-        _cut_short,
-        _too_long,
     ],
 )
 def test_a_token_that_opens_nothing(
@@ -176,31 +113,6 @@ def test_a_token_belongs_to_its_email(service: Service) -> None:
     assert put(service, token, email="amy@example.com").status_code == 403
     assert put(service, token, email="amy").status_code == 400
     assert put(service, token, email=f" {EMAIL.upper()}").status_code == 200
-
-
-def test_without_a_token_nothing_is_set(service: Service) -> None:
-    """Neither a field nor a cookie."""
-    asked(service)
-    sent = {"email": EMAIL, "new_password": NEW}
-    assert service.client().put("/reset_password", json=sent).status_code == 403
-    assert service.auth.valid_login(EMAIL, PASSPHRASE)
-
-
-def test_a_token_lives_for_an_hour_by_default(service: Service, moving_clock: Clock) -> None:
-    """A second before it is over, it opens."""
-    token = asked(service)
-    moving_clock.forward(HOUR - 1)
-    assert put(service, token).status_code == 200
-
-
-def test_the_lifetime_is_a_setting(make_service: MakeService, moving_clock: Clock) -> None:
-    """At most a day."""
-    service = make_service(reset_lifetime="15m")
-    token = asked(service)
-    moving_clock.forward(15 * 60)
-    assert put(service, token).status_code == 403
-    with pytest.raises(SettingsProblem, match="RESET_LIFETIME"):
-        make_service(reset_lifetime="25h")
 
 
 @pytest.mark.parametrize(

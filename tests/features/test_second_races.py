@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import EMAIL, Service
+from tests.conftest import Service
 from tests.features.closing import token_of
 from tests.features.resetting import dump
 from tests.features.seconds import PROOF, SECOND, asked, name, prove, told
 from tests.races import race
 
 pytestmark = [pytest.mark.usefixtures("bob"), pytest.mark.statements]
-
-
-def test_twenty_prove_at_once_and_one_does(service: Service) -> None:
-    """The others hear that the link was used; each email hears of it once."""
-    token = asked(service)
-    answers = race(lambda _: prove(service, token).status_code, 20)
-    assert sorted(answers) == [200] + [403] * 19
-    assert told(service, "second_email_added") == [EMAIL, SECOND]
 
 
 def test_twenty_ask_at_once_and_one_letter_is_written(service: Service) -> None:

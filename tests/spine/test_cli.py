@@ -11,7 +11,6 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
-from openapi_spec_validator import validate
 
 from bienvenue import DB, clock, schema
 from bienvenue.about import VERSION
@@ -226,11 +225,11 @@ def test_an_empty_database_is_migrated_on_sqlite_and_refused_on_postgresql(
     db.close()
 
 
-def test_the_document_is_printed_and_valid(run: Run) -> None:
+def test_the_document_is_printed(run: Run) -> None:
     """Without asking the database."""
     result = run("openapi")
     assert result.exit_code == 0
-    validate(json.loads(result.output))
+    assert "/users" in json.loads(result.output)["paths"]
 
 
 def test_every_setting_is_printed_and_no_secret(

@@ -165,6 +165,7 @@ def test_eight_threads_that_upgrade_at_once_do_not_collide(url: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_three_processes_that_upgrade_at_once_do_not_collide(url: str) -> None:
     """One migrates, the others wait and find it done."""
     program = (
