@@ -91,7 +91,7 @@ class Gate:
 
         `refused` hears the network of everybody who found no place; it must not wait. With an edge
         in front, requests wait there, and `place` takes a place at once or is Busy: a request that
-        waited in one of the few threads of pages would keep everybody's pages waiting (C17).
+        waited in one of the few threads of pages would keep everybody's pages waiting (C07).
         """
         self._refused = refused
         self._patience = 0.0 if at_the_edge else WAIT

@@ -101,9 +101,9 @@ SPELLINGS = (
 
 
 @attack(
-    "C17",
+    "C07",
     "Requests that hash, spelt otherwise, wait where everybody's pages are made.",
-    wins="broken:C17_a_list_of_strings",
+    wins="broken:C07_a_list_of_strings",
     settings=CROWDED,
     how="shipped",
 )

@@ -28,7 +28,7 @@ def new_page(browser: Browser) -> Iterator[NewPage]:
 
     def new(**options: Any) -> Page:
         context = browser.new_context(**{"viewport": SIZE, "reduced_motion": "reduce"} | options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(60_000)
         opened.append(context.new_page())
         return opened[-1]
 

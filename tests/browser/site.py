@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from flask import Flask
 from playwright.sync_api import Browser, Page, Playwright
 from werkzeug.serving import make_server
 
@@ -14,6 +16,9 @@ from bienvenue import language
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 from tests.ports import free_port
 from tools.checks import chromium
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 #: The button that sends the form of a page, and not the one that shows a password.
 SEND = "main form button:not(.reveal)"
@@ -56,6 +61,23 @@ class Site:
         send(page)
 
 
+def _whole(app: Flask) -> WSGIApplication:
+    """Take an answer whole and close it at once.
+
+    werkzeug's server forgets to close the file of one whose browser went away meanwhile.
+    """
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        pieces = app(environ, start)
+        try:
+            return [b"".join(pieces)]
+        finally:
+            if hasattr(pieces, "close"):
+                pieces.close()
+
+    return answer
+
+
 @contextlib.contextmanager
 def serving(
     make_service: MakeService, code: str = language.SOURCE, **settings: object
@@ -63,7 +85,7 @@ def serving(
     """Serve a fresh service to a browser of this machine, from this process."""
     port = free_port()
     service = make_service(port=port, **settings)
-    server = make_server("127.0.0.1", port, service.app, threaded=True)
+    server = make_server("127.0.0.1", port, _whole(service.app), threaded=True)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield Site(service, f"http://localhost:{port}", code)

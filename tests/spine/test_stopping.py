@@ -134,3 +134,16 @@ def test_starting_a_process_anew_forgets_no_stop() -> None:
     waited.set()
     waited.clear()
     waited.wait()
+
+
+def test_a_new_process_dies_of_signals_until_the_server_says_otherwise() -> None:
+    """And it hears them: they are not held any longer."""
+    before = {number: signal.getsignal(number) for number in stopping._SIGNALS}
+    stopping._hold()
+    try:
+        stopping._die_when_told_and_release()
+        assert [signal.getsignal(number) for number in before] == [signal.SIG_DFL] * 2
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(before)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

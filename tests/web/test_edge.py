@@ -167,7 +167,7 @@ HASHES: dict[str, tuple[str, str, bytes, bool]] = {
 def test_what_hashes_is_what_the_router_says(
     service: Service, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    """C17: no spelling of path, method or body waits for its place in a thread of pages."""
+    """C07: no spelling of path, method or body waits for its place in a thread of pages."""
     method, path, body, hashes = HASHES[case]
     edge, waited = edge_of(service), []
     gate = service.auth.passwords.gate
@@ -183,7 +183,7 @@ def test_what_hashes_is_what_the_router_says(
 
 
 def test_behind_an_edge_nobody_waits_in_a_thread(service: Service) -> None:
-    """C17: what finds no place at once is Busy, should the edge ever not know that it hashes."""
+    """C07: what finds no place at once is Busy, should the edge ever not know that it hashes."""
     edge_of(service)
     gate = service.auth.passwords.gate
     with contextlib.ExitStack() as held:
