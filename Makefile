@@ -38,7 +38,7 @@ course-attacks: $(VENV)/dev.stamp ## run the attacks of the course: they win on 
 	@$(BIN)/python -m tests.attacks --course
 
 crash: $(VENV)/dev.stamp ## kill -9 of the service and of the carriers of letters, 200 times each on each database
-	@KILLS=$${KILLS:-200} $(BIN)/python -m pytest -q -p no:cacheprovider -n 2 -k "promised or kill" tests/journeys/test_crashes.py tests/journeys/test_letters.py
+	@KILLS=$${KILLS:-200} $(BIN)/python -m pytest -q -p no:cacheprovider -n 2 -k "promised or kill" tests/journeys/test_crashes.py tests/journeys/test_emails.py
 
 stops: $(VENV)/dev.stamp ## stop `bienvenue serve` at a thousand random moments, idle and beside busy loops
 	@$(BIN)/python -m tests.journeys.stops $${STOPS:-1000}

@@ -24,7 +24,7 @@ SOMEBODY, NOBODY, CONTROL = range(3)
 
 
 @dataclass(frozen=True)
-class Door:
+class Dispatcher:
     """A path that takes an email, and what else is sent there."""
 
     path: str
@@ -38,10 +38,10 @@ class Door:
 
 
 DOORS = (
-    Door("/sessions", f"&password={quote_plus(WRONG)}", share=0.15),
-    Door("/users", f"&password={quote_plus(WRONG)}", share=0.15),
-    Door("/reset_password"),
-    Door("/email/proof/letter"),
+    Dispatcher("/sessions", f"&password={quote_plus(WRONG)}", share=0.15),
+    Dispatcher("/users", f"&password={quote_plus(WRONG)}", share=0.15),
+    Dispatcher("/reset_password"),
+    Dispatcher("/email/verification/resend"),
 )
 
 
@@ -49,7 +49,7 @@ DOORS = (
 class Heard:
     """What came of the questions at one door: milliseconds by whose email it was, in threes."""
 
-    door: Door
+    door: Dispatcher
     waits: list[tuple[float, ...]] = field(default_factory=list)
     statuses: set[int] = field(default_factory=set)
 

@@ -14,7 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from bienvenue import Auth, Bienvenue, clock, create_app, logs
-from bienvenue.web.door import Door
+from bienvenue.web.dispatch import Dispatcher
 from tests.compiled import share
 from tests.databases import KINDS, Databases
 from tests.thorough import mark_twins
@@ -127,12 +127,12 @@ def make_service(database: str, tmp_path: Path) -> Iterator[MakeService]:
             # Races fire fifty sign-ins at once; only tests of the gate want it short.
             "hash_queue": 1000,
             # The same for the failures a race reserves; only tests of limits want them few.
-            "limit_account": 1000,
-            "limit_network": 100_000,
+            "rate_limit_account": 1000,
+            "rate_limit_network": 100_000,
         }
         app = create_app(**given | settings)
         app.testing = True
-        door: Door = app.extensions["bienvenue"]
+        door: Dispatcher = app.extensions["bienvenue"]
         made.append(Service(app, door.auth, database))
         return made[-1]
 

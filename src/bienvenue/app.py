@@ -22,9 +22,9 @@ from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Refusal
 from bienvenue.features.sessions import SignedIn
 from bienvenue.settings import Settings
-from bienvenue.web import answer as media
-from bienvenue.web.door import (
-    Door,
+from bienvenue.web import responses
+from bienvenue.web.dispatch import (
+    Dispatcher,
     MethodNotAllowed,
     NotFound,
     NotSignedIn,
@@ -42,8 +42,8 @@ T = TypeVar("T")
 current_user = cast("SignedIn", LocalProxy(lambda: _door().signed_in()))
 
 
-def _door() -> Door:
-    return cast("Door", current_app.extensions["bienvenue"])
+def _door() -> Dispatcher:
+    return cast("Dispatcher", current_app.extensions["bienvenue"])
 
 
 def login_required(view: Callable[P, T]) -> Callable[P, T | Response]:
@@ -57,7 +57,7 @@ def login_required(view: Callable[P, T]) -> Callable[P, T | Response]:
         except DatabaseUnavailable as error:
             refusal = as_refusal(error)
         if refusal is not None:
-            return media.harden(door.refuse(refusal), https=door.settings.https)
+            return responses.harden(door.refuse(refusal), https=door.settings.https)
         return view(*args, **kwargs)
 
     return guarded
@@ -87,7 +87,7 @@ class Bienvenue:
         auth = Auth(settings=settings)
         _require_schema(auth)
         auth.root = url_prefix or self._url_prefix or ""
-        door = Door(auth, settings, auth.keys)
+        door = Dispatcher(auth, settings, auth.keys)
         blueprint = Blueprint(
             "bienvenue",
             __name__,
@@ -98,7 +98,7 @@ class Bienvenue:
         )
         door.look.open(blueprint, door)
         door.open(blueprint, all_pages(auth))
-        blueprint.after_request(lambda made: media.harden(made, https=settings.https))
+        blueprint.after_request(lambda made: responses.harden(made, https=settings.https))
         blueprint.before_request(door.name_request)
         blueprint.after_request(door.name_answer)
         blueprint.teardown_request(lambda _: logs.end_request())
@@ -120,8 +120,8 @@ def create_app(**settings: Any) -> Flask:
     app.url_map.merge_slashes = False
     auth = Bienvenue(**settings).init_app(app)
     app.register_error_handler(HTTPException, _refuse_unrouted)
-    app.after_request(lambda made: media.harden(made, https=auth.settings.https))
-    door: Door = app.extensions["bienvenue"]
+    app.after_request(lambda made: responses.harden(made, https=auth.settings.https))
+    door: Dispatcher = app.extensions["bienvenue"]
     app.before_request(door.name_request)
     app.after_request(door.name_answer)
     app.teardown_request(lambda _: logs.end_request())
@@ -147,7 +147,7 @@ def _require_schema(auth: Auth) -> None:
 
 def _refuse_outage(error: Exception) -> Response:
     door = _door()
-    return media.harden(door.refuse(as_refusal(error)), https=door.settings.https)
+    return responses.harden(door.refuse(as_refusal(error)), https=door.settings.https)
 
 
 def _refuse_unrouted(error: HTTPException) -> Response:

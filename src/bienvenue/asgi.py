@@ -7,17 +7,16 @@ import signal
 import threading
 import time
 
-from bienvenue import work
+from bienvenue import user_agent, work
 from bienvenue.app import create_app
 from bienvenue.edge import Edge
-from bienvenue.web import agents
-from bienvenue.web.door import Door
+from bienvenue.web.dispatch import Dispatcher
 
 _LAST_WORDS = 20
 """Seconds for finishing what was begun, for a process whose parent is gone."""
 
 flask = create_app()
-door: Door = flask.extensions["bienvenue"]
+door: Dispatcher = flask.extensions["bienvenue"]
 
 app = Edge(flask, door.settings.core.threads)
 
@@ -45,7 +44,7 @@ def end_with_parent() -> None:
 
 
 end_with_parent()
-agents.load()
+user_agent.load()
 
 # All that was loaded stays for good: a collector that walks through it only holds people up.
 gc.collect()

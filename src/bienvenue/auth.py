@@ -14,26 +14,26 @@ from sqlalchemy.exc import NoResultFound
 
 from bienvenue import keys, schema
 from bienvenue.db import DB
-from bienvenue.feature import Attempt, Event, Feature, Refusal
+from bienvenue.feature import Event, Feature, Refusal
+from bienvenue.features.account_closure import AccountClosure
 from bienvenue.features.accounts import Accounts, NoSuchUser
 from bienvenue.features.audit import Audit
-from bienvenue.features.devices import Devices
-from bienvenue.features.email import Email
-from bienvenue.features.fresh import Fresh
+from bienvenue.features.email_change import EmailChange
 from bienvenue.features.invitations import Invitations
-from bienvenue.features.leaving import Leaving
-from bienvenue.features.limits import Limits
+from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.mail import Mail
+from bienvenue.features.notification_email import NotificationEmails
 from bienvenue.features.outbox import Outbox
+from bienvenue.features.password_reset import PasswordReset, WrongResetToken
 from bienvenue.features.passwords import Passwords
 from bienvenue.features.preferences import Preferences
-from bienvenue.features.proof import Proof
-from bienvenue.features.reset import Reset, WrongResetToken
-from bienvenue.features.second import Second
+from bienvenue.features.rate_limits import RateLimits
+from bienvenue.features.reauthentication import Reauthentication
+from bienvenue.features.registration import Registration
 from bienvenue.features.sessions import Sessions
-from bienvenue.fields import MalformedEmail, MalformedText
-from bienvenue.fields import email as plain_email
 from bienvenue.hashing import Hasher
+from bienvenue.normalize import MalformedEmail, MalformedText
+from bienvenue.normalize import email as plain_email
 from bienvenue.settings import Settings
 from bienvenue.user import User
 
@@ -68,20 +68,20 @@ class Auth:
         self.accounts = self._open(Accounts)
         self.passwords = self._open(Passwords)
         self.sessions = self._open(Sessions)
-        self.devices = self._open(Devices)
-        self.fresh = self._open(Fresh)
-        self.limits = self._open(Limits)
+        self.known_devices = self._open(KnownDevices)
+        self.reauthentication = self._open(Reauthentication)
+        self.rate_limits = self._open(RateLimits)
         self.audit = self._open(Audit)
         # After the record, whose seals are not to wait for a mail server.
         self.mail = self._open(Mail)
         self.outbox = self._open(Outbox)
-        self.reset = self._open(Reset)
+        self.password_reset = self._open(PasswordReset)
         self.preferences = self._open(Preferences)
         self.invitations = self._open(Invitations)
-        self.proof = self._open(Proof)
-        self.second = self._open(Second)
-        self.leaving = self._open(Leaving)
-        self.email = self._open(Email)
+        self.registration = self._open(Registration)
+        self.notification_email = self._open(NotificationEmails)
+        self.account_closure = self._open(AccountClosure)
+        self.email_change = self._open(EmailChange)
         self._events = {name for feature in self.features for name in feature.events}
         #: The letters that tell an owner of an event, by its name.
         self.notices = {name: v for f in self.features for name, v in f.notices.items()}
@@ -145,7 +145,7 @@ class Auth:
         Raises ValueError when there is no such account. Over HTTP the token goes by letter only.
         """
         try:
-            token = self.reset.issue(email)
+            token = self.password_reset.issue(email)
         except (MalformedEmail, MalformedText):
             token = None
         if token is None:
@@ -159,32 +159,21 @@ class Auth:
         policy does not allow.
         """
         try:
-            self.reset.complete(reset_token, password, None)
+            self.password_reset.complete(reset_token, password, None)
         except WrongResetToken:
             raise ValueError("nobody has this reset token") from None
 
     # --- what features tell each other ----------------------------------------------------------
 
-    def allow(self, attempt: Attempt) -> None:
-        """Let every feature stop an operation before it starts. Raises their Refusal."""
-        for feature in self.features:
-            feature.allow(attempt)
-
-    def reserve(self, attempt: Attempt) -> None:
-        """Let every feature count an attempt before it is made. Raises their Refusal."""
-        for feature in self.features:
-            feature.reserve(attempt)
-
-    def settle(self, attempt: Attempt) -> None:
-        """Tell every feature that an attempt it counted succeeded."""
-        for feature in self.features:
-            feature.settle(attempt)
-
-    def demand(self, user: User, shown: Iterable[str]) -> list[str]:
+    def required_factors(self, user: User, completed: Iterable[str]) -> list[str]:
         """Name the proofs still due before a session exists, given those shown."""
-        return [proof for feature in self.features for proof in feature.demand(user, shown)]
+        return [
+            proof
+            for feature in self.features
+            for proof in feature.required_factors(user, completed)
+        ]
 
-    def announce(self, event: Event) -> None:
+    def publish(self, event: Event) -> None:
         """Say once that something happened: features write in this transaction, or act after it.
 
         Outside a transaction it is one of its own. Raises LookupError for an event that no
@@ -194,24 +183,24 @@ class Auth:
             raise LookupError(f"no feature declares the event {event.name}")
         with self._db.transaction() as tx:
             for feature in self.features:
-                feature.hear(event)
-            tx.after.append(lambda: self._after(event))
+                feature.on_event(event)
+            tx.after_commit.append(lambda: self._after_commit(event))
 
-    def _after(self, event: Event) -> None:
+    def _after_commit(self, event: Event) -> None:
         for feature in self.features:
             try:
-                feature.after(event)
+                feature.after_commit(event)
             except Exception:  # noqa: BLE001 (committed and answered; this undoes nothing)
                 _log.exception("%s failed after %s", feature.name, event.name)
 
-    def forget(self, user_id: int, why: str, keep: bytes | None = None) -> None:
+    def revoke(self, user_id: int, why: str, keep: bytes | None = None) -> None:
         """The account changed: every feature drops what it holds, in this transaction.
 
         The session of the digest `keep` stays.
         """
         with self._db.transaction():
             for feature in self.features:
-                feature.forget(user_id, why, keep)
+                feature.revoke(user_id, why, keep)
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Give everything every feature holds about a person, as plain values."""

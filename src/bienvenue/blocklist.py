@@ -18,7 +18,7 @@ from importlib import resources
 from itertools import pairwise
 from typing import Literal
 
-#: Letters of an own word that is looked for; shorter ones stand in every text.
+#: Messages of an own word that is looked for; shorter ones stand in every text.
 _SHORTEST_WORD = 3
 #: The head of the file: magic, version, number of entries, CRC-32 of the entries.
 HEADER = struct.Struct(">4sIII")

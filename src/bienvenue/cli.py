@@ -14,13 +14,13 @@ import click
 
 from bienvenue import checkup, openapi, schema, serve, work
 from bienvenue import keys as key_file
-from bienvenue.about import VERSION
 from bienvenue.app import all_pages
 from bienvenue.auth import Auth
 from bienvenue.db import DB, DatabaseUnavailable
 from bienvenue.feature import Feature, Refusal
 from bienvenue.keys import KeyProblem
 from bienvenue.settings import PREFIX, Core, Section, Settings, SettingsProblem
+from bienvenue.version import VERSION
 
 _TROUBLE = (
     SettingsProblem,

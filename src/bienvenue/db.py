@@ -70,7 +70,7 @@ class Transaction(Session):
     def __init__(self, connection: Connection) -> None:
         """Open on a connection whose transaction the DB holds."""
         super().__init__(bind=connection, expire_on_commit=False, autoflush=True)
-        self.after: list[Callable[[], None]] = []
+        self.after_commit: list[Callable[[], None]] = []
 
     def change(self, statement: UpdateBase, values: Mapping[str, Any] | None = None) -> int:
         """Run one conditional UPDATE or DELETE and give how many rows it met."""
@@ -199,7 +199,7 @@ class DB:
                 tx.commit()
             finally:
                 self._current.reset(token)
-        for callback in tx.after:
+        for callback in tx.after_commit:
             callback()
 
     @contextmanager

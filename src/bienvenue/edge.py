@@ -21,15 +21,14 @@ from flask import Flask, Request
 from werkzeug.test import run_wsgi_app
 
 from bienvenue import logs, tokens
+from bienvenue.client_ip import network_of, visitor_ip
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Refusal
 from bienvenue.features.sessions import SignedIn
 from bienvenue.features.sessions.pages import Profile
-from bienvenue.networks import network_of, visitor_ip
-from bienvenue.web import answer as media
-from bienvenue.web import cookies, crosssite
+from bienvenue.web import cookies, crosssite, responses
 from bienvenue.web.body import LARGEST_BODY, BodyTooLarge
-from bienvenue.web.door import Door, NotSignedIn, as_refusal
+from bienvenue.web.dispatch import Dispatcher, NotSignedIn, as_refusal
 
 DEADLINE = 10.0
 """Seconds a client has for sending its body."""
@@ -74,7 +73,7 @@ class Edge:
     def __init__(self, app: Flask, threads: int) -> None:
         """Take the Flask application and how many threads may run it at once."""
         self._app = app
-        self._door: Door = app.extensions["bienvenue"]
+        self._door: Dispatcher = app.extensions["bienvenue"]
         self._threads = ThreadPoolExecutor(threads, "page")
         # Of their own, or a check would wait behind pages that wait for their hash.
         self._checking = ThreadPoolExecutor(_CHECKING, "check")
@@ -85,7 +84,7 @@ class Edge:
         self._cookie = cookies.name_of(cookies.SESSION, self._door.settings).encode()
         self._hosts = {host.encode() for host in crosssite.hosts(self._door.settings)}
         self._stranger = _refused(NotSignedIn(), https=self._https)
-        given = media.harden(media.as_json({}, 200), https=self._https).headers
+        given = responses.harden(responses.as_json({}, 200), https=self._https).headers
         del given["Content-Length"]
         self._headers = _encoded(given)
         self._checks_inline = not self._door.settings.on_postgresql
@@ -162,7 +161,7 @@ class Edge:
         if page is not None and page.hashes:
             forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
             network = network_of(visitor_ip(environ["REMOTE_ADDR"], forwarded, self._trusted))
-            async with self._door.auth.passwords.gate.place_at_the_edge(network):
+            async with self._door.auth.passwords.hash_queue.place_at_the_edge(network):
                 return await self._run(environ)
         return await self._run(environ)
 
@@ -219,7 +218,7 @@ class _Head:
 @functools.lru_cache(10_000)
 def _profile(me: SignedIn, fresh: bool) -> bytes:
     """Write a profile as Flask does; the row itself is read anew for every request."""
-    return media.as_json(Profile.of(me, fresh=fresh).model_dump(mode="json"), 200).get_data()
+    return responses.as_json(Profile.of(me, fresh=fresh).model_dump(mode="json"), 200).get_data()
 
 
 async def _whole_body(receive: Receive) -> bytes:
@@ -289,7 +288,7 @@ def _call(app: Flask, environ: dict[str, Any]) -> Answered:
 
 
 def _refused(refusal: Refusal, *, https: bool) -> Answered:
-    response = media.harden(media.of_refusal(refusal), https=https)
+    response = responses.harden(responses.of_refusal(refusal), https=https)
     response.headers["Connection"] = "close"
     if refusal.retry_after is not None:
         response.headers["Retry-After"] = str(refusal.retry_after)

@@ -94,7 +94,7 @@ class Feature(Generic[S]):
     """One capability of the service. Every verb below is optional."""
 
     name: ClassVar[str]
-    #: Its events and what they mean; `announce` refuses a name that nobody declares.
+    #: Its events and what they mean; `publish` refuses a name that nobody declares.
     events: ClassVar[Mapping[str, str]] = _NOTHING
     Settings: ClassVar[type[Section]] = Section
     pages: ClassVar["Pages"]
@@ -110,26 +110,17 @@ class Feature(Generic[S]):
         self._db = db
         self.settings = settings
 
-    def allow(self, attempt: Attempt) -> None:
-        """Raise a Refusal to stop an operation before it starts."""
-
-    def reserve(self, attempt: Attempt) -> None:
-        """Count an attempt as failed before it is made, or raise a Refusal."""
-
-    def settle(self, attempt: Attempt) -> None:
-        """Take back what `reserve` counted: the attempt succeeded."""
-
-    def demand(self, user: "User", shown: Iterable[str]) -> Sequence[str]:
+    def required_factors(self, user: "User", completed: Iterable[str]) -> Sequence[str]:
         """Name the proofs still due before a session exists, given those shown."""
         return ()
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Write what an event asks for, in the event's transaction."""
 
-    def after(self, event: Event) -> None:
+    def after_commit(self, event: Event) -> None:
         """Act on an event once it is committed; a failure here changes no answer."""
 
-    def forget(self, user_id: int, why: str, keep: bytes | None = None, /) -> None:
+    def revoke(self, user_id: int, why: str, keep: bytes | None = None, /) -> None:
         """Drop what this feature holds for a user whose account changed, in that transaction."""
 
     def export(self, user_id: int) -> Mapping[str, Any]:

@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from bienvenue.about import VERSION
 from bienvenue.feature import Refusal
-from bienvenue.fields import MalformedText
+from bienvenue.normalize import MalformedText
 from bienvenue.settings import Settings
-from bienvenue.web import body, cookies, crosssite, door
+from bienvenue.version import VERSION
+from bienvenue.web import body, cookies, crosssite, dispatch
 from bienvenue.web.page import Form, Page
 
 _REF = "#/components/schemas/{model}"
@@ -123,8 +123,8 @@ def _responses(page: Page) -> dict[str, Any]:
 
 
 def _refusals(page: Page) -> dict[int, list[str]]:
-    found: list[type[Refusal]] = [*page.refuses, *door.EVERYWHERE]
-    found += [] if page.public else [door.NotSignedIn]
+    found: list[type[Refusal]] = [*page.refuses, *dispatch.EVERYWHERE]
+    found += [] if page.public else [dispatch.NotSignedIn]
     if page.method != "GET":
         found += [*_READS_BODY, crosssite.CrossSite, crosssite.OutOfDate]
     elif page.query is not Form or page.link is not None:

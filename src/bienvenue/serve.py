@@ -16,13 +16,12 @@ from typing import Any
 
 import click
 
-from bienvenue import checkup, logs, schema
+from bienvenue import checkup, logs, schema, user_agent
 from bienvenue.auth import Auth
 from bienvenue.db import DB
 from bienvenue.edge import DEADLINE
 from bienvenue.settings import PREFIX, Core, Settings, SettingsProblem
 from bienvenue.stopping import Stop
-from bienvenue.web import agents
 
 _KILL_AFTER = 20
 """Seconds a process may take to finish what it has begun when it is asked to stop."""
@@ -82,7 +81,7 @@ def run(
     auth.close()
     db.close()
     # Once, here: the processes that serve are copies of this one.
-    agents.load()
+    user_agent.load()
     where = settings.base_url if core.unix_socket is None else f"unix:{core.unix_socket}"
     click.echo(f"Bienvenue listens on {where} (stop it with Ctrl-C)")
     click.echo(f"Accounts are in {'PostgreSQL' if db.file is None else db.file}")

@@ -26,8 +26,8 @@ from pydantic import (
     ValidationError,
 )
 
-from bienvenue import brand, language
-from bienvenue.networks import Trusted
+from bienvenue import brand, i18n
+from bienvenue.client_ip import TrustedProxies
 
 PREFIX = "BIENVENUE_"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -64,13 +64,13 @@ def _origins(value: str) -> str:
 
 
 def _spoken(value: str) -> str:
-    if value not in language.all_languages():
-        raise ValueError(f"is one of {', '.join(language.all_languages())}")
+    if value not in i18n.all_languages():
+        raise ValueError(f"is one of {', '.join(i18n.all_languages())}")
     return value
 
 
 def _trusted(value: str) -> str:
-    return str(Trusted(value))
+    return str(TrustedProxies(value))
 
 
 #: A length of time in seconds; text may carry a unit: 90s, 15m, 1h, 30d.
@@ -140,7 +140,7 @@ class Core(Section):
         pattern=r"^[a-z0-9.-]+$",
     )
     language: Annotated[str, AfterValidator(_spoken)] = Field(
-        language.SOURCE,
+        i18n.SOURCE,
         description="The language of whoever chose none, and whose browser names none that is "
         "spoken here: a code, as en or fr.",
     )
@@ -252,9 +252,9 @@ class Settings:
         return tuple(filter(None, self.core.return_origins.split(",")))
 
     @functools.cached_property
-    def trusted(self) -> Trusted:
+    def trusted(self) -> TrustedProxies:
         """The proxies whose headers are believed."""
-        return Trusted(self.core.trusted_proxies)
+        return TrustedProxies(self.core.trusted_proxies)
 
     @property
     def database_url(self) -> str:

@@ -37,11 +37,11 @@ def my_email_is_yours(target: Target) -> Outcome:
     }
     if len(told) > 1:
         return Won(f"{heard[0][0].status} for a free one, {heard[1][0].status} for a taken one")
-    if not heard[0][0].ok or letter(target, free, "email_proof") is None:
+    if not heard[0][0].ok or letter(target, free, "new_email_verification") is None:
         raise TargetFails(f"the free one was refused: {heard[0][0].text}")
     for person in (taken, disabled, left):
-        if letter(target, person, "email_proof") is not None:
+        if letter(target, person, "new_email_verification") is not None:
             return Won("the owner of a taken email was sent a link that gives it away")
-    if letter(target, disabled, "email_tried") is not None:
+    if letter(target, disabled, "new_email_taken") is not None:
         return Won("a disabled account was written to")
     return Refused(f"{heard[0][0].status} for all, in the same words; their owners are told")

@@ -19,7 +19,7 @@ from tests.thorough import often
 
 #: As the service comes, while most attacks push them out of reach.
 ACCOUNT, NETWORK = 10, often(30, 100)
-DEFAULTS = {"limit_account": str(ACCOUNT), "limit_network": str(NETWORK)}
+DEFAULTS = {"rate_limit_account": str(ACCOUNT), "rate_limit_network": str(NETWORK)}
 LOCKED = 100
 HOUR = 3600.0
 

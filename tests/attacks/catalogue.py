@@ -220,7 +220,7 @@ CATALOGUE = [
     Entry(
         "M07",
         "A crash between the commit and the letter loses or doubles it.",
-        elsewhere="journeys/test_letters.py",
+        elsewhere="journeys/test_emails.py",
     ),
     Entry("M08", "A secret stands in the log or in the database."),
     Entry("M09", "A weak key is taken, or a retired one never retires."),

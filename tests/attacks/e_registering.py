@@ -52,7 +52,9 @@ def token_in(texts: list[str]) -> str:
 
 def prove(target: Target, token: str, password: str = PASSPHRASE, **more: str) -> Reply:
     """Prove an email by a token."""
-    return target.stranger().post("/email/proof", proof_token=token, password=password, **more)
+    return target.stranger().post(
+        "/email/verification", verification_token=token, password=password, **more
+    )
 
 
 def users(target: Target) -> set[str]:
@@ -107,7 +109,7 @@ def asking_for_the_letter_again(target: Target) -> Outcome:
     register(service, expected.email)
     target.execute("DELETE FROM mail_asked")
     heard = [
-        (service.stranger().post("/email/proof/letter", email=who.email), who.email)
+        (service.stranger().post("/email/verification/resend", email=who.email), who.email)
         for who in (person, expected, nobody)
     ]
     if not _alike(heard):
@@ -136,7 +138,7 @@ def a_letter_to_a_third_party(target: Target) -> Outcome:
     "C14",
     "A new letter forgets the wrong passwords.",
     wins="broken:C14_new_letter_new_tries",
-    settings={"limit_account": "5"},
+    settings={"rate_limit_account": "5"},
 )
 def new_letters_bring_new_tries(target: Target) -> Outcome:
     """Guess the password of a registration whose link was stolen, with new letters in between."""
@@ -147,8 +149,8 @@ def new_letters_bring_new_tries(target: Target) -> Outcome:
     for number in range(12):
         if number % 4 == 0:
             target.execute("DELETE FROM mail_asked")
-            service.stranger().post("/email/proof/letter", email=person.email)
-            token = token_in(told(target, person.email, "proof"))
+            service.stranger().post("/email/verification/resend", email=person.email)
+            token = token_in(told(target, person.email, "registration"))
         tried += prove(service, token, f"{NEW} {number}").status == 403
     if tried > 6:
         return Won(f"{tried} guesses were compared")
@@ -212,7 +214,7 @@ def my_proof_your_email(target: Target) -> Outcome:
     service = where_letters_leave(target)
     me, victim = target.newcomer(), target.newcomer()
     register(service, me.email)
-    token = token_in(told(target, me.email, "proof"))
+    token = token_in(told(target, me.email, "registration"))
     prove(service, token, email=victim.email)
     if victim.email in users(target):
         return Won(f"my link made an account of {victim.email}")
@@ -264,7 +266,7 @@ def the_door_that_was_left_open(target: Target) -> Outcome:
     before = where_letters_leave(target)
     early, late = target.newcomer(), target.newcomer()
     register(before, early.email)
-    token = token_in(told(target, early.email, "proof"))
+    token = token_in(told(target, early.email, "registration"))
     closed = target.node(registration="closed", **MAIL)
     register(closed, late.email)
     register(closed, late.email, invitation=token)
@@ -302,7 +304,7 @@ def an_email_with_markup(target: Target) -> Outcome:
     for number in range(2):
         link = f'{{{{7*7}}}}<a href="//evil.example">{number}'
         person.try_password(person.password, target.visitor(User_Agent=link))
-    texts = [*told(target, victim, "proof"), *told(target, person.email, "new_device")]
+    texts = [*told(target, victim, "registration"), *told(target, person.email, "new_device")]
     if len(texts) != 2:
         raise TargetFails(f"{len(texts)} letters came")
     if any(word in text for text in texts for word in (".49@", "49<a", "evil.example")):

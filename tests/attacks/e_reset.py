@@ -22,7 +22,7 @@ def ask(person: Person) -> Reply:
 def letters(person: Person) -> list[str]:
     """Give the names of the letters with a link that this person got, newest first."""
     said = person.target.cli("outbox", "list", "--limit", "1000").text.splitlines()
-    return [line.split()[0] for line in said if person.email in line and " reset " in line]
+    return [line.split()[0] for line in said if person.email in line and " password_reset " in line]
 
 
 def token_of(person: Person) -> str:

@@ -23,19 +23,19 @@ PUBLIC = {
     ("GET", "/reset_password/new"),
     ("PUT", "/reset_password"),
     ("GET", "/preferences"),
-    ("GET", "/email/proof"),
-    ("POST", "/email/proof"),
-    ("POST", "/email/proof/letter"),
+    ("GET", "/email/verification"),
+    ("POST", "/email/verification"),
+    ("POST", "/email/verification/resend"),
     ("PUT", "/preferences"),
-    ("GET", "/leaving/undo"),
-    ("POST", "/leaving/undo"),
-    ("GET", "/second_email/proof"),
-    ("POST", "/second_email/proof"),
+    ("GET", "/account/reopen"),
+    ("POST", "/account/reopen"),
+    ("GET", "/notification_email/verification"),
+    ("POST", "/notification_email/verification"),
     # These ask for the key of the outbox instead of a session.
     ("GET", "/outbox"),
     ("GET", "/outbox/{uid}"),
-    ("GET", "/email/undo"),
-    ("POST", "/email/undo"),
+    ("GET", "/email/restore"),
+    ("POST", "/email/restore"),
 }
 
 

@@ -24,7 +24,7 @@ COURSE = Path(__file__).parents[2] / "course"
 PASSPHRASE = "neuf grenouilles sous la pluie"
 START, STOP = 60.0, 20.0
 #: What no attack but those on limits should meet; an attack's own settings come after.
-OUT_OF_REACH = {"limit_account": "1000", "limit_network": "100000", "hash_queue": "1000"}
+OUT_OF_REACH = {"rate_limit_account": "1000", "rate_limit_network": "100000", "hash_queue": "1000"}
 
 _numbers = itertools.count(1)
 _ips = itertools.count(1)

@@ -12,7 +12,7 @@ from flask import Flask
 from playwright.sync_api import Browser, Page, Playwright
 from werkzeug.serving import make_server
 
-from bienvenue import language
+from bienvenue import i18n
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 from tests.ports import free_port
 from tools.checks import chromium
@@ -44,11 +44,11 @@ class Site:
     service: Service
     url: str
     #: The language in which its visitors read.
-    code: str = language.SOURCE
+    code: str = i18n.SOURCE
 
     def say(self, text: str) -> str:
         """Give a text of the pages in the language of the visitors."""
-        return language.of(self.code).plain(text)
+        return i18n.of(self.code).plain(text)
 
     def open(self, page: Page, path: str) -> None:
         """Open a path."""
@@ -80,7 +80,7 @@ def _whole(app: Flask) -> WSGIApplication:
 
 @contextlib.contextmanager
 def serving(
-    make_service: MakeService, code: str = language.SOURCE, **settings: object
+    make_service: MakeService, code: str = i18n.SOURCE, **settings: object
 ) -> Iterator[Site]:
     """Serve a fresh service to a browser of this machine, from this process."""
     port = free_port()

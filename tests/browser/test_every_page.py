@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from bienvenue.app import all_pages
-from bienvenue.language import SOURCE, all_languages
+from bienvenue.i18n import SOURCE, all_languages
 from tests.browser.conftest import NewPage
 from tests.browser.site import Site, serving
 from tests.browser.walk import WALKS

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from bienvenue.features.leaving import AccountClosing
+from bienvenue.features.account_closure import AccountClosed
 from tests.browser.conftest import NewPage
 from tests.browser.site import SEND, Site, fill, heading, send, serving
 from tests.conftest import EMAIL, PASSPHRASE, MakeService
@@ -217,7 +217,7 @@ def test_from_registering_to_closing(site: Site, page: Page) -> None:
     page.wait_for_selector("h1:has-text('Profile')")
     expect(page.locator("dl")).to_contain_text(OTHER)
     for mind_changes in (True, False):
-        site.open(page, "/leaving")
+        site.open(page, "/account/close")
         page.click("main button:text-is('Close the account')")
         page.wait_for_selector("h1:has-text('Your account is closed')")
         site.open(page, "/profile")
@@ -233,7 +233,7 @@ def test_from_registering_to_closing(site: Site, page: Page) -> None:
             fill(page, email=OTHER, password=PASSPHRASE)
             send(page)
             assert heading(page) == "Profile"
-    with pytest.raises(AccountClosing):
+    with pytest.raises(AccountClosed):
         site.service.auth.sessions.sign_in(OTHER, PASSPHRASE)
 
 

@@ -14,10 +14,10 @@ from playwright.sync_api import Page
 from bienvenue.db import DatabaseUnavailable
 from tests.browser.site import SEND, Site, fill, send
 from tests.conftest import EMAIL, PASSPHRASE
-from tests.features.resetting import letters, text_of
+from tests.features.password_resets import letters, text_of
 
 #: Settings under which the third wrong password of an account has to wait.
-IMPATIENT = {"limit_account": 2}
+IMPATIENT = {"rate_limit_account": 2}
 #: And settings under which registering proves the email first; nothing carries the letters.
 BY_LETTER = {"smtp_host": "127.0.0.1", "smtp_security": "none", "mail_from": "us@example.org"}
 WRONG = "ce ne sont pas les bons mots"
@@ -124,7 +124,7 @@ def _insiders(site: Site, page: Page) -> Iterator[str]:
         ("/sessions", "devices"),
         ("/activity", "activity"),
         ("/sessions/new", "sign-in-inside"),
-        ("/sessions/fresh", "confirm"),
+        ("/reauthentication", "confirm"),
     ]:
         site.open(page, path)
         yield name
@@ -176,9 +176,9 @@ def _press(site: Site, page: Page, text: str) -> None:
 def _owners(site: Site, page: Page) -> Iterator[str]:
     for path, name in [
         ("/email/new", "email-new-over"),
-        ("/email/undo", "email-undo-over"),
-        ("/second_email/proof", "second-over"),
-        ("/leaving/undo", "leaving-over"),
+        ("/email/restore", "email-undo-over"),
+        ("/notification_email/verification", "second-over"),
+        ("/account/reopen", "leaving-over"),
         ("/email", "email"),
     ]:
         site.open(page, path)
@@ -189,26 +189,26 @@ def _owners(site: Site, page: Page) -> Iterator[str]:
     fill(page, new_email=OTHER)
     send(page)
     yield "email-asked"
-    page.goto(_link(site, "email_proof"))
+    page.goto(_link(site, "new_email_verification"))
     yield "email-new"
     _press(site, page, "Change the email")
     yield "email-changed"
     undo = _link(site, "email_changed")
-    site.open(page, "/second_email")
+    site.open(page, "/notification_email")
     yield "second"
-    fill(page, second_email="bob@localhost")
+    fill(page, notification_email="bob@localhost")
     send(page)
     yield "second-malformed"
-    fill(page, second_email=SECOND)
+    fill(page, notification_email=SECOND)
     _press(site, page, "Send a letter there")
     yield "second-asked"
-    page.goto(_link(site, "second_email_proof"))
+    page.goto(_link(site, "notification_email_verification"))
     yield "second-prove"
     _press(site, page, "Yes, send them here")
     yield "second-proven"
-    site.open(page, "/second_email")
+    site.open(page, "/notification_email")
     yield "second-named"
-    site.open(page, "/leaving")
+    site.open(page, "/account/close")
     yield "leaving"
     _press(site, page, "Close the account")
     yield "leaving-closed"
@@ -216,7 +216,7 @@ def _owners(site: Site, page: Page) -> Iterator[str]:
     fill(page, email=OTHER, password=PASSPHRASE)
     send(page)
     yield "sign-in-closing"
-    page.goto(_link(site, "account_closing"))
+    page.goto(_link(site, "account_closed"))
     yield "leaving-undo"
     _press(site, page, "Keep the account")
     yield "leaving-kept"
@@ -234,7 +234,7 @@ def _owners(site: Site, page: Page) -> Iterator[str]:
 
 def walk_by_letter(site: Site, page: Page) -> Iterator[str]:
     """Bring a window into the states of a service that proves emails."""
-    site.open(page, "/email/proof")
+    site.open(page, "/email/verification")
     yield "proof-over"
     fill(page, email="bob@localhost")
     send(page)
@@ -245,9 +245,9 @@ def walk_by_letter(site: Site, page: Page) -> Iterator[str]:
     yield "proof-sent"
     send(page)
     yield "proof-sent-again"
-    letter = letters(site.service, "proof")[-1]
+    letter = letters(site.service, "registration")[-1]
     page.goto(str(re.findall(r"https?://\S+", text_of(site.service, letter))[0]))
-    yield "proof"
+    yield "verification"
     fill(page, password=WRONG)
     send(page)
     yield "proof-wrong"
@@ -281,7 +281,7 @@ def walk_closed(site: Site, page: Page) -> Iterator[str]:
     yield "sign-in-closed"
     site.open(page, "/users/new")
     yield "register-closed"
-    site.open(page, "/email/proof")
+    site.open(page, "/email/verification")
     yield "proof-closed"
 
 

@@ -22,11 +22,11 @@ class Hearing(Feature[Section]):
         self.committed: list[Event] = []
         auth.features.append(self)
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Keep what is announced, committed or not."""
         self.heard.append(event)
 
-    def after(self, event: Event) -> None:
+    def after_commit(self, event: Event) -> None:
         """Keep what was committed."""
         self.committed.append(event)
 

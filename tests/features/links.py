@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from bienvenue import purposes
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
-from tests.features.proving import SMTP, newest
+from tests.features.registrations import SMTP, newest
 
 DAY = 86400
 NEWCOMER = "newcomer@example.net"
@@ -60,6 +61,8 @@ class Kind:
     """One kind of emailed link."""
 
     name: str
+    #: What the digest of its token is bound to.
+    purpose: str
     #: The kind of the email that bears it.
     email: str
     #: Sends one for this service and client.
@@ -107,39 +110,42 @@ def _invite(service: Service, _: FlaskClient) -> None:
 
 def _change_email(service: Service, client: FlaskClient) -> None:
     client.put("/email", json={"new_email": "robert@example.org"})
-    token = newest(service, "email_proof")
-    assert client.post("/email/new", json={"email_token": token}).status_code == 200
+    token = newest(service, "new_email_verification")
+    assert client.post("/email/new", json={"email_change_token": token}).status_code == 200
 
 
 KINDS = [
     Kind(
         "reset",
-        "reset",
+        purposes.PASSWORD_RESET,
+        "password_reset",
         lambda service, _: service.client().post("/reset_password", json={"email": EMAIL}),
         "/reset_password",
         "/reset_password/new",
         ("PUT", "/reset_password", {"email": EMAIL, "new_password": NEW}, "reset_token"),
         "wrong_reset_token",
         3600,
-        "reset_lifetime",
+        "password_reset_lifetime",
         "1d",
     ),
     Kind(
-        "proof",
-        "proof",
+        "verification",
+        purposes.VERIFICATION,
+        "registration",
         _register,
-        "/email/proof",
-        "/email/proof",
-        ("POST", "/email/proof", {"password": PASSPHRASE}, "proof_token"),
-        "wrong_proof",
+        "/email/verification",
+        "/email/verification",
+        ("POST", "/email/verification", {"password": PASSPHRASE}, "verification_token"),
+        "wrong_verification_token",
         DAY,
-        "proof_lifetime",
+        "verification_lifetime",
         "7d",
         of_account=False,
         replaced=False,
     ),
     Kind(
         "invitation",
+        purposes.INVITATION,
         "invitation",
         _invite,
         "/users/new",
@@ -153,54 +159,60 @@ KINDS = [
         settings={"registration": "invited"},
     ),
     Kind(
-        "email",
-        "email_proof",
+        "email_change",
+        purposes.EMAIL_CHANGE,
+        "new_email_verification",
         lambda _, client: client.put("/email", json={"new_email": "robert@example.org"}),
         "/email/new",
         "/email/new",
-        ("POST", "/email/new", {}, "email_token"),
-        "wrong_email_token",
+        ("POST", "/email/new", {}, "email_change_token"),
+        "wrong_email_change_token",
         DAY,
-        "email_lifetime",
+        "email_change_lifetime",
         "7d",
         signed_in=True,
     ),
     Kind(
-        "undo",
+        "email_restore",
+        purposes.EMAIL_RESTORE,
         "email_changed",
         _change_email,
-        "/email/undo",
-        "/email/undo",
-        ("POST", "/email/undo", {}, "undo_token"),
-        "wrong_undo_token",
+        "/email/restore",
+        "/email/restore",
+        ("POST", "/email/restore", {}, "email_restore_token"),
+        "wrong_email_restore_token",
         7 * DAY,
-        "email_undo",
+        "email_restore_lifetime",
         "30d",
         of_account=False,
         replaced=False,
     ),
     Kind(
-        "second",
-        "second_email_proof",
-        lambda _, client: client.put("/second_email", json={"second_email": "b@example.net"}),
-        "/second_email/proof",
-        "/second_email/proof",
-        ("POST", "/second_email/proof", {}, "second_token"),
-        "wrong_second_token",
+        "notification_email",
+        purposes.NOTIFICATION_EMAIL,
+        "notification_email_verification",
+        lambda _, client: client.put(
+            "/notification_email", json={"notification_email": "b@example.net"}
+        ),
+        "/notification_email/verification",
+        "/notification_email/verification",
+        ("POST", "/notification_email/verification", {}, "notification_email_token"),
+        "wrong_notification_email_token",
         DAY,
-        "second_lifetime",
+        "notification_email_lifetime",
         "7d",
     ),
     Kind(
-        "leaving",
-        "account_closing",
+        "reopening",
+        purposes.REOPENING,
+        "account_closed",
         lambda _, client: client.delete("/profile"),
-        "/leaving/undo",
-        "/leaving/undo",
-        ("POST", "/leaving/undo", {}, "leaving_token"),
-        "wrong_leaving_token",
+        "/account/reopen",
+        "/account/reopen",
+        ("POST", "/account/reopen", {}, "reopening_token"),
+        "wrong_reopening_token",
         14 * DAY,
-        "leaving_grace",
+        "closure_grace",
         "90d",
         replaced=False,
     ),

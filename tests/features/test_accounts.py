@@ -7,10 +7,10 @@ import uuid
 import pytest
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import fields
+from bienvenue import normalize
 from bienvenue.features.accounts import EmailTaken, NoSuchUser
 from bienvenue.features.passwords import AccountDisabled, PasswordTooShort
-from bienvenue.fields import MalformedEmail, MalformedText
+from bienvenue.normalize import MalformedEmail, MalformedText
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features.hearing import Hearing, rows, users
 from tests.races import race
@@ -37,8 +37,8 @@ LONG_DOMAIN = ".".join(["d" * 60] * 4)
 )
 def test_an_email_has_one_spelling(typed: str, stored: str) -> None:
     """Upper case, spaces around and international domains become ASCII in lower case."""
-    assert fields.email(typed) == stored
-    assert fields.email(stored) == stored
+    assert normalize.email(typed) == stored
+    assert normalize.email(stored) == stored
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_an_email_has_one_spelling(typed: str, stored: str) -> None:
 def test_what_is_no_email_is_refused(typed: str) -> None:
     """Nothing is guessed at: what cannot get a letter as it is written is malformed."""
     with pytest.raises(MalformedEmail) as refusal:
-        fields.email(typed)
+        normalize.email(typed)
     assert refusal.value.field == "email"
     assert typed.strip() == "" or typed not in str(refusal.value)
 
@@ -82,16 +82,16 @@ def test_what_is_no_email_is_refused(typed: str) -> None:
 def test_an_email_that_grows_over_the_limit_in_ascii_is_refused() -> None:
     """An international domain is longer in ASCII than as typed; the stored form counts."""
     typed = "b" * 60 + "@" + ".".join(["ü" * 40] * 4) + ".example"
-    assert len(typed) <= fields.LONGEST_EMAIL
+    assert len(typed) <= normalize.LONGEST_EMAIL
     with pytest.raises(MalformedEmail):
-        fields.email(typed)
+        normalize.email(typed)
 
 
 @pytest.mark.parametrize("typed", ["bob\0@example.com", "bob\ud800@example.com"])
 def test_text_no_keyboard_makes_is_refused_as_such(typed: str) -> None:
     """NUL and half surrogates are not a matter of emails."""
     with pytest.raises(MalformedText):
-        fields.email(typed)
+        normalize.email(typed)
 
 
 def test_registering_stores_the_account_and_says_so(service: Service) -> None:

@@ -16,7 +16,7 @@ from bienvenue.features.audit import Personal, commands
 from bienvenue.features.passwords import WrongCredentials
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.databases import Databases
-from tests.features.recording import names, only, run, stored, tamper
+from tests.features.audits import names, only, run, stored, tamper
 from tests.races import race
 from tests.web.browser import Browser
 
@@ -54,7 +54,7 @@ def test_an_event_is_a_row(service: Service) -> None:
 def test_what_is_personal_stands_behind_a_commitment(service: Service) -> None:
     """The row itself says nothing of an ip, and the same ip twice commits to two values."""
     for _ in range(2):
-        service.auth.announce(Event("password.refused", 1, {"ip": "192.0.2.7"}))
+        service.auth.publish(Event("password.refused", 1, {"ip": "192.0.2.7"}))
     one, two = stored(service.auth)
     assert (one.facts, two.facts) == ("{}", "{}")
     assert one.commitment != two.commitment
@@ -62,7 +62,7 @@ def test_what_is_personal_stands_behind_a_commitment(service: Service) -> None:
 
 def test_a_fact_nobody_called_clear_is_personal(service: Service) -> None:
     """A new feature that forgets to say which it is puts nothing of a person where it stays."""
-    service.auth.announce(Event("password.refused", 1, {"phone": "+33 1 23", "why": "a test"}))
+    service.auth.publish(Event("password.refused", 1, {"phone": "+33 1 23", "why": "a test"}))
     (row,) = stored(service.auth)
     assert row.facts == '{"why":"a test"}'
     assert only(service.auth, "password.refused").personal == {"phone": "+33 1 23"}
@@ -73,7 +73,7 @@ def test_a_row_lives_and_dies_with_its_event(service: Service) -> None:
 
     def fail() -> None:
         with service.auth._db.transaction():
-            service.auth.announce(Event("password.changed", 1, {"ip": "192.0.2.7"}))
+            service.auth.publish(Event("password.changed", 1, {"ip": "192.0.2.7"}))
             assert names(service.auth) == ["password.changed"]
             raise ZeroDivisionError
 
@@ -136,7 +136,7 @@ def test_refusals_by_a_limit_are_one_row_a_key_and_minute(
     make_service: MakeService, moving_clock: Clock
 ) -> None:
     """A flood fills a number and not the disk; the next minute is another row."""
-    service = make_service(limit_account=1)
+    service = make_service(rate_limit_account=1)
     service.auth.register_user(EMAIL, PASSPHRASE)
 
     def guess(email: str, times: int) -> None:
@@ -148,7 +148,7 @@ def test_refusals_by_a_limit_are_one_row_a_key_and_minute(
     guess("stranger@example.com", 3)
     moving_clock.forward(60)
     guess(EMAIL, 3)
-    reached = [entry for entry in service.auth.audit.list() if entry.name == "limit.reached"]
+    reached = [entry for entry in service.auth.audit.list() if entry.name == "rate_limit.reached"]
     assert [entry.times for entry in reached] == [2, 2, 4]
     assert {entry.facts["policy"] for entry in reached} == {"account"}
     assert {entry.personal["ip"] for entry in reached} == {"192.0.2.7"}
@@ -158,9 +158,11 @@ def test_refusals_by_a_limit_are_one_row_a_key_and_minute(
 def test_fifty_refusals_at_once_are_counted_exactly(service: Service, moving_clock: Clock) -> None:
     """One row, fifty times, and the personal values of one."""
     assert moving_clock.time
-    event = Event("limit.reached", None, {"policy": "account", "ip": "192.0.2.7"}, counted="key")
-    race(lambda _: service.auth.announce(event))
-    assert only(service.auth, "limit.reached").times == 50
+    event = Event(
+        "rate_limit.reached", None, {"policy": "account", "ip": "192.0.2.7"}, counted="key"
+    )
+    race(lambda _: service.auth.publish(event))
+    assert only(service.auth, "rate_limit.reached").times == 50
     assert personal_rows(service.auth) == 1
 
 
@@ -169,8 +171,8 @@ def test_hearing_waits_for_no_other_writer(databases: Databases, make_service: M
     url = databases.fresh("postgresql")
     auth = make_service(database_url=url).auth
     with auth._db.transaction():
-        auth.announce(Event("password.changed", 1))
-        other = threading.Thread(target=auth.announce, args=(Event("password.changed", 2),))
+        auth.publish(Event("password.changed", 1))
+        other = threading.Thread(target=auth.publish, args=(Event("password.changed", 2),))
         other.start()
         other.join(3)
         assert not other.is_alive()
@@ -186,13 +188,13 @@ def test_a_deleted_account_leaves_its_rows_and_nothing_personal(service: Service
         service.auth.sessions.sign_in(email, PASSPHRASE, ip="192.0.2.7", agent=FIREFOX)
     bob = service.auth.accounts.find(EMAIL)
     service.auth.audit.seal()
-    service.auth.forget(bob.id, "password changed")
+    service.auth.revoke(bob.id, "password changed")
     assert personal_rows(service.auth) == 4
     with service.auth._db.transaction():
-        service.auth.announce(Event("session.opened", bob.id, {"ip": "192.0.2.9"}))
-        service.auth.announce(Event("account.deleted", bob.id, {"ip": "192.0.2.9"}))
+        service.auth.publish(Event("session.opened", bob.id, {"ip": "192.0.2.9"}))
+        service.auth.publish(Event("account.deleted", bob.id, {"ip": "192.0.2.9"}))
     assert personal_rows(service.auth) == 2
-    service.auth.announce(Event("session.opened", bob.id, {"ip": "192.0.2.9"}))
+    service.auth.publish(Event("session.opened", bob.id, {"ip": "192.0.2.9"}))
     service.auth.accounts.delete(EMAIL)
     assert personal_rows(service.auth) == 2
     theirs = service.auth.audit.list(bob.id)
@@ -209,7 +211,7 @@ def test_personal_values_are_kept_for_a_time(
     """After it they are erased; the rows stay, and the chain still verifies."""
     service = make_service(audit_personal="1h")
     for n in range(3):
-        service.auth.announce(Event("password.refused", n, {"ip": "192.0.2.7"}))
+        service.auth.publish(Event("password.refused", n, {"ip": "192.0.2.7"}))
     service.auth.audit.seal()
     moving_clock.forward(3599)
     assert service.auth.sweep(moving_clock.time) == 0
@@ -221,7 +223,7 @@ def test_personal_values_are_kept_for_a_time(
 
 def test_a_long_text_is_cut(service: Service) -> None:
     """What a browser says of itself may be as long as a header."""
-    service.auth.announce(Event("session.opened", 1, {"agent": "a" * 5000 + "\0\ud800"}))
+    service.auth.publish(Event("session.opened", 1, {"agent": "a" * 5000 + "\0\ud800"}))
     assert only(service.auth, "session.opened").personal == {"agent": "a" * 512}
 
 
@@ -232,7 +234,7 @@ def test_people_see_their_own_activity(service: Service) -> None:
     bob.put("/password", json={"old_password": PASSPHRASE, "new_password": OTHER})
     seen = activity(bob)
     assert [event["event"] for event in seen] == [
-        "letter.written",
+        "email.queued",
         "password.changed",
         "sessions.ended",
         "password.refused",
@@ -240,7 +242,7 @@ def test_people_see_their_own_activity(service: Service) -> None:
         "session.opened",
         "account.registered",
     ]
-    assert seen[0]["letter"]["subject"] == "The password of your Bienvenue account was changed"
+    assert seen[0]["email"]["subject"] == "The password of your Bienvenue account was changed"
     assert seen[2]["why"] == "password changed"
     assert seen[5] == {
         "at": seen[5]["at"],
@@ -250,7 +252,7 @@ def test_people_see_their_own_activity(service: Service) -> None:
         "times": 1,
         "ip": "127.0.0.1",
         "device": "Werkzeug",
-        "letter": None,
+        "email": None,
     }
     hers = activity(amy)
     assert [event["event"] for event in hers] == [
@@ -273,7 +275,7 @@ def test_the_page_shows_it(service: Service) -> None:
     browser = Browser(service)
     browser.sign_in(EMAIL, PASSPHRASE)
     user = service.auth.accounts.find(EMAIL)
-    service.auth.announce(Event("session.opened", user.id, {"agent": "<b>x", "ip": "192.0.2.7"}))
+    service.auth.publish(Event("session.opened", user.id, {"agent": "<b>x", "ip": "192.0.2.7"}))
     shown = browser.get("/activity").text
     assert "Your account was made." in shown
     assert "192.0.2.7" in shown
@@ -285,7 +287,7 @@ def test_a_hundred_are_shown_and_all_are_exported(service: Service) -> None:
     client = service.signed_in()
     user = service.auth.accounts.find(EMAIL)
     for _ in range(110):
-        service.auth.announce(Event("password.refused", user.id, {"ip": "192.0.2.7"}))
+        service.auth.publish(Event("password.refused", user.id, {"ip": "192.0.2.7"}))
     assert len(activity(client)) == 100
     exported = service.auth.export(user.id)["activity"]
     assert len(exported) == 113
@@ -306,12 +308,12 @@ def test_the_command_shows_the_record(service: Service) -> None:
     for email in (EMAIL, "amy@example.com"):
         service.auth.register_user(email, PASSPHRASE)
     bob = service.auth.accounts.find(EMAIL)
-    service.auth.announce(Event("session.opened", bob.id, {"agent": "x\n\x1b[2J"}))
-    service.auth.announce(Event("limit.reached", None, {"policy": "account"}, counted="key"))
-    tamper(service.auth, "UPDATE audit SET times = 7 WHERE name = 'limit.reached'")
+    service.auth.publish(Event("session.opened", bob.id, {"agent": "x\n\x1b[2J"}))
+    service.auth.publish(Event("rate_limit.reached", None, {"policy": "account"}, counted="key"))
+    tamper(service.auth, "UPDATE audit SET times = 7 WHERE name = 'rate_limit.reached'")
     lines = run(service, commands.show).output.splitlines()
     assert len(lines) == 4
-    assert lines[0].endswith('limit.reached x7  -  {"policy": "account"}')
+    assert lines[0].endswith('rate_limit.reached x7  -  {"policy": "account"}')
     assert lines[1].endswith(f'session.opened  {bob.uid}  {{"agent": "x\\n\\u001b[2J"}}')
     assert lines[2].endswith(
         "account.registered  " + service.auth.accounts.find("amy@example.com").uid

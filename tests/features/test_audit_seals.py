@@ -13,11 +13,11 @@ import pytest
 from bienvenue import Auth
 from bienvenue.feature import Event
 from bienvenue.features.audit import Report, commands, operations
-from bienvenue.features.audit.table import digest, sealed_text
+from bienvenue.features.audit.models import digest, sealed_text
 from bienvenue.keys import KeyRing
 from tests.conftest import Clock, MakeService, Service
 from tests.databases import Databases
-from tests.features.recording import run, sealed, stored, tamper, tampered
+from tests.features.audits import run, sealed, stored, tamper, tampered
 from tests.races import race
 
 pytestmark = pytest.mark.statements
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.statements
 def write(auth: Auth, times: int, ip: str = "192.0.2.7") -> None:
     """Let things happen."""
     for _ in range(times):
-        auth.announce(Event("password.refused", 1, {"ip": ip}))
+        auth.publish(Event("password.refused", 1, {"ip": ip}))
 
 
 @pytest.fixture
@@ -156,16 +156,16 @@ def test_a_row_of_a_lower_number_and_an_earlier_time_is_sealed_later(service: Se
 
 def test_a_counted_row_is_sealed_after_its_minute(service: Service, moving_clock: Clock) -> None:
     """And what is counted for that minute still later is a row of its own, in a later batch."""
-    reached = Event("limit.reached", None, {"policy": "account"}, counted="key")
+    reached = Event("rate_limit.reached", None, {"policy": "account"}, counted="key")
     moving_clock.time += 60 - moving_clock.time % 60
-    service.auth.announce(reached)
+    service.auth.publish(reached)
     moving_clock.forward(59)
     assert service.auth.audit.seal() == 0
-    service.auth.announce(reached)
+    service.auth.publish(reached)
     moving_clock.forward(1)
     assert service.auth.audit.seal() == 1
     moving_clock.forward(-1)
-    service.auth.announce(reached)
+    service.auth.publish(reached)
     moving_clock.forward(1)
     assert service.auth.audit.seal() == 1
     assert [(row.times, row.batch) for row in stored(service.auth)] == [(2, 1), (1, 2)]
@@ -174,7 +174,7 @@ def test_a_counted_row_is_sealed_after_its_minute(service: Service, moving_clock
 
 def test_counting_and_sealing_at_once_lose_nothing(service: Service, moving_clock: Clock) -> None:
     """A row is counted before it is sealed or another is begun: never both, never neither."""
-    reached = Event("limit.reached", None, {"policy": "account"}, counted="key")
+    reached = Event("rate_limit.reached", None, {"policy": "account"}, counted="key")
 
     def act(number: int) -> None:
         if number % 5 == 0:
@@ -182,7 +182,7 @@ def test_counting_and_sealing_at_once_lose_nothing(service: Service, moving_cloc
             moving_clock.forward(60)
             service.auth.audit.seal()
         else:
-            service.auth.announce(reached)
+            service.auth.publish(reached)
 
     race(act, 30)
     moving_clock.forward(60)
@@ -206,7 +206,7 @@ CHANGES = [
 def test_a_changed_row_is_named(chain: Auth) -> None:
     """By its number and by the time it had."""
     row = ids(chain, 2)[1]
-    named = f"Row {row} of 2027-01-15T08:01:00Z, in batch 2, was changed."
+    named = f"AuditRow {row} of 2027-01-15T08:01:00Z, in batch 2, was changed."
     for change in CHANGES:
         with tampered(chain, f"UPDATE audit SET {change} WHERE id = :row", row=row):
             assert problem(chain) == named, change
@@ -217,7 +217,7 @@ def test_a_removed_row_is_named(chain: Auth) -> None:
     """Though nothing of it is left but its place in the seal."""
     row = ids(chain, 2)[1]
     tamper(chain, "DELETE FROM audit WHERE id = :row", row=row)
-    assert problem(chain) == f"Row {row} of 2027-01-15T08:01:00Z is missing from batch 2."
+    assert problem(chain) == f"AuditRow {row} of 2027-01-15T08:01:00Z is missing from batch 2."
 
 
 def test_an_added_row_is_named(chain: Auth) -> None:
@@ -241,7 +241,7 @@ def test_a_row_added_for_a_batch_to_come_is_found(chain: Auth) -> None:
         " VALUES (99, 1e300, 'account.enabled', '{}', 1, 4)",
     )
     assert chain.audit.seal() == 1
-    assert problem(chain) == "Row 99 of 1e+300 was added to batch 4 after it was sealed."
+    assert problem(chain) == "AuditRow 99 of 1e+300 was added to batch 4 after it was sealed."
 
 
 def test_swapped_batches_are_found(chain: Auth) -> None:
@@ -258,7 +258,7 @@ def test_a_row_moved_into_another_batch_is_found(chain: Auth) -> None:
     """It is missing where it was."""
     row = ids(chain, 1)[2]
     tamper(chain, "UPDATE audit SET batch = 2 WHERE id = :row", row=row)
-    assert problem(chain) == f"Row {row} of 2027-01-15T08:00:00Z is missing from batch 1."
+    assert problem(chain) == f"AuditRow {row} of 2027-01-15T08:00:00Z is missing from batch 1."
 
 
 def test_a_removed_seal_is_found(chain: Auth) -> None:
@@ -273,7 +273,7 @@ def test_an_unsealed_row_of_the_past_is_missing(chain: Auth) -> None:
     row = ids(chain, 2)[0]
     tamper(chain, "UPDATE audit SET batch = NULL, user_id = 2 WHERE id = :row", row=row)
     chain.audit.seal()
-    assert problem(chain) == f"Row {row} of 2027-01-15T08:01:00Z is missing from batch 2."
+    assert problem(chain) == f"AuditRow {row} of 2027-01-15T08:01:00Z is missing from batch 2."
 
 
 def test_a_changed_seal_is_found(chain: Auth) -> None:
@@ -299,7 +299,7 @@ def test_a_changed_personal_value_is_named(chain: Auth) -> None:
 
 def test_personal_values_put_where_none_were_are_found(service: Service) -> None:
     """A row that had none has none."""
-    service.auth.announce(Event("account.enabled", 1))
+    service.auth.publish(Event("account.enabled", 1))
     service.auth.audit.seal()
     (row,) = ids(service.auth, 1)
     tamper(
@@ -383,7 +383,7 @@ def test_the_command_says_whether_it_is_whole(chain: Auth, service: Service) -> 
     tamper(chain, "DELETE FROM audit WHERE id = 5")
     broken = run(service, commands.verify)
     assert broken.exit_code == 1
-    assert broken.output.startswith("Row 5 of 2027-01-15")
+    assert broken.output.startswith("AuditRow 5 of 2027-01-15")
     assert "head: " not in broken.output
     for done in (whole, broken):
         assert "What this cannot see" in done.output

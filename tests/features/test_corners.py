@@ -17,7 +17,7 @@ from bienvenue.features.passwords import PasswordCommon
 from bienvenue.features.sessions import SignedIn
 from bienvenue.keys import KeyProblem, read_or_make
 from bienvenue.settings import Settings, SettingsProblem
-from bienvenue.web.door import NotSignedIn
+from bienvenue.web.dispatch import NotSignedIn
 from bienvenue.web.page import Answer, Visitor
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 
@@ -201,8 +201,8 @@ def test_a_view_of_the_host_that_asks_who_is_there_says_503_when_nobody_can_tell
 def test_unlocking_an_account_that_failed_nothing_is_no_event(service: Service) -> None:
     """There is nothing to tell its owner."""
     service.signed_in()
-    service.auth.limits.clear(EMAIL)
-    assert service.auth.limits.unlock(EMAIL) == EMAIL
+    service.auth.rate_limits.clear(EMAIL)
+    assert service.auth.rate_limits.unlock(EMAIL) == EMAIL
     assert "account.unlocked" not in {entry.name for entry in service.auth.audit.list()}
 
 

@@ -13,12 +13,13 @@ from bienvenue.features.invitations import (
     RegistrationClosed,
     WrongInvitation,
 )
-from bienvenue.features.mail import State
-from bienvenue.fields import MalformedEmail, MalformedText
+from bienvenue.features.mail import MessageState
+from bienvenue.normalize import MalformedEmail, MalformedText
 from bienvenue.settings import SettingsProblem
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing, users
-from tests.features.proving import (
+from tests.features.password_resets import dump, letters
+from tests.features.registrations import (
     SMTP,
     again,
     heard,
@@ -29,7 +30,6 @@ from tests.features.proving import (
     register,
     registered,
 )
-from tests.features.resetting import dump, letters
 from tests.races import race
 from tests.web.browser import Browser
 
@@ -60,7 +60,7 @@ def test_where_registration_is_closed_nobody_registers(
     assert heard(register(service, invitation=token)) == closed
     assert heard(prove(service, waiting)) == closed
     assert heard(again(service, "amy@example.com")) == closed
-    for path in ("/users/new", "/email/proof", f"/users/new?token={token}"):
+    for path in ("/users/new", "/email/verification", f"/users/new?token={token}"):
         answer = service.client().get(path, follow_redirects=True)
         assert heard(answer) == closed, path
     with pytest.raises(RegistrationClosed):
@@ -81,8 +81,8 @@ def test_what_waited_is_forgotten_once_registration_is_not_open(
     assert heard(prove(service, token)) == (403, "registration_closed")
     assert service.auth.sweep(moving_clock.now()) >= 1
     assert dump(service)["registrations"] == []
-    assert letters(service, "proof")[0].state == State.WITHDRAWN
-    assert heard(prove(opened, token)) == (403, "wrong_proof")
+    assert letters(service, "registration")[0].state == MessageState.WITHDRAWN
+    assert heard(prove(opened, token)) == (403, "wrong_verification_token")
 
 
 def test_code_and_operators_add_accounts_whatever_the_mode(make_service: MakeService) -> None:
@@ -136,7 +136,7 @@ def test_inviting_writes_a_letter_and_keeps_a_digest(service: Service) -> None:
     assert token not in repr(dump(service))
     assert tokens.digest("invitation", token).hex() in repr(dump(service)["invitations"])
     event = hearing.only("invitation.sent")
-    assert (event.user_id, set(event.facts)) == (None, {"letter", "letter_uid"})
+    assert (event.user_id, set(event.facts)) == (None, {"message", "message_uid"})
 
 
 def _none(_service: Service, _clock: Clock, _token: str) -> str:
@@ -209,7 +209,7 @@ def test_an_account_that_came_unheard_leaves_the_invitation(service: Service) ->
     user = service.auth._db.add_user(EMAIL, "!")
     assert heard(register(service, invitation=token)) == (409, "email_taken")
     assert len(dump(service)["invitations"]) == 1
-    assert service.auth.proof.proven(user.id) is None
+    assert service.auth.registration.proven(user.id) is None
 
 
 def test_whoever_has_an_account_is_not_invited(service: Service) -> None:
@@ -231,7 +231,7 @@ def test_an_operator_withdraws_an_invitation(service: Service, by: str) -> None:
     name = made.uid.upper() if by == "uid" else f" {EMAIL.title()}"
     assert service.auth.invitations.withdraw(name).email == EMAIL
     assert hearing.names.count("invitation.withdrawn") == 1
-    assert letters(service, "invitation")[0].state == State.WITHDRAWN
+    assert letters(service, "invitation")[0].state == MessageState.WITHDRAWN
     with pytest.raises(NoSuchInvitation):
         service.auth.invitations.withdraw(name)
     with pytest.raises(MalformedText):
@@ -261,7 +261,7 @@ def test_twenty_who_all_hashed_already_and_one_wins(service: Service) -> None:
 
     def spend(number: int) -> bool:
         try:
-            service.auth.proof._register_invited(EMAIL, f"hash {number}", token, "")
+            service.auth.registration._register_invited(EMAIL, f"hash {number}", token, "")
         except WrongInvitation:
             return False
         return True

@@ -8,15 +8,15 @@ from click.testing import CliRunner
 from bienvenue import clock
 from bienvenue.cli import main
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
-from tests.features.proving import (
+from tests.features.password_resets import dump, letters
+from tests.features.registrations import (
     SMTP,
     heard,
     invited,
     link_in,
     newest,
 )
-from tests.features.resetting import dump, letters
-from tests.features.test_reset_pages import path_of
+from tests.features.test_password_reset_pages import path_of
 from tests.web.browser import HTML, Browser
 
 WEEK = 7 * 86400

@@ -11,13 +11,13 @@ import logging
 import pytest
 
 from bienvenue import tokens
-from bienvenue.features.mail import State
+from bienvenue.features.mail import MessageState
 from bienvenue.settings import SettingsProblem
 from tests.conftest import EMAIL, Clock, MakeService
 from tests.features.hearing import Hearing
 from tests.features.links import KINDS, Case, Kind
-from tests.features.proving import newest
-from tests.features.resetting import dump, letters, text_of
+from tests.features.password_resets import dump, letters, text_of
+from tests.features.registrations import newest
 from tests.races import race
 
 pytestmark = pytest.mark.statements
@@ -41,7 +41,7 @@ def test_it_works_once(make_service: MakeService, kind: Kind) -> None:
     assert case.code(case.spend(case.token)) == (403, kind.refused)
     assert case.code(case.look(case.token)) == (403, kind.refused)
     (letter,) = letters(case.service, kind.email)
-    assert (letter.sealed, letter.state) == (None, State.WITHDRAWN)
+    assert (letter.sealed, letter.state) == (None, MessageState.WITHDRAWN)
     assert "[the link is not kept]" in text_of(case.service, letter)
 
 
@@ -59,7 +59,7 @@ def test_it_works_to_the_last_second(
     while case.service.auth.sweep(moving_clock.now()):
         pass
     assert case.code(case.spend(case.token)) == (403, kind.refused)
-    assert tokens.digest(kind.name, case.token).hex() not in repr(dump(case.service))
+    assert tokens.digest(kind.purpose, case.token).hex() not in repr(dump(case.service))
 
 
 @each
@@ -78,7 +78,7 @@ def test_how_long_is_a_setting(make_service: MakeService, moving_clock: Clock, k
 def test_what_is_no_token_of_it_opens_nothing(make_service: MakeService, kind: Kind) -> None:
     """Malformed, unknown, the digest, one of a session or a device: nothing is changed by them."""
     case = kind.sent(make_service)
-    digest = tokens.digest(kind.name, case.token)
+    digest = tokens.digest(kind.purpose, case.token)
     cookies = [case.client.get_cookie(name) for name in ("session_id", "device_id")]
     wrong: list[object] = [
         None,
@@ -126,7 +126,7 @@ def test_its_token_stands_nowhere(
     case = kind.sent(make_service)
     hearing = Hearing(case.service.auth)
     kept = repr(dump(case.service))
-    assert tokens.digest(kind.name, case.token).hex() in kept
+    assert tokens.digest(kind.purpose, case.token).hex() in kept
     answers = [case.look(case.token), case.spend(case.token), case.spend(case.token)]
     said = "".join(f"{answer.headers}{answer.text}" for answer in answers)
     audit = [repr(entry) for entry in case.service.auth.audit.list(None)]
@@ -201,18 +201,18 @@ def test_it_opens_no_other_door(make_service: MakeService, kind: Kind) -> None:
         if other is not kind:
             theirs = Case(other, case.service, case.token, case.client)
             answers = [theirs.spend(case.token), theirs.look(case.token)]
-            if kind.name == "leaving" and other.signed_in:
+            if kind.name == "reopening" and other.signed_in:
                 assert [answer.status_code for answer in answers] == [401, 401]
             elif other.name == "invitation":
                 # Where anybody may register, no invitation is needed to see the form.
                 assert theirs.code(answers[0]) == (403, other.refused)
-            elif (kind.name, other.name) == ("invitation", "proof"):
+            elif (kind.name, other.name) == ("invitation", "verification"):
                 assert [answer.status_code for answer in answers] == [403, 403]
             else:
                 assert [theirs.code(answer) for answer in answers] == [(403, other.refused)] * 2
     stranger = case.service.client()
     stranger.set_cookie("session_id", case.token)
     assert stranger.get("/profile").status_code == 401
-    assert not case.service.auth.devices.knows(EMAIL, case.token)
+    assert not case.service.auth.known_devices.knows(EMAIL, case.token)
     assert dump(case.service) == before
     assert case.spend(case.token).status_code in {200, 201}

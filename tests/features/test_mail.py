@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import select, update
 
 from bienvenue.feature import Event
-from bienvenue.features.mail import CarryProblem, Letter, Mail, NoSuchLetter, State, smtp
-from bienvenue.features.mail.table import GIVE_UP, KEPT, LEASE
+from bienvenue.features.mail import Mail, Message, MessageState, NoSuchMessage, SendProblem, smtp
+from bienvenue.features.mail.models import GIVE_UP, KEPT, LEASE
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing
 
@@ -51,13 +51,13 @@ def sending(make_service: MakeService) -> Service:
     return make_service(smtp_host="mail.example.org", mail_from="Us <no-reply@example.org>")
 
 
-def written(service: Service, email: str = EMAIL, **given: Any) -> Letter:
+def written(service: Service, email: str = EMAIL, **given: Any) -> Message:
     """Write a letter and give its row."""
     with service.auth._db.transaction():
         told = service.auth.mail.write(
             given.pop("kind", "test"), email, given.pop("user_id", None), {"ip": ""}, **given
         )
-    return service.auth.mail.find(told["letter_uid"])
+    return service.auth.mail.find(told["message_uid"])
 
 
 def text_of(letter: EmailMessage) -> str:
@@ -70,7 +70,7 @@ def text_of(letter: EmailMessage) -> str:
 def rows(service: Service) -> list[Any]:
     """Give every row of the outbox, whatever its state."""
     with service.auth._db.reading() as tx:
-        return list(tx.execute(select(Letter.__table__).order_by(Letter.id)).all())
+        return list(tx.execute(select(Message.__table__).order_by(Message.id)).all())
 
 
 # --- writing ------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ def test_a_letter_exists_when_its_event_does(service: Service) -> None:
 
 def test_what_bears_a_token_is_sealed(service: Service) -> None:
     """No column shows it; the key ring opens it, for this purpose alone."""
-    row = written(service, kind="reset", link=LINK, expires=4e9)
+    row = written(service, kind="password_reset", link=LINK, expires=4e9)
     (stored,) = rows(service)
     assert "not-a-real-one" not in repr(tuple(stored))
     assert row.sealed is not None
@@ -126,9 +126,9 @@ def test_a_new_password_is_told(service: Service) -> None:
         "text/plain",
         "text/html",
     ]
-    assert hearing.only("letter.written").facts == {
-        "letter": "password_changed",
-        "letter_uid": row.uid,
+    assert hearing.only("email.queued").facts == {
+        "message": "password_changed",
+        "message_uid": row.uid,
     }
 
 
@@ -182,12 +182,12 @@ def test_without_a_server_letters_stay(service: Service, post: Post) -> None:
     """Sealed, in the table, for whoever runs the service."""
     row = written(service)
     service.auth.work()
-    assert (post.letters, service.auth.mail.find(row.uid).state) == ([], State.WAITING)
+    assert (post.letters, service.auth.mail.find(row.uid).state) == ([], MessageState.WAITING)
 
 
 def test_a_letter_leaves_once_and_its_link_is_erased(sending: Service, post: Post) -> None:
     """With the sender that was set, and a Message-ID of its own."""
-    row = written(sending, kind="reset", link=LINK, expires=4e9)
+    row = written(sending, kind="password_reset", link=LINK, expires=4e9)
     sending.auth.work()
     sending.auth.work()
     (letter,) = post.letters
@@ -195,7 +195,7 @@ def test_a_letter_leaves_once_and_its_link_is_erased(sending: Service, post: Pos
     assert (letter["From"], letter["To"]) == ("Us <no-reply@example.org>", EMAIL)
     assert letter["Message-ID"] == f"<{row.uid}@example.org>"
     found = sending.auth.mail.find(row.uid)
-    assert (found.state, found.sealed, found.problem) == (State.SENT, None, None)
+    assert (found.state, found.sealed, found.problem) == (MessageState.SENT, None, None)
     assert "[the link is not kept]" in text_of(sending.auth.mail.read(row.uid))
 
 
@@ -204,7 +204,7 @@ def test_a_server_in_trouble_is_tried_later_and_later(
 ) -> None:
     """After half a minute, a minute, two; a round ends when three letters fail."""
     uids = [written(sending).uid for _ in range(5)]
-    post.problems = [CarryProblem("it is away") for _ in range(3)]
+    post.problems = [SendProblem("it is away") for _ in range(3)]
     sending.auth.work()
     assert len(post.letters) == 0
     tried = [row for row in rows(sending) if row.tries]
@@ -212,13 +212,13 @@ def test_a_server_in_trouble_is_tried_later_and_later(
     sending.auth.work()
     assert [letter["Message-ID"].split("@")[0][1:] for letter in post.letters] == uids[3:]
     moving_clock.forward(30)
-    post.problems = [CarryProblem("it is away")]
+    post.problems = [SendProblem("it is away")]
     sending.auth.work()
     assert sending.auth.mail.find(uids[0]).due == moving_clock.time + 60
     moving_clock.forward(60)
     sending.auth.work()
     assert len(post.letters) == 5
-    assert {row.state for row in rows(sending)} == {State.SENT}
+    assert {row.state for row in rows(sending)} == {MessageState.SENT}
 
 
 @pytest.mark.parametrize("problem", ["refused", "two days"])
@@ -227,22 +227,22 @@ def test_a_letter_nobody_takes_is_given_up(
 ) -> None:
     """At once when a server says never, after two days when none says anything."""
     hearing = Hearing(sending.auth)
-    row = written(sending, kind="reset", link=LINK, expires=4e9)
+    row = written(sending, kind="password_reset", link=LINK, expires=4e9)
     if problem == "two days":
         moving_clock.forward(GIVE_UP)
-    post.problems = [CarryProblem("no such mailbox: 550", permanent=problem == "refused")]
+    post.problems = [SendProblem("no such mailbox: 550", permanent=problem == "refused")]
     sending.auth.work()
     found = sending.auth.mail.find(row.uid)
     assert (found.state, found.sealed, found.problem) == (
-        State.DEAD,
+        MessageState.DEAD,
         None,
         "no such mailbox: 550",
     )
-    assert hearing.only("letter.failed").facts == {"letter": "reset"}
+    assert hearing.only("email.failed").facts == {"message": "password_reset"}
     assert sending.auth.mail.undelivered() == 1
     sending.auth.mail.resend(row.uid)
     sending.auth.work()
-    assert sending.auth.mail.find(row.uid).state == State.SENT
+    assert sending.auth.mail.find(row.uid).state == MessageState.SENT
     assert sending.auth.mail.undelivered() == 0
 
 
@@ -253,15 +253,18 @@ def test_a_letter_that_cannot_be_made_waits_for_its_template(
     """And the others leave, and people read what can be read."""
     folder = tmp_path / "ours" / "bienvenue" / "mail"
     folder.mkdir(parents=True)
-    (folder / "reset.txt").write_text("Subject: {{ nobody.knows }}\n")
+    (folder / "password_reset.txt").write_text("Subject: {{ nobody.knows }}\n")
     service = make_service(
         smtp_host="mail.example.org", mail_from="no-reply@example.org", templates=tmp_path / "ours"
     )
-    broken, good = written(service, kind="reset"), written(service)
+    broken, good = written(service, kind="password_reset"), written(service)
     service.auth.work()
     found = service.auth.mail.find(broken.uid)
-    assert (found.state, found.problem) == (State.WAITING, "it cannot be made: UndefinedError")
-    assert service.auth.mail.find(good.uid).state == State.SENT
+    assert (found.state, found.problem) == (
+        MessageState.WAITING,
+        "it cannot be made: UndefinedError",
+    )
+    assert service.auth.mail.find(good.uid).state == MessageState.SENT
     assert "cannot be made" in caplog.text
     assert list(service.auth.mail.said([broken.uid, good.uid])) == [good.uid]
 
@@ -276,23 +279,23 @@ def test_a_claim_nobody_marked_ends(sending: Service, post: Post, moving_clock: 
     moving_clock.forward(LEASE)
     sending.auth.work()
     assert [letter["Message-ID"] for letter in post.letters] == [f"<{late.uid}@example.org>"]
-    assert not mail._mark(late, state=State.DEAD)
+    assert not mail._mark(late, state=MessageState.DEAD)
     heard = Hearing(sending.auth)
     mail._give_up(late, "whoever was late cannot carry it")
-    assert "letter.failed" not in heard.names
-    assert mail.find(late.uid).state == State.SENT
+    assert "email.failed" not in heard.names
+    assert mail.find(late.uid).state == MessageState.SENT
 
 
 def test_what_is_over_does_not_leave(sending: Service, post: Post, moving_clock: Clock) -> None:
     """A link that works no more helps nobody; the sweep erases it."""
-    row = written(sending, kind="reset", link=LINK, expires=moving_clock.time + 60)
+    row = written(sending, kind="password_reset", link=LINK, expires=moving_clock.time + 60)
     moving_clock.forward(60)
     assert "[the link is not kept]" in text_of(sending.auth.mail.read(row.uid))
     sending.auth.work()
     assert post.letters == []
     sending.auth.sweep(moving_clock.time)
     found = sending.auth.mail.find(row.uid)
-    assert (found.state, found.sealed) == (State.WITHDRAWN, None)
+    assert (found.state, found.sealed) == (MessageState.WITHDRAWN, None)
 
 
 # --- showing and erasing ------------------------------------------------------------------------
@@ -301,10 +304,12 @@ def test_what_is_over_does_not_leave(sending: Service, post: Post, moving_clock:
 def test_letters_to_nobody_are_seen_by_nobody(service: Service, moving_clock: Clock) -> None:
     """They are swept at once."""
     with service.auth._db.transaction():
-        told = service.auth.mail.write("reset", "", None, {"ip": ""}, link=LINK, expires=4e9)
+        told = service.auth.mail.write(
+            "password_reset", "", None, {"ip": ""}, link=LINK, expires=4e9
+        )
     assert service.auth.mail.list() == []
-    with pytest.raises(NoSuchLetter):
-        service.auth.mail.find(told["letter_uid"])
+    with pytest.raises(NoSuchMessage):
+        service.auth.mail.find(told["message_uid"])
     assert len(rows(service)) == 1
     service.auth.sweep(moving_clock.time)
     assert rows(service) == []
@@ -324,14 +329,14 @@ def test_old_letters_are_swept(service: Service, moving_clock: Clock) -> None:
 def test_an_account_takes_its_letters_along(service: Service) -> None:
     """Disabled, their links are erased; deleted, they go."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
-    row = written(service, kind="reset", user_id=user.id, link=LINK, expires=4e9)
+    row = written(service, kind="password_reset", user_id=user.id, link=LINK, expires=4e9)
     told = service.auth.mail.export(user.id)["letters"]
     assert [(one["to"], one["subject"], one["state"]) for one in told] == [
         (EMAIL, "Choose a new password for Bienvenue", "waiting")
     ]
     service.auth.accounts.disable(EMAIL)
     found = service.auth.mail.find(row.uid)
-    assert (found.state, found.sealed) == (State.WITHDRAWN, None)
+    assert (found.state, found.sealed) == (MessageState.WITHDRAWN, None)
     service.auth.accounts.delete(EMAIL)
     assert rows(service) == []
 
@@ -344,9 +349,9 @@ def test_people_see_what_was_written_to_them(service: Service) -> None:
     client.post("/sessions", json=account)
     client.post("/reset_password", json={"email": EMAIL})
     found: Any = client.get("/activity").json
-    (told,) = [one for one in found["activity"] if one["event"] == "reset.asked"]
-    assert told["letter"]["subject"] == "Choose a new password for Bienvenue"
-    assert "[the link is not kept]" in told["letter"]["text"]
+    (told,) = [one for one in found["activity"] if one["event"] == "password_reset.requested"]
+    assert told["email"]["subject"] == "Choose a new password for Bienvenue"
+    assert "[the link is not kept]" in told["email"]["text"]
     page = client.get("/activity", headers={"Accept": "text/html"}).text
     assert "Choose a new password for Bienvenue" in page
     assert "token=" not in page
@@ -354,15 +359,15 @@ def test_people_see_what_was_written_to_them(service: Service) -> None:
 
 def test_facts_of_an_account_that_is_gone_write_nothing(service: Service) -> None:
     """An event without a person is nobody's news."""
-    service.auth.mail.hear(Event("password.changed"))
+    service.auth.mail.on_event(Event("password.changed"))
     assert rows(service) == []
 
 
 def test_a_link_sealed_by_a_retired_key_is_not_shown(service: Service) -> None:
     """The letter is, and says so."""
-    row = written(service, kind="reset", link=LINK, expires=4e9)
+    row = written(service, kind="password_reset", link=LINK, expires=4e9)
     with service.auth._db.transaction() as tx:
-        tx.change(update(Letter).values(sealed=b"x" * 40))
+        tx.change(update(Message).values(sealed=b"x" * 40))
     assert "[the link is not kept]" in text_of(service.auth.mail.read(row.uid))
 
 

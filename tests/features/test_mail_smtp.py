@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from bienvenue.features.mail import smtp as module
-from bienvenue.features.mail.smtp import CarryProblem, MailSettings, carry, probe
+from bienvenue.features.mail.smtp import MailSettings, SendProblem, carry, probe
 from bienvenue.settings import Settings, SettingsProblem
 from tests.features.relays import (
     DEAF,
@@ -64,7 +64,7 @@ def send(settings: MailSettings, letter: EmailMessage | None = None, deadline: f
 
 def problem_of(action: Callable[[], object], *, permanent: bool = False) -> str:
     """Give what an action says went wrong: it tells no secret and leaves no thread behind."""
-    with pytest.raises(CarryProblem) as caught:
+    with pytest.raises(SendProblem) as caught:
         action()
     written = str(caught.value) + "".join(traceback.format_exception(caught.value))
     assert not [secret for secret in SECRETS if secret in written]

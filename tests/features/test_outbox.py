@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from bienvenue import tokens
 from bienvenue.cli import main
-from bienvenue.features.outbox import LettersLeave
+from bienvenue.features.outbox import MessagesAreSent
 from tests.conftest import EMAIL, Clock, MakeService, Service
-from tests.features.proving import SMTP
-from tests.features.resetting import NEW, asked
+from tests.features.password_resets import NEW, asked
+from tests.features.registrations import SMTP
 from tests.web.browser import Browser
 
 DAY = 86400
@@ -51,11 +51,11 @@ def test_a_program_reads_the_same(service: Service) -> None:
     client = service.client()
     client.get(path(service))
     (line,) = client.get("/outbox").get_json()["letters"]
-    assert (line["to"], line["about"], line["state"]) == (EMAIL, "reset", "waiting")
+    assert (line["to"], line["about"], line["state"]) == (EMAIL, "password_reset", "waiting")
     letter = client.get(f"/outbox/{line['uid']}").get_json()
     assert letter["links"] == [f"http://localhost:5000/reset_password?token={token}"]
     assert letter["links"][0] in letter["text"]
-    assert client.get("/outbox/nobody").get_json()["code"] == "no_such_letter"
+    assert client.get("/outbox/nobody").get_json()["code"] == "no_such_message"
 
 
 @pytest.mark.parametrize("at", ["/outbox", "/outbox/{uid}"])
@@ -102,7 +102,7 @@ def test_it_is_not_there_once_letters_leave(make_service: MakeService, service: 
     client.get(key)
     for at in ("/outbox", "/outbox/x"):
         assert client.get(at).get_json()["code"] == "not_found"
-    with pytest.raises(LettersLeave):
+    with pytest.raises(MessagesAreSent):
         sending.auth.outbox.link()
 
 

@@ -16,9 +16,9 @@ from bienvenue.features.passwords import (
     WrongOldPassword,
 )
 from bienvenue.features.sessions import SignedIn
-from bienvenue.fields import MalformedEmail, MalformedText
 from bienvenue.hashing import Hasher
-from bienvenue.web.door import NotSignedIn
+from bienvenue.normalize import MalformedEmail, MalformedText
+from bienvenue.web.dispatch import NotSignedIn
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 from tests.features.hearing import Hearing
 from tests.races import race
@@ -221,7 +221,7 @@ def test_changing_the_password_ends_every_other_session(service: Service) -> Non
     assert service.auth.get_user_from_session_id(before.value) is None
     assert not service.auth.valid_login(EMAIL, PASSPHRASE)
     assert service.auth.valid_login(EMAIL, NEW)
-    assert hearing.names[:3] == ["sessions.ended", "letter.written", "password.changed"]
+    assert hearing.names[:3] == ["sessions.ended", "email.queued", "password.changed"]
     assert hearing.only("sessions.ended").facts == {"why": "password changed"}
 
 

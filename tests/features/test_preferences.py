@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from bienvenue import language
+from bienvenue import i18n
 from bienvenue.settings import SettingsProblem
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
-from tests.features.resetting import ask, letters, text_of
+from tests.features.password_resets import ask, letters, text_of
 from tests.web.browser import HTML, Browser
 from tools.pictures import LAPTOP
 
@@ -122,7 +122,7 @@ def test_a_letter_for_somebody_who_chose_none_is_in_the_language_they_ask_in(
     (letter,) = letters(service)
     assert service.auth.mail.read(letter.uid)["Content-Language"] == "fr"
     assert text_of(service, letter)
-    assert language.current() is None
+    assert i18n.current() is None
 
 
 @pytest.mark.parametrize(

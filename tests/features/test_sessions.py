@@ -9,7 +9,7 @@ import pytest
 from bienvenue import User, tokens
 from bienvenue.feature import Feature
 from bienvenue.features.passwords import Passwords, WrongCredentials
-from bienvenue.features.sessions import MoreProof, NoSuchSession, Opened, SignedIn
+from bienvenue.features.sessions import MFARequired, NoSuchSession, OpenedSession, SignedIn
 from bienvenue.hashing import Hasher, Match
 from bienvenue.settings import Section
 from tests.conftest import EMAIL, PASSPHRASE, Service
@@ -20,7 +20,7 @@ CREDENTIALS = {"email": EMAIL, "password": PASSPHRASE}
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
-def signed_in(service: Service, **facts: str) -> tuple[Opened, SignedIn]:
+def signed_in(service: Service, **facts: str) -> tuple[OpenedSession, SignedIn]:
     """Sign Bob in, as the sign-in and as the check see it."""
     if not service.auth.valid_login(EMAIL, PASSPHRASE):
         service.auth.register_user(EMAIL, PASSPHRASE)
@@ -244,9 +244,9 @@ class Second(Feature[Section]):
 
     name = "second"
 
-    def demand(self, user: User, shown: Iterable[str]) -> Sequence[str]:
+    def required_factors(self, user: User, completed: Iterable[str]) -> Sequence[str]:
         """Ask for a code whatever was shown."""
-        assert (user.email, list(shown)) == (EMAIL, ["password"])
+        assert (user.email, list(completed)) == (EMAIL, ["password"])
         return ["code"]
 
 
@@ -254,10 +254,10 @@ def test_a_second_factor_that_is_due_gives_no_session(service: Service) -> None:
     """401 with what is next, no cookie, and no row."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
     service.auth.features.append(Second(service.auth, service.auth._db, Section()))
-    with pytest.raises(MoreProof):
+    with pytest.raises(MFARequired):
         service.auth.sessions.sign_in(EMAIL, PASSPHRASE)
     answer = service.client().post("/sessions", json=CREDENTIALS)
-    assert (answer.status_code, answer.get_json()["code"]) == (401, "more_proof")
+    assert (answer.status_code, answer.get_json()["code"]) == (401, "mfa_required")
     assert answer.get_json()["next"] == ["code"]
     assert answer.headers.getlist("Set-Cookie") == []
     assert (rows(service.auth), service.auth.sessions.list(user.id)) == (0, [])

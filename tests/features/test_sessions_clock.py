@@ -10,7 +10,7 @@ from sqlalchemy import event, text, update
 
 from bienvenue import DB, Auth
 from bienvenue.features.sessions import Session, SignedIn
-from bienvenue.features.sessions.table import LASTING
+from bienvenue.features.sessions.models import LASTING
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import rows
 

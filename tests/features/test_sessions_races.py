@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from bienvenue.features.passwords import AccountDisabled, WrongCredentials
 from bienvenue.features.sessions import Session, Sessions
-from bienvenue.web.door import NotSignedIn
+from bienvenue.web.dispatch import NotSignedIn
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 from tests.features.hearing import Hearing, rows
 from tests.races import race

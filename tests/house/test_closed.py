@@ -19,9 +19,9 @@ PUBLIC = {
     "POST /users",
     "GET /sessions/new",
     "GET /preferences",
-    "GET /email/proof",
-    "POST /email/proof",
-    "POST /email/proof/letter",
+    "GET /email/verification",
+    "POST /email/verification",
+    "POST /email/verification/resend",
     "PUT /preferences",
     # These ask for the key of the outbox instead of a session.
     "GET /outbox",
@@ -31,12 +31,12 @@ PUBLIC = {
     "POST /reset_password",
     "GET /reset_password/new",
     "PUT /reset_password",
-    "GET /leaving/undo",
-    "POST /leaving/undo",
-    "GET /second_email/proof",
-    "POST /second_email/proof",
-    "GET /email/undo",
-    "POST /email/undo",
+    "GET /account/reopen",
+    "POST /account/reopen",
+    "GET /notification_email/verification",
+    "POST /notification_email/verification",
+    "GET /email/restore",
+    "POST /email/restore",
 }
 
 

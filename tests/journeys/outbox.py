@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import select, update
 
 from bienvenue import DB, Auth
-from bienvenue.features.mail import Letter, State
+from bienvenue.features.mail import Message, MessageState
 from bienvenue.settings import Settings
 from tests.conftest import PASSPHRASE
 from tests.journeys.serving import Nursed, Process, ending, environment
@@ -47,7 +47,7 @@ class House:
     def reset_letter(self, email: str) -> str:
         """Let the owner of a new account ask to get back in; give the name of the letter."""
         self.auth.accounts.register(email, PASSPHRASE)
-        self.auth.reset.ask(email)
+        self.auth.password_reset.ask(email)
         return self.auth.mail.list(1)[0].uid
 
     def carried(self, by: dict[str, str]) -> None:
@@ -59,16 +59,16 @@ class House:
     def time_passes(self) -> None:
         """End every claim and every pause, as time would do."""
         with self.auth._db.transaction() as tx:
-            tx.change(update(Letter).where(Letter.state == State.WAITING).values(due=0.0))
+            tx.change(update(Message).where(Message.state == MessageState.WAITING).values(due=0.0))
 
-    def letters(self) -> list[Letter]:
+    def letters(self) -> list[Message]:
         """Give every letter as it is now."""
         with self.auth._db.reading() as tx:
-            return list(tx.scalars(select(Letter).order_by(Letter.id)).all())
+            return list(tx.scalars(select(Message).order_by(Message.id)).all())
 
     def all_sent(self) -> bool:
         """Look whether no letter is left that did not leave."""
-        return {letter.state for letter in self.letters()} == {State.SENT}
+        return {letter.state for letter in self.letters()} == {MessageState.SENT}
 
     def environment(self, by: dict[str, str]) -> dict[str, str]:
         """Give the environment of a process that carries to a mail server."""
@@ -101,6 +101,6 @@ def names(house: House) -> dict[str, str]:
     return {letter.email: f"<{letter.uid}@example.org>" for letter in house.letters()}
 
 
-def waiting(house: House) -> list[Letter]:
+def waiting(house: House) -> list[Message]:
     """Give the letters that wait."""
-    return [letter for letter in house.letters() if letter.state == State.WAITING]
+    return [letter for letter in house.letters() if letter.state == MessageState.WAITING]

@@ -193,7 +193,7 @@ def test_a_reset_ends_all_sessions(service: Service) -> None:
     client = service.signed_in()
     service.auth.update_password(service.auth.get_reset_password_token(EMAIL), NEW)
     assert client.get("/profile").status_code == 401
-    assert [letter.kind for letter in service.auth.mail.list()] == ["password_reset"]
+    assert [letter.kind for letter in service.auth.mail.list()] == ["password_was_reset"]
 
 
 def test_unknown_fields_are_refused(service: Service) -> None:

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
-from bienvenue import DB, Auth, about, checkup, clock, schema, serve
+from bienvenue import DB, Auth, checkup, clock, schema, serve, version
 from bienvenue.checkup import CHECKS, CheckupProblem, Circumstances, Finding, Severity, checks
 from bienvenue.cli import main
 from bienvenue.db import DatabaseUnavailable
@@ -170,7 +170,7 @@ def test_a_database_file_others_can_read(
     assert list(look(database_url=f"sqlite:///{file}")) == ["BV003"]
 
 
-def version(database: str, value: str | None) -> None:
+def set_version(database: str, value: str | None) -> None:
     """Pretend that another version wrote the database, or that it is not ours."""
     db = DB(database)
     with db.connect() as connection:
@@ -186,7 +186,7 @@ def test_a_database_of_another_version(
     look: Look, database: str, value: str | None, code: str
 ) -> None:
     """Behind, ahead, foreign."""
-    version(database, value)
+    set_version(database, value)
     assert list(look()) == [code]
 
 
@@ -237,7 +237,7 @@ def test_a_record_that_nobody_seals(look: Look, database: str, tmp_path: Path) -
     given = {"database_url": database, "secret_key_file": tmp_path / "keys"}
     db = DB(database)
     auth = Auth(db, Settings({}, **given))
-    auth.announce(Event("password.refused", None, {"ip": "192.0.2.7"}))
+    auth.publish(Event("password.refused", None, {"ip": "192.0.2.7"}))
     assert not look()
     with db.connect() as connection:
         connection.execute(text("UPDATE audit SET at = at - 601"))
@@ -249,7 +249,7 @@ def test_a_record_that_nobody_seals(look: Look, database: str, tmp_path: Path) -
 
 def test_a_clock_before_this_version(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a battery was changed."""
-    monkeypatch.setattr(clock, "now", lambda: about.EARLIEST - 1.0)
+    monkeypatch.setattr(clock, "now", lambda: version.EARLIEST - 1.0)
     assert "2024-12-31T23:59:59Z" in look()["BV014"].message
 
 

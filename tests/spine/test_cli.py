@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bienvenue import DB, clock, schema
-from bienvenue.about import VERSION
 from bienvenue.cli import _group, main
 from bienvenue.features.sessions import Session
+from bienvenue.version import VERSION
 from tests.conftest import EMAIL, KEY, PASSPHRASE, Service
 from tests.features.hearing import rows
 

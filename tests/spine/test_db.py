@@ -105,14 +105,14 @@ def test_callbacks_run_once_after_the_commit(db: DB, database: str) -> None:
 
     def fail() -> None:
         with db.transaction() as tx:
-            tx.after.append(lambda: seen.append(["never"]))
+            tx.after_commit.append(lambda: seen.append(["never"]))
             raise RuntimeError("no")
 
     with db.transaction() as tx:
-        tx.after.append(lambda: seen.append(emails(other)))
+        tx.after_commit.append(lambda: seen.append(emails(other)))
         with db.transaction() as inner:
             db.add_user("bob@example.com", "hash")
-            inner.after.append(lambda: seen.append(emails(other)))
+            inner.after_commit.append(lambda: seen.append(emails(other)))
         assert seen == []
     with pytest.raises(RuntimeError):
         fail()

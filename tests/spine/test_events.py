@@ -32,32 +32,24 @@ class Odd(Feature[Section]):
         """Join the features of an Auth."""
         super().__init__(auth, auth._db, Section())
         auth.features.append(self)
-        self.attempts: list[Attempt] = []
-        self.refuses: type[Refusal] | None = None
         self.fails = ""
-        self.forgot: list[tuple[int, str, bytes | None]] = []
+        self.revoked: list[tuple[int, str, bytes | None]] = []
 
-    def allow(self, attempt: Attempt) -> None:
-        """Note what is tried; refuse if the test says so."""
-        self.attempts.append(attempt)
-        if self.refuses:
-            raise self.refuses
-
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Write a row, and fail if the test says so."""
         if event.name == "account.registered":
             self._db.add_user(OTHER, "!")
         if self.fails == "hear":
             raise RuntimeError("cannot hear")
 
-    def after(self, event: Event) -> None:
+    def after_commit(self, event: Event) -> None:
         """Fail if the test says so."""
         if self.fails == "after":
             raise RuntimeError(f"cannot act after {event.name}")
 
-    def forget(self, user_id: int, why: str, keep: bytes | None = None) -> None:
-        """Note what is to be forgotten."""
-        self.forgot.append((user_id, why, keep))
+    def revoke(self, user_id: int, why: str, keep: bytes | None = None) -> None:
+        """Note what is to be revokedten."""
+        self.revoked.append((user_id, why, keep))
 
     def export(self, user_id: int) -> Mapping[str, Any]:
         """Give something."""
@@ -71,7 +63,7 @@ class Odd(Feature[Section]):
 def test_an_event_that_nobody_declares_is_a_mistake(service: Service) -> None:
     """So a misspelt one is found by the first test that runs it."""
     with pytest.raises(LookupError, match=r"account\.registred"):
-        service.auth.announce(Event("account.registred"))
+        service.auth.publish(Event("account.registred"))
 
 
 def test_every_event_is_declared_with_what_it_means(service: Service) -> None:
@@ -116,22 +108,26 @@ def test_what_happens_after_the_commit_changes_no_answer(
     assert PASSPHRASE not in caplog.text
 
 
-def test_a_feature_may_stop_an_operation_before_it_costs_anything(
-    service: Service, hash_costs: list[int]
+def test_the_limits_may_stop_an_operation_before_it_costs_anything(
+    service: Service, hash_costs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The attempt bears the plain email and where it comes from, and no hash is made."""
-    odd = Odd(service.auth)
+    attempts: list[Attempt] = []
+
+    def refuse(attempt: Attempt) -> None:
+        attempts.append(attempt)
+        raise Refusal
+
     client = service.signed_in()
     hash_costs.clear()
-    odd.attempts.clear()
-    odd.refuses = Refusal
+    monkeypatch.setattr(service.auth.rate_limits, "check", refuse)
     sent = {"email": EMAIL.upper(), "password": PASSPHRASE}
     for path in ("/users", "/sessions"):
         answer = service.client().post(path, json=sent)
         assert (answer.status_code, answer.get_json()["code"]) == (400, "refused")
     change = {"old_password": PASSPHRASE, "new_password": "onze grenouilles au soleil"}
     assert client.put("/password", json=change).status_code == 400
-    assert odd.attempts == [
+    assert attempts == [
         Attempt("register", EMAIL, "127.0.0.1"),
         Attempt("sign_in", EMAIL, "127.0.0.1"),
         # Whoever has a session is no stranger.
@@ -140,13 +136,13 @@ def test_a_feature_may_stop_an_operation_before_it_costs_anything(
     assert hash_costs == []
 
 
-def test_forgetting_reaches_every_feature(service: Service) -> None:
+def test_revoking_reaches_every_feature(service: Service) -> None:
     """The one choke point: what it is about, why, and what to keep."""
     odd = Odd(service.auth)
     service.signed_in()
     user = service.auth.accounts.find(EMAIL)
-    service.auth.forget(user.id, "a test", keep=b"kept")
-    assert odd.forgot == [(user.id, "a test", b"kept")]
+    service.auth.revoke(user.id, "a test", keep=b"kept")
+    assert odd.revoked == [(user.id, "a test", b"kept")]
     assert rows(service.auth) == 0
 
 
@@ -177,7 +173,7 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
         "reset",
         "language",
         "email_proven",
-        "second_email",
+        "notification_email",
         "leaving",
         "email_change",
         "emails_before",

@@ -20,7 +20,7 @@ from flask import Flask
 
 from bienvenue import Bienvenue, logs
 from bienvenue.features.sessions import Sessions
-from bienvenue.gate import Gate
+from bienvenue.hash_queue import HashQueue
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 from tests.web.edge import ask, edge_of
 
@@ -159,11 +159,11 @@ def test_processes_that_part_make_other_ids() -> None:
 
 def test_the_hashing_thread_keeps_no_id() -> None:
     """It serves one request after the other."""
-    gate = Gate(1, 1)
+    queue = HashQueue(1, 1)
     name = logs.name_request()
-    assert gate.run(logs.request_id) == name
+    assert queue.run(logs.request_id) == name
     logs.end_request()
-    assert gate.run(logs.request_id) == ""
+    assert queue.run(logs.request_id) == ""
 
 
 def test_in_a_host_application_only_our_paths_bear_one(

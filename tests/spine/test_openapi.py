@@ -9,8 +9,8 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.test import TestResponse
 
-from bienvenue.about import VERSION
 from bienvenue.app import all_pages
+from bienvenue.version import VERSION
 from bienvenue.web.page import Form
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 
@@ -68,7 +68,7 @@ def test_every_page_is_in_it_and_nothing_else(service: Service) -> None:
 def test_passwords_are_marked_as_secret(service: Service) -> None:
     """Write-only, so that no client shows them; unknown fields are refused by the schema too."""
     schemas = document(service)["components"]["schemas"]
-    for name, fields in [("Registration", {"password"}), ("Credentials", {"password"})]:
+    for name, fields in [("RegistrationRequest", {"password"}), ("Credentials", {"password"})]:
         assert schemas[name]["additionalProperties"] is False
         for field in fields:
             assert schemas[name]["properties"][field]["writeOnly"] is True

@@ -107,8 +107,8 @@ def test_accounts_of_before_have_proven_nothing(
         )
     schema.upgrade(db)
     auth = make_service(database_url=url).auth
-    assert auth.proof.proven(bob.id) is None
-    assert (auth.proof.list(), list(auth.invitations.list())) == ([], [])
+    assert auth.registration.proven(bob.id) is None
+    assert (auth.registration.list(), list(auth.invitations.list())) == ([], [])
     assert auth.mail.find("uid").email == "bob@example.com"
 
 
@@ -264,5 +264,5 @@ def test_an_account_of_before_changes_its_email_after_the_upgrade(db: DB, url: s
             assert connection.execute(text(f"SELECT * FROM {table}")).all() == []
     auth = Auth(DB(url), Settings({}))
     assert auth.accounts.find("bob@example.com").uid == bob.uid
-    auth.email.refuse_reserved("bob@example.com")
+    auth.email_change.refuse_reserved("bob@example.com")
     auth.close()

@@ -8,7 +8,7 @@ import pytest
 
 from bienvenue import Auth
 from bienvenue.features.passwords import PasswordSettings
-from bienvenue.features.sessions.table import SessionSettings
+from bienvenue.features.sessions.models import SessionSettings
 from bienvenue.settings import Core, Section, Settings, SettingsProblem
 from tests.conftest import MakeService
 

@@ -25,15 +25,15 @@ PATHS = (
     "/sessions",
     "/password",
     "/reset_password",
-    "/sessions/fresh",
+    "/reauthentication",
     "/preferences",
-    "/email/proof",
-    "/email/proof/letter",
-    "/second_email",
+    "/email/verification",
+    "/email/verification/resend",
+    "/notification_email",
     "/email",
 )
 #: Pages whose one field may be left out, because a browser has it in a cookie.
-TOKENS = ("/leaving/undo", "/second_email/proof", "/email/new", "/email/undo")
+TOKENS = ("/account/reopen", "/notification_email/verification", "/email/new", "/email/restore")
 OWN = {"Sec-Fetch-Site": "same-origin"}
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 

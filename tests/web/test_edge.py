@@ -23,7 +23,7 @@ from bienvenue import Auth, tokens, work
 from bienvenue import edge as module
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.edge import Edge
-from bienvenue.gate import Busy, Gate
+from bienvenue.hash_queue import Busy, HashQueue
 from tests.conftest import KEY, PASSPHRASE, Clock, Service
 from tests.web.edge import Heard, ask, edge_of
 
@@ -139,7 +139,7 @@ def test_cookies_in_two_headers_are_for_flask(
     assert reached == ["/profile", "/profile"]
 
 
-# --- who waits for a place at the gate ----------------------------------------------------------
+# --- who waits for a place at the queue ----------------------------------------------------------
 
 
 #: How a request is sent, and whether it hashes: so it waits at the edge, or it does not wait.
@@ -170,14 +170,14 @@ def test_what_hashes_is_what_the_router_says(
     """C07: no spelling of path, method or body waits for its place in a thread of pages."""
     method, path, body, hashes = HASHES[case]
     edge, waited = edge_of(service), []
-    gate = service.auth.passwords.gate
-    place = gate.place_at_the_edge
+    queue = service.auth.passwords.hash_queue
+    place = queue.place_at_the_edge
 
     def watched(network: str) -> Any:
         waited.append(network)
         return place(network)
 
-    monkeypatch.setattr(gate, "place_at_the_edge", watched)
+    monkeypatch.setattr(queue, "place_at_the_edge", watched)
     ask(edge, method, path, body=body)
     assert waited == ["203.0.113.9/32"] * hashes
 
@@ -185,20 +185,20 @@ def test_what_hashes_is_what_the_router_says(
 def test_behind_an_edge_nobody_waits_in_a_thread(service: Service) -> None:
     """C07: what finds no place at once is Busy, should the edge ever not know that it hashes."""
     edge_of(service)
-    gate = service.auth.passwords.gate
+    queue = service.auth.passwords.hash_queue
     with contextlib.ExitStack() as held:
-        for number in range(gate.places):
-            held.enter_context(contextvars.Context().run(_place, gate, f"network {number}"))
+        for number in range(queue.places):
+            held.enter_context(contextvars.Context().run(_place, queue, f"network {number}"))
         with pytest.raises(Busy):
             service.auth.passwords.hash(PASSPHRASE)
     assert service.auth.passwords.hash(PASSPHRASE)
 
 
-def _place(gate: Gate, network: str) -> contextlib.ExitStack:
+def _place(queue: HashQueue, network: str) -> contextlib.ExitStack:
     """Take a place as another request does: each has a context of its own."""
     context = contextvars.copy_context()
     stack = contextlib.ExitStack()
-    place = gate.place(network)
+    place = queue.place(network)
     context.run(place.__enter__)
     stack.callback(context.run, place.__exit__, None, None, None)
     return stack

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from bienvenue import DB
 from bienvenue.app import all_pages
-from bienvenue.web.answer import CONTENT_POLICY
+from bienvenue.web.responses import CONTENT_POLICY
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 from tests.ports import free_port
 from tests.web.browser import HTML
@@ -138,7 +138,7 @@ def test_options_and_405_name_the_methods_of_every_path(service: Service) -> Non
 
 
 def test_head_is_get_without_the_body(service: Service) -> None:
-    """The same status and headers on every path that answers GET, in both media."""
+    """The same status and headers on every path that answers GET, in both responses."""
     client = service.signed_in()
     for path, allowed in methods(service).items():
         if "GET" not in allowed:
@@ -243,7 +243,7 @@ def test_a_mistake_of_ours_shows_nothing_of_itself(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("canary of the error")
 
-    monkeypatch.setattr(service.auth.proof, "register", fail)
+    monkeypatch.setattr(service.auth.registration, "register", fail)
     for headers in ({}, HTML):
         answer = service.client().post("/users", json=CREDENTIALS, headers=headers)
         assert answer.status_code == 500

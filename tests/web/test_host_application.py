@@ -14,9 +14,9 @@ from bienvenue import app as bienvenue_app
 from bienvenue.db import DB
 from bienvenue.features.sessions import NoSuchSession
 from bienvenue.keys import KeyProblem, KeyRing
-from bienvenue.web.answer import CONTENT_POLICY
-from bienvenue.web.door import AUTH, Door
+from bienvenue.web.dispatch import AUTH, Dispatcher
 from bienvenue.web.page import Answer, Form, Pages, Reply, Visitor
+from bienvenue.web.responses import CONTENT_POLICY
 from tests.conftest import EMAIL, KEY, PASSPHRASE, MakeService, Service
 from tests.ports import free_port
 from tests.web.browser import HTML
@@ -285,6 +285,6 @@ def test_a_value_without_a_template_is_shown_as_it_is(with_extra: Flask) -> None
 
 def test_two_pages_of_one_path_and_method_are_a_mistake(service: Service) -> None:
     """One of them would never be reached."""
-    door = Door(service.auth, service.auth.settings, KeyRing([b"k" * 32]))
+    door = Dispatcher(service.auth, service.auth.settings, KeyRing([b"k" * 32]))
     with pytest.raises(ValueError, match="GET /search is declared twice"):
         door.open(Blueprint("bienvenue", __name__), [*extra, *extra])

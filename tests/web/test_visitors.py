@@ -58,7 +58,7 @@ def trying(service: Service, way: str) -> Try:
 
 def strict(make_service: MakeService, **settings: object) -> Service:
     """Give a service where the third failure of a network is its last for now."""
-    return make_service(**{"limit_network": 3, "limit_account": 50} | settings)
+    return make_service(**{"rate_limit_network": 3, "rate_limit_account": 50} | settings)
 
 
 @pytest.mark.usefixtures("moving_clock")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bienvenue.checkup import checks as _checks  # noqa: F401 (reading them fills the list)
-from bienvenue.checkup import letters as _letters  # noqa: F401 (and so does reading these)
+from bienvenue.checkup import emails as _emails  # noqa: F401 (and so does reading these)
 from bienvenue.checkup.circumstances import CHECKS, Circumstances, Severity
 
 __all__ = ["CHECKS", "CheckupProblem", "Circumstances", "Finding", "Severity"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from bienvenue import about, clock, keys, schema
+from bienvenue import clock, keys, schema, version
 from bienvenue.checkup.circumstances import Circumstances, Severity, check
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.hashing import Hasher
@@ -226,7 +226,7 @@ def no_database_yet(around: Circumstances) -> str | None:
 def wrong_clock(around: Circumstances) -> str | None:
     """Find a clock that is behind this program's making, or far from the database's."""
     now = clock.now()
-    if now < about.EARLIEST:
+    if now < version.EARLIEST:
         return f"The clock shows {clock.written(now)}, before this version was made."
     there = _clock_of_the_database(around)
     if there is None or abs(there - now) <= APART:

@@ -11,8 +11,8 @@ from flask.helpers import get_debug_flag
 
 from bienvenue import schema
 from bienvenue.auth import Auth
+from bienvenue.client_ip import address_of
 from bienvenue.db import DB, DatabaseUnavailable
-from bienvenue.networks import address_of
 from bienvenue.schema import State
 
 

@@ -16,11 +16,11 @@ from pydantic import Field
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError, NoResultFound
 
-from bienvenue import clock, fields
+from bienvenue import clock, normalize
 from bienvenue.db import retried
 from bienvenue.feature import Attempt, Event, Feature, Refusal
 from bienvenue.features.invitations import RegistrationClosed, WrongInvitation
-from bienvenue.features.mail import LetterSent, TooManyLetters
+from bienvenue.features.mail import EmailSent, TooManyEmails
 from bienvenue.features.passwords import (
     PasswordCommon,
     PasswordOwnWords,
@@ -30,7 +30,7 @@ from bienvenue.features.passwords import (
 from bienvenue.hashing import NO_PASSWORD
 from bienvenue.settings import Section
 from bienvenue.user import User
-from bienvenue.web.door import AUTH
+from bienvenue.web.dispatch import AUTH
 from bienvenue.web.page import Answer, Email, Form, Pages, Password, Reply, Visitor
 
 # --- words --------------------------------------------------------------------------------------
@@ -78,14 +78,14 @@ class Accounts(Feature[Section]):
         Raises MalformedEmail, the refusals of `Passwords.check_policy`, and EmailTaken, which is
         also a ValueError. A taken email costs the same hash as a free one.
         """
-        email = fields.email(email)
-        self._auth.allow(Attempt("register", email, ip))
+        email = normalize.email(email)
+        self._auth.rate_limits.check(Attempt("register", email, ip))
         self._auth.passwords.check_policy(password, [email])
         return self.add(email, self._auth.passwords.hash(password, ip))
 
     def add_without_password(self, email: str) -> User:
         """Make an account nobody can sign in to with a password. Raises as `register` does."""
-        return self.add(fields.email(email), NO_PASSWORD)
+        return self.add(normalize.email(email), NO_PASSWORD)
 
     @retried
     def add(self, email: str, hashed: str) -> User:
@@ -93,8 +93,8 @@ class Accounts(Feature[Section]):
         try:
             with self._db.transaction():
                 user = self._db.add_user(email, hashed)
-                self._auth.email.refuse_reserved(email)
-                self._auth.announce(Event("account.registered", user.id))
+                self._auth.email_change.refuse_reserved(email)
+                self._auth.publish(Event("account.registered", user.id))
         except IntegrityError:
             raise EmailTaken(email) from None
         return user
@@ -104,15 +104,15 @@ class Accounts(Feature[Section]):
         with suppress(NoResultFound):
             self._db.find_user_by(email=email)
             raise EmailTaken(email)
-        self._auth.email.refuse_reserved(email)
+        self._auth.email_change.refuse_reserved(email)
 
     def find(self, name: str) -> User:
         """Return the user of an email or a uid. Raises NoSuchUser."""
         try:
             if "@" in name:
-                return self._db.find_user_by(email=fields.email(name))
-            return self._db.find_user_by(uid=fields.text(name, "uid").lower())
-        except (NoResultFound, fields.MalformedEmail, fields.MalformedText):
+                return self._db.find_user_by(email=normalize.email(name))
+            return self._db.find_user_by(uid=normalize.text(name, "uid").lower())
+        except (NoResultFound, normalize.MalformedEmail, normalize.MalformedText):
             raise NoSuchUser from None
 
     def list(self) -> Iterator[User]:
@@ -140,9 +140,9 @@ class Accounts(Feature[Section]):
                 .values(disabled=clock.now())
             )
             # Whoever closed it cannot open it again any more.
-            if changed or self._auth.leaving.closing(user.id):
-                self._auth.forget(user.id, "account disabled")
-                self._auth.announce(Event("account.disabled", user.id))
+            if changed or self._auth.account_closure.closing(user.id):
+                self._auth.revoke(user.id, "account disabled")
+                self._auth.publish(Event("account.disabled", user.id))
         return user
 
     @retried
@@ -157,8 +157,8 @@ class Accounts(Feature[Section]):
                 .values(disabled=None)
             )
             if changed:
-                self._auth.leaving.drop(user.id)
-                self._auth.announce(Event("account.enabled", user.id))
+                self._auth.account_closure.drop(user.id)
+                self._auth.publish(Event("account.enabled", user.id))
         return user
 
     @retried
@@ -184,9 +184,9 @@ class Accounts(Feature[Section]):
     def erase(self, user_id: int) -> None:
         """Delete an account and all it holds, in the transaction that is open."""
         with self._db.transaction() as tx:
-            self._auth.forget(user_id, "account deleted")
+            self._auth.revoke(user_id, "account deleted")
             tx.change(delete(User).where(User.id == user_id))
-            self._auth.announce(Event("account.deleted", user_id))
+            self._auth.publish(Event("account.deleted", user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Give the account's own row, without its secrets."""
@@ -204,7 +204,7 @@ class Accounts(Feature[Section]):
 page = Accounts.pages
 
 
-class Registration(Form):
+class RegistrationRequest(Form):
     """What registering takes."""
 
     email: Email
@@ -243,10 +243,10 @@ def registration_page(visitor: Visitor) -> Answer:
 
 @page(
     "POST /users",
-    takes=Registration,
-    gives={201: Registered, 202: LetterSent},
+    takes=RegistrationRequest,
+    gives={201: Registered, 202: EmailSent},
     refuses=(
-        fields.MalformedEmail,
+        normalize.MalformedEmail,
         RegistrationClosed,
         WrongInvitation,
         PasswordTooShort,
@@ -254,19 +254,19 @@ def registration_page(visitor: Visitor) -> Answer:
         PasswordCommon,
         PasswordOwnWords,
         EmailTaken,
-        TooManyLetters,
+        TooManyEmails,
     ),
     public=True,
     again="accounts/register.html",
     hashes=True,
 )
-def users(form: Registration, visitor: Visitor) -> Answer:
+def users(form: RegistrationRequest, visitor: Visitor) -> Answer:
     """Make an account, or write to the email that is to prove it first."""
     opened = visitor.links.get("invitation")
     return _answered(
         form.email,
         opened,
-        AUTH.proof.register(
+        AUTH.registration.register(
             form.email,
             form.password,
             form.invitation,
@@ -279,7 +279,7 @@ def users(form: Registration, visitor: Visitor) -> Answer:
 
 def _answered(email: str, opened: str | None, user: User | None) -> Answer:
     if user is None:
-        return Answer(LetterSent(email=email), 202, page="proof/sent.html")
+        return Answer(EmailSent(email=email), 202, page="registration/sent.html")
     value, spent = Registered(email=user.email), None if opened is None else "invitation"
     return Answer(value, 201, page="accounts/registered.html", spent=spent)
 
@@ -317,7 +317,7 @@ def add(service: Any, email: str, password_stdin: bool, no_password: bool) -> No
 @click.pass_obj
 def list_command(service: Any) -> None:
     """List all accounts, oldest first: uid, made, state, email."""
-    closing = service.auth.leaving.all()
+    closing = service.auth.account_closure.all()
     for user in service.auth.accounts.list():
         click.echo(_line(user, closing))
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from sqlalchemy import LargeBinary, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bienvenue import clock, fields, tokens
+from bienvenue import clock, normalize, purposes, tokens
 from bienvenue.db import retried, upsert
 from bienvenue.feature import Event, Feature, Refusal
 from bienvenue.settings import Seconds, Section
@@ -152,7 +152,7 @@ class Invitations(Feature[RegistrationSettings]):
         """
         if self.settings.registration == "closed":
             raise RegistrationClosed
-        email, token, now = fields.email(email), tokens.new(), clock.now()
+        email, token, now = normalize.email(email), tokens.new(), clock.now()
         expires = now + self.settings.invitation_lifetime
         row = {
             "uid": str(uuid.uuid4()),
@@ -169,7 +169,7 @@ class Invitations(Feature[RegistrationSettings]):
             mail, link = self._auth.mail, f"{self._auth.root}/users/new?token={token}"
             mail.withdraw_to(email, "invitation")
             told = mail.write("invitation", email, None, {}, link=link, expires=expires)
-            self._auth.announce(Event("invitation.sent", None, told))
+            self._auth.publish(Event("invitation.sent", None, told))
         return Invitation(**row)
 
     def list(self) -> Sequence[Invitation]:
@@ -181,17 +181,17 @@ class Invitations(Feature[RegistrationSettings]):
     @retried
     def withdraw(self, name: str) -> Invitation:
         """Take back an invitation by its name or email. Raises NoSuchInvitation."""
-        plain = fields.text(name, "invitation").strip().lower()
+        plain = normalize.text(name, "invitation").strip().lower()
         with self._db.transaction() as tx:
             which = (_columns.uid == plain) | (_columns.email == plain)
             found = tx.scalars(select(Invitation).where(which)).one_or_none()
             if found is None or tx.change(delete(Invitation).where(which)) != 1:
                 raise NoSuchInvitation
             self._auth.mail.withdraw_to(found.email, "invitation")
-            self._auth.announce(Event("invitation.withdrawn"))
+            self._auth.publish(Event("invitation.withdrawn"))
         return found
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """End the invitation of an email that has an account now, however it came to it."""
         if event.name == "account.registered" and event.user_id is not None:
             email = self._db.find_user_by(id=event.user_id).email
@@ -208,7 +208,7 @@ class Invitations(Feature[RegistrationSettings]):
 
 
 def _digest(token: str) -> bytes:
-    return tokens.digest("invitation", token)
+    return tokens.digest(purposes.INVITATION, token)
 
 
 def _alive(token: str) -> Any:

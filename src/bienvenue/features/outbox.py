@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 
 import click
 
-from bienvenue import clock
+from bienvenue import clock, purposes
 from bienvenue.feature import Feature, Refusal
-from bienvenue.features.mail import Letter, NoSuchLetter
+from bienvenue.features.mail import Message, NoSuchMessage
 from bienvenue.features.mail.commands import outbox as group
 from bienvenue.settings import Section
-from bienvenue.web.door import AUTH, NotFound
+from bienvenue.web.dispatch import AUTH, NotFound
 from bienvenue.web.page import Answer, Pages, Reply, Visitor
 
 DAY = 86400
@@ -34,7 +34,7 @@ class OutboxClosed(Refusal):
     message = "Run `bienvenue outbox open` where the service runs, and open the link it prints."
 
 
-class LettersLeave(Exception):
+class MessagesAreSent(Exception):
     """A server carries the letters, so nobody reads them here."""
 
 
@@ -48,20 +48,20 @@ class Outbox(Feature[Section]):
     pages: ClassVar[Pages] = Pages()
 
     def link(self) -> str:
-        """Give the link that opens the outbox, today and tomorrow. Raises LettersLeave."""
+        """Give the link that opens the outbox, today and tomorrow. Raises MessagesAreSent."""
         if self._auth.mail.leaves:
-            raise LettersLeave
+            raise MessagesAreSent
         return f"{self._auth.settings.base_url}{self._auth.root}/outbox?token={self._key(0)}"
 
-    def list(self, key: str | None) -> Sequence[Letter]:
+    def list(self, key: str | None) -> Sequence[Message]:
         """Give the newest letters. Raises OutboxClosed, and NotFound where letters leave."""
         self._require(key)
         return self._auth.mail.list()
 
-    def read(self, key: str | None, uid: str) -> tuple[Letter, EmailMessage, str]:
+    def read(self, key: str | None, uid: str) -> tuple[Message, EmailMessage, str]:
         """Give a letter, how it is read, and what its links begin with.
 
-        Raises as `list` does, and NoSuchLetter.
+        Raises as `list` does, and NoSuchMessage.
         """
         self._require(key)
         mail = self._auth.mail
@@ -76,7 +76,7 @@ class Outbox(Feature[Section]):
     def _key(self, days_ago: int) -> str:
         """Make the key of a day: 256 bits that only the key file gives."""
         day = int(clock.now()) // DAY - days_ago
-        mac = self._auth.keys.lasting_mac("outbox page", str(day).encode())
+        mac = self._auth.keys.lasting_mac(purposes.OUTBOX_PAGE, str(day).encode())
         return base64.urlsafe_b64encode(mac).decode().rstrip("=")
 
 
@@ -85,7 +85,7 @@ class Outbox(Feature[Section]):
 page = Outbox.pages
 
 
-class LetterLine(Reply):
+class MessageLine(Reply):
     """One letter of the list. `at` is RFC 3339 in UTC."""
 
     uid: str
@@ -95,7 +95,7 @@ class LetterLine(Reply):
     state: str
 
     @classmethod
-    def of(cls, letter: Letter) -> "LetterLine":
+    def of(cls, letter: Message) -> "MessageLine":
         """Describe a row of the outbox."""
         return cls(
             uid=letter.uid,
@@ -106,13 +106,13 @@ class LetterLine(Reply):
         )
 
 
-class Letters(Reply):
+class Messages(Reply):
     """The newest letters, newest first."""
 
-    letters: list[LetterLine]
+    letters: list[MessageLine]
 
 
-class LetterText(Reply):
+class MessageShown(Reply):
     """One letter, as its reader sees it; `links` are those it bears, alone in a paragraph."""
 
     uid: str
@@ -123,7 +123,7 @@ class LetterText(Reply):
     links: list[str]
 
     @classmethod
-    def of(cls, letter: Letter, written: EmailMessage, base: str) -> "LetterText":
+    def of(cls, letter: Message, written: EmailMessage, base: str) -> "MessageShown":
         """Describe a letter; its links are those that lead to us."""
         part = written.get_body(("plain",))
         text = "" if part is None else str(part.get_content())
@@ -140,7 +140,7 @@ class LetterText(Reply):
 
 @page(
     "GET /outbox",
-    gives={200: Letters},
+    gives={200: Messages},
     refuses=(OutboxClosed, NotFound),
     public=True,
     link="outbox",
@@ -148,19 +148,19 @@ class LetterText(Reply):
 def outbox_page(visitor: Visitor) -> Answer:
     """List the letters that stay here, for whoever runs the service."""
     found = AUTH.outbox.list(visitor.links.get("outbox"))
-    return Answer(Letters(letters=[LetterLine.of(row) for row in found]), page="outbox/list.html")
+    return Answer(Messages(letters=[MessageLine.of(row) for row in found]), page="outbox/list.html")
 
 
 @page(
     "GET /outbox/<uid>",
-    gives={200: LetterText},
-    refuses=(OutboxClosed, NotFound, NoSuchLetter),
+    gives={200: MessageShown},
+    refuses=(OutboxClosed, NotFound, NoSuchMessage),
     public=True,
 )
 def outbox_letter(uid: str, visitor: Visitor) -> Answer:
     """Show one letter in full, with its link while that works."""
-    shown = LetterText.of(*AUTH.outbox.read(visitor.links.get("outbox"), uid))
-    return Answer(shown, page="outbox/letter.html")
+    shown = MessageShown.of(*AUTH.outbox.read(visitor.links.get("outbox"), uid))
+    return Answer(shown, page="outbox/email.html")
 
 
 # --- commands -----------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def open_command(service: Any) -> None:
     """Print the link under which letters are read in a browser, today and tomorrow."""
     try:
         click.echo(service.auth.outbox.link())
-    except LettersLeave:
+    except MessagesAreSent:
         raise click.ClickException(
             "letters leave by SMTP: `bienvenue outbox` says what became of them"
         ) from None

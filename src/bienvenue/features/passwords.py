@@ -18,15 +18,15 @@ from pydantic import Field
 from sqlalchemy import update
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import blocklist, fields
+from bienvenue import blocklist, normalize
+from bienvenue.client_ip import network_of
 from bienvenue.db import DB, retried
 from bienvenue.feature import Attempt, Event, Feature, Refusal
-from bienvenue.gate import Busy, Gate, Tally
+from bienvenue.hash_queue import Busy, HashQueue, RefusalCounts
 from bienvenue.hashing import HIGHEST_COST, LOWEST_COST, NO_PASSWORD, Hasher, Match
-from bienvenue.networks import network_of
 from bienvenue.settings import Section
 from bienvenue.user import User
-from bienvenue.web.door import AUTH, NotSignedIn
+from bienvenue.web.dispatch import AUTH, NotSignedIn
 from bienvenue.web.page import Answer, Form, Pages, Password, Reply, Visitor
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _threads(settings: PasswordSettings, processes: int) -> int:
 
 
 @dataclass(frozen=True)
-class Proven:
+class PasswordMatch:
     """A user whose password was right, as read; `replacement` is a better hash of it, or None."""
 
     user: User
@@ -153,7 +153,7 @@ class Passwords(Feature[PasswordSettings]):
         "password.changed": "A person replaced the password, knowing the old one.",
         "password.rehashed": "A sign-in replaced an outdated hash; the password is the same.",
         "password.refused": "A password was wrong, or the account is disabled or not there.",
-        "gate.refused": "Somebody found no place to be hashed: too many came at once.",
+        "hash_queue.refused": "Somebody found no place to be hashed: too many came at once.",
     }
     notices: ClassVar = {"password.changed": "password_changed"}
 
@@ -161,7 +161,7 @@ class Passwords(Feature[PasswordSettings]):
         """Open with a hasher of the configured cost."""
         super().__init__(auth, db, settings)
         self._hasher = Hasher(settings.bcrypt_cost)
-        self._refused = Tally()
+        self._refused = RefusalCounts()
         self._open_gate(1, at_the_edge=False)
 
     def wait_at_the_edge(self, processes: int) -> None:
@@ -173,13 +173,13 @@ class Passwords(Feature[PasswordSettings]):
 
     def _open_gate(self, processes: int, *, at_the_edge: bool) -> None:
         threads, queue = _threads(self.settings, processes), self.settings.hash_queue
-        self.gate = Gate(threads, queue, self._refused.add, at_the_edge=at_the_edge)
+        self.hash_queue = HashQueue(threads, queue, self._refused.add, at_the_edge=at_the_edge)
 
     @contextmanager
     def _place(self, ip: str) -> Iterator[None]:
         """Hold a place at the gate. Raises Busy."""
         try:
-            with self.gate.place(network_of(ip)):
+            with self.hash_queue.place(network_of(ip)):
                 yield
         except Busy:
             # Where the edge is, this hardly happens, and the work of the process writes it down.
@@ -191,9 +191,9 @@ class Passwords(Feature[PasswordSettings]):
         left = self._refused.taken()
         try:
             for network in list(left):
-                facts, counted = {"policy": "gate", "ip": network}, f"gate {network}"
-                self._auth.announce(
-                    Event("gate.refused", facts=facts, counted=counted, times=left[network])
+                facts, counted = {"policy": "hash_queue", "ip": network}, f"hash_queue {network}"
+                self._auth.publish(
+                    Event("hash_queue.refused", facts=facts, counted=counted, times=left[network])
                 )
                 del left[network]
         finally:
@@ -204,7 +204,7 @@ class Passwords(Feature[PasswordSettings]):
     def hash(self, password: str, ip: str = "") -> str:
         """Give the hash to store. Raises Busy when too many are waiting for one."""
         with self._place(ip):
-            return self.gate.run(self._hasher.hash, password).decode()
+            return self.hash_queue.run(self._hasher.hash, password).decode()
 
     def check_policy(self, password: str, own: Iterable[str], field: str = "password") -> str:
         """Return the password if an account may have it from now on.
@@ -227,13 +227,15 @@ class Passwords(Feature[PasswordSettings]):
         """Return the password if it could be one. Raises MalformedText or PasswordTooLong."""
         if len(password) > LONGEST:
             raise PasswordTooLong(field)
-        return fields.text(password, field)
+        return normalize.text(password, field)
 
     def _house_words(self) -> list[str]:
         settings = self._auth.settings
         return [settings.core.service_name, str(urlsplit(settings.base_url).hostname)]
 
-    def prove(self, email: str, password: str, ip: str = "", device: str | None = None) -> Proven:
+    def prove(
+        self, email: str, password: str, ip: str = "", device: str | None = None
+    ) -> PasswordMatch:
         """Return the user whose password this is; `device` is the secret of a known browser.
 
         Costs and says the same whether the password is wrong or there is no such account. Raises
@@ -243,38 +245,41 @@ class Passwords(Feature[PasswordSettings]):
         return self.admit(email, password, lambda proven: proven, ip, device)
 
     def admit(
-        self, email: str, password: str, then: Callable[[Proven], T], ip: str, device: str | None
+        self,
+        email: str,
+        password: str,
+        then: Callable[[PasswordMatch], T],
+        ip: str,
+        device: str | None,
     ) -> T:
         """Do what `prove` does, and return what `then` gives for the user.
 
         What it writes is committed together with the success of the attempt; it may run again.
         """
-        email = fields.email(email)
+        email = normalize.email(email)
         self.check_form(password)
-        attempt = Attempt("sign_in", email, ip, self._auth.devices.knows(email, device))
-        self._auth.allow(attempt)
+        attempt = Attempt("sign_in", email, ip, self._auth.known_devices.knows(email, device))
+        self._auth.rate_limits.check(attempt)
         with self._place(ip):
-            self._auth.reserve(attempt)
+            self._auth.rate_limits.reserve(attempt)
             user = self._find(email)
             match = self._compare(user, password)
             if user is None or match is Match.NO:
-                self._auth.announce(
-                    Event("password.refused", user.id if user else None, {"ip": ip})
-                )
+                self._auth.publish(Event("password.refused", user.id if user else None, {"ip": ip}))
                 raise WrongCredentials
             if user.disabled is not None:
                 refused = Event("password.refused", user.id, {"ip": ip})
-                self._settled(attempt, lambda: self._auth.announce(refused))
-                raise self._auth.leaving.closing(user.id) or AccountDisabled
+                self._released(attempt, lambda: self._auth.publish(refused))
+                raise self._auth.account_closure.closing(user.id) or AccountDisabled
             better = self.hash(password, ip) if match is Match.OUTDATED else None
-            return self._settled(attempt, lambda: then(Proven(user, better)))
+            return self._released(attempt, lambda: then(PasswordMatch(user, better)))
 
     @retried
-    def _settled(self, attempt: Attempt, then: Callable[[], T]) -> T:
+    def _released(self, attempt: Attempt, then: Callable[[], T]) -> T:
         with self._db.transaction():
             given = then()
             # Last, as others of this network wait from here on.
-            self._auth.settle(attempt)
+            self._auth.rate_limits.release(attempt)
         return given
 
     def _find(self, email: str) -> User | None:
@@ -285,19 +290,19 @@ class Passwords(Feature[PasswordSettings]):
 
     def _compare(self, user: User | None, password: str) -> Match:
         if user is None or user.hashed_password == NO_PASSWORD:
-            self.gate.run(self._hasher.pretend, password)
+            self.hash_queue.run(self._hasher.pretend, password)
             return Match.NO
-        return self.gate.run(self._hasher.verify, password, user.hashed_password)
+        return self.hash_queue.run(self._hasher.verify, password, user.hashed_password)
 
     def fits(self, attempt: Attempt, password: str, hashed: str) -> bool:
         """Tell whether a password is that of a hash that is no account's yet.
 
         The attempt counts as failed until it is settled.
         """
-        self._auth.allow(attempt)
+        self._auth.rate_limits.check(attempt)
         with self._place(attempt.ip):
-            self._auth.reserve(attempt)
-            return self.gate.run(self._hasher.verify, password, hashed) is not Match.NO
+            self._auth.rate_limits.reserve(attempt)
+            return self.hash_queue.run(self._hasher.verify, password, hashed) is not Match.NO
 
     def change(self, me: "SignedIn", old: str, new: str, device: str | None = None) -> str:
         """Replace my password, end all my other sessions, and return this one's new secret.
@@ -313,17 +318,17 @@ class Passwords(Feature[PasswordSettings]):
         except NoResultFound:
             raise NotSignedIn from None
         attempt = Attempt("change_password", user.email, me.ip, known=True)
-        self._auth.allow(attempt)
+        self._auth.rate_limits.check(attempt)
         self.check_policy(new, [user.email], "new_password")
         with self._place(me.ip):
-            self._auth.reserve(attempt)
+            self._auth.rate_limits.reserve(attempt)
             if self._compare(user, old) is Match.NO:
                 facts = {"session": me.session_uid}
-                self._auth.announce(Event("password.refused", user.id, facts))
+                self._auth.publish(Event("password.refused", user.id, facts))
                 raise WrongOldPassword("old_password")
-            self._auth.settle(attempt)
+            self._auth.rate_limits.release(attempt)
             hashed = self.hash(new, me.ip)
-        known = self._auth.devices.knows(user.email, device)
+        known = self._auth.known_devices.knows(user.email, device)
         return self._store(me, user, hashed, device if known else None)
 
     @retried
@@ -338,10 +343,10 @@ class Passwords(Feature[PasswordSettings]):
             if changed != 1:
                 raise NotSignedIn
             secret = self._auth.sessions.rotate(me)
-            self._auth.forget(user.id, "password changed", keep=self._auth.sessions.digest(secret))
+            self._auth.revoke(user.id, "password changed", keep=self._auth.sessions.digest(secret))
             if device is not None:
-                self._auth.devices.remember(user.id, device)
-            self._auth.announce(Event("password.changed", user.id, {"session": me.session_uid}))
+                self._auth.known_devices.remember(user.id, device)
+            self._auth.publish(Event("password.changed", user.id, {"session": me.session_uid}))
         return secret
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from sqlalchemy import ForeignKey, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bienvenue import language
+from bienvenue import i18n
 from bienvenue.db import retried, upsert
 from bienvenue.feature import Feature, Refusal
 from bienvenue.settings import Section
 from bienvenue.user import Base, table_of
-from bienvenue.web.door import AUTH
+from bienvenue.web.dispatch import AUTH
 from bienvenue.web.page import Answer, Form, Next, Pages, Reply, Text
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Preferences(Feature[Section]):
 
         Raises UnknownChoice.
         """
-        if code not in language.all_languages():
+        if code not in i18n.all_languages():
             raise UnknownChoice("language")
         if theme is not None and theme not in THEMES:
             raise UnknownChoice("theme")
@@ -89,7 +89,7 @@ class Preferences(Feature[Section]):
                 )
             )
 
-    def forget(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
+    def revoke(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
         """Forget what a deleted account liked."""
         if why == "account deleted":
             with self._db.transaction() as tx:
@@ -113,7 +113,7 @@ class Choice(Form):
     next: Next = None
 
 
-class Whence(Form):
+class ReturnTo(Form):
     """Where to go on from there."""
 
     next: Next = None
@@ -135,10 +135,10 @@ class Choices(Reply):
     action: Literal["PUT /preferences"] = "PUT /preferences"
 
 
-@page("GET /preferences", query=Whence, gives={200: Choices}, public=True)
-def preferences_page(query: Whence) -> Answer:
+@page("GET /preferences", query=ReturnTo, gives={200: Choices}, public=True)
+def preferences_page(query: ReturnTo) -> Answer:
     """The page of choosing a language and an appearance."""
-    names = {code: spoken.name for code, spoken in language.all_languages().items()}
+    names = {code: spoken.name for code, spoken in i18n.all_languages().items()}
     return Answer(Choices(languages=names, next=query.next), page="preferences/choose.html")
 
 

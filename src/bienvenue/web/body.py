@@ -13,7 +13,7 @@ from flask import Request
 from pydantic import ValidationError
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from bienvenue import fields
+from bienvenue import normalize
 from bienvenue.feature import Refusal
 from bienvenue.web.page import Form
 
@@ -121,7 +121,7 @@ def check(model: type[Form], values: dict[str, Any]) -> Form:
     """Turn named values into what a page takes. Raises InvalidFields or MalformedText."""
     for name, value in values.items():
         if isinstance(value, str):
-            fields.text(value, _printable(name))
+            normalize.text(value, _printable(name))
     try:
         return model.model_validate(values, strict=True)
     except ValidationError as error:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from flask import Request
 
-from bienvenue import tokens
+from bienvenue import purposes, tokens
 from bienvenue.feature import Refusal
 from bienvenue.keys import KeyRing
 from bienvenue.settings import Settings
@@ -96,7 +96,9 @@ def is_ours(request: Request, settings: Settings) -> bool:
 
 def form_token(keys: KeyRing, cookie: str) -> str:
     """Make the token a form of ours carries, bound to a cookie of the browser it was shown in."""
-    return base64.urlsafe_b64encode(keys.mac("form", tokens.digest("form", cookie))).decode()
+    return base64.urlsafe_b64encode(
+        keys.mac(purposes.FORM_TOKEN, tokens.digest(purposes.FORM_COOKIE, cookie))
+    ).decode()
 
 
 def valid(keys: KeyRing, token: object, carried: list[str]) -> bool:
@@ -107,7 +109,10 @@ def valid(keys: KeyRing, token: object, carried: list[str]) -> bool:
         mac = base64.urlsafe_b64decode(token.encode("ascii"))
     except ValueError:
         return False
-    return any(keys.verify("form", tokens.digest("form", cookie), mac) for cookie in carried)
+    return any(
+        keys.verify(purposes.FORM_TOKEN, tokens.digest(purposes.FORM_COOKIE, cookie), mac)
+        for cookie in carried
+    )
 
 
 def hosts(settings: Settings) -> set[str]:

@@ -8,8 +8,8 @@ they can be erased, and the chain still verifies (ASVS 16.2, 16.3, 16.4.2).
 
 from bienvenue.features.audit import commands as commands
 from bienvenue.features.audit import pages as pages
+from bienvenue.features.audit.models import AuditRow, Entry, Personal, SealedBatch
 from bienvenue.features.audit.operations import Audit
-from bienvenue.features.audit.table import Entry, Personal, Row, Seal
 from bienvenue.features.audit.verification import Report
 
-__all__ = ["Audit", "Entry", "Personal", "Report", "Row", "Seal"]
+__all__ = ["Audit", "Entry", "Personal", "Report", "AuditRow", "SealedBatch"]

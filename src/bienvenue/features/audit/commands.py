@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from bienvenue import clock
+from bienvenue.features.audit.models import Entry
 from bienvenue.features.audit.operations import Audit
-from bienvenue.features.audit.table import Entry
 
 
 @click.command("audit verify")

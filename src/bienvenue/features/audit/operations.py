@@ -9,16 +9,16 @@ from typing import Any, ClassVar
 
 from sqlalchemy import delete, func, insert, select, update
 
-from bienvenue import clock
+from bienvenue import clock, purposes
 from bienvenue.db import retried, upsert
 from bienvenue.feature import Event, Feature
-from bienvenue.features.audit.table import (
+from bienvenue.features.audit.models import (
     CLEAR,
+    AuditRow,
     AuditSettings,
     Entry,
     Personal,
-    Row,
-    Seal,
+    SealedBatch,
     commitment,
     digest,
     new_salt,
@@ -46,29 +46,29 @@ SHOWN = 100
 _LOCK = 0x6269656E61756474
 
 TOLD = {
-    "account.closing": "Your account was closed, to be deleted later; all devices were signed out.",
+    "account.closed": "Your account was closed, to be deleted later; all devices were signed out.",
     "account.exported": "A copy of everything that is kept about you was taken.",
-    "account.kept": "Your account was opened again and is not deleted.",
+    "account.reopened": "Your account was opened again and is not deleted.",
     "account.registered": "Your account was made.",
     "account.disabled": "An administrator disabled your account and signed all devices out.",
     "account.enabled": "An administrator enabled your account again.",
     "account.unlocked": "An administrator cleared the wrong passwords counted for your account.",
     "device.first_seen": "A device that was not seen before signed in.",
-    "email.proven": "Your email was proven: a letter to it reached you.",
-    "email.asked": "Somebody signed in here asked for another email.",
+    "email.verified": "Your email was proven: a letter to it reached you.",
+    "email_change.requested": "Somebody signed in here asked for another email.",
     "email.assigned": "An administrator changed your email and signed all devices out.",
     "email.changed": "Your email was changed; all other devices were signed out.",
     "email.restored": "An earlier email was restored by the link sent to it; all devices were "
     "signed out.",
-    "letter.failed": "A letter to you could not be delivered.",
-    "letter.written": "A letter was written to you.",
+    "email.failed": "A letter to you could not be delivered.",
+    "email.queued": "A letter was written to you.",
     "password.changed": "The password was changed by somebody who knew the old one.",
     "password.refused": "A password was refused: it was wrong, or the account was disabled.",
     "password.rehashed": "The password is stored in a newer form; it is the same password.",
-    "registration.asked": "Somebody wanted to register with your email. Nothing was changed.",
-    "second_email.added": "A second email was proven; notices go there too.",
-    "second_email.asked": "You named a second email for notices; a letter went there.",
-    "second_email.removed": "A second email gets no notices any more.",
+    "registration.requested": "Somebody wanted to register with your email. Nothing was changed.",
+    "notification_email.added": "A second email was proven; notices go there too.",
+    "notification_email.requested": "You named a second email for notices; a letter went there.",
+    "notification_email.removed": "A second email gets no notices any more.",
     "session.ended": "A device was signed out.",
     "session.opened": "A device signed in.",
     "sessions.ended": "All devices were signed out, or all but one.",
@@ -100,7 +100,7 @@ class Audit(Feature[AuditSettings]):
     Settings = AuditSettings
     pages: ClassVar[Pages] = Pages()
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Write the row of an event, in its transaction, waiting for no other writer.
 
         Events with a `counted` key are one row for each key and minute, which counts them.
@@ -109,7 +109,7 @@ class Audit(Feature[AuditSettings]):
         personal = {n: value for n, value in event.facts.items() if value and n not in CLEAR}
         if event.name == "account.deleted" and event.user_id is not None:
             # The transaction that erases a person writes nothing of them, whoever spoke in it.
-            self.forget(event.user_id, "account deleted")
+            self.revoke(event.user_id, "account deleted")
             personal = {}
         now, salt, content = clock.now(), new_salt(), written_facts(personal)
         values = {
@@ -155,7 +155,7 @@ class Audit(Feature[AuditSettings]):
             last, previous = tx.execute(newest).one_or_none() or (0, "")
             some = select(rows.id).where(rows.batch.is_(None), ripe).order_by(rows.id).limit(BATCH)
             claimed = tx.execute(
-                update(Row)
+                update(AuditRow)
                 .where(rows.id.in_(some), rows.batch.is_(None))
                 .values(batch=last + 1, slot=None)
                 .returning(*rows)
@@ -165,9 +165,9 @@ class Audit(Feature[AuditSettings]):
                 return 0
             listed = json.dumps(sorted((row.id, row.at, digest(row)) for row in claimed))
             text = sealed_text(last + 1, now, len(claimed), previous, listed)
-            mac = self._auth.keys.mac("audit", text).hex()
+            mac = self._auth.keys.mac(purposes.AUDIT_BATCH, text).hex()
             tx.add(
-                Seal(
+                SealedBatch(
                     batch=last + 1,
                     at=now,
                     size=len(claimed),
@@ -177,7 +177,7 @@ class Audit(Feature[AuditSettings]):
                 )
             )
             tx.flush()
-            tx.after.append(
+            tx.after_commit.append(
                 lambda: _log.info(
                     "sealed %d rows; the head is %d:%s", len(claimed), last + 1, mac[:32]
                 )
@@ -238,7 +238,7 @@ class Audit(Feature[AuditSettings]):
         }
         return declared | TOLD
 
-    def forget(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
+    def revoke(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
         """Erase the personal values of an account that is deleted; its rows stay."""
         if why != "account deleted":
             return
@@ -270,14 +270,14 @@ class Audit(Feature[AuditSettings]):
             return tx.change(delete(Personal).where(personals.row_id.in_(some)))
 
 
-_WRITTEN = insert(table_of(Row)).returning(rows.id, rows.times)
+_WRITTEN = insert(table_of(AuditRow)).returning(rows.id, rows.times)
 _KEPT = insert(table_of(Personal))
 
 
 @functools.cache
 def _counted(on_postgresql: bool) -> Any:
     """Write the statement that counts an event, which needs the words of the database."""
-    inserted = upsert(table_of(Row), on_postgresql)
+    inserted = upsert(table_of(AuditRow), on_postgresql)
     return inserted.on_conflict_do_update(
         index_elements=[rows.slot], set_={"times": rows.times + inserted.excluded.times}
     ).returning(rows.id, rows.times)

@@ -2,26 +2,25 @@
 
 from collections.abc import Iterable, Mapping
 
-from bienvenue import clock
+from bienvenue import clock, user_agent
+from bienvenue.features.audit.models import Entry
 from bienvenue.features.audit.operations import Audit
-from bienvenue.features.audit.table import Entry
-from bienvenue.features.mail import Written
+from bienvenue.features.mail import MessageText
 from bienvenue.features.sessions import SignedIn
-from bienvenue.web import agents
-from bienvenue.web.door import AUTH
+from bienvenue.web.dispatch import AUTH
 from bienvenue.web.page import Answer, Reply
 
 page = Audit.pages
 
 
-class Letter(Reply):
-    """What a letter said."""
+class EmailText(Reply):
+    """What a email said."""
 
     subject: str
     text: str
 
 
-class Happening(Reply):
+class ActivityEntry(Reply):
     """One event of one's account. `at` is RFC 3339 in UTC."""
 
     at: str
@@ -35,12 +34,12 @@ class Happening(Reply):
     ip: str | None
     device: str | None
     #: What was written to the person about it, without its link, while that is kept.
-    letter: Letter | None
+    email: EmailText | None
 
     @classmethod
-    def of(cls, entry: Entry, letters: Mapping[str, Written]) -> "Happening":
+    def of(cls, entry: Entry, emails: Mapping[str, MessageText]) -> "ActivityEntry":
         """Describe a row of the record."""
-        written = letters.get(entry.facts.get("letter_uid", ""))
+        written = emails.get(entry.facts.get("message_uid", ""))
         agent, device = entry.personal.get("agent"), entry.personal.get("device")
         return cls(
             at=clock.written(entry.at),
@@ -50,20 +49,22 @@ class Happening(Reply):
             times=entry.times,
             ip=entry.personal.get("ip") or None,
             # Rows of before have the header alone.
-            device=device or (None if agent is None else agents.name_of(agent)),
-            letter=None if written is None else Letter(subject=written.subject, text=written.text),
+            device=device or (None if agent is None else user_agent.name_of(agent)),
+            email=None
+            if written is None
+            else EmailText(subject=written.subject, text=written.text),
         )
 
 
 class Activity(Reply):
     """What happened to one's account, newest first."""
 
-    activity: list[Happening]
+    activity: list[ActivityEntry]
 
     @classmethod
-    def of(cls, entries: Iterable[Entry], letters: Mapping[str, Written]) -> "Activity":
+    def of(cls, entries: Iterable[Entry], emails: Mapping[str, MessageText]) -> "Activity":
         """Describe rows of the record."""
-        return cls(activity=[Happening.of(entry, letters) for entry in entries])
+        return cls(activity=[ActivityEntry.of(entry, emails) for entry in entries])
 
 
 @page("GET /activity", gives={200: Activity})

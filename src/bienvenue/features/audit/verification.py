@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from bienvenue import clock
+from bienvenue import clock, purposes
 from bienvenue.db import DB
-from bienvenue.features.audit.table import (
+from bienvenue.features.audit.models import (
+    AuditRow,
     Personal,
-    Row,
-    Seal,
+    SealedBatch,
     commitment,
     digest,
     personals,
@@ -104,7 +104,7 @@ class Verification:
         number = self._batches + 1
         with self._db.reading() as tx:
             seal = tx.scalar(
-                select(Seal).where(seals.batch >= number).order_by(seals.batch).limit(1)
+                select(SealedBatch).where(seals.batch >= number).order_by(seals.batch).limit(1)
             )
             if seal is None:
                 return False
@@ -121,11 +121,11 @@ class Verification:
         self._batches, self._mac = number, seal.mac
         return True
 
-    def _check_seal(self, seal: Seal) -> None:
+    def _check_seal(self, seal: SealedBatch) -> None:
         if seal.previous != self._mac:
             raise _ProblemError(f"The seal of batch {seal.batch} does not follow the one before.")
         text = sealed_text(seal.batch, seal.at, seal.size, seal.previous, seal.rows)
-        if not self._keys.verify("audit", text, _bytes(seal.mac)):
+        if not self._keys.verify(purposes.AUDIT_BATCH, text, _bytes(seal.mac)):
             raise _ProblemError(
                 f"The seal of batch {seal.batch} is broken: it was changed, or made under none of "
                 "the keys of this service."
@@ -162,7 +162,7 @@ class Verification:
     def _refuse_strays(self) -> None:
         """Look for rows that say they are sealed in a batch that has no seal."""
         sealed = select(seals.batch).where(seals.batch == rows.batch, seals.batch >= 1)
-        query = select(Row).where(rows.batch.is_not(None), ~sealed.exists()).order_by(rows.id)
+        query = select(AuditRow).where(rows.batch.is_not(None), ~sealed.exists()).order_by(rows.id)
         with self._db.reading() as tx:
             stray = tx.scalar(query.limit(1))
         if stray is not None:

@@ -8,23 +8,23 @@ once the token is spent or over (ASVS 6.3.7, 6.4.1, 16.2.5; NIST SP 800-63B-4 se
 """
 
 from bienvenue.features.mail import commands as commands
-from bienvenue.features.mail.asking import AN_HOUR, FROM_A_NETWORK, GAP, LetterSent, TooManyLetters
+from bienvenue.features.mail.asking import AN_HOUR, FROM_A_NETWORK, GAP, EmailSent, TooManyEmails
+from bienvenue.features.mail.models import Message, MessageState, NoSuchMessage
 from bienvenue.features.mail.operations import Mail
-from bienvenue.features.mail.smtp import CarryProblem, MailSettings
-from bienvenue.features.mail.table import Letter, NoSuchLetter, State
-from bienvenue.features.mail.writing import Written
+from bienvenue.features.mail.smtp import MailSettings, SendProblem
+from bienvenue.features.mail.writing import MessageText
 
 __all__ = [
     "AN_HOUR",
     "FROM_A_NETWORK",
     "GAP",
-    "CarryProblem",
-    "Letter",
-    "LetterSent",
+    "SendProblem",
+    "Message",
+    "EmailSent",
     "Mail",
     "MailSettings",
-    "NoSuchLetter",
-    "State",
-    "TooManyLetters",
-    "Written",
+    "NoSuchMessage",
+    "MessageState",
+    "TooManyEmails",
+    "MessageText",
 ]

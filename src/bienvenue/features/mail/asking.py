@@ -12,11 +12,11 @@ FROM_A_NETWORK = 20
 """Letters that one network can ask for in an hour."""
 
 
-class TooManyLetters(Refusal):
+class TooManyEmails(Refusal):
     """So many letters were asked for from one network that the next one waits."""
 
     status = 429
-    code = "too_many_letters"
+    code = "too_many_emails"
     message = "Too many letters were asked for from here. Try again in an hour."
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class TooManyLetters(Refusal):
         self.retry_after = 3600
 
 
-class LetterSent(Reply):
+class EmailSent(Reply):
     """What asking for a letter gives, whoever asks."""
 
     email: str

@@ -6,12 +6,12 @@ from typing import Any
 import click
 
 from bienvenue import clock
+from bienvenue.features.mail.models import Message
 from bienvenue.features.mail.operations import Mail
-from bienvenue.features.mail.smtp import CarryProblem
-from bienvenue.features.mail.table import Letter
+from bienvenue.features.mail.smtp import SendProblem
 
 
-def _line(letter: Letter) -> str:
+def _line(letter: Message) -> str:
     problem = f"  ({letter.problem})" if letter.problem else ""
     when = clock.written(letter.at)
     return f"{letter.uid}  {when}  {letter.state:9}  {letter.kind:18}  {letter.email}{problem}"
@@ -72,7 +72,7 @@ def test(service: Any, email: str) -> None:
         raise click.ClickException("no SMTP server is configured: set BIENVENUE_SMTP_HOST")
     try:
         click.echo(mail.test(email))
-    except CarryProblem as problem:
+    except SendProblem as problem:
         raise click.ClickException(str(problem)) from None
     click.echo(f"it took a letter to {email}; look whether it arrives")
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import clock, fields, language
+from bienvenue import clock, i18n, normalize, purposes, user_agent
+from bienvenue.client_ip import network_of
 from bienvenue.db import DB, Transaction, retried
 from bienvenue.feature import Event, Feature
 from bienvenue.features.mail import smtp
-from bienvenue.features.mail.smtp import CarryProblem, MailSettings
-from bienvenue.features.mail.table import (
+from bienvenue.features.mail.models import (
     FIRST_PAUSE,
     GIVE_UP,
     KEPT,
@@ -24,18 +24,17 @@ from bienvenue.features.mail.table import (
     LONGEST_PAUSE,
     TROUBLES,
     WRITE,
-    Asked,
-    Letter,
-    NoSuchLetter,
-    State,
+    EmailRequests,
+    Message,
+    MessageState,
+    NoSuchMessage,
     asking,
     claiming,
     columns,
 )
-from bienvenue.features.mail.writing import Writer, Written
+from bienvenue.features.mail.smtp import MailSettings, SendProblem
+from bienvenue.features.mail.writing import MessageText, Writer
 from bienvenue.keys import KeyProblem
-from bienvenue.networks import network_of
-from bienvenue.web import agents
 
 if TYPE_CHECKING:
     from bienvenue.auth import Auth
@@ -46,7 +45,7 @@ ROUND = 20.0
 """Seconds after which a round takes no further letter: whoever stops the work waits for its end."""
 
 _NOTICES_AN_HOUR = 10
-_REPEATED = {"until", "second_email"}
+_REPEATED = {"until", "notification_email"}
 """Facts of an event that its notice may say."""
 
 
@@ -56,8 +55,8 @@ class Mail(Feature[MailSettings]):
     name = "mail"
     Settings = MailSettings
     events: ClassVar = {
-        "letter.written": "A letter to a person was put into the outbox.",
-        "letter.failed": "A letter was given up: a server refused it, or none took it in two days.",
+        "email.queued": "A letter to a person was put into the outbox.",
+        "email.failed": "A letter was given up: a server refused it, or none took it in two days.",
     }
 
     def __init__(self, auth: "Auth", db: DB, settings: MailSettings) -> None:
@@ -89,7 +88,9 @@ class Mail(Feature[MailSettings]):
         email the same is written for nobody. Whoever writes announces an event with these facts.
         """
         now = clock.now()
-        sealed = None if link is None else self._auth.keys.seal("letter", link.encode())
+        sealed = None
+        if link is not None:
+            sealed = self._auth.keys.seal(purposes.EMAILED_LINK, link.encode())
         with self._db.transaction() as tx:
             row: dict[str, Any] = {
                 "uid": str(uuid.uuid4()),
@@ -100,17 +101,17 @@ class Mail(Feature[MailSettings]):
                 "facts": json.dumps({**facts, "language": self._language_of(user_id)}),
                 "sealed": sealed,
                 "expires": expires,
-                "state": State.WAITING if email else State.VOID,
+                "state": MessageState.WAITING if email else MessageState.VOID,
                 "due": now,
                 "tries": 0,
             }
             tx.execute(WRITE, row)
-        return {"letter": kind, "letter_uid": str(row["uid"])}
+        return {"message": kind, "message_uid": str(row["uid"])}
 
     def _language_of(self, user_id: int | None) -> str:
         """Give the language of a letter: its reader's, else that of whoever is answered now."""
         chosen = self._auth.preferences.language_of(user_id)
-        return chosen or language.current() or self._auth.settings.core.language
+        return chosen or i18n.current() or self._auth.settings.core.language
 
     def may_ask(self, kind: str, email: str, gap: float, most: int) -> bool:
         """Count a letter of a kind to an email, in the transaction that is open.
@@ -118,12 +119,12 @@ class Mail(Feature[MailSettings]):
         False, having counted nothing, when the last one left fewer than `gap` seconds ago or
         `most` left in this hour.
         """
-        key = self._auth.keys.lasting_mac(f"letter {kind}", email.encode())
+        key = self._auth.keys.lasting_mac(purposes.emails(kind), email.encode())
         return self._counted(key, gap, most)
 
     def may_ask_from(self, ip: str, most: int) -> bool:
         """Count a letter somebody of this network asked for; False when there were too many."""
-        key = self._auth.keys.lasting_mac("letter network", network_of(ip).encode())
+        key = self._auth.keys.lasting_mac(purposes.emails("network"), network_of(ip).encode())
         return self._counted(key, 0.0, most)
 
     def _counted(self, key: bytes, gap: float, most: int) -> bool:
@@ -131,7 +132,7 @@ class Mail(Feature[MailSettings]):
         with self._db.transaction() as tx:
             return tx.execute(asking(self._db.on_postgresql), values).first() is not None
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Tell the owner of what changed the account, in the event's transaction.
 
         At the first email, and at the second one if there is one.
@@ -139,12 +140,12 @@ class Mail(Feature[MailSettings]):
         kind = self._auth.notices.get(event.name)
         if kind is None or event.user_id is None:
             return
-        if kind == "new_device" and self._auth.devices.has_one(event.user_id):
+        if kind == "new_device" and self._auth.known_devices.has_one(event.user_id):
             # Whoever signs in for the first time knows that they do.
             return
-        second = self._auth.second.email_of(event.user_id)
+        second = self._auth.notification_email.email_of(event.user_id)
         # What has a letter of its own was told at the first email by that one.
-        first = [] if "letter_uid" in event.facts else [None]
+        first = [] if "message_uid" in event.facts else [None]
         self.tell(event, first if second is None else [*first, second])
 
     def tell(self, event: Event, emails: Iterable[str | None]) -> None:
@@ -154,14 +155,14 @@ class Mail(Feature[MailSettings]):
         except NoResultFound:
             return
         kind = self._auth.notices[event.name]
-        device, ip = event.facts.get("device", agents.UNKNOWN), event.facts.get("ip", "")
+        device, ip = event.facts.get("device", user_agent.UNKNOWN), event.facts.get("ip", "")
         facts = {"device": device, "ip": ip, "root": self._auth.root}
         facts |= {name: event.facts[name] for name in _REPEATED & event.facts.keys()}
         facts["email"] = user.email
         for email in dict.fromkeys(each or user.email for each in emails):
             if self.may_ask(kind, email, 0.0, _NOTICES_AN_HOUR):
                 told = self.write(kind, email, user.id, facts)
-                self._auth.announce(Event("letter.written", user.id, told))
+                self._auth.publish(Event("email.queued", user.id, told))
 
     # --- carrying -------------------------------------------------------------------------------
 
@@ -185,13 +186,13 @@ class Mail(Feature[MailSettings]):
             letter = self._message(row)
             sender = self._writer.sender
             smtp.carry(self.settings, letter, sender, row.email, LEASE / 2)
-        except CarryProblem as problem:
+        except SendProblem as problem:
             self._put_off(row, str(problem), dead=problem.permanent)
         except Exception as error:  # noqa: BLE001 (a template of the operator may do anything)
             _log.exception("the letter %s cannot be made", row.uid)
             self._put_off(row, f"it cannot be made: {type(error).__name__}", dead=False)
         else:
-            self._mark(row, state=State.SENT, sealed=None, sent=clock.now(), problem=None)
+            self._mark(row, state=MessageState.SENT, sealed=None, sent=clock.now(), problem=None)
             return True
         return False
 
@@ -211,54 +212,56 @@ class Mail(Feature[MailSettings]):
     @retried
     def _give_up(self, row: Any, problem: str) -> None:
         with self._db.transaction():
-            if self._mark(row, state=State.DEAD, sealed=None, problem=problem[:200]):
-                self._auth.announce(Event("letter.failed", row.user_id, {"letter": row.kind}))
+            if self._mark(row, state=MessageState.DEAD, sealed=None, problem=problem[:200]):
+                self._auth.publish(Event("email.failed", row.user_id, {"message": row.kind}))
 
     @retried
     def _mark(self, row: Any, **values: Any) -> bool:
         """Change a letter that this carrier claimed last and nobody withdrew."""
         with self._db.transaction() as tx:
             mine = (columns.id == row.id) & (columns.tries == row.tries)
-            waiting = columns.state == State.WAITING
-            return bool(tx.change(update(Letter).where(mine, waiting).values(**values)))
+            waiting = columns.state == MessageState.WAITING
+            return bool(tx.change(update(Message).where(mine, waiting).values(**values)))
 
     # --- showing --------------------------------------------------------------------------------
 
-    def list(self, most: int = 100) -> Sequence[Letter]:
+    def list(self, most: int = 100) -> Sequence[Message]:
         """Give the newest letters to anybody, newest first."""
         with self._db.reading() as tx:
-            newest = select(Letter).where(columns.state != State.VOID)
+            newest = select(Message).where(columns.state != MessageState.VOID)
             return tx.scalars(newest.order_by(columns.id.desc()).limit(most)).all()
 
-    def find(self, uid: str) -> Letter:
-        """Give a letter by its name. Raises NoSuchLetter."""
+    def find(self, uid: str) -> Message:
+        """Give a letter by its name. Raises NoSuchMessage."""
         with self._db.reading() as tx:
-            wanted = (columns.uid == fields.text(uid, "uid")) & (columns.state != State.VOID)
-            found = tx.scalars(select(Letter).where(wanted)).one_or_none()
+            wanted = (columns.uid == normalize.text(uid, "uid")) & (
+                columns.state != MessageState.VOID
+            )
+            found = tx.scalars(select(Message).where(wanted)).one_or_none()
         if found is None:
-            raise NoSuchLetter
+            raise NoSuchMessage
         return found
 
     def read(self, uid: str) -> EmailMessage:
         """Give a letter as it is or was sent, with its link while that opens something.
 
-        Raises NoSuchLetter.
+        Raises NoSuchMessage.
         """
         return self._message(self.find(uid))
 
-    def about(self, entries: Iterable[Any]) -> dict[str, Written]:
+    def about(self, entries: Iterable[Any]) -> dict[str, MessageText]:
         """Give the letters that rows of the record name, as `said` does."""
-        named = [entry.facts["letter_uid"] for entry in entries if "letter_uid" in entry.facts]
+        named = [entry.facts["message_uid"] for entry in entries if "message_uid" in entry.facts]
         return self.said(named)
 
-    def said(self, uids: Sequence[str]) -> dict[str, Written]:
+    def said(self, uids: Sequence[str]) -> dict[str, MessageText]:
         """Give what letters said, without their links, by name; those not kept are left out."""
         with self._db.reading() as tx:
-            found = tx.scalars(select(Letter).where(columns.uid.in_(uids))).all()
+            found = tx.scalars(select(Message).where(columns.uid.in_(uids))).all()
         read = {row.uid: self._read(row) for row in found}
         return {uid: written for uid, written in read.items() if written is not None}
 
-    def _read(self, row: Letter) -> Written | None:
+    def _read(self, row: Message) -> MessageText | None:
         try:
             return self._writer.written(row, None)
         except Exception:  # noqa: BLE001 (as above)
@@ -269,32 +272,32 @@ class Mail(Feature[MailSettings]):
         if row.sealed is None or (row.expires is not None and row.expires <= clock.now()):
             return None
         try:
-            return self._auth.keys.open("letter", row.sealed).decode()
+            return self._auth.keys.open(purposes.EMAILED_LINK, row.sealed).decode()
         except KeyProblem as problem:
             _log.error("the link of the letter %s is lost: %s", row.uid, problem)
             return None
 
     @retried
-    def resend(self, uid: str) -> Letter:
-        """Let a letter be carried again, at once, as it was written. Raises NoSuchLetter."""
+    def resend(self, uid: str) -> Message:
+        """Let a letter be carried again, at once, as it was written. Raises NoSuchMessage."""
         with self._db.transaction() as tx:
             found, now = self.find(uid), clock.now()
-            anew: dict[str, Any] = {"state": State.WAITING, "due": now, "problem": None}
+            anew: dict[str, Any] = {"state": MessageState.WAITING, "due": now, "problem": None}
             if found.expires is not None and found.expires <= now:
                 anew["sealed"] = None
-            tx.change(update(Letter).where(columns.id == found.id).values(**anew))
+            tx.change(update(Message).where(columns.id == found.id).values(**anew))
         return found
 
     def test(self, email: str) -> str:
         """Send a letter to an email at once; give a line about the server.
 
-        Raises MalformedEmail, and CarryProblem when it did not leave.
+        Raises MalformedEmail, and SendProblem when it did not leave.
         """
-        row = Letter(
+        row = Message(
             uid=str(uuid.uuid4()),
             at=clock.now(),
             kind="test",
-            email=fields.email(email),
+            email=normalize.email(email),
             facts="{}",
         )
         found = smtp.probe(self.settings)
@@ -305,7 +308,7 @@ class Mail(Feature[MailSettings]):
     def undelivered(self) -> int:
         """Count the letters that were given up."""
         with self._db.reading() as tx:
-            dead = select(func.count()).where(columns.state == State.DEAD)
+            dead = select(func.count()).where(columns.state == MessageState.DEAD)
             return tx.scalar(dead) or 0
 
     # --- erasing --------------------------------------------------------------------------------
@@ -325,7 +328,7 @@ class Mail(Feature[MailSettings]):
         with self._db.transaction() as tx:
             self.withdraw_to(email, kind)
             mine = (columns.email == email) & (columns.kind == kind) & columns.user_id.is_(None)
-            tx.change(update(Letter).where(mine).values(user_id=user_id))
+            tx.change(update(Message).where(mine).values(user_id=user_id))
 
     def withdraw_to(self, email: str, kind: str) -> None:
         """Erase the links of the letters of one kind to an email."""
@@ -342,16 +345,18 @@ class Mail(Feature[MailSettings]):
         with self._db.transaction() as tx:
             self._withdraw(tx, named & columns.sealed.is_not(None))
             if wholly:
-                tx.change(delete(Letter).where(named))
+                tx.change(delete(Message).where(named))
 
     @staticmethod
     def _withdraw(tx: Transaction, which: Any) -> int:
-        waiting = which & (columns.state == State.WAITING)
-        gone = tx.change(update(Letter).where(waiting).values(state=State.WITHDRAWN, sealed=None))
+        waiting = which & (columns.state == MessageState.WAITING)
+        gone = tx.change(
+            update(Message).where(waiting).values(state=MessageState.WITHDRAWN, sealed=None)
+        )
         # Whose state changed is not met again: there is nothing sealed in it.
-        return gone + tx.change(update(Letter).where(which).values(sealed=None))
+        return gone + tx.change(update(Message).where(which).values(sealed=None))
 
-    def forget(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
+    def revoke(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
         """Erase the links sent before the account changed, and all letters of a deleted one.
 
         Links of the kinds that a feature calls lasting stay.
@@ -361,17 +366,17 @@ class Mail(Feature[MailSettings]):
         with self._db.transaction() as tx:
             self._withdraw(tx, mine & ends)
             if why == "account deleted":
-                tx.change(delete(Letter).where(mine))
+                tx.change(delete(Message).where(mine))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Give the letters written to a person, without their links, and what became of them."""
         with self._db.reading() as tx:
             rows = tx.scalars(
-                select(Letter).where(columns.user_id == user_id).order_by(columns.id.desc())
+                select(Message).where(columns.user_id == user_id).order_by(columns.id.desc())
             ).all()
         return {"letters": [self._exported(row) for row in rows]}
 
-    def _exported(self, row: Letter) -> dict[str, Any]:
+    def _exported(self, row: Message) -> dict[str, Any]:
         written = self._read(row)
         return {
             "at": clock.written(row.at),
@@ -389,8 +394,12 @@ class Mail(Feature[MailSettings]):
             over = (columns.sealed.is_not(None)) & (columns.expires <= now)
             some = select(columns.id).where(over).limit(limit)
             swept = self._withdraw(tx, columns.id.in_(some) & over)
-            old = (columns.at <= now - KEPT) | (columns.state == State.VOID)
+            old = (columns.at <= now - KEPT) | (columns.state == MessageState.VOID)
             some = select(columns.id).where(old).limit(limit - swept)
-            swept += tx.change(delete(Letter).where(columns.id.in_(some)))
-            asked = select(Asked.key).where(Asked.last <= now - 86400).limit(limit - swept)
-            return swept + tx.change(delete(Asked).where(Asked.key.in_(asked)))
+            swept += tx.change(delete(Message).where(columns.id.in_(some)))
+            asked = (
+                select(EmailRequests.key)
+                .where(EmailRequests.last <= now - 86400)
+                .limit(limit - swept)
+            )
+            return swept + tx.change(delete(EmailRequests).where(EmailRequests.key.in_(asked)))

@@ -23,7 +23,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from bienvenue.networks import address_of
+from bienvenue.client_ip import address_of
 from bienvenue.settings import Seconds, Section
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -123,7 +123,7 @@ class MailSettings(Section):
         return value
 
 
-class CarryProblem(Exception):
+class SendProblem(Exception):
     """A letter was not carried.
 
     The message may be stored and shown: it holds no password, no email and nothing of the letter.
@@ -145,16 +145,14 @@ def carry(
     `deadline` is in seconds from now: what is not done then is cut, however slowly the server
     sends. Only the look-up of its name has the patience of the system instead. A letter whose
     acceptance was not heard is a problem too, so it may arrive twice but is never lost.
-    Raises CarryProblem, permanent after 5xx to MAIL, RCPT or DATA.
+    Raises SendProblem, permanent after 5xx to MAIL, RCPT or DATA.
     """
     if not _EMAIL.fullmatch(sender) or not _EMAIL.fullmatch(recipient):
-        raise CarryProblem("the sender or the recipient is no email", permanent=True)
+        raise SendProblem("the sender or the recipient is no email", permanent=True)
     try:
         content = letter.as_bytes(policy=_WRITTEN)
     except (MessageError, ValueError, LookupError):
-        raise CarryProblem(
-            "the letter cannot be written as SMTP needs it", permanent=True
-        ) from None
+        raise SendProblem("the letter cannot be written as SMTP needs it", permanent=True) from None
     with _conversation(settings, deadline) as server:
         server.expect("the sender", server.mail(sender), of_the_letter=True)
         server.expect("the recipient", server.rcpt(recipient), of_the_letter=True)
@@ -170,7 +168,7 @@ def carry(
 def probe(settings: MailSettings) -> str:
     """Greet the mail server as `carry` does, send nothing, and tell in a line what was found.
 
-    It takes a minute at most. Raises CarryProblem.
+    It takes a minute at most. Raises SendProblem.
     """
     with _conversation(settings, _PROBE) as server:
         version = server.sock.version() if isinstance(server.sock, ssl.SSLSocket) else None
@@ -181,12 +179,12 @@ def probe(settings: MailSettings) -> str:
 
 @contextlib.contextmanager
 def _conversation(settings: MailSettings, deadline: float) -> Iterator["_Server"]:
-    """Hold a server that was greeted, encrypted and told who we are. Raises CarryProblem."""
+    """Hold a server that was greeted, encrypted and told who we are. Raises SendProblem."""
     host = settings.smtp_host
     if host is None:
-        raise CarryProblem("there is no mail server: smtp_host is not set")
+        raise SendProblem("there is no mail server: smtp_host is not set")
     if settings.smtp_user and settings.smtp_security == "none" and not _on_this_machine(host):
-        raise CarryProblem("a password is sent over TLS alone: smtp_security is none")
+        raise SendProblem("a password is sent over TLS alone: smtp_security is none")
     server = _Server(settings, host, deadline)
     try:
         server.meet()
@@ -212,7 +210,7 @@ class _Server(smtplib.SMTP):
         self.name = f"{f'[{host}]' if ':' in host else host}:{settings.port}"
 
     def meet(self) -> None:
-        """Connect, greet, encrypt and authenticate. Raises CarryProblem, OSError, UnicodeError."""
+        """Connect, greet, encrypt and authenticate. Raises SendProblem, OSError, UnicodeError."""
         security = self._settings.smtp_security
         sock = self._connect()
         if security == "tls":
@@ -221,9 +219,7 @@ class _Server(smtplib.SMTP):
         self.expect("EHLO", self.ehlo())
         if security == "starttls":
             if not self.has_extn("starttls"):
-                raise CarryProblem(
-                    f"{self.name} offers no STARTTLS, and without it nothing is sent"
-                )
+                raise SendProblem(f"{self.name} offers no STARTTLS, and without it nothing is sent")
             self.expect("STARTTLS", self.docmd("STARTTLS"))
             self._encrypt(sock)
             self.expect("EHLO", self.ehlo())
@@ -248,22 +244,22 @@ class _Server(smtplib.SMTP):
         return code, text
 
     def expect(self, what: str, reply: tuple[int, bytes], *, of_the_letter: bool = False) -> None:
-        """Raise CarryProblem unless the server agreed to something."""
+        """Raise SendProblem unless the server agreed to something."""
         if reply[0] not in _AGREED:
             raise self.refused(what, *reply, of_the_letter=of_the_letter)
 
     def refused(
         self, what: str, code: int, text: bytes | str, *, of_the_letter: bool
-    ) -> CarryProblem:
+    ) -> SendProblem:
         """Tell what the server refused, in figures of its own and words of ours."""
         status = _STATUS.match(text if isinstance(text, bytes) else text.encode())
         enhanced = f" {status[1].decode()}" if status else ""
-        return CarryProblem(
+        return SendProblem(
             f"{self.name} refused {what}: {code}{enhanced}",
             permanent=of_the_letter and code in _NEVER,
         )
 
-    def broken(self, error: OSError | UnicodeError) -> CarryProblem:
+    def broken(self, error: OSError | UnicodeError) -> SendProblem:
         """Tell why the conversation came to no end of its own."""
         # The library wraps what happened to the connection, and leaves it as the context.
         cause = error.__context__ if isinstance(error, smtplib.SMTPException) else error
@@ -279,7 +275,7 @@ class _Server(smtplib.SMTP):
             words = "broke off the conversation, or speaks no SMTP"
         else:
             words = f"cannot be reached: {getattr(error, 'strerror', None) or 'it is no host'}"
-        return CarryProblem(f"{self.name} {words}")
+        return SendProblem(f"{self.name} {words}")
 
     def leave(self) -> None:
         """Say QUIT if anybody still listens, and close; it never fails."""
@@ -330,7 +326,7 @@ class _Server(smtplib.SMTP):
         try:
             context = ssl.create_default_context(cafile=self._settings.smtp_ca_file)
         except OSError:
-            raise CarryProblem("smtp_ca_file cannot be read, or holds no PEM") from None
+            raise SendProblem("smtp_ca_file cannot be read, or holds no PEM") from None
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.sock = context.wrap_socket(sock, server_hostname=self._peer)
         # Whatever was read in clear and not yet looked at is forgotten (RFC 3207 section 4.2).
@@ -347,7 +343,7 @@ class _Server(smtplib.SMTP):
                 if reply[0] == _GO_ON:
                     reply = self.docmd(_base64(word))
         else:
-            raise CarryProblem(f"{self.name} takes no password by AUTH PLAIN or LOGIN")
+            raise SendProblem(f"{self.name} takes no password by AUTH PLAIN or LOGIN")
         self.expect("the user and the password", reply)
 
 

@@ -19,19 +19,18 @@ from jinja2 import (
     select_autoescape,
 )
 
-from bienvenue import clock, language
+from bienvenue import clock, i18n, user_agent
 from bienvenue.settings import Settings
-from bienvenue.web import agents
 
 
-class Written(NamedTuple):
+class MessageText(NamedTuple):
     """A letter as a person reads it."""
 
     subject: str
     text: str
 
 
-class Row(Protocol):
+class StoredMessage(Protocol):
     """What a letter is made of."""
 
     uid: str
@@ -60,19 +59,19 @@ class Writer:
             lstrip_blocks=True,
         )
 
-    def written(self, row: Row, link: str | None) -> Written:
+    def written(self, row: StoredMessage, link: str | None) -> MessageText:
         """Give subject and text of a letter; without its link the text says that it is erased."""
         template = self._templates.get_template(f"mail/{row.kind}.txt")
         values = self._values(row)
-        spoken = language.of(values["language"])
+        spoken = i18n.of(values["language"])
         shown = spoken.plain("[the link is not kept]") if link is None else self._url(link)
         if "device" in values:
-            values["device"] = agents.told(values["device"], spoken)
+            values["device"] = user_agent.told(values["device"], spoken)
         text = template.render(values, _=spoken.plain, link=shown)
         subject, _, rest = text.partition("\n")
-        return Written(_one_line(subject.removeprefix("Subject:")), rest.strip() + "\n")
+        return MessageText(_one_line(subject.removeprefix("Subject:")), rest.strip() + "\n")
 
-    def message(self, row: Row, link: str | None) -> EmailMessage:
+    def message(self, row: StoredMessage, link: str | None) -> EmailMessage:
         """Give a letter as it is sent, with a part of text and a part of HTML (RFC 5322, 2046).
 
         Its Message-ID is the same however often it is made.
@@ -89,14 +88,14 @@ class Writer:
         letter["Auto-Submitted"] = "auto-generated"
         letter.set_content(text)
         paragraphs = [part.strip() for part in text.split("\n\n")]
-        page = self._templates.get_template("mail/letter.html")
+        page = self._templates.get_template("mail/email.html")
         html = page.render(values, subject=subject, paragraphs=paragraphs)
         letter.add_alternative(html, subtype="html")
         # Last, as what is said of the content before it has parts is said of the first one.
         letter["Content-Language"] = values["language"]
         return letter
 
-    def _values(self, row: Row) -> dict[str, Any]:
+    def _values(self, row: StoredMessage) -> dict[str, Any]:
         facts: dict[str, Any] = json.loads(row.facts)
         before = {
             # The path of our pages below the base URL; letters of before have none.

@@ -9,13 +9,13 @@ all the same (ASVS 7.2 to 7.4; NIST SP 800-63B-4 sections 2 and 5).
 
 from bienvenue.features.sessions import commands as commands
 from bienvenue.features.sessions import pages as pages
-from bienvenue.features.sessions.operations import Sessions
-from bienvenue.features.sessions.table import (
-    MoreProof,
+from bienvenue.features.sessions.models import (
+    MFARequired,
     NoSuchSession,
-    Opened,
+    OpenedSession,
     Session,
     SignedIn,
 )
+from bienvenue.features.sessions.operations import Sessions
 
-__all__ = ["MoreProof", "NoSuchSession", "Opened", "Session", "Sessions", "SignedIn"]
+__all__ = ["MFARequired", "NoSuchSession", "OpenedSession", "Session", "Sessions", "SignedIn"]

@@ -7,28 +7,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import delete, select, update
 
-from bienvenue import clock, tokens
+from bienvenue import clock, purposes, tokens, user_agent
 from bienvenue.db import DB, DatabaseUnavailable, Transaction, retried
 from bienvenue.feature import Event, Feature
-from bienvenue.features.passwords import Proven, WrongCredentials
-from bienvenue.features.sessions.table import (
+from bienvenue.features.passwords import PasswordMatch, WrongCredentials
+from bienvenue.features.sessions.models import (
     CHECK,
     CLEAR_DEAD,
     END_TOO_MANY,
     LASTING,
     OPEN,
     ROOT,
-    MoreProof,
+    MFARequired,
     NoSuchSession,
-    Opened,
+    OpenedSession,
     Session,
     SessionSettings,
     SignedIn,
     columns,
 )
 from bienvenue.user import User
-from bienvenue.web import agents
-from bienvenue.web.door import NotSignedIn
+from bienvenue.web.dispatch import NotSignedIn
 from bienvenue.web.page import Pages
 
 if TYPE_CHECKING:
@@ -74,31 +73,31 @@ class Sessions(Feature[SessionSettings]):
         agent: str = "",
         replaces: str | None = None,
         device: str | None = None,
-    ) -> Opened:
+    ) -> OpenedSession:
         """Open a session for whoever knows the password, always a new one.
 
         `replaces` is the secret that the same browser held; that session ends. `device` is the
         secret by which an account knows it again. Raises what `Passwords.prove` does, and
-        MoreProof while another factor is due.
+        MFARequired while another factor is due.
         """
         # Before the transaction of the session, which holds the account, and on SQLite everybody.
-        where = agents.facts(ip, agent)
+        where = user_agent.facts(ip, agent)
 
-        def opened(proven: Proven) -> Opened | MoreProof | None:
+        def opened(proven: PasswordMatch) -> OpenedSession | MFARequired | None:
             user, better = proven.user, proven.replacement
-            if due := self._auth.demand(user, ["password"]):
-                return MoreProof(due)
+            if due := self._auth.required_factors(user, ["password"]):
+                return MFARequired(due)
             secret = self._open(user, better, "password", where, replaces)
             if secret is None:
                 return None
-            known, new = self._auth.devices.remember(user.id, device)
+            known, new = self._auth.known_devices.remember(user.id, device)
             if new:
-                self._auth.announce(Event("device.first_seen", user.id, where))
-            return Opened(user, secret, known)
+                self._auth.publish(Event("device.first_seen", user.id, where))
+            return OpenedSession(user, secret, known)
 
         for _ in range(_CROSSINGS):
             came = self._auth.passwords.admit(email, password, opened, ip, device)
-            if isinstance(came, MoreProof):
+            if isinstance(came, MFARequired):
                 raise came
             if came is not None:
                 return came
@@ -144,11 +143,11 @@ class Sessions(Feature[SessionSettings]):
             }
             tx.execute(OPEN, opened)
             if replacement is not None:
-                self._auth.announce(Event("password.rehashed", user.id))
+                self._auth.publish(Event("password.rehashed", user.id))
             if replaces is not None:
                 self._end(tx, columns.digest == self.digest(replaces), "signed in again")
             self._make_room(tx, user.id, root, digest, now)
-            self._auth.announce(Event("session.opened", user.id, {"session": session} | where))
+            self._auth.publish(Event("session.opened", user.id, {"session": session} | where))
         return secret
 
     def _make_room(self, tx: Transaction, user_id: int, root: str, mine: bytes, now: float) -> None:
@@ -182,12 +181,12 @@ class Sessions(Feature[SessionSettings]):
 
     def _tell_ended(self, ended: Iterable[Any], why: str) -> None:
         for uid, user_id in ended:
-            self._auth.announce(Event("session.ended", user_id, {"session": uid, "why": why}))
+            self._auth.publish(Event("session.ended", user_id, {"session": uid, "why": why}))
 
     @staticmethod
     def digest(secret: str) -> bytes:
         """Give what the table keeps of a session's secret."""
-        return tokens.digest("session", secret)
+        return tokens.digest(purposes.SESSION, secret)
 
     def check(self, secret: str | None) -> SignedIn | None:
         """Say whose live session a secret opens; None for everything else.
@@ -310,13 +309,13 @@ class Sessions(Feature[SessionSettings]):
     def end_others(self, me: SignedIn) -> None:
         """End all my sessions but this one."""
         with self._db.transaction():
-            self.forget(me.user_id, "signed out elsewhere", keep=me.digest)
+            self.revoke(me.user_id, "signed out elsewhere", keep=me.digest)
 
     @retried
     def end_all(self, user_id: int, why: str = "signed out everywhere") -> None:
         """End every session of a person, in one statement."""
         with self._db.transaction():
-            self.forget(user_id, why)
+            self.revoke(user_id, why)
 
     @retried
     def end_everyones(self) -> int:
@@ -331,12 +330,12 @@ class Sessions(Feature[SessionSettings]):
             )
             tx.change(update(User).where(User.session_id.is_not(None)).values(session_id=None))
             for user_id in sorted(people):
-                self._auth.announce(
+                self._auth.publish(
                     Event("sessions.ended", user_id, {"why": "everybody was signed out"})
                 )
         return len(people)
 
-    def forget(self, user_id: int, why: str, keep: bytes | None = None) -> None:
+    def revoke(self, user_id: int, why: str, keep: bytes | None = None) -> None:
         """End every session of a person, but for the one of the digest `keep`.
 
         The new root is what ends them; deleting the rows only makes room.
@@ -353,7 +352,7 @@ class Sessions(Feature[SessionSettings]):
                 )
                 mine &= columns.digest != keep
             tx.change(delete(Session).where(mine))
-            self._auth.announce(Event("sessions.ended", user_id, {"why": why}))
+            self._auth.publish(Event("sessions.ended", user_id, {"why": why}))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Give a person's sessions, those not yet swept away too."""

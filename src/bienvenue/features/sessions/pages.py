@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from bienvenue import clock
-from bienvenue.features.leaving import AccountClosing
+from bienvenue import clock, user_agent
+from bienvenue.features.account_closure import AccountClosed
 from bienvenue.features.passwords import AccountDisabled, PasswordTooLong, WrongCredentials
+from bienvenue.features.sessions.models import MFARequired, NoSuchSession, Session, SignedIn
 from bienvenue.features.sessions.operations import Sessions
-from bienvenue.features.sessions.table import MoreProof, NoSuchSession, Session, SignedIn
-from bienvenue.fields import MalformedEmail
-from bienvenue.web import agents
-from bienvenue.web.door import AUTH
+from bienvenue.normalize import MalformedEmail
+from bienvenue.web.dispatch import AUTH
 from bienvenue.web.page import Answer, Email, Form, Next, Password, Reply, Visitor
 
 page = Sessions.pages
@@ -31,7 +30,7 @@ class LoggedIn(Reply):
     message: Literal["logged in"] = "logged in"
 
 
-class Whence(Form):
+class ReturnTo(Form):
     """Where to go on once one is signed in."""
 
     next: Next = None
@@ -61,7 +60,7 @@ class Device(Reply):
         """Describe a row of the table, or the session of whoever asks."""
         return cls(
             uid=row.uid if isinstance(row, Session) else row.session_uid,
-            device=agents.name_of(row.agent),
+            device=user_agent.name_of(row.agent),
             ip=row.ip,
             opened=clock.written(row.opened),
             seen=clock.written(row.seen),
@@ -119,8 +118,8 @@ def _ended(said: str, *, stays: bool) -> Answer:
     return Answer(status=204, then="/", session=False, said=said)
 
 
-@page("GET /sessions/new", query=Whence, gives={200: SignInForm}, public=True)
-def sign_in_page(query: Whence) -> Answer:
+@page("GET /sessions/new", query=ReturnTo, gives={200: SignInForm}, public=True)
+def sign_in_page(query: ReturnTo) -> Answer:
     """The page of signing in."""
     return Answer(SignInForm(next=query.next), page="sessions/sign_in.html")
 
@@ -133,9 +132,9 @@ def sign_in_page(query: Whence) -> Answer:
         MalformedEmail,
         PasswordTooLong,
         WrongCredentials,
-        MoreProof,
+        MFARequired,
         AccountDisabled,
-        AccountClosing,
+        AccountClosed,
     ),
     public=True,
     again="sessions/sign_in.html",

@@ -1,0 +1,155 @@
+"""devices: browsers that signed in to an account before, so that guessing elsewhere is not theirs.
+
+The cookie `device_id` bears 256 random bits and opens nothing: it only says which count a sign-in
+belongs to, so that a stranger's wrong passwords do not keep the owner out. One cookie serves every
+account of a browser; signing out keeps it, a changed password forgets it everywhere but where it
+was changed (NIST SP 800-63B-4 section 3.2.2).
+"""
+
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    BindParameter,
+    ForeignKey,
+    LargeBinary,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bienvenue import clock, purposes, tokens
+from bienvenue.db import retried
+from bienvenue.feature import Feature
+from bienvenue.settings import Section
+from bienvenue.user import Base, User, table_of
+from bienvenue.web.page import DEVICE_LIFETIME
+
+MOST = 100
+"""Known devices of an account; the one not used for longest is forgotten."""
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+class KnownDevice(Base):
+    """One browser known to one account."""
+
+    __tablename__ = "devices"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    first: Mapped[float]
+    last: Mapped[float] = mapped_column(index=True)
+
+
+_devices = table_of(KnownDevice)
+_table = _devices.c
+
+
+# --- operations ---------------------------------------------------------------------------------
+
+
+class KnownDevices(Feature[Section]):
+    """The operations on known devices."""
+
+    name = "known_devices"
+    events: ClassVar = {"device.first_seen": "A person signed in from a device not seen before."}
+    notices: ClassVar = {"device.first_seen": "new_device"}
+
+    def knows(self, email: str, secret: str | None) -> bool:
+        """Tell whether the browser that holds this secret signed in to this account before."""
+        if not tokens.well_formed(secret):
+            return False
+        with self._db.reading() as tx:
+            wanted = {"the_digest": _digest(str(secret)), "the_email": email}
+            alive = {"used_after": clock.now() - DEVICE_LIFETIME}
+            return tx.execute(_KNOWN, wanted | alive).first() is not None
+
+    @retried
+    def remember(self, user_id: int, secret: str | None) -> tuple[str, bool]:
+        """Know this browser from now on; give its secret, and whether it is new to the account."""
+        kept = str(secret) if tokens.well_formed(secret) else tokens.new()
+        now = clock.now()
+        digest = _digest(kept)
+        with self._db.transaction() as tx:
+            one = {"the_user": user_id, "the_digest": digest}
+            new = not tx.change(_USED, one | {"now": now})
+            if new:
+                tx.execute(
+                    _NOTED, {"user_id": user_id, "digest": digest, "first": now, "last": now}
+                )
+                tx.change(_TOO_MANY, one)
+        return kept, new
+
+    def has_one(self, user_id: int) -> bool:
+        """Tell whether the account knows one device and no more."""
+        with self._db.reading() as tx:
+            known = select(_table.digest).where(_table.user_id == user_id).limit(2)
+            return len(tx.execute(known).all()) == 1
+
+    def revoke(self, user_id: int, _why: str, _keep: bytes | None = None) -> None:
+        """Forget every device of an account whose secrets changed."""
+        with self._db.transaction() as tx:
+            tx.change(delete(KnownDevice).where(_table.user_id == user_id))
+
+    def export(self, user_id: int) -> dict[str, Any]:
+        """Give when each known device was first and last seen."""
+        with self._db.reading() as tx:
+            rows = tx.scalars(
+                select(KnownDevice).where(_table.user_id == user_id).order_by(_table.last.desc())
+            ).all()
+        return {
+            "devices": [
+                {"first": clock.written(row.first), "last": clock.written(row.last)} for row in rows
+            ]
+        }
+
+    @retried
+    def sweep(self, now: float, limit: int) -> int:
+        """Delete devices whose cookie is over; give how many."""
+        with self._db.transaction() as tx:
+            over = select(_table.digest).where(_table.last <= now - DEVICE_LIFETIME).limit(limit)
+            return tx.change(
+                delete(KnownDevice).where(
+                    _table.digest.in_(over), _table.last <= now - DEVICE_LIFETIME
+                )
+            )
+
+
+def _digest(secret: str) -> bytes:
+    return tokens.digest(purposes.KNOWN_DEVICE, secret)
+
+
+# --- statements ---------------------------------------------------------------------------------
+
+# Every sign-in runs these. Writing one down anew took longer than the database takes to run it.
+
+_USER: BindParameter[int] = bindparam("the_user")
+_DIGEST: BindParameter[bytes] = bindparam("the_digest")
+_KNOWN = (
+    select(_table.digest)
+    .join(User, User.id == _table.user_id)
+    .where(_table.digest == _DIGEST, User.email == bindparam("the_email"))
+    .where(_table.last > bindparam("used_after"))
+)
+_USED = (
+    update(_devices)
+    .where(_table.user_id == _USER, _table.digest == _DIGEST)
+    .values(last=bindparam("now"))
+)
+_NOTED = insert(_devices)
+_TOO_MANY = delete(_devices).where(
+    _table.user_id == _USER,
+    _table.digest.not_in(
+        select(_table.digest)
+        .where(_table.user_id == _USER)
+        .order_by((_table.digest == _DIGEST).desc(), _table.last.desc())
+        .limit(MOST)
+    ),
+)

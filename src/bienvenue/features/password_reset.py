@@ -1,0 +1,346 @@
+"""reset: getting back in, by a letter to the owner.
+
+Asking says the same words and does the same work whether there is an account or not; only the
+owner's mailbox ever holds the token. One token is outstanding at a time, its digest in
+`users.reset_token`, for an hour. Spending it sets a password, ends every session and all else that
+`forget` covers, opens none, and the owner is told (NIST SP 800-63B-4 section 4.2.1.2; ASVS 6.4.3).
+"""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+from sqlalchemy import Double, ForeignKey, String, delete, exists, literal, select, update
+from sqlalchemy.exc import NoResultFound
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bienvenue import clock, normalize, purposes, tokens
+from bienvenue.db import retried, upsert
+from bienvenue.feature import Event, Feature, Refusal
+from bienvenue.features.mail import AN_HOUR, FROM_A_NETWORK, GAP, EmailSent, TooManyEmails
+from bienvenue.features.passwords import (
+    PasswordCommon,
+    PasswordOwnWords,
+    PasswordTooLong,
+    PasswordTooShort,
+)
+from bienvenue.settings import Seconds, Section
+from bienvenue.user import Base, User, table_of
+from bienvenue.web.dispatch import AUTH
+from bienvenue.web.page import Answer, Email, Form, Pages, Password, Reply, Visitor
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+class OutstandingReset(Base):
+    """What belongs to the digest in `users.reset_token`: where it went, and when it is over."""
+
+    __tablename__ = "resets"
+
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    #: The email the letter went to. When the account has another by now, the token is dead.
+    email: Mapped[str] = mapped_column(String(254))
+    expires: Mapped[float] = mapped_column(index=True)
+
+
+_resets = table_of(OutstandingReset)
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+class WrongResetToken(Refusal):
+    """The token is not the one outstanding for this email, was used, or is over."""
+
+    status = 403
+    code = "wrong_reset_token"
+    message = "This link was used, replaced by a newer one, or is over. Ask for another."
+
+
+# --- operations ---------------------------------------------------------------------------------
+
+
+class PasswordResetSettings(Section):
+    """How long a link works."""
+
+    password_reset_lifetime: Seconds = Field(
+        3600, le=86400, description="How long the link of a reset letter works; at most a day."
+    )
+
+
+class PasswordReset(Feature[PasswordResetSettings]):
+    """The operations of getting back in."""
+
+    name = "password_reset"
+    Settings = PasswordResetSettings
+    pages: ClassVar[Pages] = Pages()
+    events: ClassVar = {
+        "password_reset.requested": "Somebody asked to get back into an account.",
+        "password.reset": "A password was replaced by whoever opened the letter's link.",
+    }
+    notices: ClassVar = {"password.reset": "password_was_reset"}
+
+    def ask(self, email: str, ip: str = "", root: str = "") -> None:
+        """Write to the owner of an email, if there is one; nobody else learns whether.
+
+        `root` is the path below which our pages are. Raises MalformedEmail, and TooManyEmails
+        when the network of the ip asked too often.
+        """
+        self._asked(normalize.email(email), ip, root)
+
+    def issue(self, email: str) -> str | None:
+        """Give code of this process a token instead of writing a letter; None for nobody."""
+        return self._issued(normalize.email(email))
+
+    @retried
+    def _asked(self, email: str, ip: str, root: str) -> None:
+        with self._db.transaction():
+            if ip and not self._auth.mail.may_ask_from(ip, FROM_A_NETWORK):
+                raise TooManyEmails
+            if not self._auth.mail.may_ask("password_reset", email, GAP, AN_HOUR):
+                return
+            self._written(self._owner(email), ip, root)
+
+    @retried
+    def begin(self, email: str, ip: str, root: str) -> None:
+        """Write to the owner of an email who proved in another way to be it, and is not counted.
+
+        A disabled account gets no letter.
+        """
+        with self._db.transaction():
+            user = self._owner(email)
+            if user is not None:
+                self._written(user, ip, root)
+
+    def _written(self, user: User | None, ip: str, root: str) -> None:
+        token, expires = self._outstanding(user)
+        owner, to = (None, "") if user is None else (user.id, user.email)
+        link = f"{root}/reset_password?token={token}"
+        told = self._auth.mail.write(
+            "password_reset", to, owner, {"ip": ip}, link=link, expires=expires
+        )
+        facts = {"ip": ip} | (told if user else {})
+        self._auth.publish(Event("password_reset.requested", owner, facts))
+
+    @retried
+    def _issued(self, email: str) -> str | None:
+        with self._db.transaction():
+            user = self._owner(email)
+            token, _ = self._outstanding(user)
+            if user is not None:
+                self._auth.publish(Event("password_reset.requested", user.id))
+        return None if user is None else token
+
+    def _owner(self, email: str) -> User | None:
+        try:
+            user = self._db.find_user_by(email=email)
+        except NoResultFound:
+            return None
+        return user if user.disabled is None else None
+
+    def _outstanding(self, user: User | None) -> tuple[str, float]:
+        """Make the only outstanding token; for nobody, by as many statements."""
+        token, expires = tokens.new(), clock.now() + self.settings.password_reset_lifetime
+        user_id = 0 if user is None else user.id
+        with self._db.transaction() as tx:
+            # Read again: an account disabled in this moment gets none to keep until it is enabled.
+            mine = (User.id == user_id) & User.disabled.is_(None)
+            tx.change(update(User).where(mine).values(reset_token=_digest(token)))
+            self._auth.mail.withdraw(user_id, "password_reset")
+            row: Any = select(User.id, User.email, literal(expires, Double()))
+            written = upsert(_resets, self._db.on_postgresql).from_select(
+                ["user_id", "email", "expires"], row.where(mine)
+            )
+            anew = {"email": written.excluded.email, "expires": written.excluded.expires}
+            key = [_resets.c.user_id]
+            tx.execute(written.on_conflict_do_update(index_elements=key, set_=anew))
+        return token, expires
+
+    def email_of(self, token: str | None) -> str:
+        """Give the email a token was sent to; changes nothing. Raises WrongResetToken."""
+        with self._db.reading() as tx:
+            found = None
+            if tokens.well_formed(token):
+                found = tx.scalar(select(User.email).where(self._alive(str(token))))
+        if found is None:
+            raise WrongResetToken
+        return found
+
+    def _alive(self, token: str) -> Any:
+        sent = (
+            (_resets.c.user_id == User.id)
+            & (_resets.c.email == User.email)
+            & (_resets.c.expires > clock.now())
+        )
+        mine = (User.reset_token == _digest(token)) & User.disabled.is_(None)
+        return mine & exists().where(sent)
+
+    def complete(self, token: str | None, password: str, email: str | None, ip: str = "") -> str:
+        """Set a password by a token, once; give the email of the account.
+
+        `email`, where it is known, must be the account's. Raises WrongResetToken, and what
+        `Passwords.check_policy` does, which leaves the token as it is.
+        """
+        owner = self.email_of(token)
+        if email is not None and normalize.email(email) != owner:
+            raise WrongResetToken
+        self._auth.passwords.check_policy(password, [owner], "new_password")
+        hashed = self._auth.passwords.hash(password, ip)
+        self._spend(str(token), owner, hashed, ip)
+        return owner
+
+    @retried
+    def _spend(self, token: str, email: str, hashed: str, ip: str) -> None:
+        with self._db.transaction() as tx:
+            spent = tx.execute(
+                update(User)
+                .where(self._alive(token), User.email == email)
+                .values(hashed_password=hashed, reset_token=None)
+                .returning(User.id)
+                .execution_options(synchronize_session=False)
+            ).scalar_one_or_none()
+            if spent is None:
+                raise WrongResetToken
+            self._auth.revoke(spent, "password reset")
+            self._auth.rate_limits.clear(email)
+            self._auth.publish(Event("password.reset", spent, {"ip": ip}))
+
+    def revoke(self, user_id: int, _why: str, _keep: bytes | None = None) -> None:
+        """Kill the outstanding token of an account that changed."""
+        with self._db.transaction() as tx:
+            tx.change(update(User).where(User.id == user_id).values(reset_token=None))
+            tx.change(delete(_resets).where(_resets.c.user_id == user_id))
+
+    def export(self, user_id: int) -> dict[str, Any]:
+        """Give until when a reset letter's link works, if one is outstanding."""
+        with self._db.reading() as tx:
+            expires = tx.scalar(
+                select(OutstandingReset.expires).where(OutstandingReset.user_id == user_id)
+            )
+        return {"reset": None if expires is None else {"expires": clock.written(expires)}}
+
+    @retried
+    def sweep(self, now: float, limit: int) -> int:
+        """Kill tokens that are over; give how many."""
+        with self._db.transaction() as tx:
+            over = (
+                select(OutstandingReset.user_id).where(OutstandingReset.expires <= now).limit(limit)
+            )
+            ids = tx.scalars(over).all()
+            gone = tx.change(
+                delete(_resets).where(_resets.c.user_id.in_(ids), _resets.c.expires <= now)
+            )
+            none = ~exists().where(_resets.c.user_id == User.id)
+            tx.change(update(User).where(User.id.in_(ids), none).values(reset_token=None))
+        return gone
+
+
+def _digest(token: str) -> str:
+    return tokens.digest(purposes.PASSWORD_RESET, token).hex()
+
+
+# --- pages --------------------------------------------------------------------------------------
+
+page = PasswordReset.pages
+
+
+class PasswordResetForm(Reply):
+    """Where a letter is asked for."""
+
+    action: Literal["POST /reset_password"] = "POST /reset_password"
+
+
+class PasswordResetRequest(Form):
+    """What asking takes."""
+
+    email: Email
+
+
+class NewPasswordForm(Reply):
+    """Where a new password is chosen, and for which account."""
+
+    email: str
+    action: Literal["PUT /reset_password"] = "PUT /reset_password"
+
+
+class NewPassword(Form):
+    """What setting a password by a letter takes; a browser keeps the token in a cookie."""
+
+    email: Email
+    new_password: Password
+    reset_token: str | None = Field(
+        None, repr=False, json_schema_extra={"format": "password", "writeOnly": True}
+    )
+
+
+class PasswordUpdated(Reply):
+    """What it gives."""
+
+    email: str
+    message: Literal["Password updated"] = "Password updated"
+
+
+@page(
+    "GET /reset_password",
+    gives={200: PasswordResetForm},
+    public=True,
+    link="reset",
+    leads="/reset_password/new",
+)
+def reset_page() -> Answer:
+    """The page of asking for a letter; the link of one leads on, without its token."""
+    return Answer(PasswordResetForm(), page="password_reset/ask.html")
+
+
+@page(
+    "POST /reset_password",
+    takes=PasswordResetRequest,
+    gives={202: EmailSent},
+    refuses=(normalize.MalformedEmail, TooManyEmails),
+    public=True,
+    again="password_reset/ask.html",
+)
+def get_reset_password_token(form: PasswordResetRequest, visitor: Visitor) -> Answer:
+    """Write to the owner of the account, if there is one."""
+    AUTH.password_reset.ask(form.email, visitor.ip, visitor.root)
+    return Answer(EmailSent(email=form.email), 202, page="password_reset/asked.html")
+
+
+@page(
+    "GET /reset_password/new",
+    gives={200: NewPasswordForm},
+    refuses=(WrongResetToken,),
+    public=True,
+    again="password_reset/ask.html",
+)
+def new_password_page(visitor: Visitor) -> Answer:
+    """The page of choosing a new password, for whoever opened the link."""
+    email = AUTH.password_reset.email_of(visitor.links.get("reset"))
+    return Answer(NewPasswordForm(email=email), page="password_reset/new.html")
+
+
+@page(
+    "PUT /reset_password",
+    takes=NewPassword,
+    gives={200: PasswordUpdated},
+    refuses=(
+        normalize.MalformedEmail,
+        PasswordTooShort,
+        PasswordTooLong,
+        PasswordCommon,
+        PasswordOwnWords,
+        WrongResetToken,
+    ),
+    public=True,
+    again="password_reset/new.html",
+    hashes=True,
+)
+def update_password(form: NewPassword, visitor: Visitor) -> Answer:
+    """Set a new password by the letter's token; nobody is signed in by it."""
+    email = AUTH.password_reset.complete(
+        form.reset_token or visitor.links.get("reset"), form.new_password, form.email, visitor.ip
+    )
+    return Answer(
+        PasswordUpdated(email=email), page="password_reset/done.html", session=False, spent="reset"
+    )

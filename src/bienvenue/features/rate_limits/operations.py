@@ -1,0 +1,177 @@
+"""The operations on limits."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from bienvenue import clock, normalize, purposes
+from bienvenue.client_ip import network_of
+from bienvenue.db import DB, retried
+from bienvenue.feature import Attempt, Event, Feature, Refusal
+from bienvenue.features.rate_limits.store import (
+    ALL,
+    LONGEST_WAIT,
+    STRANGERS,
+    Count,
+    DatabaseStore,
+    OverError,
+    Rule,
+    Store,
+)
+from bienvenue.settings import Section
+
+if TYPE_CHECKING:
+    from bienvenue.auth import Auth
+
+# --- words --------------------------------------------------------------------------------------
+
+
+class TooManyAttempts(Refusal):
+    """Too many wrong passwords; `Retry-After` says when the next one may be tried."""
+
+    status = 429
+    code = "too_many_attempts"
+    message = "Too many wrong passwords were tried. Wait a little and try again."
+
+    def __init__(self, policy: str, wait: float) -> None:
+        """Take the name of the rule and the seconds to wait."""
+        super().__init__()
+        self.retry_after = max(1, int(wait + 0.999))
+        self.headers["RateLimit"] = f'"{policy}";r=0;t={self.retry_after}'
+
+
+class PasswordLocked(TooManyAttempts):
+    """So many wrong passwords in a row that this one is not tried here any more."""
+
+    code = "password_locked"
+    message = (
+        "Too many wrong passwords were tried in a row. Sign in from a device you used before, "
+        "or write to whoever runs this service."
+    )
+
+
+# --- operations ---------------------------------------------------------------------------------
+
+
+class RateLimitSettings(Section):
+    """From which failure on one has to wait."""
+
+    rate_limit_account: int = Field(
+        10, ge=1, le=1000, description="Failures of an account after which each next one waits."
+    )
+    rate_limit_network: int = Field(
+        100, ge=1, le=100_000, description="Failures of a network after which each next one waits."
+    )
+
+
+class RateLimits(Feature[RateLimitSettings]):
+    """The operations on limits."""
+
+    name = "rate_limits"
+    Settings = RateLimitSettings
+    events: ClassVar = {
+        "rate_limit.reached": "An attempt was refused because of the failures before it.",
+        "account.unlocked": "An administrator cleared the failures of an account.",
+    }
+
+    def __init__(self, auth: "Auth", db: DB, settings: RateLimitSettings) -> None:
+        """Open the feature, with its counts in the database."""
+        super().__init__(auth, db, settings)
+        self.store: Store = DatabaseStore(db)
+
+    def check(self, attempt: Attempt) -> None:
+        """Raise TooManyAttempts or PasswordLocked for what would be refused; count nothing."""
+        rules = self._rules(attempt)
+        found = {count.key: count for count in self.store.find([rule.key for rule in rules])}
+        for rule in rules:
+            if rule.key in found:
+                self._refuse_over(rule, found[rule.key], attempt)
+
+    def _refuse_over(self, rule: Rule, count: Count, attempt: Attempt) -> None:
+        now = clock.now()
+        if rule.waits_from is None:
+            if count.failures >= ALL or (not attempt.known and count.strangers >= STRANGERS):
+                self._auth.publish(_reached(rule, attempt))
+                raise PasswordLocked(rule.policy, LONGEST_WAIT)
+        elif count.until > now:
+            self._auth.publish(_reached(rule, attempt))
+            raise TooManyAttempts(rule.policy, count.until - now)
+
+    def reserve(self, attempt: Attempt) -> None:
+        """Count a failure before it happened. Raises as `allow` does, having counted nothing."""
+        try:
+            self.store.reserve(self._rules(attempt), attempt.known)
+        except OverError as over:
+            # Somebody else took the last place between the reading and this.
+            self.check(attempt)
+            raise TooManyAttempts(over.rule.policy, 1) from None
+
+    def release(self, attempt: Attempt) -> None:
+        """The password was right: give the reservation back and clear the account's failures.
+
+        Earlier failures of the network stay, and so does a lock against strangers.
+        """
+        self.store.release(self._rules(attempt))
+
+    def _rules(self, attempt: Attempt) -> list[Rule]:
+        """Name what an attempt counts against, always in the same order, so that none cross."""
+        kind = "known" if attempt.known else "stranger"
+        rules = [
+            Rule(self._key("consecutive", attempt.email), "consecutive", "account", None),
+            Rule(self._key(kind, attempt.email), kind, "account", self.settings.rate_limit_account),
+        ]
+        if attempt.ip:
+            network = network_of(attempt.ip)
+            waits_from = self.settings.rate_limit_network
+            rules.append(Rule(self._key("network", network), network, "network", waits_from))
+        return rules
+
+    def _key(self, kind: str, name: str) -> bytes:
+        return self._auth.keys.lasting_mac(purposes.rate_limit(kind), name.encode())
+
+    def find(self, name: str) -> list[Count]:
+        """Give the counts of an email or an ip."""
+        return self.store.find(self._keys_of(name))
+
+    def busy(self) -> list[Count]:
+        """Give the hundred keys with most failures; accounts show as what kind they are."""
+        return self.store.busy(100)
+
+    def clear(self, name: str) -> int:
+        """Forget the counts of an email or an ip; give how many there were."""
+        return self.store.clear(self._keys_of(name))
+
+    def move(self, old: str, new: str) -> None:
+        """Let the failures of an account go with it from one email to another.
+
+        So a lock is neither lost by it nor met at it, and the old email is nobody's from then on.
+        """
+        self.store.move(dict(zip(self._keys_of(old), self._keys_of(new), strict=True)))
+
+    def _keys_of(self, name: str) -> list[bytes]:
+        if "@" in name:
+            email = normalize.email(name)
+            return [self._key(kind, email) for kind in ("consecutive", "known", "stranger")]
+        return [self._key("network", network_of(name))]
+
+    @retried
+    def unlock(self, name: str) -> str:
+        """Forget the failures of a user's account, and its lock. Raises NoSuchUser."""
+        with self._db.transaction():
+            user = self._auth.accounts.find(name)
+            if self.clear(user.email):
+                self._auth.publish(Event("account.unlocked", user.id))
+        return user.email
+
+    def sweep(self, now: float, limit: int) -> int:
+        """Delete counts that are forgotten, and after three months those of a few in a row."""
+        return self.store.sweep(now, limit, self.settings.rate_limit_account)
+
+
+def _reached(rule: Rule, attempt: Attempt) -> Event:
+    key = rule.key.hex()
+    return Event(
+        "rate_limit.reached",
+        facts={"policy": rule.policy, "ip": attempt.ip, "key": key[:16]},
+        counted=key,
+    )

@@ -1,0 +1,280 @@
+"""Where the failures are counted: the small interface of a store, and the one in the database."""
+
+import functools
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from sqlalchemy import (
+    Float,
+    Integer,
+    LargeBinary,
+    String,
+    bindparam,
+    case,
+    delete,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bienvenue import clock
+from bienvenue.db import DB, Transaction, retried, upsert
+from bienvenue.user import Base, table_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+
+LONGEST_WAIT = 3600
+FORGOTTEN_AFTER = 86400
+"""Seconds without a failure after which a count begins anew."""
+
+STRANGERS, ALL = 90, 100
+"""Consecutive failures after which the password works from known devices only, and nowhere.
+
+NIST allows 100 in all; strangers stop ten earlier, which leaves the owner's devices those ten.
+"""
+
+_FEW_KEPT = 90 * 86400
+
+
+# --- the interface ------------------------------------------------------------------------------
+
+
+class Count(NamedTuple):
+    """The failures of one key. The key is a MAC, so no store names an email that was tried."""
+
+    key: bytes
+    #: "consecutive", "known", "stranger", or a network as "203.0.113.7/32".
+    kind: str
+    failures: int
+    #: Of a consecutive count: how many of them were by strangers.
+    strangers: int
+    #: The time before which the next attempt is refused, in seconds since 1970.
+    until: float
+    #: The time of the last failure.
+    last: float
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One key an attempt counts against, and from which failure on the next one waits.
+
+    Without `waits_from` the count is the consecutive one, which has STRANGERS and ALL instead.
+    """
+
+    key: bytes
+    kind: str
+    policy: str
+    waits_from: int | None
+
+
+class OverError(Exception):
+    """A count has no place left for one more failure."""
+
+    def __init__(self, rule: Rule) -> None:
+        """Take the rule that says so."""
+        super().__init__()
+        self.rule = rule
+
+
+class Store(Protocol):
+    """What the limits need of a store. Each call is one step for all processes that share it.
+
+    Rules come in one order for everybody: consecutive, account, network. Every call may raise
+    DatabaseUnavailable, and then nothing was counted.
+    """
+
+    def find(self, keys: Collection[bytes]) -> list[Count]:
+        """Give the counts of these keys, sorted by kind; a key without failures has none."""
+
+    def busy(self, most: int) -> list[Count]:
+        """Give the counts with most failures."""
+
+    def reserve(self, rules: Sequence[Rule], known: bool) -> None:
+        """Add a failure to every rule's count, or, raising OverError, to none."""
+
+    def release(self, rules: Sequence[Rule]) -> None:
+        """Clear the account's counts, but for a lock, and give one back to its network's."""
+
+    def clear(self, keys: Collection[bytes]) -> int:
+        """Forget the counts of these keys; give how many there were."""
+
+    def move(self, keys: Mapping[bytes, bytes]) -> None:
+        """Let each key's count be that of the key it leads to, which had another until then."""
+
+    def sweep(self, now: float, limit: int, few: int) -> int:
+        """Delete what is forgotten, and consecutive counts below `few` after three months."""
+
+
+# --- the store in the database ------------------------------------------------------------------
+
+
+class CountRow(Base):
+    """A Count as a row."""
+
+    __tablename__ = "limits"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    key: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(50))
+    failures: Mapped[int]
+    strangers: Mapped[int]
+    until: Mapped[float]
+    last: Mapped[float] = mapped_column(index=True)
+
+
+_counts = table_of(CountRow)
+_table = _counts.c
+
+
+class DatabaseStore:
+    """The counts as rows, each changed by single conditional statements."""
+
+    def __init__(self, db: DB) -> None:
+        """Take the database of the accounts."""
+        self._db = db
+
+    def find(self, keys: Collection[bytes]) -> list[Count]:
+        """Read them."""
+        with self._db.reading() as tx:
+            return [Count._make(row) for row in tx.execute(_FOUND, {"keys": list(keys)})]
+
+    def busy(self, most: int) -> list[Count]:
+        """Read them."""
+        with self._db.reading() as tx:
+            largest = select(_counts).order_by(_table.failures.desc(), _table.key).limit(most)
+            return [Count._make(row) for row in tx.execute(largest)]
+
+    @retried
+    def reserve(self, rules: Sequence[Rule], known: bool) -> None:
+        """Add them in one transaction of one statement each."""
+        with self._db.transaction() as tx:
+            for rule in rules:
+                self._count(tx, rule, known)
+
+    def _count(self, tx: Transaction, rule: Rule, known: bool) -> None:
+        """Add one failure in one statement. Raises OverError when the count is over."""
+        adding = _adding(self._db.on_postgresql, rule.waits_from is None, known)
+        values = {"the_key": rule.key, "the_kind": rule.kind, "now": clock.now()}
+        added = tx.execute(adding, values | {"waits_from": rule.waits_from}).scalar_one_or_none()
+        if added is None:
+            raise OverError(rule)
+
+    @retried
+    def release(self, rules: Sequence[Rule]) -> None:
+        """Clear in the order of `reserve`: PostgreSQL would have to break two that cross."""
+        consecutive, account, *networks = rules
+        with self._db.transaction() as tx:
+            for statement in _CLEARED_BUT_LOCKED:
+                tx.execute(statement, {"the_key": consecutive.key})
+            tx.execute(_CLEARED, {"the_key": account.key})
+            for network in networks:
+                for statement in _GIVEN_BACK:
+                    tx.execute(statement, {"the_key": network.key})
+
+    @retried
+    def clear(self, keys: Collection[bytes]) -> int:
+        """Delete them."""
+        with self._db.transaction() as tx:
+            return tx.change(delete(_counts).where(_table.key.in_(keys)))
+
+    @retried
+    def move(self, keys: Mapping[bytes, bytes]) -> None:
+        """Take the rows out and write those that stay under their new keys."""
+        with self._db.transaction() as tx:
+            both = _table.key.in_([*keys, *keys.values()])
+            found = tx.execute(delete(_counts).where(both).returning(*_table)).mappings().all()
+            moved = [{**row, "key": keys[row["key"]]} for row in found if row["key"] in keys]
+            for row in moved:
+                inserted = upsert(_counts, self._db.on_postgresql).values(row)
+                # What somebody counted there in this very moment is counted too.
+                more = {
+                    "failures": _table.failures + inserted.excluded.failures,
+                    "strangers": _table.strangers + inserted.excluded.strangers,
+                }
+                key = [_table.key]
+                tx.execute(inserted.on_conflict_do_update(index_elements=key, set_=more))
+
+    @retried
+    def sweep(self, now: float, limit: int, few: int) -> int:
+        """Delete them, so many at a time."""
+        consecutive = _table.kind == "consecutive"
+        forgotten = ~consecutive & (_table.last <= now - FORGOTTEN_AFTER)
+        old_few = consecutive & (_table.failures < few) & (_table.last <= now - _FEW_KEPT)
+        with self._db.transaction() as tx:
+            batch = select(_table.key).where(forgotten | old_few).limit(limit)
+            return tx.change(delete(_counts).where(_table.key.in_(batch)))
+
+
+# --- statements ---------------------------------------------------------------------------------
+
+# Every sign-in runs these. Writing one down anew took longer than the database takes to run it.
+
+_KEY = _table.key == bindparam("the_key")
+_FOUND = (
+    select(_counts).where(_table.key.in_(bindparam("keys", expanding=True))).order_by(_table.kind)
+)
+_CLEARED = delete(_counts).where(_KEY)
+_CLEARED_BUT_LOCKED = (
+    update(_counts).where(_KEY, _table.strangers >= STRANGERS).values(failures=_table.strangers),
+    delete(_counts).where(_KEY, _table.strangers < STRANGERS),
+)
+_GIVEN_BACK = (
+    update(_counts)
+    .where(_KEY, _table.failures > 0)
+    .values(failures=_table.failures - 1, until=0.0),
+    delete(_counts).where(_KEY, _table.failures <= 0),
+)
+
+
+@functools.cache
+def _adding(on_postgresql: bool, consecutive: bool, known: bool) -> Any:
+    """Write the statement that adds a failure to a count, unless the count is over."""
+    now, waits_from = bindparam("now", type_=Float), bindparam("waits_from", type_=Integer)
+    stranger = 0 if known else 1
+    counted: ColumnElement[int] = _table.failures + 1
+    first: ColumnElement[float] = literal(0.0)
+    until = first
+    if consecutive:
+        free = _table.failures < ALL
+        if not known:
+            free &= _table.strangers < STRANGERS
+    else:
+        counted = case((_table.last <= now - FORGOTTEN_AFTER, 1), else_=counted)
+        free = _table.until <= now
+        first = case((waits_from == 1, now + 1), else_=0.0)
+        until = _until(counted, waits_from, now)
+    inserted = upsert(_counts, on_postgresql)
+    inserted = inserted.values(
+        key=bindparam("the_key"),
+        kind=bindparam("the_kind"),
+        failures=1,
+        strangers=stranger,
+        until=first,
+        last=now,
+    )
+    changed = {
+        "failures": counted,
+        "strangers": _table.strangers + stranger,
+        "until": until,
+        "last": now,
+    }
+    return inserted.on_conflict_do_update(
+        index_elements=[_table.key], set_=changed, where=free
+    ).returning(_table.failures)
+
+
+def _until(
+    failures: "ColumnElement[int]", waits_from: "ColumnElement[int]", now: "ColumnElement[float]"
+) -> "ColumnElement[float]":
+    """Give, as SQL, when the next one may come after so many failures.
+
+    That is at any time while there are few: `now` itself would refuse whoever read the clock a
+    moment earlier, waited for the row, or has a clock that is slow.
+    """
+    over = failures - waits_from
+    doubled = now + literal(1).op("<<")(over)
+    longest = now + LONGEST_WAIT
+    return case((over < 0, 0.0), (over >= LONGEST_WAIT.bit_length(), longest), else_=doubled)

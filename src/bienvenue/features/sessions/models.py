@@ -1,0 +1,191 @@
+"""The table of sessions, its settings, and what a check finds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pydantic import Field
+from sqlalchemy import (
+    BindParameter,
+    ForeignKey,
+    LargeBinary,
+    String,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bienvenue.feature import Refusal
+from bienvenue.settings import Seconds, Section
+from bienvenue.user import Base, User, table_of
+
+
+class Session(Base):
+    """One signed-in device."""
+
+    __tablename__ = "sessions"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    #: SHA-256 of the secret in the cookie; the secret itself is nowhere.
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    #: The public name of the device's session.
+    uid: Mapped[str] = mapped_column(String(36), unique=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    #: What `users.session_id` was when it opened; the session lives while it still is.
+    root: Mapped[str] = mapped_column(String(36))
+    opened: Mapped[float]
+    seen: Mapped[float]
+    expires: Mapped[float] = mapped_column(index=True)
+    #: When the person last proved who they are, in this session.
+    fresh: Mapped[float]
+    #: The proofs shown, as "password".
+    methods: Mapped[str] = mapped_column(String(100))
+    ip: Mapped[str] = mapped_column(String(45))
+    agent: Mapped[str] = mapped_column(String(512))
+
+
+_sessions, _users = table_of(Session), table_of(User)
+columns = _sessions.c
+
+
+class NoSuchSession(Refusal):
+    """None of the person's own sessions has this uid."""
+
+    status = 404
+    code = "no_such_session"
+    message = "You have no such session; it may have ended already."
+
+
+class MFARequired(Refusal):
+    """The password is right and another factor is still due; this is no session."""
+
+    status = 401
+    code = "mfa_required"
+    message = "One more step is needed to sign in."
+
+    def __init__(self, due: Sequence[str]) -> None:
+        """Take the names of the proofs that are due."""
+        super().__init__()
+        self.facts["next"] = list(due)
+
+
+class SessionSettings(Section):
+    """How long a session lives and how many a person has."""
+
+    session_lifetime: Seconds = Field(
+        30 * 86400, description="How long a session lives at most (24h for ASVS level 2)."
+    )
+    session_idle: Seconds = Field(
+        14 * 86400, description="How long it lives without being used (1h for ASVS level 2)."
+    )
+    session_cap: int = Field(
+        100, ge=1, le=10_000, description="Sessions a person has at most; the oldest ends."
+    )
+    session_fresh: Seconds = Field(
+        15 * 60, description="How long after signing in a person may do what needs a fresh sign-in."
+    )
+
+
+class SignedIn(NamedTuple):
+    """A person with a live session, as the check found them."""
+
+    email: str
+    root: str
+    seen: float
+    fresh: float
+    # From here on nothing changes as long as the digest is the same.
+    user_id: int
+    user_uid: str
+    created: float
+    session_uid: str
+    digest: bytes
+    opened: float
+    expires: float
+    methods: str
+    ip: str
+    agent: str
+
+    def __repr__(self) -> str:
+        """Show the public names and nothing secret."""
+        return f"<SignedIn {self.user_uid} {self.session_uid}>"
+
+
+@dataclass(frozen=True)
+class OpenedSession:
+    """A session just opened. The secret is for the cookie; it is shown nowhere else."""
+
+    user: User
+    secret: str
+    #: The secret of the browser, which is known from now on.
+    device: str
+
+    def __repr__(self) -> str:
+        """Show the user and nothing secret."""
+        return f"<Opened {self.user.uid}>"
+
+
+#: The session check, paid by every request of every application: one prepared statement, which the
+#: edge and Flask share. It reads what can change, in the order of `SignedIn`; each column costs as
+#: much as a line of Python.
+CHECK = """
+SELECT users.email, sessions.root, sessions.seen, sessions.fresh
+FROM sessions JOIN users ON users.id = sessions.user_id
+WHERE sessions.digest = :digest AND sessions.root = users.session_id
+  AND sessions.expires > :now AND sessions.opened > :opened_after
+  AND sessions.seen > :seen_after AND users.disabled IS NULL
+"""
+
+#: The rest of `SignedIn`, which is read once for each digest.
+LASTING = """
+SELECT users.id, users.uid, users.created, sessions.uid, sessions.digest,
+       sessions.opened, sessions.expires, sessions.methods, sessions.ip, sessions.agent
+FROM sessions JOIN users ON users.id = sessions.user_id
+WHERE sessions.digest = :digest
+"""
+
+# What follows is run by every sign-in. Writing a statement down anew took longer than the database
+# takes to run it.
+
+_USER: BindParameter[int] = bindparam("the_user")
+_DIGEST: BindParameter[bytes] = bindparam("the_digest")
+
+#: The row of the user is the lock: sign-ins of one person pass here one by one, and only while the
+#: hash is the one that was compared and the account is not disabled.
+ROOT = (
+    update(_users)
+    .where(
+        _users.c.id == _USER,
+        _users.c.hashed_password == bindparam("compared"),
+        _users.c.disabled.is_(None),
+    )
+    .values(
+        session_id=func.coalesce(_users.c.session_id, bindparam("new_root")),
+        hashed_password=bindparam("hashed"),
+    )
+    .returning(_users.c.session_id)
+)
+OPEN = insert(_sessions)
+CLEAR_DEAD = delete(_sessions).where(
+    columns.user_id == _USER,
+    (columns.root != bindparam("the_root"))
+    | (columns.expires <= bindparam("now"))
+    | (columns.opened <= bindparam("opened_before"))
+    | (columns.seen <= bindparam("seen_before")),
+)
+END_TOO_MANY = (
+    delete(_sessions)
+    .where(
+        columns.user_id == _USER,
+        columns.digest.not_in(
+            select(columns.digest)
+            .where(columns.user_id == _USER)
+            .order_by((columns.digest == _DIGEST).desc(), columns.opened.desc())
+            .limit(bindparam("cap"))
+        ),
+    )
+    .returning(columns.uid, columns.user_id)
+)

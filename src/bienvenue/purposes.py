@@ -1,0 +1,42 @@
+"""What each digest, MAC and cipher is bound to, in one place.
+
+These words are part of what is stored: another word for one of them would make every token, count
+and sealed value of that kind unknown. So they stay as the first version wrote them, whatever the
+rest of the code calls the same thing today. A new purpose gets the word of its feature.
+"""
+
+# --- digests of secrets that leave the service (tokens.digest) ----------------------------------
+
+SESSION = "session"
+KNOWN_DEVICE = "device"
+PASSWORD_RESET = "reset"  # noqa: S105 (a word, no secret)
+VERIFICATION = "proof"
+INVITATION = "invitation"
+EMAIL_CHANGE = "email"
+EMAIL_RESTORE = "undo"
+NOTIFICATION_EMAIL = "second"
+REOPENING = "leaving"
+FORM_COOKIE = "form"
+
+# --- MACs and ciphers of the key ring -----------------------------------------------------------
+
+AUDIT_BATCH = "audit"
+EMAILED_LINK = "letter"
+FORM_TOKEN = "form"  # noqa: S105 (as above)
+DRAFT = "typed"
+OUTBOX_PAGE = "outbox page"
+
+# --- MACs that stand for an email or a network in a table ---------------------------------------
+
+
+def rate_limit(kind: str) -> str:
+    """Give the purpose of a count of failures: consecutive, known, unknown or network."""
+    return f"limit {_OF_BEFORE.get(kind, kind)}"
+
+
+def emails(kind: str) -> str:
+    """Give the purpose of a count of emails of a kind; such a count lives for an hour."""
+    return f"letter {kind}"
+
+
+_OF_BEFORE = {"unknown": "stranger"}

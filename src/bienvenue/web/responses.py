@@ -1,0 +1,117 @@
+"""A value or a refusal becomes a page, a redirect or JSON: the visitor's medium decides, here.
+
+Refusals are problem details (RFC 9457) with a stable `code`, the `field` and a `message`.
+"""
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from flask import Request, Response, render_template
+
+from bienvenue import user_agent
+from bienvenue.feature import Refusal
+from bienvenue.i18n import Language
+from bienvenue.web.page import Answer
+
+_JSON = "application/json"
+_PROBLEM = "application/problem+json"
+VARY = "Accept, Accept-Language, Cookie"
+
+#: Files of ours alone, nothing that is written into a page, no frame (ASVS 3.4.3, 3.4.6).
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": CONTENT_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+def wants_page(request: Request) -> bool:
+    """Tell a browser, which names text/html, from a program, to which `*/*` is JSON."""
+    accepts = request.accept_mimetypes
+    named = [quality for kind, quality in accepts if kind in {"text/html", "application/xhtml+xml"}]
+    return bool(named) and max(named) > 0 and max(named) >= accepts[_JSON] * _names_json(request)
+
+
+def _names_json(request: Request) -> bool:
+    return any(kind.endswith("json") for kind, _ in request.accept_mimetypes)
+
+
+def as_json(value: Any, status: int, mimetype: str = _JSON) -> Response:
+    """Write a value as one line of JSON."""
+    return Response(json.dumps(value, ensure_ascii=False) + "\n", status, mimetype=mimetype)
+
+
+def as_page(template: str, status: int, language: Language, **values: Any) -> Response:
+    """Write a page from a template, which a host application may override."""
+    text = render_template(
+        f"bienvenue/{template}",
+        _=language.markup,
+        called=lambda name: user_agent.told(name, language),
+        language=language.code,
+        **values,
+    )
+    response = Response(text, status, mimetype="text/html")
+    response.headers["Content-Language"] = language.code
+    return response
+
+
+def as_redirect(path: str) -> Response:
+    """Send a browser on with GET. The path is ours, never the visitor's."""
+    return empty(303, Location=path)
+
+
+def empty(status: int, **headers: str) -> Response:
+    """Answer without a body."""
+    response = Response(status=status, headers=headers)
+    del response.headers["Content-Type"]
+    return response
+
+
+def problem(refusal: Refusal) -> dict[str, Any]:
+    """Give the problem document of a refusal (RFC 9457 section 3)."""
+    document: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(refusal.status).phrase,
+        "status": refusal.status,
+        "code": refusal.code,
+        "message": refusal.message,
+    }
+    if refusal.field is not None:
+        document["field"] = refusal.field
+    return document | refusal.facts
+
+
+def of_value(answer: Answer) -> Response:
+    """Answer a program, and a browser with a file."""
+    if answer.value is None:
+        return empty(answer.status)
+    response = as_json(answer.value.model_dump(mode="json"), answer.status)
+    if answer.file is not None:
+        response.headers["Content-Disposition"] = f'attachment; filename="{answer.file}"'
+    return response
+
+
+def of_refusal(refusal: Refusal) -> Response:
+    """Refuse a program."""
+    return as_json(problem(refusal), refusal.status, _PROBLEM)
+
+
+def harden(response: Response, *, https: bool) -> Response:
+    """Add what every response of ours carries, errors too."""
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault("Cache-Control", "no-store")
+    if response.headers["Cache-Control"] == "no-store":
+        response.headers["Vary"] = VARY
+    if https:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    return response

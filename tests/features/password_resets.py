@@ -1,0 +1,92 @@
+"""Asks for reset letters, reads their tokens and looks into every table, for tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import event, inspect, text
+from werkzeug.test import TestResponse
+
+from bienvenue.features.mail import Message
+from tests.conftest import EMAIL, Service
+
+NEW = "sept grenouilles sur un nuage"
+IP = "192.0.2.1"
+
+
+def column(service: Service) -> str | None:
+    """Give Bob's column `reset_token`."""
+    return service.auth.accounts.find(EMAIL).reset_token
+
+
+def ask(service: Service, email: str = EMAIL, ip: str = IP) -> TestResponse:
+    """Ask for a letter as a program."""
+    return service.client().post(
+        "/reset_password", json={"email": email}, environ_base={"REMOTE_ADDR": ip}
+    )
+
+
+def letters(service: Service, kind: str = "password_reset") -> list[Message]:
+    """Give the letters of a kind, oldest first."""
+    return [letter for letter in reversed(service.auth.mail.list()) if letter.kind == kind]
+
+
+def text_of(service: Service, letter: Message) -> str:
+    """Give what a letter says."""
+    body = service.auth.mail.read(letter.uid).get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
+
+
+def link(service: Service) -> str:
+    """Give the link of the newest reset letter."""
+    (found,) = re.findall(r"https?://\S+", text_of(service, letters(service)[-1]))
+    return str(found)
+
+
+def asked(service: Service, email: str = EMAIL) -> str:
+    """Ask for a letter and give the token of its link."""
+    before = len(letters(service))
+    assert ask(service, email).status_code == 202
+    assert len(letters(service)) == before + 1
+    return link(service).partition("?token=")[2]
+
+
+def put(service: Service, token: str, password: str = NEW, email: str = EMAIL) -> TestResponse:
+    """Set a password by a token, as a program."""
+    sent = {"email": email, "reset_token": token, "new_password": password}
+    return service.client().put("/reset_password", json=sent)
+
+
+def dump(service: Service) -> dict[str, list[str]]:
+    """Give every row of every table as text, bytes as themselves and in hexadecimal."""
+    found = {}
+    with service.auth._db.connect(writes=False) as connection:
+        for table in inspect(connection).get_table_names():
+            rows = connection.execute(text(f'SELECT * FROM "{table}"'))
+            found[table] = sorted(" ".join(map(_written, row)) for row in rows)
+    return found
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bytes | memoryview):
+        return f"{bytes(value)!r} {bytes(value).hex()}"
+    return repr(value)
+
+
+@contextmanager
+def statements(service: Service) -> Iterator[list[str]]:
+    """Collect the SQL that runs in a block."""
+    said: list[str] = []
+
+    def hear(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        said.append(" ".join(statement.split()))
+
+    engine = service.auth._db._engine
+    event.listen(engine, "before_cursor_execute", hear)
+    try:
+        yield said
+    finally:
+        event.remove(engine, "before_cursor_execute", hear)

@@ -1,0 +1,251 @@
+"""leaving: what `GET /export` holds is everything, and nothing of anybody else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import Table, select
+
+from bienvenue import clock
+from bienvenue.features.audit.models import AuditRow, Personal
+from bienvenue.user import Base, table_of
+from bienvenue.user import User as Account
+from tests.conftest import PASSPHRASE, Clock, Service
+from tests.features import password_resets
+from tests.features.closures import token_of
+from tests.features.notification_emails import PROOF
+
+#: What of a person's rows is not given, with the reason. Whoever adds a column says so here, or
+#: gives it.
+LEFT_OUT = {
+    "users.id": "a number that never leaves the service; the public name is `uid`",
+    "users.hashed_password": "opens the account to whoever guesses it",
+    "users.session_id": "the root of sessions, which says nothing",
+    "users.reset_token": "the digest of a secret",
+    "sessions.digest": "the digest of a secret",
+    "sessions.root": "the root of sessions, which says nothing",
+    "devices.digest": "the digest of a secret",
+    "resets.email": "the email of the account",
+    "proofs.email": "the email of the account",
+    "audit.id": "counts the rows of everybody",
+    "audit.commitment": "a digest of what is given",
+    "audit.slot": "a digest of what is counted",
+    "audit.batch": "the number of a seal",
+    "mail.id": "counts the letters of everybody",
+    "mail.uid": "the name of a letter in its Message-ID and in the record, which is given",
+    "mail.kind": "the name of a template; its text is given",
+    "mail.facts": "what the text is made of; it is given",
+    "mail.sealed": "a link with a secret",
+    "mail.expires": "when that link is over, which its own feature gives",
+    "mail.due": "when a carrier may take it",
+    "mail.tries": "how often one did",
+    "mail.problem": "what a mail server answered",
+    "leavings.digest": "the digest of a secret",
+    "second_emails.digest": "the digest of a secret",
+    "second_emails.expires": "when a link is over",
+    "email_changes.digest": "the digest of a secret",
+    "email_changes.letter": "the name of a letter, which is given",
+    "email_undos.digest": "the digest of a secret",
+    "email_undos.id": "counts the rows of everybody",
+    "email_undos.letter": "the name of a letter, which is given",
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody whose every value is their own."""
+
+    email: str
+    second: str
+    third: str
+    ip: str
+    agent: str
+
+
+BOB = Person(
+    "bob@example.com", "bob@second.example", "bob@third.example", "203.0.113.7", "canary-bob/1"
+)
+EVE = Person(
+    "eve@example.net", "eve@second.example.net", "eve@third.example", "198.51.100.9", "canary-eve/2"
+)
+
+
+def personal() -> dict[str, Table]:
+    """Give every table with rows of a person: those with a user's id, and the users."""
+    tables = Base.metadata.tables
+    return {
+        name: table for name, table in tables.items() if "user_id" in table.c or name == "users"
+    }
+
+
+def live(service: Service, moving: Clock, who: Person) -> FlaskClient:
+    """Do as a person everything that leaves a row, but for closing the account."""
+    client = service.client()
+    origin: dict[str, Any] = {
+        "environ_base": {"REMOTE_ADDR": who.ip},
+        "headers": {"User-Agent": who.agent},
+    }
+    before = {"email": f"was.{who.email}", "password": PASSPHRASE}
+    client.post("/users", json=before, **origin)
+    client.post("/sessions", json=before, **origin)
+    sent = {"new_email": who.email}
+    assert client.put("/email", json=sent, **origin).status_code == 202
+    sent = {"email_change_token": token_of(service, "new_email_verification")}
+    assert client.post("/email/new", json=sent, **origin).status_code == 200
+    account = {"email": who.email, "password": PASSPHRASE}
+    password_resets.ask(service, who.email, who.ip)
+    account["password"] = password_resets.NEW
+    # Which proves the email.
+    sent = {"reset_token": token_of(service, "password_reset"), "new_password": password_resets.NEW}
+    renewed = client.put("/reset_password", json=sent | {"email": who.email}, **origin)
+    assert renewed.status_code == 200
+    client.post("/sessions", json=account | {"password": "wrong"}, **origin)
+    for _ in range(2):
+        moving.forward(61)
+        service.client().post("/sessions", json=account, **origin)
+    assert client.post("/sessions", json=account, **origin).status_code == 200
+    assert client.put("/preferences", json={"language": "fr"}, **origin).status_code == 200
+    for email in (who.second, who.third):
+        moving.forward(7)
+        sent = {"notification_email": email}
+        assert client.put("/notification_email", json=sent, **origin).status_code == 202
+        if email == who.second:
+            proof = {"notification_email_token": token_of(service, PROOF)}
+            proving = service.client().post(
+                "/notification_email/verification", json=proof, **origin
+            )
+            assert proving.status_code == 200
+    moving.forward(120)
+    assert password_resets.ask(service, who.email, who.ip).status_code == 202
+    sent = {"new_email": f"next.{who.email}"}
+    assert client.put("/email", json=sent, **origin).status_code == 202
+    return client
+
+
+def rows(service: Service, table: Table, user_id: int) -> list[Mapping[str, Any]]:
+    """Give the rows of a person in a table."""
+    mine = table.c["id" if table.name == "users" else "user_id"] == user_id
+    with service.auth._db.reading() as tx:
+        return [dict(row) for row in tx.execute(select(*table.c).where(mine)).mappings()]
+
+
+def forms(value: Any) -> set[str]:
+    """Give the ways in which a value of a column may stand in the export."""
+    if isinstance(value, float):
+        return {clock.written(value)}
+    if isinstance(value, bytes):
+        return {value.hex()}
+    return {str(value)}
+
+
+def leaves(value: Any) -> Iterator[str]:
+    """Give every value of the export that is no list and no object."""
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from leaves(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from leaves(each)
+    elif value is not None:
+        yield str(value)
+
+
+def missing(service: Service, user_id: int) -> tuple[set[str], list[str]]:
+    """Name the tables with rows of a person, and what of them the export does not have."""
+    exported = service.auth.export(user_id)
+    given = set(leaves(exported))
+    found, lost = set(), []
+    for name, table in personal().items():
+        for row in rows(service, table, user_id):
+            found.add(name)
+            for column, value in row.items():
+                if column == "user_id" or value is None or f"{name}.{column}" in LEFT_OUT:
+                    continue
+                values = list(leaves(json.loads(value))) if column == "facts" else [value]
+                lost += [f"{name}.{column}: {one!r}" for one in values if not forms(one) & given]
+    return found, lost
+
+
+def test_every_row_of_every_table_is_in_the_export(service: Service, moving_clock: Clock) -> None:
+    """Column by column, but for those that are left out with a reason; filled by real use."""
+    client = live(service, moving_clock, BOB)
+    bob = service.auth.accounts.find(BOB.email)
+    found, lost = missing(service, bob.id)
+    assert lost == []
+    said = set(leaves(service.auth.export(bob.id)))
+    mine = select(AuditRow.id).where(AuditRow.user_id == bob.id)
+    with service.auth._db.reading() as tx:
+        contents = tx.scalars(select(Personal.content).where(Personal.row_id.in_(mine))).all()
+    assert len(contents) > 5
+    assert {one for text in contents for one in leaves(json.loads(text))} - said == set()
+    moving_clock.forward(3)
+    assert client.delete("/profile").status_code == 202
+    closing, lost = missing(service, bob.id)
+    assert lost == []
+    assert found | closing == personal().keys()
+
+
+def test_the_walk_sees_what_is_missing(service: Service, moving_clock: Clock) -> None:
+    """A feature that gives nothing is found."""
+    live(service, moving_clock, BOB)
+    bob = service.auth.accounts.find(BOB.email)
+    service.auth.features.remove(service.auth.sessions)
+    found, lost = missing(service, bob.id)
+    assert "sessions" in found
+    assert {one.partition(":")[0] for one in lost} >= {"sessions.expires", "sessions.methods"}
+
+
+def test_what_is_left_out_is_there(service: Service) -> None:
+    """A reason for a column that is gone is taken off the list."""
+    del service
+    columns = {f"{name}.{column.name}" for name, table in personal().items() for column in table.c}
+    assert LEFT_OUT.keys() <= columns
+    assert table_of(Account).name == "users"
+
+
+def test_nothing_of_somebody_else_is_in_the_export(service: Service, moving_clock: Clock) -> None:
+    """Of all that is given to Eve, Bob is given only words that are the same for everybody."""
+    live(service, moving_clock, BOB)
+    moving_clock.forward(1000)
+    live(service, moving_clock, EVE)
+    mine, theirs = (
+        service.auth.export(service.auth.accounts.find(who.email).id) for who in (BOB, EVE)
+    )
+    text = json.dumps(mine)
+    for canary in (EVE.email, EVE.second, EVE.third, EVE.ip, EVE.agent):
+        assert canary not in text
+        assert canary in json.dumps(theirs)
+    shared = set(leaves(mine)) & set(leaves(theirs))
+    same = {str(name) for feature in service.auth.features for name in feature.events}
+    same |= {letter["subject"] for letter in theirs["letters"]}
+    same |= {letter.kind for letter in service.auth.mail.list(1000)}
+    assert shared - same == {
+        "1",
+        "email changed",
+        "fr",
+        "password",
+        "password reset",
+        "waiting",
+        "withdrawn",
+    }
+
+
+@pytest.mark.parametrize("path", ["/export"])
+def test_the_page_gives_exactly_that(service: Service, moving_clock: Clock, path: str) -> None:
+    """And what opens something is not in it."""
+    client = live(service, moving_clock, BOB)
+    bob = service.auth.accounts.find(BOB.email)
+    answer = client.get(path)
+    assert json.loads(answer.text) == service.auth.export(bob.id)
+    cookies = [client.get_cookie(name) for name in ("session_id", "device_id")]
+    secrets = [cookie.value for cookie in cookies if cookie is not None]
+    assert len(secrets) == 2
+    kept = [bob.hashed_password, bob.session_id, bob.reset_token, token_of(service, PROOF)]
+    for secret in [*secrets, *kept]:
+        assert secret
+        assert secret not in answer.text

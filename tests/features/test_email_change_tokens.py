@@ -1,0 +1,241 @@
+"""email: what the proof of a new one is good for, for whom and how long, and all that it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from flask.testing import FlaskClient
+
+from bienvenue.feature import Attempt
+from bienvenue.features.mail import MessageState
+from bienvenue.features.rate_limits import STRANGERS
+from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
+from tests.features.email_changes import (
+    NEW_EMAIL,
+    THIRD,
+    ask,
+    asked,
+    change,
+    me_of,
+    prove,
+    token_of,
+    undo,
+)
+from tests.features.hearing import Hearing
+from tests.features.password_resets import NEW, dump, letters, put, text_of
+from tests.features.password_resets import asked as reset_asked
+
+pytestmark = pytest.mark.statements
+
+AMY = "amy@example.com"
+Client = FlaskClient
+
+
+# --- the token ----------------------------------------------------------------------------------
+
+
+def test_a_token_changes_the_email_once(service: Service) -> None:
+    """Signing in is with the new email from then on; the record and the old email are told."""
+    hearing = Hearing(service.auth)
+    client = service.signed_in()
+    token = asked(service, client)
+    answer = prove(client, token)
+    assert (answer.status_code, answer.json) == (
+        200,
+        {"email": NEW_EMAIL, "message": "Email updated"},
+    )
+    assert client.get("/profile").get_json()["email"] == NEW_EMAIL
+    assert service.auth.valid_login(NEW_EMAIL, PASSPHRASE)
+    assert not service.auth.valid_login(EMAIL, PASSPHRASE)
+    assert service.auth.registration.proven(service.auth.accounts.find(NEW_EMAIL).id) is not None
+    (told,) = letters(service, "email_changed")
+    session = client.get("/profile").get_json()["session"]["uid"]
+    assert hearing.only("email.changed").facts == {
+        "ip": "127.0.0.1",
+        "session": session,
+        "old": EMAIL,
+        "new": NEW_EMAIL,
+        "message": "email_changed",
+        "message_uid": told.uid,
+    }
+    assert prove(client, token).status_code == 403
+    assert hearing.names.count("email.changed") == 1
+    (proof,) = letters(service, "new_email_verification")
+    user = service.auth.accounts.find(NEW_EMAIL)
+    assert (proof.sealed, proof.state, proof.user_id) == (None, MessageState.WITHDRAWN, user.id)
+
+
+def test_the_old_email_is_told_what_it_has_to_know(service: Service, moving_clock: Clock) -> None:
+    """When, from where, and the new email only in part, with a link that takes it back."""
+    client = service.signed_in()
+    token = asked(service, client)
+    moving_clock.forward(60)
+    prove(client, token)
+    (letter,) = letters(service, "email_changed")
+    said = text_of(service, letter)
+    assert letter.email == EMAIL
+    for wanted in (
+        "2027-01-15T08:01:00Z it became r…@example.org",
+        "asked for on 2027-01-15T08:00:00Z, from 192.0.2.1",
+        "until 2027-01-22T08:01:00Z",
+        "http://localhost:5000/email/restore?token=",
+    ):
+        assert wanted in said
+    assert NEW_EMAIL not in said
+    page = client.get("/activity")
+    assert "[the link is not kept]" in page.text
+    assert token_of(service, "email_changed") not in page.text
+
+
+def _change_password(service: Service, _clock: Clock, client: Client, token: str) -> str:
+    changed = {"old_password": PASSPHRASE, "new_password": NEW}
+    assert client.put("/password", json=changed).status_code == 200
+    assert service.auth.valid_login(EMAIL, NEW)
+    return token
+
+
+def _reset(service: Service, _clock: Clock, client: Client, token: str) -> str:
+    assert put(service, reset_asked(service), PASSPHRASE).status_code == 200
+    client.post("/sessions", json={"email": EMAIL, "password": PASSPHRASE})
+    return token
+
+
+def _change_behind(service: Service, _clock: Clock, client: Client, token: str) -> str:
+    user = service.auth.accounts.find(EMAIL)
+    service.auth._db.update_user(user.id, email="bobby@example.com")
+    assert client.get("/profile").status_code == 200
+    return token
+
+
+def _replace_by_a_taken_one(service: Service, _clock: Clock, client: Client, token: str) -> str:
+    service.auth.register_user(AMY, PASSPHRASE)
+    assert ask(client, AMY).status_code == 202
+    return token
+
+
+def _somebody_was_first(service: Service, _clock: Clock, _client: Client, token: str) -> str:
+    service.auth.register_user(NEW_EMAIL, PASSPHRASE)
+    return token
+
+
+def _somebody_has_it_kept(service: Service, _clock: Clock, _client: Client, token: str) -> str:
+    service.auth.register_user(NEW_EMAIL, PASSPHRASE)
+    service.auth.email_change.set(NEW_EMAIL, AMY)
+    return token
+
+
+def _of_somebody_else(service: Service, _clock: Clock, _client: Client, _token: str) -> str:
+    return asked(service, service.signed_in(AMY), "amanda@example.org")
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        _change_password,
+        _reset,
+        _change_behind,
+        _replace_by_a_taken_one,
+        _somebody_was_first,
+        _somebody_has_it_kept,
+        _of_somebody_else,
+    ],
+)
+def test_a_token_that_changes_nothing(
+    service: Service,
+    moving_clock: Clock,
+    happens: Callable[[Service, Clock, Client, str], str],
+) -> None:
+    """One refusal for all of them."""
+    client = service.signed_in()
+    token = happens(service, moving_clock, client, asked(service, client))
+    before = dump(service)["users"]
+    refused = prove(client, token)
+    assert (refused.status_code, refused.get_json()["code"]) == (403, "wrong_email_change_token")
+    assert dump(service)["users"] == before
+
+
+def test_a_token_is_worth_nothing_to_anybody_else(service: Service) -> None:
+    """Neither to a stranger nor in the session of another account, which stays as it was."""
+    client, amy = service.signed_in(), service.signed_in(AMY)
+    token = asked(service, client)
+    assert prove(service.client(), token).status_code == 401
+    assert prove(amy, token).get_json()["code"] == "wrong_email_change_token"
+    assert amy.get("/profile").get_json()["email"] == AMY
+    assert prove(client, None).status_code == 403
+    assert prove(client, token).status_code == 200
+
+
+def test_another_device_of_the_same_person_proves_it(service: Service) -> None:
+    """Letters open where they open; the device that asked is signed out."""
+    one, other = service.signed_in(), service.signed_in()
+    assert prove(other, asked(service, one)).status_code == 200
+    assert [client.get("/profile").status_code for client in (one, other)] == [401, 200]
+
+
+def test_a_session_that_ended_meanwhile_changes_nothing(service: Service) -> None:
+    """Neither asks nor proves, also when it was alive as the request began."""
+    client = service.signed_in()
+    token, me = asked(service, client), me_of(service, client)
+    service.auth.sessions.end_all(me.user_id)
+    for act in (
+        lambda: service.auth.email_change.ask(me, THIRD),
+        lambda: service.auth.email_change.prove(me, token),
+    ):
+        with pytest.raises(Exception, match="Sign in first"):
+            act()
+    assert prove(service.signed_in(), token).status_code == 200
+
+
+# --- what it ends -------------------------------------------------------------------------------
+
+
+def test_a_change_ends_what_was_open(service: Service) -> None:
+    """Other sessions, known devices but this browser, and the outstanding reset token."""
+    client, other = service.signed_in(), service.signed_in()
+    mine, theirs = client.get_cookie("device_id"), other.get_cookie("device_id")
+    assert mine is not None
+    assert theirs is not None
+    token = reset_asked(service)
+    change(service, client)
+    assert other.get("/profile").status_code == 401
+    assert client.get("/profile").status_code == 200
+    knows = service.auth.known_devices.knows
+    assert (knows(NEW_EMAIL, mine.value), knows(NEW_EMAIL, theirs.value)) == (True, False)
+    for email in (EMAIL, NEW_EMAIL):
+        assert put(service, token, email=email).status_code == 403
+    assert letters(service)[0].sealed is None
+
+
+def test_failures_go_with_the_account(service: Service) -> None:
+    """A lock is neither lost by another email nor met there, and the old one has no count."""
+    client = service.signed_in()
+    limits = service.auth.rate_limits
+    for _ in range(STRANGERS):
+        limits.reserve(Attempt("sign_in", EMAIL))
+    for _ in range(3):
+        limits.reserve(Attempt("sign_in", NEW_EMAIL))
+    before = [(count.kind, count.failures, count.strangers) for count in limits.find(EMAIL)]
+    back = change(service, client)
+    assert limits.find(EMAIL) == []
+    after = [(count.kind, count.failures, count.strangers) for count in limits.find(NEW_EMAIL)]
+    assert after == before
+    sent = {"email": NEW_EMAIL, "password": PASSPHRASE}
+    assert service.client().post("/sessions", json=sent).get_json()["code"] == "password_locked"
+    assert client.post("/sessions", json=sent).status_code == 200
+    undo(service, back)
+    assert limits.find(NEW_EMAIL) == []
+    assert {count.strangers for count in limits.find(EMAIL)} == {STRANGERS}
+    assert put(service, token_of(service, "password_reset")).status_code == 200
+    assert limits.find(EMAIL) == []
+    assert service.auth.valid_login(EMAIL, NEW)
+
+
+def test_strangers_failures_at_the_new_email_lock_nobody(service: Service) -> None:
+    """They were none of this account's, as nobody had the email."""
+    client = service.signed_in()
+    for _ in range(STRANGERS):
+        service.auth.rate_limits.reserve(Attempt("sign_in", NEW_EMAIL))
+    change(service, client)
+    assert service.auth.rate_limits.find(NEW_EMAIL) == []
+    assert service.auth.valid_login(NEW_EMAIL, PASSPHRASE)

@@ -1,0 +1,222 @@
+"""email: taking it back from whoever changed it, whatever they did, and who must not have it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bienvenue.features.accounts import EmailTaken
+from bienvenue.features.mail import MessageState
+from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
+from tests.features.email_changes import (
+    NEW_EMAIL,
+    THIRD,
+    WEEK,
+    ask,
+    asked,
+    change,
+    exists,
+    prove,
+    reserved,
+    token_of,
+    undo,
+)
+from tests.features.hearing import Hearing
+from tests.features.password_resets import NEW, dump, letters, put
+from tests.features.password_resets import ask as ask_reset
+
+AMY = "amy@example.com"
+STOLEN = "cinq grenouilles dans un arbre"
+
+
+def test_an_undo_restores_the_email_and_begins_a_reset(service: Service) -> None:
+    """Nobody is signed in, nobody can sign in, and the letter lets the owner choose a password."""
+    hearing = Hearing(service.auth)
+    client = service.signed_in()
+    back = change(service, client)
+    outstanding = asked(service, client, THIRD)
+    answer = undo(service, back)
+    assert (answer.status_code, answer.json) == (
+        200,
+        {"email": EMAIL, "message": "Email restored"},
+    )
+    assert client.get("/profile").status_code == 401
+    for email in (EMAIL, NEW_EMAIL):
+        assert not service.auth.valid_login(email, PASSPHRASE)
+    facts = hearing.only("email.restored").facts
+    assert facts == {"ip": "127.0.0.1", "old": NEW_EMAIL, "new": EMAIL}
+    (letter,) = letters(service)
+    assert (letter.email, letter.state) == (EMAIL, MessageState.WAITING)
+    assert service.auth.registration.proven(service.auth.accounts.find(EMAIL).id) is not None
+    assert put(service, token_of(service, "password_reset")).status_code == 200
+    assert service.auth.valid_login(EMAIL, NEW)
+    assert prove(service.signed_in(EMAIL, NEW), outstanding).status_code == 403
+    assert undo(service, back).get_json()["code"] == "wrong_email_restore_token"
+    assert [letter.email for letter in service.auth.mail.list() if letter.email == NEW_EMAIL] == [
+        NEW_EMAIL
+    ]
+    found = dump(service)
+    assert (found["email_changes"], found["email_undos"]) == ([], [])
+    assert not reserved(service, NEW_EMAIL)
+
+
+def test_a_thief_who_changed_everything_loses_it_all(service: Service, moving_clock: Clock) -> None:
+    """The password, the email twice, a reset and a disabled account: the first link still works."""
+    thief = service.signed_in()
+    back = change(service, thief, THIRD)
+    sent = {"old_password": PASSPHRASE, "new_password": STOLEN}
+    assert thief.put("/password", json=sent).status_code == 200
+    moving_clock.forward(121)
+    later = change(service, thief, NEW_EMAIL)
+    ask_reset(service, NEW_EMAIL)
+    assert put(service, token_of(service, "password_reset"), STOLEN, NEW_EMAIL).status_code == 200
+    service.auth.sessions.end_all(service.auth.accounts.find(NEW_EMAIL).id)
+    service.auth.accounts.disable(NEW_EMAIL)
+    service.auth.accounts.enable(NEW_EMAIL)
+    thief = service.signed_in(NEW_EMAIL, STOLEN)
+    outstanding = asked(service, thief, "fourth@example.net")
+    letter = letters(service, "email_changed")[0]
+    assert (letter.email, letter.state) == (EMAIL, MessageState.WAITING)
+    assert token_of_letter(service, letter.uid) == back
+    moving_clock.forward(WEEK - 122)
+    assert undo(service, back).status_code == 200
+    assert thief.get("/profile").status_code == 401
+    assert not service.auth.valid_login(EMAIL, STOLEN)
+    for token in (back, later):
+        assert undo(service, token).status_code == 403
+    assert put(service, token_of(service, "password_reset")).status_code == 200
+    assert prove(service.signed_in(EMAIL, NEW), outstanding).status_code == 403
+    for email in (THIRD, NEW_EMAIL):
+        assert not exists(service, email)
+        assert not reserved(service, email)
+
+
+def token_of_letter(service: Service, uid: str) -> str:
+    """Give the token that a letter bears."""
+    body = service.auth.mail.read(uid).get_body(("plain",))
+    assert body is not None
+    return str(body.get_content()).partition("?token=")[2].split()[0]
+
+
+def test_the_link_of_a_later_change_restores_what_was_before_it(service: Service) -> None:
+    """From a to b to c: b's link gives b, and a's still gives a afterwards."""
+    client = service.signed_in()
+    first = change(service, client, NEW_EMAIL)
+    second = change(service, client, THIRD)
+    assert undo(service, second).get_json()["email"] == NEW_EMAIL
+    assert exists(service, NEW_EMAIL)
+    assert not reserved(service, THIRD)
+    assert reserved(service)
+    assert undo(service, first).get_json()["email"] == EMAIL
+    assert undo(service, second).status_code == 403
+    assert not reserved(service, NEW_EMAIL)
+
+
+def test_whoever_goes_back_takes_back_what_came_after(
+    service: Service, moving_clock: Clock
+) -> None:
+    """The owner may have the old email again by asking; no link brings the other one back."""
+    client = service.signed_in()
+    first = change(service, client, NEW_EMAIL)
+    moving_clock.forward(121)
+    second = change(service, client, THIRD)
+    moving_clock.forward(121)
+    token = asked(service, client, EMAIL)
+    assert letters(service, "new_email_verification")[-1].email == EMAIL
+    assert prove(client, token).status_code == 200
+    told = letters(service, "email_changed")[-1]
+    assert (told.email, told.sealed) == (THIRD, None)
+    for back in (first, second):
+        assert undo(service, back).status_code == 403
+    assert dump(service)["email_undos"] == []
+    assert exists(service, EMAIL)
+    assert client.get("/profile").status_code == 200
+
+
+def test_nobody_else_has_the_old_email_meanwhile(service: Service, moving_clock: Clock) -> None:
+    """Neither by registering, nor from an administrator, nor by changing to it; then anybody."""
+    amy = service.signed_in(AMY)
+    change(service, service.signed_in())
+    for passing in (WEEK - 1, 1):
+        taken = service.client().post("/users", json={"email": EMAIL, "password": PASSPHRASE})
+        assert (taken.status_code, taken.get_json()["code"]) == (409, "email_taken")
+        with pytest.raises(EmailTaken, match=f"User {EMAIL} already exists"):
+            service.auth.accounts.add_without_password(EMAIL)
+        for take in (
+            lambda: service.auth.email_change.set(AMY, EMAIL),
+            lambda: service.auth.invitations.invite(EMAIL),
+        ):
+            with pytest.raises(EmailTaken):
+                take()
+        assert not exists(service, EMAIL)
+        moving_clock.forward(passing)
+    amy.post("/reauthentication", json={"password": PASSPHRASE})
+    assert prove(amy, asked(service, amy, EMAIL)).status_code == 200
+    assert exists(service, EMAIL)
+
+
+def test_a_reserved_email_is_told_that_somebody_tried(service: Service) -> None:
+    """In the words of a taken one, and without a token."""
+    amy = service.signed_in(AMY)
+    change(service, service.signed_in())
+    assert ask(amy, EMAIL).status_code == 202
+    (letter,) = letters(service, "new_email_taken")
+    assert (letter.email, letter.sealed) == (EMAIL, None)
+
+
+def test_an_email_somebody_got_after_all_is_not_taken_from_them(service: Service) -> None:
+    """A row behind the service's back: the link is refused, and stays as it was."""
+    back = change(service, service.signed_in())
+    service.auth._db.add_user(EMAIL, "!")
+    before = dump(service)
+    assert undo(service, back).get_json()["code"] == "wrong_email_restore_token"
+    assert dump(service) == before
+
+
+def test_a_disabled_account_has_its_email_back_and_no_letter(service: Service) -> None:
+    """Who may not come in is sent no way in; once enabled, the owner asks for one."""
+    back = change(service, service.signed_in())
+    service.auth.accounts.disable(NEW_EMAIL)
+    assert undo(service, back).status_code == 200
+    assert letters(service) == []
+    assert service.auth.accounts.find(EMAIL).disabled is not None
+    service.auth.accounts.enable(EMAIL)
+    assert not service.auth.valid_login(EMAIL, PASSPHRASE)
+    ask_reset(service)
+    assert put(service, token_of(service, "password_reset")).status_code == 200
+
+
+def test_the_letter_of_the_reset_is_none_of_a_strangers(service: Service) -> None:
+    """Whoever asked for letters a moment ago does not keep the owner's from being written."""
+    client = service.signed_in()
+    for _ in range(3):
+        ask_reset(service)
+    back = change(service, client)
+    ask_reset(service)
+    before = len(letters(service))
+    undo(service, back)
+    assert len(letters(service)) == before + 1
+    assert put(service, token_of(service, "password_reset")).status_code == 200
+
+
+def test_a_registration_of_a_reserved_email_makes_no_account(make_service: MakeService) -> None:
+    """Where registering is proven by a letter, whoever reads it cannot take the email away."""
+    service = make_service(smtp_host="mail.example.org", mail_from="no-reply@example.org")
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    service.auth.email_change.set(EMAIL, NEW_EMAIL)
+    sent = {"email": EMAIL, "password": STOLEN}
+    assert service.client().post("/users", json=sent).status_code == 202
+    found = {"verification_token": token_of(service, "registration"), "password": STOLEN}
+    assert service.client().post("/email/verification", json=found).status_code == 403
+    assert not exists(service, EMAIL)
+
+
+def test_what_was_pending_for_the_new_email_is_over(make_service: MakeService) -> None:
+    """Whoever registered with it and did not prove it has no account to make any more."""
+    service = make_service(smtp_host="mail.example.org", mail_from="no-reply@example.org")
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    sent = {"email": NEW_EMAIL, "password": STOLEN}
+    assert service.client().post("/users", json=sent).status_code == 202
+    client = service.client()
+    client.post("/sessions", json={"email": EMAIL, "password": PASSPHRASE})
+    change(service, client)
+    assert service.auth.registration.list() == []

@@ -1,0 +1,362 @@
+"""proof: registering where letters leave, who gets which letter, and what is kept."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from bienvenue import clock, tokens
+from bienvenue.cli import main
+from bienvenue.features.mail import MessageState
+from bienvenue.features.registration import WrongVerificationToken
+from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
+from tests.features.audits import only
+from tests.features.hearing import Hearing, users
+from tests.features.password_resets import IP, asked, dump, letters, put, statements
+from tests.features.registrations import (
+    OTHER,
+    SMTP,
+    again,
+    heard,
+    link_in,
+    newest,
+    prove,
+    register,
+    registered,
+    token_in,
+)
+
+TAKEN, DISABLED = "taken@example.com", "disabled@example.com"
+HOUR, DAY = 3600, 86400
+
+
+@pytest.fixture
+def service(make_service: MakeService) -> Service:
+    """A service whose letters leave, with an account and a disabled one."""
+    made = make_service(**SMTP)
+    made.auth.register_user(TAKEN, PASSPHRASE)
+    made.auth.register_user(DISABLED, PASSPHRASE)
+    made.auth.accounts.disable(DISABLED)
+    return made
+
+
+# --- nobody learns who has an account -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        (path, medium)
+        for path in ("/users", "/email/verification/resend")
+        for medium in ("application/json", "text/html")
+    ],
+)
+@pytest.mark.parametrize("whose", [TAKEN, DISABLED, "pending@example.com"])
+def test_every_email_is_answered_as_one_that_is_free(
+    service: Service,
+    moving_clock: Clock,
+    hash_costs: list[int],
+    asking: tuple[str, str],
+    whose: str,
+) -> None:
+    """Status, headers, words, hashes and statements are the same."""
+    path, medium = asking
+    if whose.startswith("pending"):
+        registered(service, whose)
+        moving_clock.forward(121)
+    told = []
+    for email in ("nobody@example.com", whose):
+        client = service.client()
+        client.get("/users/new", headers={"Accept": medium})
+        sent = {"email": email} | ({"password": OTHER} if path == "/users" else {})
+        hash_costs.clear()
+        with statements(service) as said:
+            answer = client.post(path, json=sent, headers={"Accept": medium})
+        assert answer.status_code == 202
+        headers = {name: value for name, value in answer.headers if name != "X-Request-Id"}
+        shown = re.sub(r'name="form_token" value="[^"]+"', "", answer.text.replace(email, "…"))
+        # The email stands in the answer as often in both, and is as much longer.
+        times = answer.text.count(email)
+        headers["Content-Length"] = str(int(headers["Content-Length"]) - times * len(email))
+        told.append((headers, shown, said, list(hash_costs)))
+    assert told[0] == told[1]
+    assert told[0][3] == ([4] if path == "/users" else [])
+
+
+def test_until_proven_signing_in_answers_as_for_nobody(
+    service: Service, hash_costs: list[int]
+) -> None:
+    """The words, the headers and the hash."""
+    registered(service)
+    told = []
+    for email in (EMAIL, "nobody@example.com"):
+        hash_costs.clear()
+        answer = service.client().post("/sessions", json={"email": email, "password": PASSPHRASE})
+        headers = [header for header in answer.headers if header[0] != "X-Request-Id"]
+        told.append((answer.status_code, answer.text, headers, list(hash_costs)))
+    assert told[0] == told[1]
+    assert told[0][0] == 401
+
+
+def test_the_owner_of_a_taken_email_is_written_to(service: Service) -> None:
+    """That somebody tried, with the way to get back in and no secret; nothing changed."""
+    before = dump(service)["users"]
+    hearing = Hearing(service.auth)
+    assert register(service, TAKEN.upper(), OTHER).json == {
+        "email": TAKEN.upper(),
+        "message": "check your email",
+    }
+    (letter,) = letters(service, "already_registered")
+    assert letters(service, "registration") == []
+    assert link_in(service, letter) == "http://localhost:5000/reset_password"
+    user = service.auth.accounts.find(TAKEN)
+    assert (letter.email, letter.user_id, letter.state) == (TAKEN, user.id, MessageState.WAITING)
+    assert (dump(service)["users"], dump(service)["registrations"]) == (before, [])
+    event = hearing.only("registration.requested")
+    assert (event.user_id, event.facts) == (
+        user.id,
+        {"ip": IP, "message": "already_registered", "message_uid": letter.uid},
+    )
+    (told,) = [one for one in service.auth.audit.list(user.id) if one.name == event.name]
+    assert told.sentence == "Somebody wanted to register with your email. Nothing was changed."
+
+
+def test_a_disabled_account_gets_no_letter(service: Service) -> None:
+    """Neither for registering nor for another letter; the record names nobody."""
+    hearing = Hearing(service.auth)
+    assert register(service, DISABLED).status_code == 202
+    assert service.auth.mail.list() == []
+    assert hearing.only("registration.requested").user_id is None
+    assert dump(service)["registrations"] == []
+
+
+def test_a_stranger_who_asks_again_has_no_letter_written(service: Service) -> None:
+    """Nobody registered: nobody is written to, and no table has the email."""
+    assert again(service, "nobody@example.com").status_code == 202
+    assert service.auth.mail.list() == []
+    assert "nobody@example.com" not in repr(dump(service))
+    assert only(service.auth, "registration.requested").personal == {"ip": IP}
+
+
+def test_the_owner_of_a_taken_email_who_asks_again_is_written_to(
+    service: Service, moving_clock: Clock
+) -> None:
+    """The page of registering has the button for everybody."""
+    register(service, TAKEN)
+    moving_clock.forward(120)
+    again(service, TAKEN)
+    assert len(letters(service, "already_registered")) == 2
+
+
+# --- a registration -----------------------------------------------------------------------------
+
+
+def test_registering_writes_a_letter_and_makes_no_account(service: Service) -> None:
+    """What waits has the email, the hash, the digest of the token, and two times."""
+    accounts = users(service.auth)
+    answer = register(service, EMAIL.title())
+    assert (answer.status_code, answer.json) == (
+        202,
+        {"email": EMAIL.title(), "message": "check your email"},
+    )
+    (letter,) = letters(service, "registration")
+    assert (letter.email, letter.state, letter.user_id) == (EMAIL, MessageState.WAITING, None)
+    token = newest(service)
+    assert link_in(service, letter) == f"http://localhost:5000/email/verification?token={token}"
+    assert tokens.well_formed(token)
+    (row,) = dump(service)["registrations"]
+    assert tokens.digest("proof", token).hex() in row
+    assert token not in repr(dump(service))
+    assert PASSPHRASE not in repr(dump(service))
+    assert IP not in row
+    assert users(service.auth) == accounts
+
+
+def test_proving_makes_the_account_and_signs_nobody_in(service: Service) -> None:
+    """In one transaction: the account, its proven email, and the end of the registration."""
+    hearing = Hearing(service.auth)
+    answer = prove(service, registered(service), email=f" {EMAIL.upper()}")
+    assert (answer.status_code, answer.json) == (201, {"email": EMAIL, "message": "user created"})
+    assert "session_id" not in answer.headers.get("Set-Cookie", "")
+    user = service.auth.accounts.find(EMAIL)
+    assert hearing.names.count("account.registered") == 1
+    assert hearing.only("email.verified").user_id == user.id
+    assert "session.opened" not in hearing.names
+    assert dump(service)["registrations"] == []
+    assert service.auth.valid_login(EMAIL, PASSPHRASE)
+    exported = service.auth.export(user.id)
+    assert exported["email_proven"] is not None
+    # The letter is the account's now, without its link, and is deleted with it.
+    assert [told["to"] for told in exported["letters"]] == [EMAIL]
+    assert letters(service, "registration")[0].sealed is None
+    service.auth.accounts.delete(EMAIL)
+    assert EMAIL not in repr(dump(service))
+
+
+def test_a_page_of_its_own_says_since_when_the_email_is_proven(
+    service: Service, moving_clock: Clock
+) -> None:
+    """Of an account made by an operator too, which proved nothing."""
+    prove(service, registered(service))
+    shown = service.signed_in().get("/email/verified").json
+    assert shown == {"email": EMAIL, "proven": clock.written(moving_clock.now())}
+    assert service.signed_in(TAKEN).get("/email/verified").json == {"email": TAKEN, "proven": None}
+    assert service.client().get("/email/verified").status_code == 401
+
+
+def test_a_proof_is_of_one_email(service: Service, moving_clock: Clock) -> None:
+    """Another email of the account is not proven by it; a reset by letter proves that one."""
+    prove(service, registered(service))
+    user = service.auth.accounts.find(EMAIL)
+    assert service.auth.registration.proven(user.id) == moving_clock.now()
+    service.auth._db.update_user(user.id, email="robert@example.com")
+    assert service.auth.registration.proven(user.id) is None
+    moving_clock.forward(60)
+    put(service, asked(service, "robert@example.com"), email="robert@example.com")
+    assert service.auth.registration.proven(user.id) == moving_clock.now()
+
+
+def test_a_reset_by_letter_proves_the_email_once(service: Service, moving_clock: Clock) -> None:
+    """What is proven already stays as it was, and nothing is said of it."""
+    hearing = Hearing(service.auth)
+    user = service.auth.accounts.find(TAKEN)
+    for _ in range(2):
+        put(service, asked(service, TAKEN), email=TAKEN)
+        moving_clock.forward(120)
+    assert service.auth.registration.proven(user.id) == moving_clock.now() - 240
+    assert hearing.names.count("email.verified") == 1
+
+
+def test_code_and_operators_make_accounts_at_once(service: Service) -> None:
+    """Whether letters leave or not; their email is not proven."""
+    user = service.auth.register_user(EMAIL, PASSPHRASE)
+    assert service.auth.export(user.id)["email_proven"] is None
+    environ = {
+        "BIENVENUE_DATABASE_URL": service.url,
+        "BIENVENUE_SMTP_HOST": SMTP["smtp_host"],
+        "BIENVENUE_MAIL_FROM": SMTP["mail_from"],
+        "BIENVENUE_REGISTRATION": "closed",
+        "BIENVENUE_SECRET_KEY_FILE": str(service.auth.settings.core.secret_key_file),
+        "BIENVENUE_BCRYPT_COST": "4",
+    }
+    done = CliRunner().invoke(
+        main, ["users", "add", "--no-password", "amy@example.com"], env=environ
+    )
+    assert (done.exit_code, "amy@example.com" in done.output) == (0, True)
+    assert dump(service)["registrations"] == []
+
+
+def test_without_a_mail_server_the_account_is_made_at_once(make_service: MakeService) -> None:
+    """201, and 409 when the email is taken, as in the exercise."""
+    service = make_service()
+    answer = register(service)
+    assert (answer.status_code, answer.json) == (201, {"email": EMAIL, "message": "user created"})
+    assert "Set-Cookie" not in answer.headers
+    assert heard(register(service)) == (409, "email_taken")
+    assert service.auth.mail.list() == []
+
+
+# --- how many letters ---------------------------------------------------------------------------
+
+
+def test_one_letter_in_two_minutes_whatever_it_says(service: Service, moving_clock: Clock) -> None:
+    """Sooner the answer is the same, and what was written before still works."""
+    for email in (EMAIL, TAKEN):
+        register(service, email)
+        moving_clock.forward(60)
+        assert register(service, email, OTHER).status_code == 202
+        assert again(service, email).status_code == 202
+        moving_clock.forward(60)
+    assert len(service.auth.mail.list()) == 2
+    assert len(dump(service)["registrations"]) == 1
+    assert prove(service, newest(service)).status_code == 201
+
+
+def test_five_letters_in_an_hour(service: Service, moving_clock: Clock) -> None:
+    """Then the hour since the first has to pass; all five links work until then."""
+    made = []
+    for number in range(7):
+        register(service, password=f"{OTHER} {number}")
+        made.append(len(letters(service, "registration")))
+        moving_clock.forward(121)
+    assert made == [1, 2, 3, 4, 5, 5, 5]
+    for number, letter in enumerate(letters(service, "registration")[:2]):
+        assert letter.state == MessageState.WAITING
+        assert service.auth.registration.email_of(token_in(service, letter)) == EMAIL, number
+    moving_clock.forward(HOUR)
+    registered(service)
+
+
+def test_a_network_has_twenty_letters_an_hour(service: Service, moving_clock: Clock) -> None:
+    """Those of getting back in counted too; then it hears so, whoever is named."""
+    for number in range(18):
+        assert register(service, f"person{number}@example.com").status_code == 202
+    asked(service, TAKEN)
+    assert again(service, "nobody@example.com").status_code == 202
+    for answer in (register(service), again(service), register(service, TAKEN)):
+        assert heard(answer) == (429, "too_many_emails")
+        assert answer.headers["Retry-After"] == "3600"
+    assert register(service, ip="198.51.100.7").status_code == 202
+    moving_clock.forward(HOUR)
+    assert register(service, "late@example.com").status_code == 202
+
+
+def test_code_asks_without_an_ip(service: Service) -> None:
+    """No network is counted then."""
+    assert service.auth.registration.register(EMAIL, PASSPHRASE) is None
+    assert dump(service)["mail_asked"] != []
+    assert prove(service, newest(service)).status_code == 201
+
+
+# --- another letter -----------------------------------------------------------------------------
+
+
+def test_another_letter_makes_the_link_before_useless(
+    service: Service, moving_clock: Clock
+) -> None:
+    """The password stays the one that was chosen, and the registration ends when it would have."""
+    first = registered(service)
+    moving_clock.forward(HOUR)
+    again(service)
+    second = newest(service)
+    assert [letter.state for letter in letters(service, "registration")] == [
+        MessageState.WITHDRAWN,
+        MessageState.WAITING,
+    ]
+    assert heard(prove(service, first)) == (403, "wrong_verification_token")
+    moving_clock.forward(DAY - HOUR - 1)
+    assert service.auth.registration.email_of(second) == EMAIL
+    moving_clock.forward(1)
+    with pytest.raises(WrongVerificationToken):
+        service.auth.registration.email_of(second)
+
+
+def test_another_letter_is_of_the_newest_registration(
+    service: Service, moving_clock: Clock
+) -> None:
+    """The link of an earlier one works on, and opens with the password chosen then."""
+    first = registered(service)
+    moving_clock.forward(121)
+    second = registered(service, password=OTHER)
+    moving_clock.forward(121)
+    again(service)
+    third = newest(service)
+    assert heard(prove(service, second, OTHER)) == (403, "wrong_verification_token")
+    assert service.auth.registration.email_of(third) == EMAIL
+    assert prove(service, first).status_code == 201
+    assert heard(prove(service, third, OTHER)) == (403, "wrong_verification_token")
+
+
+def test_a_newer_registration_leaves_the_letter_of_an_older_one(
+    service: Service, moving_clock: Clock
+) -> None:
+    """A stranger who registers with my email does not take my letter out of the outbox."""
+    mine = registered(service)
+    moving_clock.forward(121)
+    registered(service, password=OTHER)
+    assert [letter.state for letter in letters(service, "registration")] == [
+        MessageState.WAITING
+    ] * 2
+    assert prove(service, mine).status_code == 201

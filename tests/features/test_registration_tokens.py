@@ -1,0 +1,245 @@
+"""proof: what a token and a password are good for, and how wrong ones count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from bienvenue.feature import Attempt
+from bienvenue.features.rate_limits import STRANGERS
+from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
+from tests.features.hearing import Hearing, users
+from tests.features.password_resets import dump, letters
+from tests.features.registrations import (
+    OTHER,
+    SMTP,
+    again,
+    heard,
+    newest,
+    prove,
+    register,
+    registered,
+)
+
+pytestmark = pytest.mark.statements
+
+DAY = 86400
+
+
+@pytest.fixture
+def service(make_service: MakeService) -> Service:
+    """A service whose letters leave."""
+    return make_service(**SMTP)
+
+
+def _spend(service: Service, _clock: Clock, token: str) -> str:
+    assert prove(service, token).status_code == 201
+    return token
+
+
+def _spend_and_delete(service: Service, clock: Clock, token: str) -> str:
+    _spend(service, clock, token)
+    service.auth.accounts.delete(EMAIL)
+    return token
+
+
+def _come_by_another_door(service: Service, _clock: Clock, token: str) -> str:
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    return token
+
+
+def _come_and_go(service: Service, clock: Clock, token: str) -> str:
+    _come_by_another_door(service, clock, token)
+    service.auth.accounts.delete(EMAIL)
+    return token
+
+
+def _come_unheard(service: Service, _clock: Clock, token: str) -> str:
+    service.auth._db.add_user(EMAIL, "!")
+    return token
+
+
+def _lose_to_another(service: Service, moving: Clock, token: str) -> str:
+    moving.forward(121)
+    assert prove(service, registered(service, password=OTHER), OTHER).status_code == 201
+    return token
+
+
+def _withdraw(service: Service, _clock: Clock, token: str) -> str:
+    service.auth.registration.withdraw(EMAIL)
+    return token
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        _spend,
+        _spend_and_delete,
+        _come_by_another_door,
+        _come_and_go,
+        _come_unheard,
+        _lose_to_another,
+        _withdraw,
+    ],
+)
+def test_a_token_that_makes_no_account(
+    service: Service, moving_clock: Clock, happens: Callable[[Service, Clock, str], str]
+) -> None:
+    """One refusal for all of them, with the right password, and no account more."""
+    token = happens(service, moving_clock, registered(service))
+    before = dump(service)["users"]
+    assert heard(prove(service, token)) == (403, "wrong_verification_token")
+    assert dump(service)["users"] == before
+
+
+def test_without_a_token_nothing_is_proven(service: Service, hash_costs: list[int]) -> None:
+    """Neither a field nor a cookie, whatever else is right; and nothing is hashed."""
+    registered(service)
+    hash_costs.clear()
+    sent = {"email": EMAIL, "password": PASSPHRASE}
+    assert heard(service.client().post("/email/verification", json=sent)) == (
+        403,
+        "wrong_verification_token",
+    )
+    assert (users(service.auth), hash_costs) == (0, [])
+
+
+def test_a_token_belongs_to_its_email(service: Service) -> None:
+    """With another's it is refused, and stays as it was."""
+    token = registered(service)
+    assert heard(prove(service, token, email="amy@example.com")) == (
+        403,
+        "wrong_verification_token",
+    )
+    assert heard(prove(service, token, email="amy")) == (400, "malformed_email")
+    assert prove(service, token, email=EMAIL.title()).status_code == 201
+
+
+def test_one_that_ends_while_its_password_is_compared(
+    service: Service, moving_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The statement that spends it asks for its time again."""
+    token = registered(service)
+    moving_clock.forward(DAY - 1)
+    fits = service.auth.passwords.fits
+
+    def slow(*given: object) -> bool:
+        moving_clock.forward(1)
+        return fits(*given)  # type: ignore[arg-type]  # as they come
+
+    monkeypatch.setattr(service.auth.passwords, "fits", slow)
+    assert heard(prove(service, token)) == (403, "wrong_verification_token")
+    assert users(service.auth) == 0
+
+
+# --- the password -------------------------------------------------------------------------------
+
+
+def test_nobody_prepares_an_account_for_somebody_else(service: Service) -> None:
+    """The mailbox's owner lacks the password, who chose the password lacks the link."""
+    hearing = Hearing(service.auth)
+    token = registered(service)
+    refused = prove(service, token, OTHER)
+    assert heard(refused) == (403, "wrong_verification_token")
+    assert refused.get_json()["field"] == "password"
+    assert hearing.only("registration.refused").facts == {"ip": "127.0.0.1"}
+    assert users(service.auth) == 0
+    assert heard(prove(service, "x" * 43)) == (403, "wrong_verification_token")
+    assert prove(service, token).status_code == 201
+
+
+def test_each_registration_has_its_own_password(service: Service, moving_clock: Clock) -> None:
+    """A link takes the one that was chosen with it; the first that is proven wins."""
+    first = registered(service)
+    moving_clock.forward(121)
+    second = registered(service, password=OTHER)
+    assert heard(prove(service, first, OTHER)) == (403, "wrong_verification_token")
+    assert heard(prove(service, second)) == (403, "wrong_verification_token")
+    assert prove(service, second, OTHER).status_code == 201
+    assert service.auth.valid_login(EMAIL, OTHER)
+    assert not service.auth.valid_login(EMAIL, PASSPHRASE)
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [("x" * 4097, "password_too_long"), ("a\0b", "malformed_text"), ("", "empty_field")],
+)
+def test_what_can_be_no_password(service: Service, password: str, code: str) -> None:
+    """It is refused before anything is looked up, so it says nothing of the token."""
+    token = registered(service)
+    answers = [prove(service, one, password) for one in (token, "x" * 43)]
+    assert [answer.get_json()["code"] for answer in answers] == [code, code]
+    assert prove(service, token).status_code == 201
+
+
+def test_a_password_of_many_bytes_is_compared_whole(service: Service) -> None:
+    """The hash by itself would read 72 of them."""
+    long = "é" * 60
+    token = registered(service, password=long + "1")
+    assert heard(prove(service, token, long + "2")) == (403, "wrong_verification_token")
+    assert prove(service, token, long + "1").status_code == 201
+
+
+def test_a_wrong_password_costs_one_hash(service: Service, hash_costs: list[int]) -> None:
+    """As the right one does."""
+    token = registered(service)
+    hash_costs.clear()
+    prove(service, token, OTHER)
+    prove(service, token)
+    assert hash_costs == [4, 4]
+
+
+# --- how wrong ones count -----------------------------------------------------------------------
+
+
+def test_wrong_passwords_count_as_those_of_signing_in(
+    make_service: MakeService, moving_clock: Clock
+) -> None:
+    """After ten of both together each next one waits, the right one too."""
+    service = make_service(**SMTP, rate_limit_account=10)
+    token = registered(service)
+    for number in range(5):
+        prove(service, token, f"{OTHER} {number}")
+        service.client().post("/sessions", json={"email": EMAIL, "password": OTHER})
+    refused = prove(service, token)
+    assert heard(refused) == (429, "too_many_attempts")
+    moving_clock.forward(int(refused.headers["Retry-After"]))
+    assert prove(service, token).status_code == 201
+    assert service.auth.rate_limits.find(EMAIL) == []
+
+
+def test_another_letter_forgets_no_wrong_password(
+    make_service: MakeService, moving_clock: Clock
+) -> None:
+    """Neither does registering once more."""
+    service = make_service(**SMTP, rate_limit_account=3)
+    for number in range(3):
+        token = registered(service)
+        moving_clock.forward(121)
+        again(service)
+        token = newest(service)
+        moving_clock.forward(1800)
+        assert heard(prove(service, token, f"{OTHER} {number}")) == (
+            403,
+            "wrong_verification_token",
+        )
+    assert {count.failures for count in service.auth.rate_limits.find(EMAIL)} == {3}
+    assert heard(prove(service, token)) == (429, "too_many_attempts")
+
+
+def test_a_lock_of_a_hundred_holds_until_an_operator_clears_it(service: Service) -> None:
+    """There is no account to unlock, so the email's counts are cleared."""
+    token = registered(service)
+    for _ in range(STRANGERS):
+        service.auth.rate_limits.reserve(Attempt("sign_in", EMAIL))
+    assert heard(prove(service, token)) == (429, "password_locked")
+    assert service.auth.rate_limits.clear(EMAIL) == 2
+    assert prove(service, token).status_code == 201
+
+
+def test_a_flood_of_registrations_of_one_email_keeps_few(service: Service) -> None:
+    """What is beyond the limit is not kept: it could never be proven."""
+    for number in range(10):
+        register(service, password=f"{OTHER} {number}")
+    assert len(dump(service)["registrations"]) == len(letters(service, "registration")) == 1

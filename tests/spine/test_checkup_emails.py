@@ -1,0 +1,57 @@
+"""checkup: what is said of letters that do not leave, or leave where others read them."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import update
+
+from bienvenue import checkup
+from bienvenue.checkup import Circumstances
+from bienvenue.db import DatabaseUnavailable
+from bienvenue.features.mail import Message, MessageState
+from tests.conftest import EMAIL, MakeService, Service
+
+SENDING = {"smtp_host": "mail.example.org", "mail_from": "us@example.org"}
+CODES = ("BV024", "BV025", "BV026")
+
+
+def found(service: Service) -> list[str]:
+    """Give the findings on letters."""
+    around = Circumstances(service.auth, service.auth._db)
+    return [one.code for one in checkup.run(around) if one.code in CODES]
+
+
+@pytest.mark.parametrize(
+    ("settings", "codes"),
+    [
+        (SENDING, []),
+        (SENDING | {"smtp_security": "tls"}, []),
+        (SENDING | {"smtp_security": "none"}, ["BV024"]),
+        (SENDING | {"smtp_security": "none", "smtp_host": "127.0.0.1"}, []),
+        ({}, []),
+        ({"base_url": "https://login.example.org"}, ["BV025"]),
+        (SENDING | {"base_url": "https://login.example.org"}, []),
+    ],
+)
+def test_how_letters_leave(
+    make_service: MakeService, settings: dict[str, str], codes: list[str]
+) -> None:
+    """In clear only to this machine, and somehow where the public is served."""
+    assert found(make_service(**settings)) == codes
+
+
+def test_letters_that_were_given_up(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until they left after all, or are not kept any more."""
+    with service.auth._db.transaction() as tx:
+        service.auth.mail.write("test", EMAIL, None, {})
+        tx.change(update(Message).values(state=MessageState.DEAD))
+    assert found(service) == ["BV026"]
+    with service.auth._db.transaction() as tx:
+        tx.change(update(Message).values(state=MessageState.SENT))
+    assert found(service) == []
+
+    def away() -> int:
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(service.auth.mail, "undelivered", away)
+    assert found(service) == []

@@ -1,0 +1,142 @@
+"""What was typed when the session had ended meanwhile is there again, once, and no password."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from werkzeug.test import TestResponse
+
+from bienvenue.web import drafts
+from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
+from tests.web.browser import HTML, Browser, Shown
+
+NEW = "robert@example.com"
+DAY = 86400
+OURS = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.fixture
+def browser(service: Service, moving_clock: Clock) -> Browser:  # noqa: ARG001 (it stands still)
+    """Bob's browser, in which he is signed in."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    made = Browser(service)
+    made.sign_in(EMAIL, PASSPHRASE)
+    return made
+
+
+def asking(browser: Browser) -> Shown:
+    """Open the form of changing the email."""
+    return browser.form("/email", "/email", _method="PUT")
+
+
+def send(browser: Browser, form: Shown, typed: str = NEW, **headers: str) -> TestResponse:
+    """Send the form as a browser of today does."""
+    said = HTML | OURS | headers
+    return browser.client.post(form.action, data=form.fields | {"new_email": typed}, headers=said)
+
+
+def held(browser: Browser) -> str | None:
+    """What the browser keeps of what was typed."""
+    cookie = browser.client.get_cookie("typed")
+    return None if cookie is None else cookie.value
+
+
+def shown(browser: Browser) -> str:
+    """What stands in the form of changing the email now."""
+    return asking(browser).fields["new_email"]
+
+
+def test_a_session_that_ended_while_typing(browser: Browser, moving_clock: Clock) -> None:
+    """The person signs in, is led back, and finds what they typed; the next visit is empty."""
+    form = asking(browser)
+    moving_clock.forward(40 * DAY)
+    sent = send(browser, form)
+    assert (sent.status_code, sent.location) == (303, "/sessions/new?next=%2Femail")
+    back = browser.submit(sent.location, "/sessions", email=EMAIL, password=PASSPHRASE)
+    assert back.location == "/email"
+    assert shown(browser) == NEW
+    assert held(browser) is None
+    assert shown(browser) == ""
+
+
+def test_a_session_that_is_too_old_for_it(browser: Browser, moving_clock: Clock) -> None:
+    """The person types the password once more and goes on where they were."""
+    moving_clock.forward(3600)
+    form = asking(browser)
+    sent = send(browser, form)
+    assert sent.location == "/reauthentication?next=%2Femail"
+    browser.submit(sent.location, "/reauthentication", password=PASSPHRASE)
+    assert shown(browser) == NEW
+
+
+def test_signed_out_in_another_tab(browser: Browser) -> None:
+    """The form is older than who is signed in: nothing is done, and what was typed is kept."""
+    form = asking(browser)
+    browser.client.delete("/sessions")
+    refused = send(browser, form)
+    assert refused.status_code == 403
+    assert "This page is out of date" in refused.text
+    browser.sign_in(EMAIL, PASSPHRASE)
+    assert shown(browser) == NEW
+
+
+def test_a_program_hears_that_its_form_is_out_of_date(browser: Browser) -> None:
+    """With a code of its own, as no other site is suspected."""
+    form = asking(browser)
+    refused = send(browser, Shown(form.action, form.fields | {"form_token": "x"}), Accept="*/*")
+    assert (refused.status_code, refused.get_json()["code"]) == (403, "out_of_date")
+
+
+def test_signing_out_takes_it_away(browser: Browser) -> None:
+    """Whoever comes after at the same browser does not see it."""
+    form = asking(browser)
+    send(browser, Shown(form.action, form.fields | {"form_token": "x"}))
+    assert held(browser) is not None
+    out = browser.form("/profile", "/sessions", _method="DELETE")
+    browser.send(out)
+    assert held(browser) is None
+
+
+def test_nothing_is_kept_of_a_password(browser: Browser, moving_clock: Clock) -> None:
+    """Nor is there a cookie for a form of passwords alone."""
+    form = browser.form("/password", "/password")
+    moving_clock.forward(40 * DAY)
+    typed = {"old_password": PASSPHRASE, "new_password": "sept grenouilles sur un nuage"}
+    sent = browser.client.post(form.action, data=form.fields | typed, headers=HTML | OURS)
+    assert sent.location == "/sessions/new?next=%2Fpassword"
+    assert held(browser) is None
+
+
+def test_what_is_kept_says_nothing_and_ends(browser: Browser, moving_clock: Clock) -> None:
+    """It is sealed, for ten minutes, and for its own form; what is broken is nothing."""
+    form = asking(browser)
+    send(browser, Shown(form.action, form.fields | {"form_token": "x"}))
+    cookie = str(held(browser))
+    assert NEW.encode() not in base64.urlsafe_b64decode(cookie)
+    assert (
+        browser.form("/notification_email", "/notification_email").fields["notification_email"]
+        == ""
+    )
+    for broken in (cookie[:-4], "é", "x" * 43, cookie[:40] + "AAAA" + cookie[44:], ""):
+        browser.client.set_cookie("typed", broken)
+        assert shown(browser) == "", broken
+    moving_clock.forward(drafts.LIFETIME)
+    browser.client.set_cookie("typed", cookie)
+    assert shown(browser) == ""
+    moving_clock.forward(-1)
+    assert shown(browser) == NEW
+
+
+def test_what_is_too_long_or_of_another_site_is_not_kept(browser: Browser) -> None:
+    """Another site cannot put words into a form of ours."""
+    form = asking(browser)
+    stale = Shown(form.action, form.fields | {"form_token": "x"})
+    send(browser, stale, "x" * drafts.MOST)
+    assert held(browser) is None
+    browser.client.delete("/sessions")
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {}):
+        typed = stale.fields | {"new_email": NEW}
+        answer = browser.client.post(form.action, data=typed, headers=HTML | headers)
+        assert answer.status_code == 403
+        assert held(browser) is None, headers
