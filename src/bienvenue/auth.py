@@ -14,7 +14,7 @@ from sqlalchemy.exc import NoResultFound
 
 from bienvenue import keys, schema
 from bienvenue.db import DB
-from bienvenue.feature import Event, Feature, Refusal
+from bienvenue.feature import Event, Feature, Reason, Refusal
 from bienvenue.features.account_closure import AccountClosure
 from bienvenue.features.accounts import Accounts, NoSuchUser
 from bienvenue.features.audit import Audit
@@ -23,6 +23,7 @@ from bienvenue.features.invitations import Invitations
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.mail import Mail
 from bienvenue.features.notification_email import NotificationEmails
+from bienvenue.features.one_time_tokens import OneTimeTokens
 from bienvenue.features.outbox import Outbox
 from bienvenue.features.password_reset import PasswordReset, WrongResetToken
 from bienvenue.features.passwords import Passwords
@@ -74,6 +75,7 @@ class Auth:
         self.audit = self._open(Audit)
         # After the record, whose seals are not to wait for a mail server.
         self.mail = self._open(Mail)
+        self.one_time_tokens = self._open(OneTimeTokens)
         self.outbox = self._open(Outbox)
         self.password_reset = self._open(PasswordReset)
         self.preferences = self._open(Preferences)
@@ -85,8 +87,8 @@ class Auth:
         self._events = {name for feature in self.features for name in feature.events}
         #: The letters that tell an owner of an event, by its name.
         self.notices = {name: v for f in self.features for name, v in f.notices.items()}
-        #: The letters whose links outlive what `forget` ends.
-        self.lasting = {kind for feature in self.features for kind in feature.lasting}
+        #: The purposes of the links that outlive what `revoke` ends.
+        self.lasting = {link.name for f in self.features for link in f.links if link.lasting}
         self.settings.refuse_unknown()
 
     @functools.cached_property
@@ -193,14 +195,14 @@ class Auth:
             except Exception:  # noqa: BLE001 (committed and answered; this undoes nothing)
                 _log.exception("%s failed after %s", feature.name, event.name)
 
-    def revoke(self, user_id: int, why: str, keep: bytes | None = None) -> None:
+    def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None) -> None:
         """The account changed: every feature drops what it holds, in this transaction.
 
-        The session of the digest `keep` stays.
+        The session of the digest `keep_session` stays.
         """
         with self._db.transaction():
             for feature in self.features:
-                feature.revoke(user_id, why, keep)
+                feature.revoke(user_id, reason, keep_session)
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Give everything every feature holds about a person, as plain values."""

@@ -5,6 +5,7 @@ refusals), its operations, its pages. `auth.py` opens every feature in order; no
 them all.
 """
 
+import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -17,10 +18,30 @@ if TYPE_CHECKING:
     import click
 
     from bienvenue.auth import Auth
+    from bienvenue.features.one_time_tokens import Purpose
     from bienvenue.user import User
     from bienvenue.web.page import Pages
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Reason(enum.StrEnum):
+    """Why sessions, tokens and remembered browsers of an account end. Stored in the audit log."""
+
+    ACCOUNT_CLOSED = "account closed"
+    ACCOUNT_DELETED = "account deleted"
+    ACCOUNT_DISABLED = "account disabled"
+    EMAIL_CHANGED = "email changed"
+    EMAIL_RESTORED = "email restored"
+    EVERYBODY_SIGNED_OUT = "everybody was signed out"
+    PASSWORD_CHANGED = "password changed"  # noqa: S105 (a reason, no secret)
+    PASSWORD_RESET = "password reset"  # noqa: S105 (as above)
+    SESSION_CAP = "more than the cap"
+    SIGNED_IN_AGAIN = "signed in again"
+    SIGNED_OUT = "signed out"
+    SIGNED_OUT_BY_ADMINISTRATOR = "signed out by an administrator"
+    SIGNED_OUT_ELSEWHERE = "signed out elsewhere"
+    SIGNED_OUT_EVERYWHERE = "signed out everywhere"
 
 
 class Refusal(Exception):
@@ -101,8 +122,8 @@ class Feature(Generic[S]):
     commands: ClassVar[Sequence["click.Command"]] = ()
     #: Its events the owner is told of, and the letters that tell it.
     notices: ClassVar[Mapping[str, str]] = _NOTHING
-    #: Its letters whose links outlive what `forget` ends, but for a deleted account.
-    lasting: ClassVar[frozenset[str]] = frozenset()
+    #: What the one-time links it sends are for.
+    links: ClassVar[Sequence["Purpose"]] = ()
 
     def __init__(self, auth: "Auth", db: DB, settings: S) -> None:
         """Open the feature for one Auth, on its database, with its section of the settings."""
@@ -120,7 +141,7 @@ class Feature(Generic[S]):
     def after_commit(self, event: Event) -> None:
         """Act on an event once it is committed; a failure here changes no answer."""
 
-    def revoke(self, user_id: int, why: str, keep: bytes | None = None, /) -> None:
+    def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None, /) -> None:
         """Drop what this feature holds for a user whose account changed, in that transaction."""
 
     def export(self, user_id: int) -> Mapping[str, Any]:

@@ -53,12 +53,12 @@ class User(Base):
         String(36), unique=True, default=lambda: str(uuid.uuid4()), sort_order=1
     )
     # Named at each use, so that a clock that tests move is the one that is read.
-    created: Mapped[float] = mapped_column(
+    created_at: Mapped[float] = mapped_column(
         default=lambda: clock.now(),  # noqa: PLW0108 (as above)
         sort_order=1,
     )
     #: When an administrator disabled the account, or None.
-    disabled: Mapped[float | None] = mapped_column(sort_order=1)
+    disabled_at: Mapped[float | None] = mapped_column(sort_order=1)
 
     def __repr__(self) -> str:
         """Show the public name and nothing secret."""

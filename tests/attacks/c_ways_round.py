@@ -146,7 +146,7 @@ def an_endless_browser(target: Target) -> Outcome:
 def the_counts_are_away(target: Target) -> Outcome:
     """Take the table of the counts away and guess; the right password is among the guesses."""
     person, stranger = target.person(), target.stranger()
-    target.execute("ALTER TABLE limits RENAME TO limits_away")
+    target.execute("ALTER TABLE rate_limits RENAME TO rate_limits_away")
     costs = len(target.hash_costs())
     words = [*(f"{WRONG} {n}" for n in range(ACCOUNT + 5)), person.password]
     replies = [person.try_password(word, stranger) for word in words]

@@ -107,7 +107,7 @@ def asking_for_the_letter_again(target: Target) -> Outcome:
     person, expected, nobody = target.person(), target.newcomer(), target.newcomer()
     service = where_letters_leave(target)
     register(service, expected.email)
-    target.execute("DELETE FROM mail_asked")
+    target.execute("DELETE FROM email_requests")
     heard = [
         (service.stranger().post("/email/verification/resend", email=who.email), who.email)
         for who in (person, expected, nobody)
@@ -148,7 +148,7 @@ def new_letters_bring_new_tries(target: Target) -> Outcome:
     tried = 0
     for number in range(12):
         if number % 4 == 0:
-            target.execute("DELETE FROM mail_asked")
+            target.execute("DELETE FROM email_requests")
             service.stranger().post("/email/verification/resend", email=person.email)
             token = token_in(told(target, person.email, "registration"))
         tried += prove(service, token, f"{NEW} {number}").status == 403
@@ -169,7 +169,7 @@ def a_forged_host(target: Target) -> Outcome:
         {"Host": f"localhost:{port}@evil.example"},
         {"Host": "evil.example", "X-Forwarded-Proto": "https"},
     ):
-        target.execute("DELETE FROM mail_asked")
+        target.execute("DELETE FROM email_requests")
         form = {"email": person.email}
         target.stranger().request("POST", "/reset_password", form=form, headers=headers)
     texts = [target.cli("outbox", "show", name).text for name in letters(person)]
@@ -184,9 +184,9 @@ def a_look_alike(target: Target) -> Outcome:
     person = target.person()
     for letter, other in (("s", "\u017f"), ("k", "\u212a"), ("i", "\u0131"), ("o", "\uff4f")):
         typed = person.email.replace(letter, other)
-        target.execute("DELETE FROM mail_asked")
+        target.execute("DELETE FROM email_requests")
         target.stranger().post("/reset_password", email=typed)
-    sent = {str(row["email"]) for row in target.execute("SELECT email FROM mail")}
+    sent = {str(row["email"]) for row in target.execute("SELECT email FROM messages")}
     strange = {email for email in sent if not email.isascii()}
     if strange:
         return Won(f"the letter went to {strange.pop()!a}, which is another mailbox")
@@ -198,11 +198,11 @@ def proven_by_saying_so(target: Target) -> Outcome:
     """Register with a victim's email, and say in every way that it is proven."""
     service = where_letters_leave(target)
     victim = target.newcomer()
-    for name in ("email_proven", "email_verified", "proven", "verified", "state"):
+    for name in ("email_verified_at", "email_verified", "proven", "verified", "state"):
         register(service, victim.email, **{name: "true"})
     me = target.person().sign_in()
     for method, path in (("PATCH", "/profile"), ("PUT", "/profile"), ("POST", "/profile")):
-        me.request(method, path, json={"email": victim.email, "email_proven": True})
+        me.request(method, path, json={"email": victim.email, "email_verified_at": True})
     if victim.email in users(target):
         return Won(f"an account of {victim.email} was made, and they never heard of it")
     return Refused("no field makes an account or a proof")

@@ -45,7 +45,7 @@ def the_inside_is_shown(target: Target) -> Outcome:
         if reply.ok and reply.text != front:
             return Won(f"{path} answers {reply.status}")
     person = target.person()
-    with away(target, "audit"):
+    with away(target, "audit_log"):
         replies = [person.try_password(person.password), target.get("/profile")]
         replies += [target.post("/users", email="eve@example.org", password=person.password)]
     if not any(reply.status >= 500 for reply in replies):

@@ -11,7 +11,7 @@ from tests.attacks.routes import closed
 from tests.attacks.target import Target
 
 #: The tables that a sign-in or a session check asks.
-GUARDS = ("users", "sessions", "limits", "devices", "audit", "audit_personal")
+GUARDS = ("users", "sessions", "rate_limits", "known_devices", "audit_log", "audit_personal")
 
 
 @attack(

@@ -14,19 +14,19 @@ def the_record_is_changed(target: Target) -> Outcome:
     target.person().sign_in()
     target.work()
     [row] = target.execute(
-        "SELECT * FROM audit WHERE name = 'session.opened' AND batch IS NOT NULL "
+        "SELECT * FROM audit_log WHERE name = 'session.opened' AND batch IS NOT NULL "
         "ORDER BY id DESC LIMIT 1"
     )
     number = row["id"]
-    target.execute("UPDATE audit SET user_id = user_id + 1 WHERE id = :id", id=number)
+    target.execute("UPDATE audit_log SET user_id = user_id + 1 WHERE id = :id", id=number)
     if not names(target.cli("audit", "verify"), number):
         return Won(f"row {number} says that somebody else signed in, and nobody noticed")
-    target.execute("DELETE FROM audit WHERE id = :id", id=number)
+    target.execute("DELETE FROM audit_log WHERE id = :id", id=number)
     if not names(gone := target.cli("audit", "verify"), number):
         return Won(f"row {number} is gone, and nobody noticed")
     columns = ", ".join(row)
     values = ", ".join(f":{column}" for column in row)
-    target.execute(f"INSERT INTO audit ({columns}) VALUES ({values})", **row)
+    target.execute(f"INSERT INTO audit_log ({columns}) VALUES ({values})", **row)
     return Refused(gone.text.splitlines()[0])
 
 

@@ -70,6 +70,11 @@ def dump(service: Service) -> dict[str, list[str]]:
     return found
 
 
+def outstanding(service: Service, purpose: str) -> list[str]:
+    """Give the rows of the outstanding one-time tokens of a purpose, as `dump` does."""
+    return [row for row in dump(service)["one_time_tokens"] if f" {purpose!r} " in row]
+
+
 def _written(value: object) -> str:
     if isinstance(value, bytes | memoryview):
         return f"{bytes(value)!r} {bytes(value).hex()}"

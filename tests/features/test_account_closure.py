@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import update
 
 from bienvenue import clock, tokens
 from bienvenue.features.account_closure import AccountNotClosed, AccountNotOpen
-from bienvenue.features.account_closure.operations import ClosedAccount
 from bienvenue.features.mail import MessageState
+from bienvenue.features.one_time_tokens import OneTimeToken
 from bienvenue.features.passwords import AccountDisabled
 from bienvenue.web.dispatch import NotSignedIn
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
@@ -48,7 +49,7 @@ def test_closing_ends_everything_and_writes_one_letter(
     until = clock.written(moving_clock.time + GRACE)
     assert (answer.status_code, answer.json) == (
         202,
-        {"email": EMAIL, "until": until, "message": "account closing"},
+        {"email": EMAIL, "until": until, "message": "account closed"},
     )
     assert [one.get("/profile").status_code for one in (client, other)] == [401, 401]
     assert client.get_cookie("session_id") is None
@@ -63,7 +64,7 @@ def test_closing_ends_everything_and_writes_one_letter(
     where = {"session", "ip", "agent", "device"}
     assert event.facts.keys() == where | {"until", "message", "message_uid"}
     assert hearing.names == ["sessions.ended", "account.closed"]
-    assert hearing.only("sessions.ended").facts == {"why": "account closing"}
+    assert hearing.only("sessions.ended").facts == {"reason": "account closed"}
     assert letters(service, "account_closed_notice") == []
 
 
@@ -99,7 +100,7 @@ def test_a_session_that_ended_meanwhile_closes_nothing(service: Service) -> None
     service.signed_in()
     with pytest.raises(NotSignedIn):
         service.auth.account_closure.close(me)
-    assert dump(service)["leavings"] == []
+    assert dump(service)["account_closures"] == []
 
 
 # --- meanwhile ----------------------------------------------------------------------------------
@@ -145,12 +146,12 @@ def test_no_other_way_in_is_open_meanwhile(service: Service) -> None:
 def test_the_export_says_when_the_account_is_deleted(service: Service, moving_clock: Clock) -> None:
     """For the operator who is asked; and nothing of the token."""
     user = service.auth.accounts.find(EMAIL)
-    assert service.auth.export(user.id)["leaving"] is None
+    assert service.auth.export(user.id)["account_closure"] is None
     closed(service)
     now = moving_clock.time
-    assert service.auth.export(user.id)["leaving"] == {
-        "closed": clock.written(now),
-        "deleted": clock.written(now + GRACE),
+    assert service.auth.export(user.id)["account_closure"] == {
+        "closed_at": clock.written(now),
+        "delete_at": clock.written(now + GRACE),
     }
 
 
@@ -166,7 +167,7 @@ def test_the_link_opens_the_account_again_once(service: Service) -> None:
     assert "Set-Cookie" not in answer.headers or "session_id" not in answer.headers["Set-Cookie"]
     assert rows(service.auth) == 0
     assert sign_in(service).status_code == 200
-    assert (dump(service)["leavings"], len(letters(service, "account_reopened"))) == ([], 1)
+    assert (dump(service)["account_closures"], len(letters(service, "account_reopened"))) == ([], 1)
     assert hearing.only("account.reopened").facts.keys() == {"ip", "agent", "device"}
     (letter,) = letters(service, "account_closed")
     assert (letter.sealed, letter.state) == (None, MessageState.WITHDRAWN)
@@ -208,9 +209,8 @@ def _enable(service: Service, token: str) -> str:
 
 def _of_another_purpose(service: Service, token: str) -> str:
     with service.auth._db.transaction() as tx:
-        tx.get_one(ClosedAccount, service.auth.accounts.find(EMAIL).id).digest = tokens.digest(
-            "reset", token
-        )
+        digest = tokens.digest("reset", token)
+        tx.execute(update(OneTimeToken).values(digest=digest, purpose="password_reset"))
     return token
 
 
@@ -292,7 +292,7 @@ def test_an_account_enabled_behind_our_back_is_not_deleted(
     """Code of a host that enables the row itself meant to keep it."""
     closed(service)
     user = service.auth.accounts.find(EMAIL)
-    service.auth._db.update_user(user.id, disabled=None)
+    service.auth._db.update_user(user.id, disabled_at=None)
     moving_clock.forward(GRACE)
     assert sweep(service) == 0
     assert sign_in(service).status_code == 200

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import text
 
 from bienvenue import DB, Auth, clock, schema
 from bienvenue.features import account_closure, accounts, notification_email
 from bienvenue.settings import Settings
-from bienvenue.user import User, table_of
 from tests.conftest import EMAIL, KEY, PASSPHRASE, Clock, Service
 from tests.databases import KINDS, Databases
 from tests.features.audits import run
@@ -72,11 +71,12 @@ def test_accounts_of_an_earlier_version_leave_as_new_ones_do(
     before = schema.versions()[schema.versions().index(_version_of("leaving")) - 1]
     upgrade_to(db, before)
     rows = [
-        {"email": EMAIL, "hashed_password": "!", "uid": "1" * 36, "created": 1.0},
-        {"email": "amy@example.com", "hashed_password": "!", "uid": "2" * 36, "created": 1.0},
+        {"email": EMAIL, "uid": "1" * 36},
+        {"email": "amy@example.com", "uid": "2" * 36},
     ]
     with db.transaction() as tx:
-        tx.execute(insert(table_of(User)), rows)
+        written = "INSERT INTO users (email, hashed_password, uid, created)"
+        tx.execute(text(f"{written} VALUES (:email, '!', :uid, 1.0)"), rows)
         tx.execute(text("UPDATE users SET disabled = 2.0 WHERE email LIKE 'amy%'"))
     schema.upgrade(db)
     keys = tmp_path / "keys"
@@ -85,11 +85,11 @@ def test_accounts_of_an_earlier_version_leave_as_new_ones_do(
     bob, amy = auth.accounts.find(EMAIL), auth.accounts.find("amy@example.com")
     assert auth.account_closure.sweep(moving_clock.time + 10 * GRACE, 10) == 0
     assert auth.export(bob.id)["notification_email"] is None
-    assert auth.export(amy.id)["leaving"] is None
+    assert auth.export(amy.id)["account_closure"] is None
     auth.account_closure.close_for(EMAIL)
     moving_clock.forward(GRACE)
     assert auth.account_closure.sweep(clock.now(), 10) == 1
-    assert [(user.email, user.disabled) for user in auth.accounts.list()] == [
+    assert [(user.email, user.disabled_at) for user in auth.accounts.list()] == [
         ("amy@example.com", 2.0)
     ]
     auth.close()

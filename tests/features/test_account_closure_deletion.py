@@ -50,13 +50,13 @@ def test_nothing_of_the_person_is_left_and_the_record_still_verifies(
     service.auth.audit.seal()
     assert service.auth.audit.verify().problem is None
     before = rows_of(service, user.id)
-    assert before.keys() == {"audit", "leavings", "mail"}
+    assert before.keys() == {"account_closures", "audit_log", "messages", "one_time_tokens"}
     hearing = Hearing(service.auth)
     moving_clock.forward(GRACE)
     assert sweep(service) == 1
     assert hearing.names == ["sessions.ended", "account.deleted"]
     assert hearing.only("account.deleted").user_id == user.id
-    assert rows_of(service, user.id).keys() == {"audit"}
+    assert rows_of(service, user.id).keys() == {"audit_log"}
     left = repr(dump(service))
     for canary in (EMAIL, user.uid, AGENT, "203.0.113.77"):
         assert canary not in left
@@ -89,7 +89,7 @@ def test_a_new_account_of_the_same_email_inherits_nothing(
     assert undo(service, token).status_code == 403
     exported = service.auth.export(new.id)
     assert [entry["event"] for entry in exported["activity"]] == ["account.registered"]
-    assert (exported["leaving"], exported["letters"], exported["sessions"]) == (None, [], [])
+    assert (exported["account_closure"], exported["emails"], exported["sessions"]) == (None, [], [])
     assert not service.auth.valid_login(EMAIL, PASSPHRASE)
     moving_clock.forward(2 * GRACE)
     assert sweep(service) == 0
@@ -153,7 +153,7 @@ def test_of_undo_and_deletion_at_once_one_wins(
         assert users(service.auth) == 0
     else:
         assert sign_in(service).status_code == 200
-    assert dump(service)["leavings"] == []
+    assert dump(service)["account_closures"] == []
 
 
 def test_twenty_undo_at_once_and_one_letter_tells_of_it(service: Service) -> None:
@@ -178,7 +178,7 @@ def test_twenty_close_at_once_and_one_letter_is_written(service: Service) -> Non
 
     assert sorted(race(act, 20)) == [202] + [401] * 19
     (_,) = letters(service, "account_closed")
-    assert len(dump(service)["leavings"]) == 1
+    assert len(dump(service)["account_closures"]) == 1
 
 
 @pytest.mark.parametrize("number", range(3))

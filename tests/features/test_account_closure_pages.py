@@ -133,7 +133,7 @@ def test_a_browser_confirms_first_and_comes_back_to_the_page(
     )
     assert on.location == "/account/close"
     assert browser.get("/account/close").status_code == 200
-    assert dump(service)["leavings"] == []
+    assert dump(service)["account_closures"] == []
 
 
 def test_a_form_without_its_token_closes_nothing(service: Service) -> None:

@@ -100,7 +100,7 @@ def test_registering_stores_the_account_and_says_so(service: Service) -> None:
     user = service.auth.accounts.register(" BOB@example.com", PASSPHRASE)
     stored = service.auth._db.find_user_by(email=EMAIL)
     assert (stored.id, stored.uid) == (user.id, str(uuid.UUID(user.uid)))
-    assert stored.disabled is None
+    assert stored.disabled_at is None
     event = hearing.only("account.registered")
     assert (event.user_id, dict(event.facts)) == (user.id, {})
 
@@ -190,7 +190,7 @@ def test_disabling_ends_the_sessions_and_closes_the_door(service: Service) -> No
     assert client.get("/profile").status_code == 401
     assert (rows(service.auth), service.auth.create_session(EMAIL)) == (0, None)
     assert hearing.names == ["sessions.ended", "account.disabled"]
-    assert hearing.only("sessions.ended").facts == {"why": "account disabled"}
+    assert hearing.only("sessions.ended").facts == {"reason": "account disabled"}
     right = service.client().post("/sessions", json=CREDENTIALS)
     assert (right.status_code, right.get_json()["code"]) == (403, "account_disabled")
     wrong = service.client().post("/sessions", json=CREDENTIALS | {"password": "wrong"})
@@ -198,7 +198,7 @@ def test_disabling_ends_the_sessions_and_closes_the_door(service: Service) -> No
     assert hearing.names[2:] == ["password.refused", "password.refused"]
     with pytest.raises(AccountDisabled):
         service.auth.passwords.prove(EMAIL, PASSPHRASE)
-    assert service.auth._db.find_user_by(id=user.id).disabled is not None
+    assert service.auth._db.find_user_by(id=user.id).disabled_at is not None
 
 
 def test_disabling_twice_is_as_once(service: Service, moving_clock: Clock) -> None:
@@ -210,7 +210,7 @@ def test_disabling_twice_is_as_once(service: Service, moving_clock: Clock) -> No
     moving_clock.forward(60)
     service.auth.accounts.disable(user.uid)
     assert hearing.names.count("account.disabled") == 1
-    assert service.auth._db.find_user_by(id=user.id).disabled == first
+    assert service.auth._db.find_user_by(id=user.id).disabled_at == first
 
 
 def test_enabling_lets_in_again_without_the_old_sessions(service: Service) -> None:
@@ -263,16 +263,25 @@ def test_export_gives_the_account_and_the_sessions_without_secrets(
     user = service.auth.accounts.find(EMAIL)
     exported = service.auth.export(user.id)
     assert exported["email"] == EMAIL
-    assert (exported["uid"], exported["created"]) == (user.uid, "2027-01-15T08:00:00Z")
-    assert exported["disabled"] is None
+    assert (exported["uid"], exported["created_at"]) == (user.uid, "2027-01-15T08:00:00Z")
+    assert exported["disabled_at"] is None
     assert [session.keys() for session in exported["sessions"]] == [
-        {"uid", "opened", "seen", "expires", "fresh", "methods", "ip", "agent"}
+        {
+            "uid",
+            "created_at",
+            "last_seen_at",
+            "expires_at",
+            "authenticated_at",
+            "amr",
+            "ip",
+            "agent",
+        }
     ]
     assert user.hashed_password not in str(exported)
     moving_clock.forward(60)
     service.auth.accounts.disable(EMAIL)
     after = service.auth.export(user.id)
-    assert (after["disabled"], after["sessions"]) == ("2027-01-15T08:01:00Z", [])
+    assert (after["disabled_at"], after["sessions"]) == ("2027-01-15T08:01:00Z", [])
 
 
 def test_a_person_registers_in_a_browser(service: Service) -> None:

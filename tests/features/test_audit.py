@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from bienvenue import Auth
-from bienvenue.feature import Event, Refusal
+from bienvenue.feature import Event, Reason, Refusal
 from bienvenue.features.audit import Personal, commands
 from bienvenue.features.passwords import WrongCredentials
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
@@ -48,7 +48,7 @@ def test_an_event_is_a_row(service: Service) -> None:
     assert opened.personal == where
     (session,) = service.auth.sessions.list(user.id)
     assert opened.facts == {"session": session.uid}
-    assert opened.at == pytest.approx(session.opened, abs=5)
+    assert opened.at == pytest.approx(session.created_at, abs=5)
 
 
 def test_what_is_personal_stands_behind_a_commitment(service: Service) -> None:
@@ -62,9 +62,9 @@ def test_what_is_personal_stands_behind_a_commitment(service: Service) -> None:
 
 def test_a_fact_nobody_called_clear_is_personal(service: Service) -> None:
     """A new feature that forgets to say which it is puts nothing of a person where it stays."""
-    service.auth.publish(Event("password.refused", 1, {"phone": "+33 1 23", "why": "a test"}))
+    service.auth.publish(Event("password.refused", 1, {"phone": "+33 1 23", "reason": "a test"}))
     (row,) = stored(service.auth)
-    assert row.facts == '{"why":"a test"}'
+    assert row.facts == '{"reason":"a test"}'
     assert only(service.auth, "password.refused").personal == {"phone": "+33 1 23"}
 
 
@@ -188,7 +188,7 @@ def test_a_deleted_account_leaves_its_rows_and_nothing_personal(service: Service
         service.auth.sessions.sign_in(email, PASSPHRASE, ip="192.0.2.7", agent=FIREFOX)
     bob = service.auth.accounts.find(EMAIL)
     service.auth.audit.seal()
-    service.auth.revoke(bob.id, "password changed")
+    service.auth.revoke(bob.id, Reason.PASSWORD_CHANGED)
     assert personal_rows(service.auth) == 4
     with service.auth._db.transaction():
         service.auth.publish(Event("session.opened", bob.id, {"ip": "192.0.2.9"}))
@@ -243,12 +243,12 @@ def test_people_see_their_own_activity(service: Service) -> None:
         "account.registered",
     ]
     assert seen[0]["email"]["subject"] == "The password of your Bienvenue account was changed"
-    assert seen[2]["why"] == "password changed"
+    assert seen[2]["reason"] == "password changed"
     assert seen[5] == {
         "at": seen[5]["at"],
         "event": "session.opened",
         "sentence": "A device signed in.",
-        "why": None,
+        "reason": None,
         "times": 1,
         "ip": "127.0.0.1",
         "device": "Werkzeug",
@@ -310,7 +310,7 @@ def test_the_command_shows_the_record(service: Service) -> None:
     bob = service.auth.accounts.find(EMAIL)
     service.auth.publish(Event("session.opened", bob.id, {"agent": "x\n\x1b[2J"}))
     service.auth.publish(Event("rate_limit.reached", None, {"policy": "account"}, counted="key"))
-    tamper(service.auth, "UPDATE audit SET times = 7 WHERE name = 'rate_limit.reached'")
+    tamper(service.auth, "UPDATE audit_log SET times = 7 WHERE name = 'rate_limit.reached'")
     lines = run(service, commands.show).output.splitlines()
     assert len(lines) == 4
     assert lines[0].endswith('rate_limit.reached x7  -  {"policy": "account"}')

@@ -147,7 +147,7 @@ def test_a_row_of_a_lower_number_and_an_earlier_time_is_sealed_later(service: Se
     service.auth.audit.seal()
     tamper(
         service.auth,
-        "INSERT INTO audit (id, at, name, facts, times) VALUES (-1, 5, 'account.enabled', '{}', 1)",
+        "INSERT INTO audit_log (id, at, name, facts, times) VALUES (-1, 5, 'account.enabled', '{}', 1)",
     )
     assert service.auth.audit.seal() == 1
     assert ids(service.auth, 2) == [-1]
@@ -193,7 +193,7 @@ def test_counting_and_sealing_at_once_lose_nothing(service: Service, moving_cloc
 
 
 CHANGES = [
-    'facts = \'{"why":"nothing"}\'',
+    'facts = \'{"reason":"nothing"}\'',
     "at = at - 1",
     "name = 'account.enabled'",
     "user_id = 2",
@@ -206,9 +206,9 @@ CHANGES = [
 def test_a_changed_row_is_named(chain: Auth) -> None:
     """By its number and by the time it had."""
     row = ids(chain, 2)[1]
-    named = f"AuditRow {row} of 2027-01-15T08:01:00Z, in batch 2, was changed."
+    named = f"Row {row} of 2027-01-15T08:01:00Z, in batch 2, was changed."
     for change in CHANGES:
-        with tampered(chain, f"UPDATE audit SET {change} WHERE id = :row", row=row):
+        with tampered(chain, f"UPDATE audit_log SET {change} WHERE id = :row", row=row):
             assert problem(chain) == named, change
     assert chain.audit.verify().problem is None
 
@@ -216,14 +216,14 @@ def test_a_changed_row_is_named(chain: Auth) -> None:
 def test_a_removed_row_is_named(chain: Auth) -> None:
     """Though nothing of it is left but its place in the seal."""
     row = ids(chain, 2)[1]
-    tamper(chain, "DELETE FROM audit WHERE id = :row", row=row)
-    assert problem(chain) == f"AuditRow {row} of 2027-01-15T08:01:00Z is missing from batch 2."
+    tamper(chain, "DELETE FROM audit_log WHERE id = :row", row=row)
+    assert problem(chain) == f"Row {row} of 2027-01-15T08:01:00Z is missing from batch 2."
 
 
 def test_an_added_row_is_named(chain: Auth) -> None:
     """Whether the batch it claims has a seal or not."""
     added = (
-        "INSERT INTO audit (id, at, name, facts, times, batch)"
+        "INSERT INTO audit_log (id, at, name, facts, times, batch)"
         " VALUES (99, 1800000000, 'account.enabled', '{}', 1, :batch)"
     )
     for batch in (2, 4, 0, -1):
@@ -237,49 +237,49 @@ def test_a_row_added_for_a_batch_to_come_is_found(chain: Auth) -> None:
     """The sealer of that batch takes no row that is not its own."""
     tamper(
         chain,
-        "INSERT INTO audit (id, at, name, facts, times, batch)"
+        "INSERT INTO audit_log (id, at, name, facts, times, batch)"
         " VALUES (99, 1e300, 'account.enabled', '{}', 1, 4)",
     )
     assert chain.audit.seal() == 1
-    assert problem(chain) == "AuditRow 99 of 1e+300 was added to batch 4 after it was sealed."
+    assert problem(chain) == "Row 99 of 1e+300 was added to batch 4 after it was sealed."
 
 
 def test_swapped_batches_are_found(chain: Auth) -> None:
     """Rows that change places with those of another batch, with or without their seals."""
     for a, b in ((2, 99), (3, 2), (99, 3)):
-        tamper(chain, "UPDATE audit SET batch = :b WHERE batch = :a", a=a, b=b)
+        tamper(chain, "UPDATE audit_log SET batch = :b WHERE batch = :a", a=a, b=b)
     assert "batch 2" in problem(chain)
     for a, b in ((2, 99), (3, 2), (99, 3)):
-        tamper(chain, "UPDATE audit_seals SET batch = :b WHERE batch = :a", a=a, b=b)
+        tamper(chain, "UPDATE audit_batches SET batch = :b WHERE batch = :a", a=a, b=b)
     assert problem(chain) == "The seal of batch 2 does not follow the one before."
 
 
 def test_a_row_moved_into_another_batch_is_found(chain: Auth) -> None:
     """It is missing where it was."""
     row = ids(chain, 1)[2]
-    tamper(chain, "UPDATE audit SET batch = 2 WHERE id = :row", row=row)
-    assert problem(chain) == f"AuditRow {row} of 2027-01-15T08:00:00Z is missing from batch 1."
+    tamper(chain, "UPDATE audit_log SET batch = 2 WHERE id = :row", row=row)
+    assert problem(chain) == f"Row {row} of 2027-01-15T08:00:00Z is missing from batch 1."
 
 
 def test_a_removed_seal_is_found(chain: Auth) -> None:
     """The first, one between, and the last, whose rows still say they were sealed."""
     for batch in (1, 2, 3):
-        with tampered(chain, "DELETE FROM audit_seals WHERE batch = :batch", batch=batch):
+        with tampered(chain, "DELETE FROM audit_batches WHERE batch = :batch", batch=batch):
             assert problem(chain).startswith(f"The seal of batch {batch} is missing")
 
 
 def test_an_unsealed_row_of_the_past_is_missing(chain: Auth) -> None:
     """Taking a row out of its batch, to have it sealed anew, is taking it away."""
     row = ids(chain, 2)[0]
-    tamper(chain, "UPDATE audit SET batch = NULL, user_id = 2 WHERE id = :row", row=row)
+    tamper(chain, "UPDATE audit_log SET batch = NULL, user_id = 2 WHERE id = :row", row=row)
     chain.audit.seal()
-    assert problem(chain) == f"AuditRow {row} of 2027-01-15T08:01:00Z is missing from batch 2."
+    assert problem(chain) == f"Row {row} of 2027-01-15T08:01:00Z is missing from batch 2."
 
 
 def test_a_changed_seal_is_found(chain: Auth) -> None:
     """Nothing on a seal can be changed without the key."""
     for change in ("at = at + 1", "size = 2", "rows = '[]'", "mac = 'x'"):
-        with tampered(chain, f"UPDATE audit_seals SET {change} WHERE batch = 2"):
+        with tampered(chain, f"UPDATE audit_batches SET {change} WHERE batch = 2"):
             assert problem(chain).startswith("The seal of batch 2 is broken"), change
 
 
@@ -320,7 +320,7 @@ def test_erased_personal_values_are_no_error(chain: Auth) -> None:
 def test_a_chain_computed_anew_without_the_key_is_found(chain: Auth) -> None:
     """Whoever can write the tables can follow every rule but this one."""
     row = ids(chain, 2)[1]
-    tamper(chain, "UPDATE audit SET user_id = 2 WHERE id = :row", row=row)
+    tamper(chain, "UPDATE audit_log SET user_id = 2 WHERE id = :row", row=row)
     previous = sealed(chain)[0].mac
     for seal in sealed(chain)[1:]:
         rows = [row for row in stored(chain) if row.batch == seal.batch]
@@ -329,7 +329,7 @@ def test_a_chain_computed_anew_without_the_key_is_found(chain: Auth) -> None:
         mac = hmac.new(b"\0" * 32, text, hashlib.sha256).hexdigest()
         tamper(
             chain,
-            "UPDATE audit_seals SET rows = :rows, previous = :previous, mac = :mac"
+            "UPDATE audit_batches SET rows = :rows, previous = :previous, mac = :mac"
             " WHERE batch = :batch",
             rows=listed,
             previous=previous,
@@ -342,8 +342,8 @@ def test_a_chain_computed_anew_without_the_key_is_found(chain: Auth) -> None:
 
 def cut_tail(auth: Auth) -> None:
     """Remove the last batch together with its seal, and what was to come."""
-    tamper(auth, "DELETE FROM audit WHERE batch IS NULL OR batch = 3")
-    tamper(auth, "DELETE FROM audit_seals WHERE batch = 3")
+    tamper(auth, "DELETE FROM audit_log WHERE batch IS NULL OR batch = 3")
+    tamper(auth, "DELETE FROM audit_batches WHERE batch = 3")
 
 
 def test_a_cut_tail_shows_beside_the_head_of_the_log(chain: Auth) -> None:
@@ -380,10 +380,10 @@ def test_the_command_says_whether_it_is_whole(chain: Auth, service: Service) -> 
     assert whole.exit_code == 0
     assert whole.output.startswith("The record is whole.\nsealed: 9 rows in 3 batches;")
     assert "head: 3:" in whole.output
-    tamper(chain, "DELETE FROM audit WHERE id = 5")
+    tamper(chain, "DELETE FROM audit_log WHERE id = 5")
     broken = run(service, commands.verify)
     assert broken.exit_code == 1
-    assert broken.output.startswith("AuditRow 5 of 2027-01-15")
+    assert broken.output.startswith("Row 5 of 2027-01-15")
     assert "head: " not in broken.output
     for done in (whole, broken):
         assert "What this cannot see" in done.output

@@ -67,10 +67,10 @@ def test_a_shortened_lifetime_holds_for_open_sessions(make_service: MakeService)
     after = make_service(session_lifetime=1, session_idle=1)
     assert after.auth.sessions.check(secret) is not None
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("bienvenue.clock.now", lambda: me.opened + 2)
+        patched.setattr("bienvenue.clock.now", lambda: me.created_at + 2)
         assert after.auth.sessions.check(secret) is None
         assert not after.auth.sessions.list(me.user_id)
-        assert after.auth.sessions.sweep(me.opened + 2, 10) == 1
+        assert after.auth.sessions.sweep(me.created_at + 2, 10) == 1
 
 
 def test_no_repr_shows_a_secret(service: Service) -> None:
@@ -110,7 +110,7 @@ def test_the_exercises_methods_take_nothing_for_nobody(service: Service) -> None
     assert service.auth.get_user_from_session_id(5) is None  # type: ignore[arg-type]  # as above
 
 
-@pytest.mark.parametrize("table", ["users", "sessions", "audit"])
+@pytest.mark.parametrize("table", ["users", "sessions", "audit_log"])
 def test_a_table_of_one_of_our_names_is_foreign(tmp_path: Path, table: str) -> None:
     """Another program's table is neither used nor in the way of a traceback."""
     file = tmp_path / "other.db"

@@ -33,7 +33,7 @@ from tests.features.email_changes import (
     undo,
 )
 from tests.features.hearing import Hearing
-from tests.features.password_resets import dump, letters, statements, text_of
+from tests.features.password_resets import dump, letters, outstanding, statements, text_of
 
 HOUR = 3600
 IP = "192.0.2.1"
@@ -144,8 +144,8 @@ def test_what_cannot_be_the_new_email_is_refused(
     assert (refused.status_code, refused.get_json()["code"]) == (status, code)
     assert refused.get_json()["field"] == "new_email"
     assert [letter.kind for letter in service.auth.mail.list()] == []
-    assert dump(service)["email_changes"] == []
-    assert dump(service)["mail_asked"] == []
+    assert outstanding(service, "email_change") == []
+    assert dump(service)["email_requests"] == []
 
 
 # --- how many letters ---------------------------------------------------------------------------
@@ -257,11 +257,11 @@ def test_an_administrator_takes_an_email_from_a_thief_for_good(service: Service)
     told = letters(service, "email_changed")[-1]
     assert (told.email, told.sealed) == (THIRD, None)
     assert "write to whoever runs this service" in text_of(service, told)
-    assert dump(service)["email_undos"] == []
+    assert outstanding(service, "email_restore") == []
     run(service, command, EMAIL, NEW_EMAIL, "--without-undo")
     told = letters(service, "email_changed")[-1]
     assert (told.email, told.sealed) == (EMAIL, None)
-    assert dump(service)["email_undos"] == []
+    assert outstanding(service, "email_restore") == []
 
 
 def test_an_administrator_hears_what_cannot_be(service: Service) -> None:
@@ -291,18 +291,18 @@ def test_the_export_says_what_is_outstanding(
     """The change that waits for a proof, and what can be restored until when; no token."""
     user = service.auth.accounts.find(EMAIL)
     exported = service.auth.export(user.id)
-    assert (exported["email_change"], exported["emails_before"]) == (None, [])
+    assert (exported["email_change"], exported["former_emails"]) == (None, [])
     now = moving_clock.now()
     back = change(service, client)
     token = asked(service, client, THIRD)
     exported = service.auth.export(user.id)
     assert exported["email_change"] == {
         "new": THIRD,
-        "asked": clock.written(now),
-        "expires": clock.written(now + DAY),
+        "requested_at": clock.written(now),
+        "expires_at": clock.written(now + DAY),
         "ip": IP,
     }
-    assert exported["emails_before"] == [{"email": EMAIL, "expires": clock.written(now + WEEK)}]
+    assert exported["former_emails"] == [{"email": EMAIL, "expires_at": clock.written(now + WEEK)}]
     assert token not in json.dumps(exported)
     assert back not in json.dumps(exported)
 
@@ -325,7 +325,7 @@ def test_sweeping_deletes_what_is_over(
     assert service.auth.email_change.asked_by(me_of(service, client), token) == NEW_EMAIL
     assert sweep(begun + WEEK - 1, 9) == 1
     assert [sweep(begun + WEEK, 1) for _ in range(3)] == [1, 1, 0]
-    assert dump(service)["email_undos"] == dump(service)["email_changes"] == []
+    assert outstanding(service, "email_restore") == outstanding(service, "email_change") == []
 
 
 def test_an_account_that_is_deleted_takes_all_of_it_along(service: Service) -> None:
@@ -335,7 +335,11 @@ def test_an_account_that_is_deleted_takes_all_of_it_along(service: Service) -> N
     asked(service, client, THIRD)
     service.auth.accounts.delete(NEW_EMAIL)
     found = dump(service)
-    assert (found["email_changes"], found["email_undos"], found["mail"]) == ([], [], [])
+    assert (
+        outstanding(service, "email_change"),
+        outstanding(service, "email_restore"),
+        found["messages"],
+    ) == ([], [], [])
     assert undo(service, back).status_code == 403
     for email in (EMAIL, NEW_EMAIL, THIRD):
         service.auth.register_user(email, PASSPHRASE)

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from bienvenue.feature import Attempt
 from bienvenue.features.mail import MessageState
-from bienvenue.features.rate_limits import STRANGERS
+from bienvenue.features.rate_limits import UNKNOWN_DEVICES
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features.email_changes import (
     NEW_EMAIL,
@@ -211,21 +211,26 @@ def test_failures_go_with_the_account(service: Service) -> None:
     """A lock is neither lost by another email nor met there, and the old one has no count."""
     client = service.signed_in()
     limits = service.auth.rate_limits
-    for _ in range(STRANGERS):
+    for _ in range(UNKNOWN_DEVICES):
         limits.reserve(Attempt("sign_in", EMAIL))
     for _ in range(3):
         limits.reserve(Attempt("sign_in", NEW_EMAIL))
-    before = [(count.kind, count.failures, count.strangers) for count in limits.find(EMAIL)]
+    before = [
+        (count.kind, count.failures, count.unknown_device_failures) for count in limits.find(EMAIL)
+    ]
     back = change(service, client)
     assert limits.find(EMAIL) == []
-    after = [(count.kind, count.failures, count.strangers) for count in limits.find(NEW_EMAIL)]
+    after = [
+        (count.kind, count.failures, count.unknown_device_failures)
+        for count in limits.find(NEW_EMAIL)
+    ]
     assert after == before
     sent = {"email": NEW_EMAIL, "password": PASSPHRASE}
     assert service.client().post("/sessions", json=sent).get_json()["code"] == "password_locked"
     assert client.post("/sessions", json=sent).status_code == 200
     undo(service, back)
     assert limits.find(NEW_EMAIL) == []
-    assert {count.strangers for count in limits.find(EMAIL)} == {STRANGERS}
+    assert {count.unknown_device_failures for count in limits.find(EMAIL)} == {UNKNOWN_DEVICES}
     assert put(service, token_of(service, "password_reset")).status_code == 200
     assert limits.find(EMAIL) == []
     assert service.auth.valid_login(EMAIL, NEW)
@@ -234,7 +239,7 @@ def test_failures_go_with_the_account(service: Service) -> None:
 def test_strangers_failures_at_the_new_email_lock_nobody(service: Service) -> None:
     """They were none of this account's, as nobody had the email."""
     client = service.signed_in()
-    for _ in range(STRANGERS):
+    for _ in range(UNKNOWN_DEVICES):
         service.auth.rate_limits.reserve(Attempt("sign_in", NEW_EMAIL))
     change(service, client)
     assert service.auth.rate_limits.find(NEW_EMAIL) == []

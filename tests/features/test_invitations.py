@@ -18,7 +18,7 @@ from bienvenue.normalize import MalformedEmail, MalformedText
 from bienvenue.settings import SettingsProblem
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing, users
-from tests.features.password_resets import dump, letters
+from tests.features.password_resets import dump, letters, outstanding
 from tests.features.registrations import (
     SMTP,
     again,
@@ -80,7 +80,7 @@ def test_what_waited_is_forgotten_once_registration_is_not_open(
     service = make_service(registration="invited", **SMTP)
     assert heard(prove(service, token)) == (403, "registration_closed")
     assert service.auth.sweep(moving_clock.now()) >= 1
-    assert dump(service)["registrations"] == []
+    assert outstanding(service, "registration") == []
     assert letters(service, "registration")[0].state == MessageState.WITHDRAWN
     assert heard(prove(opened, token)) == (403, "wrong_verification_token")
 
@@ -117,9 +117,9 @@ def test_an_invitation_makes_an_account_at_once(
     answer = register(service, f" {EMAIL.title()}", invitation=token)
     assert (answer.status_code, answer.json) == (201, {"email": EMAIL, "message": "user created"})
     user = service.auth.accounts.find(EMAIL)
-    assert service.auth.export(user.id)["email_proven"] is not None
+    assert service.auth.export(user.id)["email_verified_at"] is not None
     assert hearing.only("account.registered").user_id == user.id
-    assert (dump(service)["invitations"], dump(service)["registrations"]) == ([], [])
+    assert (outstanding(service, "invitation"), outstanding(service, "registration")) == ([], [])
     (letter,) = letters(service, "invitation")
     assert (letter.user_id, letter.sealed) == (user.id, None)
 
@@ -131,10 +131,14 @@ def test_inviting_writes_a_letter_and_keeps_a_digest(service: Service) -> None:
     (letter,) = letters(service, "invitation")
     token = newest(service, "invitation")
     assert link_in(service, letter) == f"http://localhost:5000/users/new?token={token}"
-    assert (letter.email, made.email, made.expires) == (EMAIL, EMAIL, made.at + WEEK)
+    assert (letter.email, made.sent_to, made.expires_at) == (
+        EMAIL,
+        EMAIL,
+        made.created_at + WEEK,
+    )
     assert tokens.well_formed(token)
     assert token not in repr(dump(service))
-    assert tokens.digest("invitation", token).hex() in repr(dump(service)["invitations"])
+    assert tokens.digest("invitation", token).hex() in repr(outstanding(service, "invitation"))
     event = hearing.only("invitation.sent")
     assert (event.user_id, set(event.facts)) == (None, {"message", "message_uid"})
 
@@ -208,7 +212,7 @@ def test_an_account_that_came_unheard_leaves_the_invitation(service: Service) ->
     token = invited(service)
     user = service.auth._db.add_user(EMAIL, "!")
     assert heard(register(service, invitation=token)) == (409, "email_taken")
-    assert len(dump(service)["invitations"]) == 1
+    assert len(outstanding(service, "invitation")) == 1
     assert service.auth.registration.proven(user.id) is None
 
 
@@ -229,7 +233,7 @@ def test_an_operator_withdraws_an_invitation(service: Service, by: str) -> None:
     made = service.auth.invitations.invite(EMAIL)
     invited(service, "amy@example.com")
     name = made.uid.upper() if by == "uid" else f" {EMAIL.title()}"
-    assert service.auth.invitations.withdraw(name).email == EMAIL
+    assert service.auth.invitations.withdraw(name).sent_to == EMAIL
     assert hearing.names.count("invitation.withdrawn") == 1
     assert letters(service, "invitation")[0].state == MessageState.WITHDRAWN
     with pytest.raises(NoSuchInvitation):
@@ -247,7 +251,7 @@ def test_sweeping_forgets_what_is_over(service: Service, moving_clock: Clock) ->
     token = invited(service)
     moving_clock.forward(1)
     now = moving_clock.now()
-    assert [row.email for row in service.auth.invitations.list()] == [EMAIL]
+    assert [row.sent_to for row in service.auth.invitations.list()] == [EMAIL]
     assert [service.auth.invitations.sweep(now, 1) for _ in range(3)] == [1, 1, 0]
     assert register(service, invitation=token).status_code == 201
 

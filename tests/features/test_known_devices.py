@@ -103,5 +103,8 @@ def test_a_person_can_see_when_each_browser_was_there(service: Service) -> None:
     """And nothing by which it could be copied."""
     secret_of(service)
     user = service.auth.accounts.find(EMAIL)
-    (device,) = service.auth.export(user.id)["devices"]
-    assert device == {"first": clock.written(clock.now()), "last": clock.written(clock.now())}
+    (device,) = service.auth.export(user.id)["known_devices"]
+    assert device == {
+        "first_seen_at": clock.written(clock.now()),
+        "last_seen_at": clock.written(clock.now()),
+    }

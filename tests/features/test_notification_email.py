@@ -117,7 +117,7 @@ def test_a_session_that_ended_meanwhile_names_none(service: Service) -> None:
     service.auth.sessions.end_all(me.user_id)
     with pytest.raises(NotSignedIn):
         service.auth.notification_email.ask(me, SECOND)
-    assert (dump(service)["second_emails"], told(service, PROOF)) == ([], [])
+    assert (dump(service)["notification_emails"], told(service, PROOF)) == ([], [])
 
 
 # --- how many letters ---------------------------------------------------------------------------
@@ -249,7 +249,7 @@ def _change_password(service: Service, token: str) -> str:
 
 def _disable_behind(service: Service, token: str) -> str:
     user = service.auth.accounts.find(EMAIL)
-    service.auth._db.update_user(user.id, disabled=clock.now())
+    service.auth._db.update_user(user.id, disabled_at=clock.now())
     return token
 
 
@@ -302,7 +302,7 @@ def test_removing_it_tells_both_and_takes_what_waits_along(
     assert client.delete("/notification_email").status_code == 204
     assert told(service, "notification_email_removed") == [EMAIL, SECOND]
     assert hearing.only("notification_email.removed").facts["notification_email"] == SECOND
-    assert (second_of(service), dump(service)["second_emails"]) == (None, [])
+    assert (second_of(service), dump(service)["notification_emails"]) == (None, [])
     assert prove(service, waiting).status_code == 403
     again = client.delete("/notification_email")
     assert (again.status_code, again.get_json()["code"]) == (404, "no_notification_email")

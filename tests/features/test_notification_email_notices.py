@@ -123,7 +123,7 @@ def test_it_dies_with_the_account(service: Service, moving_clock: Clock) -> None
     service.auth.account_closure.close_for(EMAIL)
     moving_clock.forward(GRACE)
     assert service.auth.account_closure.sweep(clock.now(), 10) == 1
-    assert rows_of(service, user.id).keys() == {"audit"}
+    assert rows_of(service, user.id).keys() == {"audit_log"}
     assert SECOND not in repr(dump(service))
     service.auth.register_user(EMAIL, PASSPHRASE)
     assert second_of(service) is None

@@ -42,4 +42,4 @@ def test_of_proving_and_removing_at_once_none_half_happens(service: Service) -> 
 
     removed, proving = race(act, 2)
     assert (removed, proving in {200, 403}) == (204, True)
-    assert dump(service)["second_emails"] == []
+    assert dump(service)["notification_emails"] == []

@@ -50,7 +50,7 @@ def test_a_program_reads_the_same(service: Service) -> None:
     token = asked(service)
     client = service.client()
     client.get(path(service))
-    (line,) = client.get("/outbox").get_json()["letters"]
+    (line,) = client.get("/outbox").get_json()["emails"]
     assert (line["to"], line["about"], line["state"]) == (EMAIL, "password_reset", "waiting")
     letter = client.get(f"/outbox/{line['uid']}").get_json()
     assert letter["links"] == [f"http://localhost:5000/reset_password?token={token}"]

@@ -199,13 +199,13 @@ def test_code_hears_who_is_not_there(service: Service) -> None:
 def test_the_export_says_until_when_a_link_works(service: Service, moving_clock: Clock) -> None:
     """The time and nothing of the token."""
     user = service.auth.accounts.find(EMAIL)
-    assert service.auth.export(user.id)["reset"] is None
+    assert service.auth.export(user.id)["password_reset"] is None
     token = asked(service)
     exported = service.auth.export(user.id)
-    assert exported["reset"] == {"expires": clock.written(moving_clock.now() + HOUR)}
+    assert exported["password_reset"] == {"expires_at": clock.written(moving_clock.now() + HOUR)}
     assert token not in json.dumps(exported)
     put(service, token)
-    assert service.auth.export(user.id)["reset"] is None
+    assert service.auth.export(user.id)["password_reset"] is None
 
 
 def test_no_log_and_no_repr_shows_the_token(

@@ -9,7 +9,7 @@ import pytest
 from bienvenue import clock, tokens
 from bienvenue.feature import Attempt
 from bienvenue.features.mail import MessageState
-from bienvenue.features.rate_limits import ALL, STRANGERS
+from bienvenue.features.rate_limits import ALL, UNKNOWN_DEVICES
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features.hearing import Hearing
 from tests.features.password_resets import (
@@ -63,7 +63,7 @@ def _change_email(service: Service, _clock: Clock, token: str) -> str:
 
 def _disable_behind(service: Service, _clock: Clock, token: str) -> str:
     user = service.auth.accounts.find(EMAIL)
-    service.auth._db.update_user(user.id, disabled=clock.now())
+    service.auth._db.update_user(user.id, disabled_at=clock.now())
     return token
 
 
@@ -147,13 +147,13 @@ def test_a_reset_ends_sessions_and_forgets_devices(service: Service) -> None:
     put(service, asked(service))
     assert [client.get("/profile").status_code for client in (one, other)] == [401, 401]
     assert not service.auth.known_devices.knows(EMAIL, device.value)
-    assert service.auth.export(service.auth.accounts.find(EMAIL).id)["devices"] == []
+    assert service.auth.export(service.auth.accounts.find(EMAIL).id)["known_devices"] == []
 
 
 def test_a_reset_lifts_the_lock_of_a_hundred_failures(service: Service) -> None:
     """The owner proved to be the owner; the failures were of the old password."""
     for number in range(ALL):
-        service.auth.rate_limits.reserve(Attempt("sign_in", EMAIL, known=number >= STRANGERS))
+        service.auth.rate_limits.reserve(Attempt("sign_in", EMAIL, known=number >= UNKNOWN_DEVICES))
     client = service.client()
     locked = client.post("/sessions", json={"email": EMAIL, "password": PASSPHRASE})
     assert locked.get_json()["code"] == "password_locked"

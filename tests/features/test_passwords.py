@@ -222,7 +222,7 @@ def test_changing_the_password_ends_every_other_session(service: Service) -> Non
     assert not service.auth.valid_login(EMAIL, PASSPHRASE)
     assert service.auth.valid_login(EMAIL, NEW)
     assert hearing.names[:3] == ["sessions.ended", "email.queued", "password.changed"]
-    assert hearing.only("sessions.ended").facts == {"why": "password changed"}
+    assert hearing.only("sessions.ended").facts == {"reason": "password changed"}
 
 
 @pytest.mark.parametrize(

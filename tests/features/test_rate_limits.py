@@ -14,7 +14,7 @@ from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Attempt
 from bienvenue.features.rate_limits import (
     ALL,
-    STRANGERS,
+    UNKNOWN_DEVICES,
     PasswordLocked,
     RateLimits,
     TooManyAttempts,
@@ -80,8 +80,8 @@ def test_the_wait_doubles_up_to_an_hour(service: Service, moving_clock: Clock) -
     waits = []
     for _ in range(26):
         service.auth.rate_limits.reserve(attempt)
-        count = next(row for row in service.auth.rate_limits.find(EMAIL) if row.kind == "stranger")
-        waits.append(max(0, round(count.until - clock.now())))
+        count = next(row for row in service.auth.rate_limits.find(EMAIL) if row.kind == "unknown")
+        waits.append(max(0, round(count.blocked_until - clock.now())))
         moving_clock.forward(waits[-1])
     assert waits == [0] * 9 + [1 << n for n in range(12)] + [HOUR] * 5
 
@@ -153,7 +153,9 @@ def test_strangers_stop_at_ninety_and_the_owner_does_not(
     owner = service.signed_in()
     owner.delete("/sessions")
     hearing = Hearing(service.auth)
-    assert guesses(service, STRANGERS + 5, moving_clock) == [401] * STRANGERS + [429] * 5
+    assert (
+        guesses(service, UNKNOWN_DEVICES + 5, moving_clock) == [401] * UNKNOWN_DEVICES + [429] * 5
+    )
     stranger = service.client()
     locked = sign_in(stranger, PASSPHRASE, ip="203.0.113.9")
     assert locked.json is not None
@@ -171,8 +173,8 @@ def test_a_hundred_in_all_and_the_password_works_nowhere(
     """NIST allows a hundred consecutive failures; then only an administrator helps."""
     owner = service.signed_in()
     owner.delete("/sessions")
-    guesses(service, STRANGERS, moving_clock)
-    for number in range(ALL - STRANGERS):
+    guesses(service, UNKNOWN_DEVICES, moving_clock)
+    for number in range(ALL - UNKNOWN_DEVICES):
         assert sign_in(owner, ip=f"203.0.113.{number}").status_code == 401
         moving_clock.forward(HOUR + 1)
     assert sign_in(owner, PASSPHRASE, ip="203.0.114.1").status_code == 429
@@ -287,7 +289,7 @@ def test_somebody_else_took_the_last_place(
 
 def test_a_lock_says_so_before_anything_is_counted(service: Service, moving_clock: Clock) -> None:
     """Reading is enough to refuse; a flood on a locked account writes nothing."""
-    for _ in range(STRANGERS):
+    for _ in range(UNKNOWN_DEVICES):
         service.auth.rate_limits.reserve(Attempt("sign_in", EMAIL))
         moving_clock.forward(HOUR + 1)
     with pytest.raises(PasswordLocked):

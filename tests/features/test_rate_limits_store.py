@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import pytest
 
 from bienvenue.db import DatabaseUnavailable
-from bienvenue.features.rate_limits import STRANGERS, Count, Rule, Store
+from bienvenue.features.rate_limits import UNKNOWN_DEVICES, Count, Rule, Store
 from bienvenue.features.rate_limits.store import DatabaseStore, OverError
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.races import race
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.statements
 
 DAY = 86400
 ROW = Rule(b"r" * 32, "consecutive", "account", None)
-ACCOUNT = Rule(b"a" * 32, "stranger", "account", 2)
+ACCOUNT = Rule(b"a" * 32, "unknown", "account", 2)
 NETWORK = Rule(b"n" * 32, "192.0.2.1/32", "network", 5)
 RULES = (ROW, ACCOUNT, NETWORK)
 KEYS = [rule.key for rule in RULES]
@@ -44,7 +44,7 @@ def test_it_reserves_everywhere_or_nowhere(store: Store, moving_clock: Clock) ->
     moving_clock.forward(1)
     store.reserve(RULES, known=False)
     assert failures(store) == [3, 3, 3]
-    assert [count.until for count in store.find(KEYS)] == [0.0, 0.0, moving_clock.time + 2]
+    assert [count.blocked_until for count in store.find(KEYS)] == [0.0, 0.0, moving_clock.time + 2]
 
 
 def test_a_count_moves_with_its_account(store: Store, moving_clock: Clock) -> None:
@@ -58,7 +58,11 @@ def test_a_count_moves_with_its_account(store: Store, moving_clock: Clock) -> No
     store.move({ROW.key: other.key, none: empty})
     assert store.find([ROW.key, none, empty]) == []
     (moved,) = store.find([other.key])
-    assert (moved.failures, moved.strangers, moved.last) == (3, 3, moving_clock.time - 60)
+    assert (moved.failures, moved.unknown_device_failures, moved.last_failed_at) == (
+        3,
+        3,
+        moving_clock.time - 60,
+    )
     store.move({})
     assert store.find([other.key]) == [moved]
 
@@ -81,10 +85,10 @@ def test_it_settles(store: Store) -> None:
     """The account's counts go and the network's has one less, or goes too; twice is no harm."""
     store.reserve([ROW, ACCOUNT, NETWORK], known=False)
     store.reserve([ROW, NETWORK], known=True)
-    assert [(count.kind, count.strangers) for count in store.find(KEYS)] == [
+    assert [(count.kind, count.unknown_device_failures) for count in store.find(KEYS)] == [
         ("192.0.2.1/32", 1),
         ("consecutive", 1),
-        ("stranger", 1),
+        ("unknown", 1),
     ]
     store.release(RULES)
     assert failures(store) == [1]
@@ -95,13 +99,13 @@ def test_it_settles(store: Store) -> None:
 
 def test_a_lock_against_strangers_outlasts_a_success(store: Store) -> None:
     """What the owner's device failed is forgiven; what strangers failed is not."""
-    for _ in range(STRANGERS):
+    for _ in range(UNKNOWN_DEVICES):
         store.reserve([ROW], known=False)
     store.reserve([ROW], known=True)
     with pytest.raises(OverError):
         store.reserve([ROW], known=False)
     store.release([ROW, ACCOUNT])
-    assert failures(store) == [STRANGERS]
+    assert failures(store) == [UNKNOWN_DEVICES]
 
 
 def test_it_gives_the_busiest_and_clears(store: Store) -> None:
@@ -136,7 +140,7 @@ class Elsewhere:
     def find(self, keys: Collection[bytes]) -> list[Count]:
         """Give a count that asks for no wait yet."""
         self.asked.append("find")
-        return [Count(key, "stranger", 3, 3, 0.0, 0.0) for key in keys]
+        return [Count(key, "unknown", 3, 3, 0.0, 0.0) for key in keys]
 
     def busy(self, most: int) -> list[Count]:
         """Give none."""

@@ -55,7 +55,9 @@ def test_the_password_makes_it_fresh_under_a_new_secret(
     assert (answer.status_code, answer.json) == (200, {"email": EMAIL, "message": "confirmed"})
     after = client.get("/profile").get_json()
     assert after["fresh"] is True
-    assert [after["session"][name] == before["session"][name] for name in ("uid", "expires")] == [
+    assert [
+        after["session"][name] == before["session"][name] for name in ("uid", "expires_at")
+    ] == [
         True,
         True,
     ]

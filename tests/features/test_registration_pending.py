@@ -15,7 +15,7 @@ from bienvenue.features.registration.pages import Verification
 from bienvenue.web.page import Visitor
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing
-from tests.features.password_resets import dump, letters, text_of
+from tests.features.password_resets import letters, outstanding, text_of
 from tests.features.registrations import (
     OTHER,
     SMTP,
@@ -50,7 +50,7 @@ def test_sweeping_forgets_what_is_over(service: Service, moving_clock: Clock) ->
     moving_clock.forward(1)
     now = moving_clock.now()
     assert [service.auth.registration.sweep(now, 1) for _ in range(3)] == [1, 1, 0]
-    assert len(dump(service)["registrations"]) == 1
+    assert len(outstanding(service, "registration")) == 1
     assert prove(service, token).status_code == 201
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from bienvenue.feature import Attempt
-from bienvenue.features.rate_limits import STRANGERS
+from bienvenue.features.rate_limits import UNKNOWN_DEVICES
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing, users
-from tests.features.password_resets import dump, letters
+from tests.features.password_resets import dump, letters, outstanding
 from tests.features.registrations import (
     OTHER,
     SMTP,
@@ -231,7 +231,7 @@ def test_another_letter_forgets_no_wrong_password(
 def test_a_lock_of_a_hundred_holds_until_an_operator_clears_it(service: Service) -> None:
     """There is no account to unlock, so the email's counts are cleared."""
     token = registered(service)
-    for _ in range(STRANGERS):
+    for _ in range(UNKNOWN_DEVICES):
         service.auth.rate_limits.reserve(Attempt("sign_in", EMAIL))
     assert heard(prove(service, token)) == (429, "password_locked")
     assert service.auth.rate_limits.clear(EMAIL) == 2
@@ -242,4 +242,4 @@ def test_a_flood_of_registrations_of_one_email_keeps_few(service: Service) -> No
     """What is beyond the limit is not kept: it could never be proven."""
     for number in range(10):
         register(service, password=f"{OTHER} {number}")
-    assert len(dump(service)["registrations"]) == len(letters(service, "registration")) == 1
+    assert len(outstanding(service, "registration")) == len(letters(service, "registration")) == 1

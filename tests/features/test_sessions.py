@@ -37,9 +37,9 @@ def test_signing_in_opens_a_session_and_says_so(service: Service) -> None:
     opened = service.auth.sessions.sign_in(EMAIL, PASSPHRASE, ip="192.0.2.7", agent="curl/8")
     me = service.auth.sessions.check(opened.secret)
     assert me is not None
-    assert (me.email, me.ip, me.agent, me.methods) == (EMAIL, "192.0.2.7", "curl/8", "password")
+    assert (me.email, me.ip, me.agent, me.amr) == (EMAIL, "192.0.2.7", "curl/8", "pwd")
     assert me.digest == tokens.digest("session", opened.secret)
-    assert me.root == service.auth.accounts.find(EMAIL).session_id
+    assert me.generation == service.auth.accounts.find(EMAIL).session_id
     event = hearing.only("session.opened")
     where = {"ip": "192.0.2.7", "agent": "curl/8", "device": "curl"}
     assert event.facts == {"session": me.session_uid} | where
@@ -126,7 +126,7 @@ def test_signing_in_again_in_the_same_browser_replaces_its_session(service: Serv
     assert client.post("/sessions", json=CREDENTIALS).status_code == 200
     assert before is not None
     assert service.auth.get_user_from_session_id(before.value) is None
-    assert hearing.only("session.ended").facts["why"] == "signed in again"
+    assert hearing.only("session.ended").facts["reason"] == "signed in again"
     assert other.get("/profile").status_code == 200
 
 
@@ -140,7 +140,7 @@ def test_which_sessions_end(service: Service) -> None:
     hearing = Hearing(service.auth)
     assert clients[3].delete("/sessions").status_code == 204
     assert alive() == [0, 1, 2]
-    assert hearing.only("session.ended").facts["why"] == "signed out"
+    assert hearing.only("session.ended").facts["reason"] == "signed out"
     wrong = clients[0].delete("/sessions?which=mine")
     assert (wrong.status_code, wrong.get_json()["code"]) == (400, "wrong_value")
     assert alive() == [0, 1, 2]
@@ -150,7 +150,7 @@ def test_which_sessions_end(service: Service) -> None:
     assert clients[0].delete("/sessions?which=all").status_code == 204
     assert (alive(), rows(service.auth)) == ([], 0)
     assert [
-        event.facts["why"] for event in hearing.committed if event.name == "sessions.ended"
+        event.facts["reason"] for event in hearing.committed if event.name == "sessions.ended"
     ] == [
         "signed out elsewhere",
         "signed out everywhere",
@@ -210,7 +210,15 @@ def test_devices_have_names_and_the_one_that_asks_is_marked(service: Service) ->
         "Unknown device": False,
     }
     for device in listed:
-        assert device.keys() == {"uid", "device", "ip", "opened", "seen", "expires", "current"}
+        assert device.keys() == {
+            "uid",
+            "device",
+            "ip",
+            "created_at",
+            "last_seen_at",
+            "expires_at",
+            "current",
+        }
 
 
 def test_what_a_browser_says_of_itself_is_kept_within_bounds(service: Service) -> None:

@@ -98,7 +98,7 @@ def test_the_time_of_use_is_written_at_most_once_a_minute(auth: Auth, moving_clo
         moving_clock.forward(seconds)
         auth.sessions.check(secret)
         (row,) = listed(auth)
-        assert row.seen == start + seen, seconds
+        assert row.last_seen_at == start + seen, seconds
 
 
 def test_a_check_inside_the_minute_only_reads(
@@ -178,7 +178,10 @@ def test_a_check_answers_though_nothing_can_be_written(
     moving_clock.forward(3600)
     replica = Auth(db, auth.settings)
     assert me_of(replica, secret).email == EMAIL
-    assert replica.sessions.list(me_of(replica, secret).user_id)[0].seen == moving_clock.time - 3600
+    assert (
+        replica.sessions.list(me_of(replica, secret).user_id)[0].last_seen_at
+        == moving_clock.time - 3600
+    )
     db.close()
 
 
@@ -188,12 +191,12 @@ def test_a_check_does_not_wait_for_a_lock(auth: Auth, moving_clock: Clock, datab
     moving_clock.forward(3600)
     other = DB(database)
     with other.transaction() as tx:
-        tx.execute(update(Session).values(fresh=1.0))
+        tx.execute(update(Session).values(authenticated_at=1.0))
         me = me_of(auth, secret)
-    assert me.seen == moving_clock.time - 3600
-    assert [row.seen for row in listed(auth)] == [moving_clock.time - 3600]
-    assert me_of(auth, secret).fresh == 1.0
-    assert [row.seen for row in listed(auth)] == [moving_clock.time]
+    assert me.last_seen_at == moving_clock.time - 3600
+    assert [row.last_seen_at for row in listed(auth)] == [moving_clock.time - 3600]
+    assert me_of(auth, secret).authenticated_at == 1.0
+    assert [row.last_seen_at for row in listed(auth)] == [moving_clock.time]
     other.close()
 
 
@@ -207,11 +210,11 @@ def test_rotating_does_not_extend_the_life(auth: Auth, moving_clock: Clock) -> N
     after = me_of(auth, rotated)
     assert auth.sessions.check(secret) is None
     assert auth.sessions.is_fresh(after)
-    assert (after.expires, after.opened) == (before.expires, before.opened)
+    assert (after.expires_at, after.created_at) == (before.expires_at, before.created_at)
     assert after.session_uid == before.session_uid
     moving_clock.forward(IDLE - 60)
     assert auth.sessions.check(rotated)
-    moving_clock.time = before.expires
+    moving_clock.time = before.expires_at
     assert auth.sessions.check(rotated) is None
 
 
@@ -220,7 +223,7 @@ def test_changing_the_password_does_not_extend_the_life(auth: Auth, moving_clock
     me = me_of(auth, opened(auth))
     moving_clock.forward(86400)
     secret = auth.passwords.change(me, PASSPHRASE, "onze grenouilles au soleil")
-    assert me_of(auth, secret).expires == me.expires
+    assert me_of(auth, secret).expires_at == me.expires_at
 
 
 def test_fresh_time_is_a_setting(make_service: MakeService, moving_clock: Clock) -> None:
@@ -239,7 +242,7 @@ def test_sweeping_deletes_only_the_dead_and_at_most_so_many(
     """Expired and idle rows go, a live one stays however old; harmless twice."""
     old = opened(auth)
     with auth._db.transaction() as tx:
-        tx.execute(update(Session).values(expires=moving_clock.time + 2 * LIFETIME))
+        tx.execute(update(Session).values(expires_at=moving_clock.time + 2 * LIFETIME))
     for _ in range(4):
         opened(auth)
     moving_clock.forward(IDLE - 1)

@@ -26,7 +26,7 @@ def test_fifty_first_sign_ins_at_once_are_fifty_sessions_under_one_root(service:
     assert answers == [200] * 50
     assert [client.get("/profile").status_code for client in clients] == [200] * 50
     root = service.auth._db.find_user_by(id=user.id).session_id
-    assert {row.root for row in service.auth.sessions.list(user.id)} == {root}
+    assert {row.generation for row in service.auth.sessions.list(user.id)} == {root}
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_ending_all_others_while_fifty_sign_in_keeps_mine(service: Service) -> N
     assert service.auth.sessions.check(mine)
     assert [service.auth.sessions.check(secret) for secret in before] == [None] * 3
     user = service.auth.accounts.find(EMAIL)
-    assert {row.root for row in service.auth.sessions.list(user.id)} == {user.session_id}
+    assert {row.generation for row in service.auth.sessions.list(user.id)} == {user.session_id}
 
 
 def test_everybody_is_signed_out_once(service: Service) -> None:
@@ -132,6 +132,6 @@ def test_fifty_first_uses_after_a_minute_are_all_answered(service: Service) -> N
     cookie = service.signed_in().get_cookie("session_id")
     assert cookie is not None
     with service.auth._db.transaction() as tx:
-        tx.execute(update(Session).values(seen=Session.seen - 3600))
+        tx.execute(update(Session).values(last_seen_at=Session.last_seen_at - 3600))
     found = race(lambda _: service.auth.sessions.check(cookie.value) is not None)
     assert found == [True] * 50

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 def none_waits(folder: Path) -> bool:
     """Look whether every row has been put into a batch."""
     with closing(sqlite3.connect(folder / "instance" / "bienvenue.db")) as opened:
-        waiting = opened.execute("SELECT count(*) FROM audit WHERE batch IS NULL").fetchone()
+        waiting = opened.execute("SELECT count(*) FROM audit_log WHERE batch IS NULL").fetchone()
     return bool(waiting == (0,))
 
 

@@ -27,7 +27,7 @@ def test_the_column_session_id_holds_the_root_and_not_the_secret(service: Servic
     assert stored not in {None, secret}
     assert service.auth.get_user_from_session_id(stored) is None
     row = service.auth.sessions.list(user.id)[0]
-    assert (row.digest, row.root) == (tokens.digest("session", str(secret)), stored)
+    assert (row.digest, row.generation) == (tokens.digest("session", str(secret)), stored)
 
 
 def test_a_second_session_leaves_the_first_one_alive(service: Service) -> None:
@@ -109,7 +109,7 @@ def test_the_profile_of_nobody_answers_401(service: Service) -> None:
 def test_the_profile_says_more_than_the_email(service: Service) -> None:
     """Email as in the exercise, and beside it the public name, the times and the device."""
     answer = service.signed_in().get("/profile")
-    assert answer.get_json().keys() == {"email", "uid", "created", "session", "fresh"}
+    assert answer.get_json().keys() == {"email", "uid", "created_at", "session", "fresh"}
     assert answer.get_json()["email"] == EMAIL
 
 

@@ -240,7 +240,7 @@ def test_a_record_that_nobody_seals(look: Look, database: str, tmp_path: Path) -
     auth.publish(Event("password.refused", None, {"ip": "192.0.2.7"}))
     assert not look()
     with db.connect() as connection:
-        connection.execute(text("UPDATE audit SET at = at - 601"))
+        connection.execute(text("UPDATE audit_log SET at = at - 601"))
     assert look()["BV022"].message.endswith("minutes: 1.")
     auth.work()
     assert not look()

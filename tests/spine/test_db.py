@@ -38,8 +38,8 @@ def test_a_user_outlives_the_connection(db: DB, database: str) -> None:
     bob = db.add_user("bob@example.com", "hash of bob")
     other = DB(database)
     found = other.find_user_by(email="bob@example.com")
-    assert (found.id, found.uid, found.created) == (bob.id, bob.uid, bob.created)
-    assert (found.session_id, found.reset_token, found.disabled) == (None, None, None)
+    assert (found.id, found.uid, found.created_at) == (bob.id, bob.uid, bob.created_at)
+    assert (found.session_id, found.reset_token, found.disabled_at) == (None, None, None)
     assert repr(found) == f"<User {bob.uid}>"
     other.close()
 

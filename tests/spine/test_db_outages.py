@@ -53,7 +53,7 @@ def locked(service: Service) -> Iterator[None]:
         if other.engine.dialect.name == "postgresql":
             tx.execute(text("LOCK TABLE users IN ACCESS EXCLUSIVE MODE"))
         else:
-            tx.execute(update(User).values(disabled=None))
+            tx.execute(update(User).values(disabled_at=None))
         yield
     other.close()
 

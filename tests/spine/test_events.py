@@ -12,7 +12,7 @@ from sqlalchemy.exc import NoResultFound
 
 from bienvenue import Auth
 from bienvenue.auth import _generate_uuid, _hash_password
-from bienvenue.feature import Attempt, Event, Feature, Refusal
+from bienvenue.feature import Attempt, Event, Feature, Reason, Refusal
 from bienvenue.hashing import Hasher, Match
 from bienvenue.settings import Section
 from tests.conftest import EMAIL, KEY, PASSPHRASE, Service
@@ -47,9 +47,9 @@ class Odd(Feature[Section]):
         if self.fails == "after":
             raise RuntimeError(f"cannot act after {event.name}")
 
-    def revoke(self, user_id: int, why: str, keep: bytes | None = None) -> None:
-        """Note what is to be revokedten."""
-        self.revoked.append((user_id, why, keep))
+    def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None) -> None:
+        """Note what is to be revoked."""
+        self.revoked.append((user_id, reason, keep_session))
 
     def export(self, user_id: int) -> Mapping[str, Any]:
         """Give something."""
@@ -141,8 +141,8 @@ def test_revoking_reaches_every_feature(service: Service) -> None:
     odd = Odd(service.auth)
     service.signed_in()
     user = service.auth.accounts.find(EMAIL)
-    service.auth.revoke(user.id, "a test", keep=b"kept")
-    assert odd.revoked == [(user.id, "a test", b"kept")]
+    service.auth.revoke(user.id, Reason.EMAIL_CHANGED, keep_session=b"kept")
+    assert odd.revoked == [(user.id, "email changed", b"kept")]
     assert rows(service.auth) == 0
 
 
@@ -164,19 +164,19 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
     service.auth.features.append(Idle(service.auth, service.auth._db, Section()))
     service.signed_in()
     user = service.auth.accounts.find(EMAIL)
-    own = {"uid", "email", "created", "disabled"}
+    own = {"uid", "email", "created_at", "disabled_at"}
     assert set(service.auth.export(user.id)) == own | {
         "sessions",
-        "devices",
+        "known_devices",
         "activity",
-        "letters",
-        "reset",
+        "emails",
+        "password_reset",
         "language",
-        "email_proven",
+        "email_verified_at",
         "notification_email",
-        "leaving",
+        "account_closure",
         "email_change",
-        "emails_before",
+        "former_emails",
     }
     assert service.auth.sweep(0.0) == 0
     service.auth.accounts.delete(EMAIL)

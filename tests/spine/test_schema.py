@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -62,6 +63,17 @@ def upgrade_to(db: DB, version: str) -> None:
         command.upgrade(config, version)
 
 
+def add_user_of_before(db: DB, email: str) -> tuple[int, str]:
+    """Add a user as versions up to 0013 did; give the id and the public name."""
+    written = (
+        "INSERT INTO users (email, hashed_password, uid, created) VALUES (:email, 'hash', :uid, 1)"
+    )
+    uid = str(uuid.uuid4())
+    with db.connect() as connection:
+        connection.execute(text(written), {"email": email, "uid": uid})
+        return connection.scalar(text("SELECT max(id) FROM users")) or 0, uid
+
+
 def test_an_empty_database_gets_every_table(db: DB) -> None:
     """And says which version it has, before and after."""
     assert (schema.version(db), schema.state(db)) == (None, State.EMPTY)
@@ -82,13 +94,13 @@ def test_upgrading_twice_is_harmless(db: DB) -> None:
 def test_an_earlier_version_is_brought_to_ours_with_what_it_holds(db: DB) -> None:
     """Behind, it is refused with what to do; upgraded, it is current."""
     upgrade_to(db, "0001")
-    bob = db.add_user("bob@example.com", "hash")
+    user_id, _ = add_user_of_before(db, "bob@example.com")
     assert (schema.version(db), schema.state(db)) == ("0001", State.BEHIND)
     with pytest.raises(SchemaProblem, match="behind: run `bienvenue db upgrade`"):
         schema.require_current(db)
     schema.upgrade(db)
     assert schema.state(db) is State.CURRENT
-    assert db.find_user_by(id=bob.id).email == "bob@example.com"
+    assert db.find_user_by(id=user_id).email == "bob@example.com"
 
 
 def test_accounts_of_before_have_proven_nothing(
@@ -96,18 +108,18 @@ def test_accounts_of_before_have_proven_nothing(
 ) -> None:
     """Nobody asked them; everything else of theirs stays, and a letter to them is found."""
     upgrade_to(db, "0008")
-    bob = db.add_user("bob@example.com", "hash")
+    bob, _ = add_user_of_before(db, "bob@example.com")
     with db.connect() as connection:
         connection.execute(
             text(
                 "INSERT INTO mail (uid, at, kind, user_id, email, facts, state, due, tries)"
                 " VALUES ('uid', 1, 'reset', :bob, 'bob@example.com', '{}', 'sent', 1, 1)"
             ),
-            {"bob": bob.id},
+            {"bob": bob},
         )
     schema.upgrade(db)
     auth = make_service(database_url=url).auth
-    assert auth.registration.proven(bob.id) is None
+    assert auth.registration.proven(bob) is None
     assert (auth.registration.list(), list(auth.invitations.list())) == ([], [])
     assert auth.mail.find("uid").email == "bob@example.com"
 
@@ -251,18 +263,20 @@ def test_an_application_starts_while_its_database_is_away(
 def test_an_account_of_before_changes_its_email_after_the_upgrade(db: DB, url: str) -> None:
     """The rows of version 0010 stay, and the tables of changes and undos begin empty."""
     upgrade_to(db, "0010")
-    bob = db.add_user("bob@example.com", "hash")
+    bob, uid = add_user_of_before(db, "bob@example.com")
     with db.connect() as connection:
-        asked = {"user": bob.id, "email": bob.email}
-        statement = "INSERT INTO resets (user_id, email, expires) VALUES (:user, :email, 5)"
+        asked = {"user": bob, "digest": "ab" * 32}
+        connection.execute(text("UPDATE users SET reset_token = :digest WHERE id = :user"), asked)
+        statement = (
+            "INSERT INTO resets (user_id, email, expires) VALUES (:user, 'bob@example.com', 5)"
+        )
         connection.execute(text(statement), asked)
     schema.upgrade(db)
     with db.connect(writes=False) as connection:
-        kept = connection.execute(text("SELECT email, expires FROM resets")).all()
-        assert [tuple(row) for row in kept] == [("bob@example.com", 5.0)]
-        for table in ("email_changes", "email_undos"):
-            assert connection.execute(text(f"SELECT * FROM {table}")).all() == []
+        kept = "SELECT purpose, sent_to, expires_at FROM one_time_tokens"
+        rows = [tuple(row) for row in connection.execute(text(kept)).all()]
+        assert rows == [("password_reset", "bob@example.com", 5.0)]
     auth = Auth(DB(url), Settings({}))
-    assert auth.accounts.find("bob@example.com").uid == bob.uid
+    assert auth.accounts.find("bob@example.com").uid == uid
     auth.email_change.refuse_reserved("bob@example.com")
     auth.close()

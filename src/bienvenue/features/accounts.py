@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError, NoResultFound
 
 from bienvenue import clock, normalize
 from bienvenue.db import retried
-from bienvenue.feature import Attempt, Event, Feature, Refusal
+from bienvenue.feature import Attempt, Event, Feature, Reason, Refusal
 from bienvenue.features.invitations import RegistrationClosed, WrongInvitation
 from bienvenue.features.mail import EmailSent, TooManyEmails
 from bienvenue.features.passwords import (
@@ -136,12 +136,12 @@ class Accounts(Feature[Section]):
             self.hold(user.id)
             changed = tx.change(
                 update(User)
-                .where(User.id == user.id, User.disabled.is_(None))
-                .values(disabled=clock.now())
+                .where(User.id == user.id, User.disabled_at.is_(None))
+                .values(disabled_at=clock.now())
             )
             # Whoever closed it cannot open it again any more.
             if changed or self._auth.account_closure.closing(user.id):
-                self._auth.revoke(user.id, "account disabled")
+                self._auth.revoke(user.id, Reason.ACCOUNT_DISABLED)
                 self._auth.publish(Event("account.disabled", user.id))
         return user
 
@@ -153,8 +153,8 @@ class Accounts(Feature[Section]):
             self.hold(user.id)
             changed = tx.change(
                 update(User)
-                .where(User.id == user.id, User.disabled.is_not(None))
-                .values(disabled=None)
+                .where(User.id == user.id, User.disabled_at.is_not(None))
+                .values(disabled_at=None)
             )
             if changed:
                 self._auth.account_closure.drop(user.id)
@@ -184,7 +184,7 @@ class Accounts(Feature[Section]):
     def erase(self, user_id: int) -> None:
         """Delete an account and all it holds, in the transaction that is open."""
         with self._db.transaction() as tx:
-            self._auth.revoke(user_id, "account deleted")
+            self._auth.revoke(user_id, Reason.ACCOUNT_DELETED)
             tx.change(delete(User).where(User.id == user_id))
             self._auth.publish(Event("account.deleted", user_id))
 
@@ -194,8 +194,8 @@ class Accounts(Feature[Section]):
         return {
             "uid": user.uid,
             "email": user.email,
-            "created": clock.written(user.created),
-            "disabled": None if user.disabled is None else clock.written(user.disabled),
+            "created_at": clock.written(user.created_at),
+            "disabled_at": None if user.disabled_at is None else clock.written(user.disabled_at),
         }
 
 
@@ -288,10 +288,10 @@ def _answered(email: str, opened: str | None, user: User | None) -> Answer:
 
 
 def _line(user: User, closing: Collection[int] = ()) -> str:
-    state = "enabled" if user.disabled is None else "disabled"
+    state = "enabled" if user.disabled_at is None else "disabled"
     if user.id in closing:
         state = "closing"
-    return f"{user.uid}  {clock.written(user.created)}  {state:8}  {user.email}"
+    return f"{user.uid}  {clock.written(user.created_at)}  {state:8}  {user.email}"
 
 
 @click.command("users add")

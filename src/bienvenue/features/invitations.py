@@ -5,38 +5,20 @@ adds accounts by hand. An invitation belongs to one email, works once and for a 
 reached that mailbox, so it proves the email, too.
 """
 
-import uuid
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import click
 from pydantic import Field
-from sqlalchemy import LargeBinary, String, delete, select
-from sqlalchemy.orm import Mapped, mapped_column
 
-from bienvenue import clock, normalize, purposes, tokens
-from bienvenue.db import retried, upsert
+from bienvenue import clock, normalize, purposes
+from bienvenue.db import retried
 from bienvenue.feature import Event, Feature, Refusal
+from bienvenue.features.one_time_tokens import Purpose, Token, columns
 from bienvenue.settings import Seconds, Section
-from bienvenue.user import Base, table_of
 
-# --- the table ----------------------------------------------------------------------------------
-
-
-class Invitation(Base):
-    """One invitation that was not used yet; using it deletes it."""
-
-    __tablename__ = "invitations"
-
-    uid: Mapped[str] = mapped_column(String(36), primary_key=True)
-    email: Mapped[str] = mapped_column(String(254), unique=True)
-    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
-    at: Mapped[float]
-    expires: Mapped[float] = mapped_column(index=True)
-
-
-_invitations = table_of(Invitation)
-_columns = _invitations.c
+#: One works for an address; a newer one replaces it.
+INVITATION = Purpose("invitation", purposes.INVITATION, "/users/new")
 
 
 # --- words --------------------------------------------------------------------------------------
@@ -92,6 +74,7 @@ class Invitations(Feature[RegistrationSettings]):
 
     name = "invitations"
     Settings = RegistrationSettings
+    links = (INVITATION,)
     events: ClassVar = {
         "invitation.sent": "An administrator invited somebody to register.",
         "invitation.withdrawn": "An administrator withdrew an invitation.",
@@ -132,95 +115,68 @@ class Invitations(Feature[RegistrationSettings]):
         return found or ""
 
     def _email_of(self, token: str | None) -> str | None:
-        if not tokens.well_formed(token):
-            return None
-        with self._db.reading() as tx:
-            return tx.scalar(select(Invitation.email).where(_alive(str(token))))
+        found = self._auth.one_time_tokens.peek(INVITATION, token)
+        return None if found is None else found.sent_to
 
     def spend(self, email: str, token: str) -> None:
         """Use an invitation, in the transaction that is open. Raises WrongInvitation."""
-        with self._db.transaction() as tx:
-            mine = _alive(token) & (_columns.email == email)
-            if tx.change(delete(Invitation).where(mine)) != 1:
-                raise WrongInvitation
+        if self._auth.one_time_tokens.spend(INVITATION, token, columns.sent_to == email) is None:
+            raise WrongInvitation
 
     @retried
-    def invite(self, email: str) -> Invitation:
+    def invite(self, email: str) -> Token:
         """Write to somebody that they may register; an older invitation of the email is over.
 
         Raises MalformedEmail, EmailTaken, and RegistrationClosed where nobody may register.
         """
         if self.settings.registration == "closed":
             raise RegistrationClosed
-        email, token, now = normalize.email(email), tokens.new(), clock.now()
-        expires = now + self.settings.invitation_lifetime
-        row = {
-            "uid": str(uuid.uuid4()),
-            "email": email,
-            "digest": _digest(token),
-            "at": now,
-            "expires": expires,
-        }
-        with self._db.transaction() as tx:
+        email, links = normalize.email(email), self._auth.one_time_tokens
+        with self._db.transaction():
             self._auth.accounts.require_free(email)
-            written = upsert(_invitations, self._db.on_postgresql).values(row)
+            lifetime = self.settings.invitation_lifetime
+            link = links.new(INVITATION, lifetime, self._auth.root)
+            told = self._auth.mail.write(
+                "invitation", email, None, {}, link=link.path, expires=link.expires_at
+            )
             # Of two at once the later one stays.
-            tx.execute(written.on_conflict_do_update(index_elements=[_columns.email], set_=row))
-            mail, link = self._auth.mail, f"{self._auth.root}/users/new?token={token}"
-            mail.withdraw_to(email, "invitation")
-            told = mail.write("invitation", email, None, {}, link=link, expires=expires)
+            links.keep(link, sent_to=email, message_uid=told["message_uid"], slot=email)
             self._auth.publish(Event("invitation.sent", None, told))
-        return Invitation(**row)
+            return links.list(INVITATION, columns.sent_to == email)[0]
 
-    def list(self) -> Sequence[Invitation]:
+    def list(self) -> Sequence[Token]:
         """Give the invitations that still work, the newest first."""
-        with self._db.reading() as tx:
-            alive = select(Invitation).where(_columns.expires > clock.now())
-            return tx.scalars(alive.order_by(_columns.at.desc())).all()
+        found = self._auth.one_time_tokens.list(INVITATION)
+        return sorted(found, key=lambda row: row.created_at, reverse=True)
 
     @retried
-    def withdraw(self, name: str) -> Invitation:
+    def withdraw(self, name: str) -> Token:
         """Take back an invitation by its name or email. Raises NoSuchInvitation."""
         plain = normalize.text(name, "invitation").strip().lower()
-        with self._db.transaction() as tx:
-            which = (_columns.uid == plain) | (_columns.email == plain)
-            found = tx.scalars(select(Invitation).where(which)).one_or_none()
-            if found is None or tx.change(delete(Invitation).where(which)) != 1:
+        links = self._auth.one_time_tokens
+        with self._db.transaction():
+            which = (columns.uid == plain) | (columns.sent_to == plain)
+            found = links.list(INVITATION, which)
+            if not found or not links.withdraw(INVITATION, columns.id == found[0].id):
                 raise NoSuchInvitation
-            self._auth.mail.withdraw_to(found.email, "invitation")
             self._auth.publish(Event("invitation.withdrawn"))
-        return found
+        return found[0]
 
     def on_event(self, event: Event) -> None:
         """End the invitation of an email that has an account now, however it came to it."""
         if event.name == "account.registered" and event.user_id is not None:
             email = self._db.find_user_by(id=event.user_id).email
-            with self._db.transaction() as tx:
-                tx.change(delete(Invitation).where(_columns.email == email))
+            with self._db.transaction():
+                self._auth.one_time_tokens.withdraw(INVITATION, columns.sent_to == email)
                 self._auth.mail.adopt(email, "invitation", event.user_id)
-
-    @retried
-    def sweep(self, now: float, limit: int) -> int:
-        """Forget invitations that are over; give how many."""
-        with self._db.transaction() as tx:
-            over = select(_columns.uid).where(_columns.expires <= now).limit(limit)
-            return tx.change(delete(Invitation).where(_columns.uid.in_(over)))
-
-
-def _digest(token: str) -> bytes:
-    return tokens.digest(purposes.INVITATION, token)
-
-
-def _alive(token: str) -> Any:
-    return (_columns.digest == _digest(token)) & (_columns.expires > clock.now())
 
 
 # --- commands -----------------------------------------------------------------------------------
 
 
-def _line(row: Invitation) -> str:
-    until = clock.written(row.expires)
-    return f"{row.uid}  {clock.written(row.at)}  until {until}  {row.email}"
+def _line(row: Token) -> str:
+    until = clock.written(row.expires_at)
+    return f"{row.uid}  {clock.written(row.created_at)}  until {until}  {row.sent_to}"
 
 
 @click.command("invite")
@@ -230,7 +186,9 @@ def invite_command(service: Any, email: str) -> None:
     """Invite somebody to register; the letter has the link, and nothing else has it."""
     found = service.auth.invitations.invite(email)
     where = "leaves within seconds" if service.auth.mail.leaves else "is in the outbox"
-    click.echo(f"invited {found.email} until {clock.written(found.expires)}; the letter {where}")
+    click.echo(
+        f"invited {found.sent_to} until {clock.written(found.expires_at)}; the letter {where}"
+    )
 
 
 @click.command("invitations list")
@@ -249,7 +207,9 @@ def list_command(service: Any) -> None:
 @click.pass_obj
 def withdraw_command(service: Any, invitation: str) -> None:
     """Take back an invitation, by its name or email."""
-    click.echo(f"withdrew the invitation of {service.auth.invitations.withdraw(invitation).email}")
+    click.echo(
+        f"withdrew the invitation of {service.auth.invitations.withdraw(invitation).sent_to}"
+    )
 
 
 Invitations.commands = (invite_command, list_command, withdraw_command)

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import clock, purposes, tokens
 from bienvenue.db import retried
-from bienvenue.feature import Feature
+from bienvenue.feature import Feature, Reason
 from bienvenue.settings import Section
 from bienvenue.user import Base, User, table_of
 from bienvenue.web.page import DEVICE_LIFETIME
@@ -37,15 +37,15 @@ MOST = 100
 class KnownDevice(Base):
     """One browser known to one account."""
 
-    __tablename__ = "devices"
+    __tablename__ = "known_devices"
     __table_args__ = {"sqlite_with_rowid": False}
 
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
     user_id: Mapped[int] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True
     )
-    first: Mapped[float]
-    last: Mapped[float] = mapped_column(index=True)
+    first_seen_at: Mapped[float]
+    last_seen_at: Mapped[float] = mapped_column(index=True)
 
 
 _devices = table_of(KnownDevice)
@@ -82,7 +82,13 @@ class KnownDevices(Feature[Section]):
             new = not tx.change(_USED, one | {"now": now})
             if new:
                 tx.execute(
-                    _NOTED, {"user_id": user_id, "digest": digest, "first": now, "last": now}
+                    _NOTED,
+                    {
+                        "user_id": user_id,
+                        "digest": digest,
+                        "first_seen_at": now,
+                        "last_seen_at": now,
+                    },
                 )
                 tx.change(_TOO_MANY, one)
         return kept, new
@@ -93,7 +99,7 @@ class KnownDevices(Feature[Section]):
             known = select(_table.digest).where(_table.user_id == user_id).limit(2)
             return len(tx.execute(known).all()) == 1
 
-    def revoke(self, user_id: int, _why: str, _keep: bytes | None = None) -> None:
+    def revoke(self, user_id: int, _reason: Reason, _keep_session: bytes | None = None) -> None:
         """Forget every device of an account whose secrets changed."""
         with self._db.transaction() as tx:
             tx.change(delete(KnownDevice).where(_table.user_id == user_id))
@@ -102,11 +108,17 @@ class KnownDevices(Feature[Section]):
         """Give when each known device was first and last seen."""
         with self._db.reading() as tx:
             rows = tx.scalars(
-                select(KnownDevice).where(_table.user_id == user_id).order_by(_table.last.desc())
+                select(KnownDevice)
+                .where(_table.user_id == user_id)
+                .order_by(_table.last_seen_at.desc())
             ).all()
         return {
-            "devices": [
-                {"first": clock.written(row.first), "last": clock.written(row.last)} for row in rows
+            "known_devices": [
+                {
+                    "first_seen_at": clock.written(row.first_seen_at),
+                    "last_seen_at": clock.written(row.last_seen_at),
+                }
+                for row in rows
             ]
         }
 
@@ -114,10 +126,14 @@ class KnownDevices(Feature[Section]):
     def sweep(self, now: float, limit: int) -> int:
         """Delete devices whose cookie is over; give how many."""
         with self._db.transaction() as tx:
-            over = select(_table.digest).where(_table.last <= now - DEVICE_LIFETIME).limit(limit)
+            over = (
+                select(_table.digest)
+                .where(_table.last_seen_at <= now - DEVICE_LIFETIME)
+                .limit(limit)
+            )
             return tx.change(
                 delete(KnownDevice).where(
-                    _table.digest.in_(over), _table.last <= now - DEVICE_LIFETIME
+                    _table.digest.in_(over), _table.last_seen_at <= now - DEVICE_LIFETIME
                 )
             )
 
@@ -136,12 +152,12 @@ _KNOWN = (
     select(_table.digest)
     .join(User, User.id == _table.user_id)
     .where(_table.digest == _DIGEST, User.email == bindparam("the_email"))
-    .where(_table.last > bindparam("used_after"))
+    .where(_table.last_seen_at > bindparam("used_after"))
 )
 _USED = (
     update(_devices)
     .where(_table.user_id == _USER, _table.digest == _DIGEST)
-    .values(last=bindparam("now"))
+    .values(last_seen_at=bindparam("now"))
 )
 _NOTED = insert(_devices)
 _TOO_MANY = delete(_devices).where(
@@ -149,7 +165,7 @@ _TOO_MANY = delete(_devices).where(
     _table.digest.not_in(
         select(_table.digest)
         .where(_table.user_id == _USER)
-        .order_by((_table.digest == _DIGEST).desc(), _table.last.desc())
+        .order_by((_table.digest == _DIGEST).desc(), _table.last_seen_at.desc())
         .limit(MOST)
     ),
 )

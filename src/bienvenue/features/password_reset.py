@@ -9,14 +9,14 @@ owner's mailbox ever holds the token. One token is outstanding at a time, its di
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
-from sqlalchemy import Double, ForeignKey, String, delete, exists, literal, select, update
+from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.exc import NoResultFound
-from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import clock, normalize, purposes, tokens
-from bienvenue.db import retried, upsert
-from bienvenue.feature import Event, Feature, Refusal
-from bienvenue.features.mail import AN_HOUR, FROM_A_NETWORK, GAP, EmailSent, TooManyEmails
+from bienvenue.db import retried
+from bienvenue.feature import Event, Feature, Reason, Refusal
+from bienvenue.features.mail import EmailSent, TooManyEmails
+from bienvenue.features.one_time_tokens import Link, OneTimeTokens, Purpose, columns
 from bienvenue.features.passwords import (
     PasswordCommon,
     PasswordOwnWords,
@@ -24,27 +24,12 @@ from bienvenue.features.passwords import (
     PasswordTooShort,
 )
 from bienvenue.settings import Seconds, Section
-from bienvenue.user import Base, User, table_of
+from bienvenue.user import User, table_of
 from bienvenue.web.dispatch import AUTH
 from bienvenue.web.page import Answer, Email, Form, Pages, Password, Reply, Visitor
 
-# --- the table ----------------------------------------------------------------------------------
-
-
-class OutstandingReset(Base):
-    """What belongs to the digest in `users.reset_token`: where it went, and when it is over."""
-
-    __tablename__ = "resets"
-
-    user_id: Mapped[int] = mapped_column(
-        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    )
-    #: The email the letter went to. When the account has another by now, the token is dead.
-    email: Mapped[str] = mapped_column(String(254))
-    expires: Mapped[float] = mapped_column(index=True)
-
-
-_resets = table_of(OutstandingReset)
+#: One is outstanding for an account; `users.reset_token` holds its digest.
+PASSWORD_RESET = Purpose("password_reset", purposes.PASSWORD_RESET, "/reset_password")
 
 
 # --- words --------------------------------------------------------------------------------------
@@ -80,6 +65,7 @@ class PasswordReset(Feature[PasswordResetSettings]):
         "password.reset": "A password was replaced by whoever opened the letter's link.",
     }
     notices: ClassVar = {"password.reset": "password_was_reset"}
+    links = (PASSWORD_RESET,)
 
     def ask(self, email: str, ip: str = "", root: str = "") -> None:
         """Write to the owner of an email, if there is one; nobody else learns whether.
@@ -96,11 +82,8 @@ class PasswordReset(Feature[PasswordResetSettings]):
     @retried
     def _asked(self, email: str, ip: str, root: str) -> None:
         with self._db.transaction():
-            if ip and not self._auth.mail.may_ask_from(ip, FROM_A_NETWORK):
-                raise TooManyEmails
-            if not self._auth.mail.may_ask("password_reset", email, GAP, AN_HOUR):
-                return
-            self._written(self._owner(email), ip, root)
+            if self._auth.one_time_tokens.throttle(PASSWORD_RESET, email, ip):
+                self._written(self._owner(email), ip, root)
 
     @retried
     def begin(self, email: str, ip: str, root: str) -> None:
@@ -114,12 +97,14 @@ class PasswordReset(Feature[PasswordResetSettings]):
                 self._written(user, ip, root)
 
     def _written(self, user: User | None, ip: str, root: str) -> None:
-        token, expires = self._outstanding(user)
-        owner, to = (None, "") if user is None else (user.id, user.email)
-        link = f"{root}/reset_password?token={token}"
-        told = self._auth.mail.write(
-            "password_reset", to, owner, {"ip": ip}, link=link, expires=expires
+        link = self._auth.one_time_tokens.new(
+            PASSWORD_RESET, self.settings.password_reset_lifetime, root
         )
+        owner, to = (None, "") if user is None else (user.id, user.email)
+        told = self._auth.mail.write(
+            "password_reset", to, owner, {"ip": ip}, link=link.path, expires=link.expires_at
+        )
+        self._keep(user, link, told["message_uid"])
         facts = {"ip": ip} | (told if user else {})
         self._auth.publish(Event("password_reset.requested", owner, facts))
 
@@ -127,7 +112,10 @@ class PasswordReset(Feature[PasswordResetSettings]):
     def _issued(self, email: str) -> str | None:
         with self._db.transaction():
             user = self._owner(email)
-            token, _ = self._outstanding(user)
+            token, link = self._auth.one_time_tokens.new_token(
+                PASSWORD_RESET, self.settings.password_reset_lifetime
+            )
+            self._keep(user, link, None)
             if user is not None:
                 self._auth.publish(Event("password_reset.requested", user.id))
         return None if user is None else token
@@ -137,25 +125,23 @@ class PasswordReset(Feature[PasswordResetSettings]):
             user = self._db.find_user_by(email=email)
         except NoResultFound:
             return None
-        return user if user.disabled is None else None
+        return user if user.disabled_at is None else None
 
-    def _outstanding(self, user: User | None) -> tuple[str, float]:
-        """Make the only outstanding token; for nobody, by as many statements."""
-        token, expires = tokens.new(), clock.now() + self.settings.password_reset_lifetime
-        user_id = 0 if user is None else user.id
+    def _keep(self, user: User | None, link: Link, message_uid: str | None) -> None:
+        """Make a link the only outstanding one; for nobody, by as many statements."""
+        user_id, email = (0, "") if user is None else (user.id, user.email)
         with self._db.transaction() as tx:
             # Read again: an account disabled in this moment gets none to keep until it is enabled.
-            mine = (User.id == user_id) & User.disabled.is_(None)
-            tx.change(update(User).where(mine).values(reset_token=_digest(token)))
-            self._auth.mail.withdraw(user_id, "password_reset")
-            row: Any = select(User.id, User.email, literal(expires, Double()))
-            written = upsert(_resets, self._db.on_postgresql).from_select(
-                ["user_id", "email", "expires"], row.where(mine)
+            mine = (User.id == user_id) & (User.email == email) & User.disabled_at.is_(None)
+            tx.change(update(User).where(mine).values(reset_token=link.digest.hex()))
+            self._auth.one_time_tokens.keep(
+                link,
+                sent_to=email,
+                user_id=user_id,
+                message_uid=message_uid,
+                slot=user_id,
+                where=exists().where(mine),
             )
-            anew = {"email": written.excluded.email, "expires": written.excluded.expires}
-            key = [_resets.c.user_id]
-            tx.execute(written.on_conflict_do_update(index_elements=key, set_=anew))
-        return token, expires
 
     def email_of(self, token: str | None) -> str:
         """Give the email a token was sent to; changes nothing. Raises WrongResetToken."""
@@ -167,14 +153,17 @@ class PasswordReset(Feature[PasswordResetSettings]):
             raise WrongResetToken
         return found
 
-    def _alive(self, token: str) -> Any:
-        sent = (
-            (_resets.c.user_id == User.id)
-            & (_resets.c.email == User.email)
-            & (_resets.c.expires > clock.now())
+    @staticmethod
+    def _alive(token: str) -> ColumnElement[bool]:
+        """Write the condition that a token is the outstanding one of a row of `users`."""
+        sent = OneTimeTokens.alive(PASSWORD_RESET, token)
+        mine = (columns.user_id == User.id) & (columns.sent_to == User.email)
+        digest = PASSWORD_RESET.digest_of(token).hex()
+        return (
+            (User.reset_token == digest)
+            & User.disabled_at.is_(None)
+            & exists().where(sent, mine).correlate(table_of(User))
         )
-        mine = (User.reset_token == _digest(token)) & User.disabled.is_(None)
-        return mine & exists().where(sent)
 
     def complete(self, token: str | None, password: str, email: str | None, ip: str = "") -> str:
         """Set a password by a token, once; give the email of the account.
@@ -202,42 +191,35 @@ class PasswordReset(Feature[PasswordResetSettings]):
             ).scalar_one_or_none()
             if spent is None:
                 raise WrongResetToken
-            self._auth.revoke(spent, "password reset")
+            # This ends the row of the token, too.
+            self._auth.revoke(spent, Reason.PASSWORD_RESET)
             self._auth.rate_limits.clear(email)
             self._auth.publish(Event("password.reset", spent, {"ip": ip}))
 
-    def revoke(self, user_id: int, _why: str, _keep: bytes | None = None) -> None:
-        """Kill the outstanding token of an account that changed."""
+    def revoke(self, user_id: int, _reason: Reason, _keep_session: bytes | None = None) -> None:
+        """Take the outstanding token of an account that changed out of its column."""
         with self._db.transaction() as tx:
             tx.change(update(User).where(User.id == user_id).values(reset_token=None))
-            tx.change(delete(_resets).where(_resets.c.user_id == user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Give until when a reset letter's link works, if one is outstanding."""
-        with self._db.reading() as tx:
-            expires = tx.scalar(
-                select(OutstandingReset.expires).where(OutstandingReset.user_id == user_id)
-            )
-        return {"reset": None if expires is None else {"expires": clock.written(expires)}}
+        """Give until when the link of a reset works, if one is outstanding."""
+        found = self._auth.one_time_tokens.of_user(PASSWORD_RESET, user_id)
+        ends = None if found is None else {"expires_at": clock.written(found.expires_at)}
+        return {"password_reset": ends}
 
     @retried
     def sweep(self, now: float, limit: int) -> int:
-        """Kill tokens that are over; give how many."""
+        """Take tokens that are over out of their column; give how many."""
+        alive = exists().where(
+            columns.purpose == PASSWORD_RESET.name,
+            columns.user_id == User.id,
+            columns.expires_at > now,
+        )
+        over = User.reset_token.is_not(None) & ~alive.correlate(table_of(User))
         with self._db.transaction() as tx:
-            over = (
-                select(OutstandingReset.user_id).where(OutstandingReset.expires <= now).limit(limit)
-            )
-            ids = tx.scalars(over).all()
-            gone = tx.change(
-                delete(_resets).where(_resets.c.user_id.in_(ids), _resets.c.expires <= now)
-            )
-            none = ~exists().where(_resets.c.user_id == User.id)
-            tx.change(update(User).where(User.id.in_(ids), none).values(reset_token=None))
-        return gone
-
-
-def _digest(token: str) -> str:
-    return tokens.digest(purposes.PASSWORD_RESET, token).hex()
+            some = select(User.id).where(over).limit(limit)
+            ids = tx.scalars(some).all()
+            return tx.change(update(User).where(User.id.in_(ids), over).values(reset_token=None))
 
 
 # --- pages --------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from sqlalchemy.exc import NoResultFound
 from bienvenue import blocklist, normalize
 from bienvenue.client_ip import network_of
 from bienvenue.db import DB, retried
-from bienvenue.feature import Attempt, Event, Feature, Refusal
+from bienvenue.feature import Attempt, Event, Feature, Reason, Refusal
 from bienvenue.hash_queue import Busy, HashQueue, RefusalCounts
 from bienvenue.hashing import HIGHEST_COST, LOWEST_COST, NO_PASSWORD, Hasher, Match
 from bienvenue.settings import Section
@@ -267,7 +267,7 @@ class Passwords(Feature[PasswordSettings]):
             if user is None or match is Match.NO:
                 self._auth.publish(Event("password.refused", user.id if user else None, {"ip": ip}))
                 raise WrongCredentials
-            if user.disabled is not None:
+            if user.disabled_at is not None:
                 refused = Event("password.refused", user.id, {"ip": ip})
                 self._released(attempt, lambda: self._auth.publish(refused))
                 raise self._auth.account_closure.closing(user.id) or AccountDisabled
@@ -343,7 +343,9 @@ class Passwords(Feature[PasswordSettings]):
             if changed != 1:
                 raise NotSignedIn
             secret = self._auth.sessions.rotate(me)
-            self._auth.revoke(user.id, "password changed", keep=self._auth.sessions.digest(secret))
+            self._auth.revoke(
+                user.id, Reason.PASSWORD_CHANGED, keep_session=self._auth.sessions.digest(secret)
+            )
             if device is not None:
                 self._auth.known_devices.remember(user.id, device)
             self._auth.publish(Event("password.changed", user.id, {"session": me.session_uid}))

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import i18n
 from bienvenue.db import retried, upsert
-from bienvenue.feature import Feature, Refusal
+from bienvenue.feature import Feature, Reason, Refusal
 from bienvenue.settings import Section
 from bienvenue.user import Base, table_of
 from bienvenue.web.dispatch import AUTH
@@ -89,9 +89,9 @@ class Preferences(Feature[Section]):
                 )
             )
 
-    def revoke(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
+    def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
         """Forget what a deleted account liked."""
-        if why == "account deleted":
+        if reason == Reason.ACCOUNT_DELETED:
             with self._db.transaction() as tx:
                 tx.change(delete(Preference).where(Preference.user_id == user_id))
 

@@ -3,13 +3,14 @@
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
-from sqlalchemy import ForeignKey, LargeBinary, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, ForeignKey, delete, exists, insert, select, update
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bienvenue import clock, purposes, tokens, user_agent
+from bienvenue import clock, purposes, user_agent
 from bienvenue.db import retried
-from bienvenue.feature import Event, Feature, Refusal
+from bienvenue.feature import Event, Feature, Reason, Refusal
+from bienvenue.features.one_time_tokens import Purpose, columns
 from bienvenue.features.passwords import AccountDisabled
 from bienvenue.settings import Seconds, Section
 from bienvenue.user import Base, User, table_of
@@ -29,20 +30,20 @@ AT_ONCE = 100
 class ClosedAccount(Base):
     """An account that is closed, and deleted when its time is over. It is disabled meanwhile."""
 
-    __tablename__ = "leavings"
+    __tablename__ = "account_closures"
 
     user_id: Mapped[int] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
-    at: Mapped[float]
-    #: When it is deleted.
-    due: Mapped[float] = mapped_column(index=True)
-    #: The digest of the token that opens it again; NULL once an administrator disabled it, too.
-    digest: Mapped[bytes | None] = mapped_column(LargeBinary(32), unique=True)
+    closed_at: Mapped[float]
+    delete_at: Mapped[float] = mapped_column(index=True)
 
 
-_leavings = table_of(ClosedAccount)
-_table = _leavings.c
+_closures = table_of(ClosedAccount)
+_table = _closures.c
+
+#: The link that opens a closed account again. An administrator who disables the account ends it.
+REOPENING = Purpose("reopening", purposes.REOPENING, "/account/reopen")
 
 
 # --- words --------------------------------------------------------------------------------------
@@ -121,6 +122,7 @@ class AccountClosure(Feature[ClosureSettings]):
         "account.closed": "account_closed_notice",
         "account.reopened": "account_reopened",
     }
+    links = (REOPENING,)
 
     def take(self, me: "SignedIn") -> dict[str, Any]:
         """Give a person everything that is kept about them. Raises ReauthenticationRequired and NotSignedIn."""
@@ -146,7 +148,7 @@ class AccountClosure(Feature[ClosureSettings]):
         self._auth.reauthentication.require(me)
         facts = {"session": me.session_uid} | user_agent.facts(ip, agent)
         try:
-            return self._close(me.user_id, User.session_id == me.root, facts, root)
+            return self._close(me.user_id, User.session_id == me.generation, facts, root)
         except AccountNotOpen:
             raise NotSignedIn from None
 
@@ -160,29 +162,36 @@ class AccountClosure(Feature[ClosureSettings]):
 
     @retried
     def _close(self, user_id: int, still: Any, facts: dict[str, Any], root: str) -> str:
-        now, token = clock.now(), tokens.new()
-        due = now + self.settings.closure_grace
+        links = self._auth.one_time_tokens
+        link = links.new(REOPENING, self.settings.closure_grace, root)
+        now, due = link.created_at, link.expires_at
         until = {"until": clock.written(due)}
         with self._db.transaction() as tx:
             closed = (
                 update(User)
-                .where(User.id == user_id, User.disabled.is_(None), still)
-                .values(disabled=now)
+                .where(User.id == user_id, User.disabled_at.is_(None), still)
+                .values(disabled_at=now)
                 .returning(User.email)
                 .execution_options(synchronize_session=False)
             )
             email = tx.execute(closed).scalar_one_or_none()
             if email is None:
                 raise AccountNotOpen
-            self._auth.revoke(user_id, "account closing")
+            self._auth.revoke(user_id, Reason.ACCOUNT_CLOSED)
             self.drop(user_id)
-            row = {"user_id": user_id, "at": now, "due": due, "digest": _digest(token)}
-            tx.execute(insert(_leavings), row)
-            # After `forget`, which erases the links of all letters before.
+            row = {"user_id": user_id, "closed_at": now, "delete_at": due}
+            tx.execute(insert(_closures), row)
+            # After `revoke`, which ends all links sent before.
             where = {"device": facts.get("device", user_agent.UNKNOWN), "ip": facts.get("ip", "")}
-            link = f"{root}/account/reopen?token={token}"
             told = self._auth.mail.write(
-                "account_closed", email, user_id, where | until, link=link, expires=due
+                "account_closed", email, user_id, where | until, link=link.path, expires=due
+            )
+            links.keep(
+                link,
+                sent_to=email,
+                user_id=user_id,
+                message_uid=told["message_uid"],
+                slot=user_id,
             )
             self._auth.publish(Event("account.closed", user_id, facts | until | told))
         return until["until"]
@@ -190,44 +199,43 @@ class AccountClosure(Feature[ClosureSettings]):
     def closing(self, user_id: int) -> AccountClosed | None:
         """Give the refusal of an account that its owner closed; None for every other one."""
         with self._db.reading() as tx:
-            mine = (_table.user_id == user_id) & _table.digest.is_not(None)
-            due = tx.scalar(select(_table.due).where(mine))
+            due = tx.scalar(select(_table.delete_at).where(_table.user_id == user_id, _open()))
         return None if due is None else AccountClosed(due)
 
     def all(self) -> set[int]:
-        """Give the ids of all accounts that a letter's link can still open again."""
+        """Give the ids of all accounts that the link of an email can still open again."""
         with self._db.reading() as tx:
-            return set(tx.scalars(select(_table.user_id).where(_table.digest.is_not(None))))
-
-    def _alive(self, token: str | None) -> Any:
-        if not tokens.well_formed(token):
-            raise WrongReopeningToken
-        return (_table.digest == _digest(str(token))) & (_table.due > clock.now())
+            return set(tx.scalars(select(_table.user_id).where(_open())))
 
     def found(self, token: str | None) -> tuple[str, str]:
         """Give the email of a token's account, and when it is deleted; changes nothing.
 
         Raises WrongReopeningToken.
         """
-        wanted = select(User.email, _table.due).join(_leavings, _table.user_id == User.id)
+        found = self._auth.one_time_tokens.peek(REOPENING, token)
+        wanted = select(User.email, _table.delete_at).join(_closures, _table.user_id == User.id)
         with self._db.reading() as tx:
-            row = tx.execute(wanted.where(self._alive(token))).one_or_none()
+            row = None
+            if found is not None:
+                row = tx.execute(wanted.where(User.id == found.user_id)).one_or_none()
         if row is None:
             raise WrongReopeningToken
-        return row.email, clock.written(row.due)
+        return row.email, clock.written(row.delete_at)
 
     @retried
     def undo(self, token: str | None, ip: str = "", agent: str = "") -> str:
-        """Open an account again by its letter's token, once; give its email.
+        """Open an account again by its email's token, once; give its email.
 
         Nobody is signed in by it. Raises WrongReopeningToken.
         """
-        mine, facts = self._alive(token), user_agent.facts(ip, agent)
-        with self._db.transaction() as tx:
-            user_id = tx.scalar(select(_table.user_id).where(mine))
-            if user_id is None or not self._auth.accounts.hold(user_id):
+        facts, links = user_agent.facts(ip, agent), self._auth.one_time_tokens
+        with self._db.transaction():
+            found = links.peek(REOPENING, token)
+            user_id = 0 if found is None or found.user_id is None else found.user_id
+            # The account first, as everywhere, so that no two transactions cross.
+            if not self._auth.accounts.hold(user_id) or links.spend(REOPENING, token) is None:
                 raise WrongReopeningToken
-            return self._open_again(user_id, mine, facts, WrongReopeningToken)
+            return self._open_again(user_id, facts, WrongReopeningToken)
 
     @retried
     def keep(self, name: str) -> str:
@@ -238,16 +246,15 @@ class AccountClosure(Feature[ClosureSettings]):
         with self._db.transaction():
             user = self._auth.accounts.find(name)
             self._auth.accounts.hold(user.id)
-            mine = (_table.user_id == user.id) & _table.digest.is_not(None)
-            return self._open_again(user.id, mine, {}, AccountNotClosed)
+            if not self._auth.one_time_tokens.withdraw(REOPENING, columns.user_id == user.id):
+                raise AccountNotClosed
+            return self._open_again(user.id, {}, AccountNotClosed)
 
-    def _open_again(
-        self, user_id: int, mine: Any, facts: dict[str, Any], otherwise: type[Refusal]
-    ) -> str:
+    def _open_again(self, user_id: int, facts: dict[str, Any], otherwise: type[Refusal]) -> str:
         with self._db.transaction() as tx:
-            if tx.change(delete(_leavings).where(mine)) != 1:
+            if tx.change(delete(_closures).where(_table.user_id == user_id)) != 1:
                 raise otherwise
-            opened = update(User).where(User.id == user_id).values(disabled=None)
+            opened = update(User).where(User.id == user_id).values(disabled_at=None)
             found = tx.execute(
                 opened.returning(User.email).execution_options(synchronize_session=False)
             )
@@ -258,32 +265,31 @@ class AccountClosure(Feature[ClosureSettings]):
     def drop(self, user_id: int) -> None:
         """Take back that an account is deleted, in the transaction that is open."""
         with self._db.transaction() as tx:
-            tx.change(delete(_leavings).where(_table.user_id == user_id))
-            self._auth.mail.withdraw(user_id, "account_closed")
+            tx.change(delete(_closures).where(_table.user_id == user_id))
+            self._auth.one_time_tokens.withdraw(REOPENING, columns.user_id == user_id)
 
-    def revoke(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
-        """Kill the link that opens the account again; that it will be deleted stays."""
-        with self._db.transaction() as tx:
-            mine = _table.user_id == user_id
-            if why == "account deleted":
-                tx.change(delete(_leavings).where(mine))
-            else:
-                tx.change(update(_leavings).where(mine).values(digest=None))
+    def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
+        """Forget the closure of a deleted account; else it stays, without the link that undoes it."""
+        if reason == Reason.ACCOUNT_DELETED:
+            with self._db.transaction() as tx:
+                tx.change(delete(_closures).where(_table.user_id == user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Give when the account was closed and when it is deleted, if it is being closed."""
+        """Give when the account was closed and when it is deleted, if it is closed."""
         with self._db.reading() as tx:
-            row = tx.execute(
-                select(_table.at, _table.due).where(_table.user_id == user_id)
-            ).one_or_none()
+            row = tx.execute(select(_closures).where(_table.user_id == user_id)).one_or_none()
         if row is None:
-            return {"leaving": None}
-        return {"leaving": {"closed": clock.written(row.at), "deleted": clock.written(row.due)}}
+            return {"account_closure": None}
+        ends = {
+            "closed_at": clock.written(row.closed_at),
+            "delete_at": clock.written(row.delete_at),
+        }
+        return {"account_closure": ends}
 
     def sweep(self, now: float, limit: int) -> int:
         """Delete accounts whose time is over, each in a transaction of its own; give how many."""
         most = min(limit, AT_ONCE)
-        over = select(_table.user_id).where(_over(now)).order_by(_table.due).limit(most)
+        over = select(_table.user_id).where(_over(now)).order_by(_table.delete_at).limit(most)
         with self._db.reading() as tx:
             found = tx.scalars(over).all()
         return sum(self._delete(user_id, now) for user_id in found)
@@ -292,7 +298,7 @@ class AccountClosure(Feature[ClosureSettings]):
     def _delete(self, user_id: int, now: float) -> bool:
         with self._db.transaction() as tx:
             self._auth.accounts.hold(user_id)
-            mine = tx.change(delete(_leavings).where(_table.user_id == user_id, _over(now)))
+            mine = tx.change(delete(_closures).where(_table.user_id == user_id, _over(now)))
             if mine:
                 self._auth.accounts.erase(user_id)
         return bool(mine)
@@ -300,9 +306,11 @@ class AccountClosure(Feature[ClosureSettings]):
 
 def _over(now: float) -> Any:
     # Nobody whom code of the host enabled behind our back is deleted.
-    closed = exists().where(User.id == _table.user_id, User.disabled.is_not(None))
-    return (_table.due <= now) & closed
+    closed = exists().where(User.id == _table.user_id, User.disabled_at.is_not(None))
+    return (_table.delete_at <= now) & closed
 
 
-def _digest(token: str) -> bytes:
-    return tokens.digest(purposes.REOPENING, token)
+def _open() -> ColumnElement[bool]:
+    """Write the condition that a closed account still has the link that opens it again."""
+    mine = (columns.purpose == REOPENING.name) & (columns.user_id == _table.user_id)
+    return exists().where(mine).correlate(_closures)

@@ -40,7 +40,7 @@ class Closed(Reply):
 
     email: str
     until: str
-    message: Literal["account closing"] = "account closing"
+    message: Literal["account closed"] = "account closed"
 
 
 class ReopeningForm(Reply):

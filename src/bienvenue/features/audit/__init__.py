@@ -12,4 +12,4 @@ from bienvenue.features.audit.models import AuditRow, Entry, Personal, SealedBat
 from bienvenue.features.audit.operations import Audit
 from bienvenue.features.audit.verification import Report
 
-__all__ = ["Audit", "Entry", "Personal", "Report", "AuditRow", "SealedBatch"]
+__all__ = ["Audit", "AuditRow", "Entry", "Personal", "Report", "SealedBatch"]

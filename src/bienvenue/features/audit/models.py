@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from bienvenue.settings import Seconds, Section
 from bienvenue.user import Base, table_of
 
-CLEAR = frozenset({"letter", "letter_uid", "message", "message_uid", "policy", "session", "why"})
+CLEAR = frozenset({"message", "message_uid", "policy", "reason", "session"})
 """Facts that say nothing of a person. Every other fact is personal, until it is named here."""
 
 _LONGEST = 512
@@ -23,8 +23,11 @@ _big = BigInteger().with_variant(Integer(), "sqlite")
 class AuditRow(Base):
     """One event, or all refusals of one key in one minute."""
 
-    __tablename__ = "audit"
-    __table_args__ = (Index("ix_audit_user_id_at", "user_id", "at"), {"sqlite_autoincrement": True})
+    __tablename__ = "audit_log"
+    __table_args__ = (
+        Index("ix_audit_log_user_id_at", "user_id", "at"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(_big, primary_key=True)
     at: Mapped[float] = mapped_column(index=True)
@@ -57,7 +60,7 @@ class Personal(Base):
 class SealedBatch(Base):
     """The seal over one batch and, by the mac before it, over all batches before."""
 
-    __tablename__ = "audit_seals"
+    __tablename__ = "audit_batches"
 
     batch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     at: Mapped[float]

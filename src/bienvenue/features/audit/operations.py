@@ -11,7 +11,8 @@ from sqlalchemy import delete, func, insert, select, update
 
 from bienvenue import clock, purposes
 from bienvenue.db import retried, upsert
-from bienvenue.feature import Event, Feature
+from bienvenue.feature import Event, Feature, Reason
+from bienvenue.features.audit import former
 from bienvenue.features.audit.models import (
     CLEAR,
     AuditRow,
@@ -75,22 +76,7 @@ TOLD = {
 }
 
 #: The reasons that events give.
-WHY = (
-    "account closing",
-    "account deleted",
-    "account disabled",
-    "email changed",
-    "email restored",
-    "everybody was signed out",
-    "more than the cap",
-    "password changed",
-    "password reset",
-    "signed in again",
-    "signed out",
-    "signed out by an administrator",
-    "signed out elsewhere",
-    "signed out everywhere",
-)
+WHY = tuple(reason.value for reason in Reason)
 
 
 class Audit(Feature[AuditSettings]):
@@ -109,7 +95,7 @@ class Audit(Feature[AuditSettings]):
         personal = {n: value for n, value in event.facts.items() if value and n not in CLEAR}
         if event.name == "account.deleted" and event.user_id is not None:
             # The transaction that erases a person writes nothing of them, whoever spoke in it.
-            self.revoke(event.user_id, "account deleted")
+            self.revoke(event.user_id, Reason.ACCOUNT_DELETED)
             personal = {}
         now, salt, content = clock.now(), new_salt(), written_facts(personal)
         values = {
@@ -220,12 +206,12 @@ class Audit(Feature[AuditSettings]):
             Entry(
                 row.id,
                 row.at,
-                row.name,
-                sentences.get(row.name, row.name),
+                former.event(row.name),
+                sentences.get(former.event(row.name), row.name),
                 row.user_id,
                 row.uid,
-                json.loads(row.facts),
-                json.loads(row.content or "{}"),
+                former.facts(json.loads(row.facts)),
+                former.facts(json.loads(row.content or "{}")),
                 row.times,
                 row.batch,
             )
@@ -238,9 +224,9 @@ class Audit(Feature[AuditSettings]):
         }
         return declared | TOLD
 
-    def revoke(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
+    def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
         """Erase the personal values of an account that is deleted; its rows stay."""
-        if why != "account deleted":
+        if reason != Reason.ACCOUNT_DELETED:
             return
         theirs = select(rows.id).where(rows.user_id == user_id)
         with self._db.transaction() as tx:

@@ -27,7 +27,7 @@ class ActivityEntry(Reply):
     event: str
     sentence: str
     #: Why, as far as the event has a reason.
-    why: str | None
+    reason: str | None
     #: How often it happened in that minute, of what is counted.
     times: int
     #: Where it came from, where that is known and not erased.
@@ -45,7 +45,7 @@ class ActivityEntry(Reply):
             at=clock.written(entry.at),
             event=entry.name,
             sentence=entry.sentence,
-            why=entry.facts.get("why"),
+            reason=entry.facts.get("reason"),
             times=entry.times,
             ip=entry.personal.get("ip") or None,
             # Rows of before have the header alone.

@@ -10,11 +10,10 @@ account meanwhile. As long as that link lives, nobody else can have the old emai
 from bienvenue.features.email_change import commands as commands
 from bienvenue.features.email_change import pages as pages
 from bienvenue.features.email_change.models import (
-    FormerEmail,
     SameEmail,
     WrongEmailToken,
     WrongUndoToken,
 )
 from bienvenue.features.email_change.operations import EmailChange
 
-__all__ = ["EmailChange", "SameEmail", "FormerEmail", "WrongEmailToken", "WrongUndoToken"]
+__all__ = ["EmailChange", "SameEmail", "WrongEmailToken", "WrongUndoToken"]

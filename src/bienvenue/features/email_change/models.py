@@ -1,51 +1,20 @@
-"""The tables of outstanding changes and of what can be undone, the words, and the settings."""
+"""What the links of an email change are for, the words, and the settings."""
 
 from pydantic import Field
-from sqlalchemy import ForeignKey, LargeBinary, String
-from sqlalchemy.orm import Mapped, mapped_column
 
+from bienvenue import purposes
 from bienvenue.feature import Refusal
+from bienvenue.features.one_time_tokens import Purpose
 from bienvenue.settings import Seconds, Section
-from bienvenue.user import Base, table_of
 
+#: The link that verifies the new email. `data` has the email of the account as it asked, `old`, and
+#: the `ip` it asked from. One for an email that was not free is in no email.
+EMAIL_CHANGE = Purpose("email_change", purposes.EMAIL_CHANGE, "/email/new")
 
-class PendingEmailChange(Base):
-    """The one change an account asked for that is not proven yet."""
-
-    __tablename__ = "email_changes"
-
-    user_id: Mapped[int] = mapped_column(
-        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    )
-    #: The digest of the token. One for an email that was not free is in no letter.
-    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
-    #: The email of the account as it asked. When it has another by now, the token is dead.
-    old: Mapped[str] = mapped_column(String(254))
-    new: Mapped[str] = mapped_column(String(254))
-    asked: Mapped[float]
-    #: Where it was asked from.
-    ip: Mapped[str] = mapped_column(String(45))
-    expires: Mapped[float] = mapped_column(index=True)
-    #: The name of the letter that was written.
-    letter: Mapped[str] = mapped_column(String(36))
-
-
-class FormerEmail(Base):
-    """One email an account had, kept for it as long as the link of its letter lives."""
-
-    __tablename__ = "email_undos"
-    __table_args__ = {"sqlite_autoincrement": True}
-
-    #: In the order of the changes: whoever undoes one undoes all that came after it.
-    id: Mapped[int] = mapped_column(primary_key=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
-    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
-    email: Mapped[str] = mapped_column(String(254), index=True)
-    expires: Mapped[float] = mapped_column(index=True)
-    letter: Mapped[str] = mapped_column(String(36))
-
-
-changes, undos = table_of(PendingEmailChange), table_of(FormerEmail)
+#: The link that restores a former email, which is kept for the account as long as the link works.
+#: It undoes what a thief of the account does, so nothing a thief does may end it. Undoing one
+#: change undoes all that came after it.
+EMAIL_RESTORE = Purpose("email_restore", purposes.EMAIL_RESTORE, "/email/restore", lasting=True)
 
 
 # --- words --------------------------------------------------------------------------------------

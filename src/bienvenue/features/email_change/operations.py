@@ -2,33 +2,29 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from bienvenue import clock, normalize, purposes, tokens
-from bienvenue.db import Transaction, retried, upsert
-from bienvenue.feature import Event, Feature
+from bienvenue import clock, normalize
+from bienvenue.db import Transaction, retried
+from bienvenue.feature import Event, Feature, Reason
 from bienvenue.features.accounts import EmailTaken, NoSuchUser
 from bienvenue.features.email_change.models import (
+    EMAIL_CHANGE,
+    EMAIL_RESTORE,
     EmailChangeSettings,
-    FormerEmail,
     SameEmail,
     WrongEmailToken,
     WrongUndoToken,
-    changes,
-    undos,
 )
-from bienvenue.features.mail import AN_HOUR, FROM_A_NETWORK, GAP, TooManyEmails
+from bienvenue.features.one_time_tokens import Link, OneTimeToken, columns
 from bienvenue.hashing import NO_PASSWORD
-from bienvenue.user import User
+from bienvenue.user import User, table_of
 from bienvenue.web.dispatch import NotSignedIn
 from bienvenue.web.page import Pages
 
 if TYPE_CHECKING:
     from bienvenue.features.sessions import SignedIn
-
-FROM_AN_ACCOUNT = 10
-"""Letters that one account can ask for in an hour."""
 
 
 class _Move(NamedTuple):
@@ -51,8 +47,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         "email.assigned": "An administrator changed the email of an account; its sessions ended.",
         "email.restored": "An earlier email of an account was restored by the link sent to it.",
     }
-    #: The link in it undoes what a thief of the account does, so nothing they do may end it.
-    lasting: ClassVar = frozenset({"email_changed"})
+    links = (EMAIL_CHANGE, EMAIL_RESTORE)
 
     # --- asking ---------------------------------------------------------------------------------
 
@@ -71,38 +66,34 @@ class EmailChange(Feature[EmailChangeSettings]):
 
     @retried
     def _ask(self, me: "SignedIn", new: str, ip: str, root: str) -> None:
-        mail = self._auth.mail
+        links = self._auth.one_time_tokens
         with self._db.transaction() as tx:
-            if ip and not mail.may_ask_from(ip, FROM_A_NETWORK):
-                raise TooManyEmails
-            if not mail.may_ask("email account", me.user_uid, 0.0, FROM_AN_ACCOUNT):
-                raise TooManyEmails
-            if not mail.may_ask("email", new, GAP, AN_HOUR):
+            if not links.throttle(EMAIL_CHANGE, new, ip, me.user_uid):
                 return
             # After what is counted, as where a reset is asked for: so the two wait in one order.
             old = self._hold(tx, me)
-            token, now = tokens.new(), clock.now()
-            asked = {
-                "user_id": me.user_id,
-                "digest": tokens.digest(purposes.EMAIL_CHANGE, token),
-                "old": old,
-                "new": new,
-                "asked": now,
-                "ip": ip[:45],
-                "expires": now + self.settings.email_change_lifetime,
-            }
-            owner = self._owner(tx, new, me.user_id)
-            link = None if owner else f"{root}/email/new?token={token}"
-            told = self._tell_new(owner, asked, link)
-            self._replace(tx, asked | {"letter": told["message_uid"]})
-            # The letter is not named in the person's own event: it says whether the email is free.
+            link = links.new(EMAIL_CHANGE, self.settings.email_change_lifetime, root)
+            told = self._tell_new(self._owner(tx, new, me.user_id), new, ip, link)
+            links.keep(
+                link,
+                sent_to=new,
+                user_id=me.user_id,
+                data={"ip": ip[:45], "old": old},
+                message_uid=told["message_uid"],
+                slot=me.user_id,
+            )
+            # The email is not named in the person's own event: it says whether the address is free.
             facts = {"ip": ip, "session": me.session_uid}
             self._auth.publish(Event("email_change.requested", me.user_id, facts))
 
     @staticmethod
     def _hold(tx: Transaction, me: "SignedIn") -> str:
         """Keep others from changing my account in this transaction; give its email."""
-        mine = (User.id == me.user_id) & (User.session_id == me.root) & User.disabled.is_(None)
+        mine = (
+            (User.id == me.user_id)
+            & (User.session_id == me.generation)
+            & User.disabled_at.is_(None)
+        )
         email = tx.scalar(select(User.email).where(mine).with_for_update())
         if email is None:
             raise NotSignedIn
@@ -111,38 +102,26 @@ class EmailChange(Feature[EmailChangeSettings]):
     @staticmethod
     def _owner(tx: Transaction, email: str, mine: int) -> Any:
         """Give who has an email, or for whom other than me it is kept; None when it is free."""
-        has = select(User.id, User.disabled).where(User.email == email)
-        kept = (
-            (FormerEmail.user_id == User.id)
-            & (FormerEmail.email == email)
-            & (FormerEmail.expires > clock.now())
-        )
-        keeps = select(User.id, User.disabled).join(FormerEmail, kept).where(User.id != mine)
+        has = select(User.id, User.disabled_at).where(User.email == email)
+        kept = (columns.user_id == User.id) & _kept(email)
+        keeps = select(User.id, User.disabled_at).join(OneTimeToken, kept).where(User.id != mine)
         return tx.execute(has.union_all(keeps).limit(1)).one_or_none()
 
-    def _tell_new(self, owner: Any, asked: dict[str, Any], link: str | None) -> dict[str, str]:
+    def _tell_new(self, owner: Any, new: str, ip: str, link: Link) -> dict[str, str]:
         """Write to the new email; for nobody where its owner is disabled."""
         kind = "new_email_verification" if owner is None else "new_email_taken"
-        silent = owner is not None and owner.disabled is not None
+        silent = owner is not None and owner.disabled_at is not None
         to = None if owner is None or silent else owner.id
         told = self._auth.mail.write(
             kind,
-            "" if silent else asked["new"],
+            "" if silent else new,
             to,
-            {"ip": asked["ip"]},
-            link=link,
-            expires=None if link is None else asked["expires"],
+            {"ip": ip[:45]},
+            link=link.path if owner is None else None,
+            expires=link.expires_at if owner is None else None,
         )
         self._auth.publish(Event("email.queued", to, told))
         return told
-
-    def _replace(self, tx: Transaction, asked: dict[str, Any]) -> None:
-        mine = changes.c.user_id == asked["user_id"]
-        earlier = tx.scalars(select(changes.c.letter).where(mine)).all()
-        self._auth.mail.erase(earlier)
-        written = upsert(changes, self._db.on_postgresql).values(asked)
-        anew = {name: written.excluded[name] for name in asked if name != "user_id"}
-        tx.execute(written.on_conflict_do_update(index_elements=[changes.c.user_id], set_=anew))
 
     # --- proving --------------------------------------------------------------------------------
 
@@ -151,13 +130,10 @@ class EmailChange(Feature[EmailChangeSettings]):
 
         Raises WrongEmailToken.
         """
-        found: str | None = None
-        with self._db.reading() as tx:
-            if tokens.well_formed(token):
-                found = tx.scalar(select(changes.c.new).where(_outstanding(str(token), me)))
-        if found is None:
+        found = self._auth.one_time_tokens.peek(EMAIL_CHANGE, token, *_mine(me))
+        if found is None or found.data["old"] != me.email:
             raise WrongEmailToken
-        return found
+        return found.sent_to
 
     @retried
     def prove(
@@ -173,28 +149,24 @@ class EmailChange(Feature[EmailChangeSettings]):
         Every other session ends; the browser that holds the secret `device` stays known. Raises
         WrongEmailToken, also when the email is somebody else's by now, and NotSignedIn.
         """
-        if not tokens.well_formed(token):
-            raise WrongEmailToken
         with self._db.transaction() as tx:
-            self._hold(tx, me)
-            asked = tx.execute(
-                delete(changes).where(_outstanding(str(token), me)).returning(*changes.c)
-            ).one_or_none()
-            if asked is None:
+            old = self._hold(tx, me)
+            asked = self._auth.one_time_tokens.spend(EMAIL_CHANGE, token, *_mine(me))
+            if asked is None or asked.data["old"] != old:
                 raise WrongEmailToken
-            known = self._auth.known_devices.knows(asked.old, device)
-            facts = {"asked": clock.written(asked.asked), "ip": asked.ip}
+            known = self._auth.known_devices.knows(old, device)
+            facts = {"asked": clock.written(asked.created_at), "ip": asked.data["ip"]}
             try:
-                move = _Move(me.user_id, asked.old, asked.new)
-                told = self._change(tx, move, facts, root, keep=me.digest)
+                move = _Move(me.user_id, old, asked.sent_to)
+                told = self._change(tx, move, facts, root, keep_session=me.digest)
             except (EmailTaken, NoSuchUser):
                 raise WrongEmailToken from None
-            self._auth.mail.adopt(asked.new, "new_email_verification", me.user_id)
+            self._auth.mail.adopt(asked.sent_to, "new_email_verification", me.user_id)
             if known:
                 self._auth.known_devices.remember(me.user_id, device)
-            said = {"ip": ip, "session": me.session_uid, "old": asked.old, "new": asked.new}
+            said = {"ip": ip, "session": me.session_uid, "old": old, "new": asked.sent_to}
             self._auth.publish(Event("email.changed", me.user_id, said | told))
-        return str(asked.new)
+        return asked.sent_to
 
     @retried
     def set(self, name: str, new: str, *, undo: bool = True) -> str:
@@ -224,7 +196,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         facts: dict[str, str],
         root: str,
         *,
-        keep: bytes | None = None,
+        keep_session: bytes | None = None,
         undo: bool = True,
     ) -> dict[str, str]:
         """Change an email and all that goes with it; give the name of the letter to the old one.
@@ -235,35 +207,27 @@ class EmailChange(Feature[EmailChangeSettings]):
         _set(tx, user_id, old, {"email": new})
         self.refuse_reserved(new, user_id)
         self._auth.rate_limits.move(old, new)
-        self._auth.revoke(user_id, "email changed", keep)
-        now, token = clock.now(), tokens.new()
-        # Whoever goes back to an email that is kept for them takes back what came after it: a
-        # link to the email left now would bring the thief's back that was there in between.
-        kept = (undos.c.email == new) & (undos.c.expires > now)
-        first = select(func.min(undos.c.id)).where(undos.c.user_id == user_id, kept)
-        back = tx.scalar(first)
-        if back is not None:
-            self._drop(tx, (undos.c.user_id == user_id) & (undos.c.id >= back))
-        undo = undo and back is None
-        expires = now + self.settings.email_restore_lifetime
+        self._auth.revoke(user_id, Reason.EMAIL_CHANGED, keep_session)
+        links, mine = self._auth.one_time_tokens, columns.user_id == user_id
+        # An account that returns to an email kept for it undoes what came after that email: a link
+        # to the address left now could bring back the one of a thief.
+        former = tx.scalar(select(func.min(columns.id)).where(mine, _kept(new)))
+        if former is not None:
+            links.withdraw(EMAIL_RESTORE, mine, columns.id >= former)
+        undo = undo and former is None
+        link = links.new(EMAIL_RESTORE, self.settings.email_restore_lifetime, root)
+        until = clock.written(link.expires_at) if undo else None
         told = self._auth.mail.write(
             "email_changed",
             old,
             user_id,
-            facts | {"new": _in_part(new), "until": clock.written(expires) if undo else None},
-            link=f"{root}/email/restore?token={token}" if undo else None,
-            expires=expires if undo else None,
+            facts | {"new": _in_part(new), "until": until},
+            link=link.path if undo else None,
+            expires=link.expires_at if undo else None,
         )
         if undo:
-            digest, letter = tokens.digest(purposes.EMAIL_RESTORE, token), told["message_uid"]
-            kept_for = {"user_id": user_id, "email": old, "expires": expires}
-            tx.execute(insert(undos).values(kept_for | {"digest": digest, "letter": letter}))
+            links.keep(link, sent_to=old, user_id=user_id, message_uid=told["message_uid"])
         return told
-
-    def _drop(self, tx: Transaction, which: Any) -> None:
-        """Kill links that restore an email; it is free for others from then on."""
-        gone = tx.scalars(delete(undos).where(which).returning(undos.c.letter)).all()
-        self._auth.mail.erase(gone)
 
     # --- restoring ------------------------------------------------------------------------------
 
@@ -273,99 +237,73 @@ class EmailChange(Feature[EmailChangeSettings]):
         Ask after the row with the email was written and in the same transaction: on PostgreSQL
         that waited for whoever is giving the email up, and only then their reservation is seen.
         """
-        kept = (undos.c.email == email) & (undos.c.expires > clock.now())
+        kept = _kept(email)
         if user_id is not None:
-            kept &= undos.c.user_id != user_id
+            kept &= columns.user_id != user_id
         with self._db.reading() as tx:
-            if tx.scalar(select(undos.c.id).where(kept).limit(1)) is not None:
+            if tx.scalar(select(columns.id).where(kept).limit(1)) is not None:
                 raise EmailTaken(email)
 
     def restored_by(self, token: str | None) -> str:
         """Give the email that a token restores; changes nothing. Raises WrongUndoToken."""
-        found: str | None = None
-        with self._db.reading() as tx:
-            if tokens.well_formed(token):
-                found = tx.scalar(select(undos.c.email).where(_undoing(str(token))))
+        found = self._auth.one_time_tokens.peek(EMAIL_RESTORE, token)
         if found is None:
             raise WrongUndoToken
-        return found
+        return found.sent_to
 
     @retried
     def restore(self, token: str | None, ip: str = "", root: str = "") -> str:
         """Restore an email by the token sent to it, once, and end all that is open; give the email.
 
-        The account has no password until its owner chooses one by the letter of a reset, written
+        The account has no password until its owner chooses one by the link of a reset, written
         to the email: whoever changed the email knows the present one. A disabled account gets no
-        such letter. Raises WrongUndoToken.
+        such email. Raises WrongUndoToken.
         """
-        if not tokens.well_formed(token):
-            raise WrongUndoToken
-        which = _undoing(str(token))
+        links = self._auth.one_time_tokens
         with self._db.transaction() as tx:
-            theirs = (
-                select(User.id, User.email)
-                .join(FormerEmail, FormerEmail.user_id == User.id)
-                .where(which)
-            )
-            user = tx.execute(theirs.with_for_update(of=User)).one_or_none()
-            spent = tx.execute(delete(undos).where(which).returning(*undos.c)).one_or_none()
+            found = links.peek(EMAIL_RESTORE, token)
+            user_id = 0 if found is None else found.user_id
+            theirs = select(User.id, User.email).where(User.id == user_id).with_for_update()
+            user = tx.execute(theirs).one_or_none()
+            spent = links.spend(EMAIL_RESTORE, token)
             if user is None or spent is None:
                 raise WrongUndoToken
-            anew = {"email": spent.email, "hashed_password": NO_PASSWORD}
+            restored = {"email": spent.sent_to, "hashed_password": NO_PASSWORD}
             try:
-                _set(tx, user.id, user.email, anew)
+                _set(tx, user.id, user.email, restored)
             except (EmailTaken, NoSuchUser):
                 raise WrongUndoToken from None
-            self._auth.mail.erase([spent.letter])
-            self._drop(tx, (undos.c.user_id == user.id) & (undos.c.id > spent.id))
-            self._auth.rate_limits.move(user.email, spent.email)
-            self._auth.revoke(user.id, "email restored")
-            said = {"ip": ip, "old": user.email, "new": spent.email}
+            later = (columns.user_id == user.id) & (columns.id > spent.id)
+            links.withdraw(EMAIL_RESTORE, later)
+            self._auth.rate_limits.move(user.email, spent.sent_to)
+            self._auth.revoke(user.id, Reason.EMAIL_RESTORED)
+            said = {"ip": ip, "old": user.email, "new": spent.sent_to}
             self._auth.publish(Event("email.restored", user.id, said))
-            self._auth.password_reset.begin(spent.email, ip, root)
-        return str(spent.email)
+            self._auth.password_reset.begin(spent.sent_to, ip, root)
+        return spent.sent_to
 
     # --- what is kept ---------------------------------------------------------------------------
 
-    def revoke(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
-        """Kill the outstanding change of an account that changed; all there is of a deleted one."""
-        with self._db.transaction() as tx:
-            mine = changes.c.user_id == user_id
-            gone = tx.scalars(delete(changes).where(mine).returning(changes.c.letter)).all()
-            self._auth.mail.erase(gone, wholly=why == "account deleted")
-            if why == "account deleted":
-                self._drop(tx, undos.c.user_id == user_id)
-
     def export(self, user_id: int) -> dict[str, Any]:
-        """Give the change that waits for its proof, and the emails that can be restored."""
-        with self._db.reading() as tx:
-            asked = tx.execute(select(changes).where(changes.c.user_id == user_id)).one_or_none()
-            mine = undos.c.user_id == user_id
-            kept = tx.execute(select(undos).where(mine).order_by(undos.c.id)).all()
+        """Give the change that waits for its verification, and the emails that can be restored."""
+        links = self._auth.one_time_tokens
+        asked = links.of_user(EMAIL_CHANGE, user_id)
         change = None
         if asked is not None:
             change = {
-                "new": asked.new,
-                "asked": clock.written(asked.asked),
-                "expires": clock.written(asked.expires),
-                "ip": asked.ip,
+                "new": asked.sent_to,
+                "requested_at": clock.written(asked.created_at),
+                "expires_at": clock.written(asked.expires_at),
+                "ip": asked.data["ip"],
             }
+        former = links.list(EMAIL_RESTORE, columns.user_id == user_id)
         return {
             "email_change": change,
-            "emails_before": [
-                {"email": row.email, "expires": clock.written(row.expires)} for row in kept
+            "former_emails": [
+                {"email": row.sent_to, "expires_at": clock.written(row.expires_at)}
+                for row in former
             ],
         }
-
-    @retried
-    def sweep(self, now: float, limit: int) -> int:
-        """Delete changes nobody proved in time, and what can be restored no more."""
-        with self._db.transaction() as tx:
-            over = changes.c.expires <= now
-            some = select(changes.c.user_id).where(over).limit(limit)
-            swept = tx.change(delete(changes).where(changes.c.user_id.in_(some), over))
-            some = select(undos.c.id).where(undos.c.expires <= now).limit(limit - swept)
-            return swept + tx.change(delete(undos).where(undos.c.id.in_(some)))
 
 
 def _set(tx: Transaction, user_id: int, old: str, values: dict[str, str]) -> None:
@@ -379,19 +317,18 @@ def _set(tx: Transaction, user_id: int, old: str, values: dict[str, str]) -> Non
         raise NoSuchUser
 
 
-def _outstanding(token: str, me: "SignedIn") -> Any:
-    mine = (User.id == changes.c.user_id) & (User.email == changes.c.old) & User.disabled.is_(None)
+def _mine(me: "SignedIn") -> tuple[ColumnElement[bool], ...]:
+    """Write the conditions that a token is of my account, which is open."""
+    owner = (User.id == columns.user_id) & User.disabled_at.is_(None)
+    return columns.user_id == me.user_id, exists().where(owner).correlate(table_of(OneTimeToken))
+
+
+def _kept(email: str) -> ColumnElement[bool]:
+    """Write the condition that a row keeps a former email for its account."""
     return (
-        (changes.c.digest == tokens.digest(purposes.EMAIL_CHANGE, token))
-        & (changes.c.user_id == me.user_id)
-        & (changes.c.expires > clock.now())
-        & exists().where(mine)
-    )
-
-
-def _undoing(token: str) -> Any:
-    return (undos.c.digest == tokens.digest(purposes.EMAIL_RESTORE, token)) & (
-        undos.c.expires > clock.now()
+        (columns.purpose == EMAIL_RESTORE.name)
+        & (columns.sent_to == email)
+        & (columns.expires_at > clock.now())
     )
 
 

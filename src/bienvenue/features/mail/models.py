@@ -66,16 +66,16 @@ class MessageState(enum.StrEnum):
 class Message(Base):
     """One letter. What it says is made of `kind` and `facts`; `sealed` has what bears a token."""
 
-    __tablename__ = "mail"
+    __tablename__ = "messages"
     __table_args__ = (
-        Index("ix_mail_state_due", "state", "due"),
+        Index("ix_messages_state_due_at", "state", "due"),
         {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(_big, primary_key=True)
     #: Its public name, and the left side of its Message-ID.
     uid: Mapped[str] = mapped_column(String(36), unique=True)
-    at: Mapped[float] = mapped_column(index=True)
+    at: Mapped[float] = mapped_column("created_at", key="at", index=True)
     kind: Mapped[str] = mapped_column(String(64))
     user_id: Mapped[int | None] = mapped_column(index=True)
     #: Where it goes.
@@ -83,15 +83,15 @@ class Message(Base):
     #: Plain values for its template as JSON, none of them secret.
     facts: Mapped[str] = mapped_column(Text)
     #: The link it bears, sealed; NULL when it bears none, or none any more.
-    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes | None] = mapped_column("encrypted_link", LargeBinary, key="sealed")
     #: When that link is over.
-    expires: Mapped[float | None]
+    expires: Mapped[float | None] = mapped_column("expires_at", key="expires")
     state: Mapped[str] = mapped_column(String(16))
     #: When a carrier may take it; while one has it, when the claim ends.
-    due: Mapped[float]
+    due: Mapped[float] = mapped_column("due_at", key="due")
     #: How often it was claimed. A carrier marks only what it claimed last.
     tries: Mapped[int]
-    sent: Mapped[float | None]
+    sent: Mapped[float | None] = mapped_column("sent_at", key="sent")
     #: Why the last try failed; neither the email nor anything of the letter.
     problem: Mapped[str | None] = mapped_column(String(200))
 
@@ -99,15 +99,15 @@ class Message(Base):
 class EmailRequests(Base):
     """How many letters of one kind left for one key, an email or a network, in one hour."""
 
-    __tablename__ = "mail_asked"
+    __tablename__ = "email_requests"
     __table_args__ = {"sqlite_with_rowid": False}
 
     #: A MAC, so the table names no email that was typed.
     key: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
     #: When the hour began, and when the last letter left.
-    since: Mapped[float]
-    last: Mapped[float] = mapped_column(index=True)
-    letters: Mapped[int]
+    since: Mapped[float] = mapped_column("hour_began_at", key="since")
+    last: Mapped[float] = mapped_column("last_asked_at", key="last", index=True)
+    letters: Mapped[int] = mapped_column("emails", key="letters")
 
 
 class NoSuchMessage(Refusal):

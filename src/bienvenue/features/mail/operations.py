@@ -14,7 +14,7 @@ from sqlalchemy.exc import NoResultFound
 from bienvenue import clock, i18n, normalize, purposes, user_agent
 from bienvenue.client_ip import network_of
 from bienvenue.db import DB, Transaction, retried
-from bienvenue.feature import Event, Feature
+from bienvenue.feature import Event, Feature, Reason
 from bienvenue.features.mail import smtp
 from bienvenue.features.mail.models import (
     FIRST_PAUSE,
@@ -356,17 +356,12 @@ class Mail(Feature[MailSettings]):
         # Whose state changed is not met again: there is nothing sealed in it.
         return gone + tx.change(update(Message).where(which).values(sealed=None))
 
-    def revoke(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
-        """Erase the links sent before the account changed, and all letters of a deleted one.
-
-        Links of the kinds that a feature calls lasting stay.
-        """
-        mine = columns.user_id == user_id
-        ends = columns.sealed.is_not(None) & columns.kind.not_in(self._auth.lasting)
+    def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
+        """Delete all emails of an account that is deleted."""
+        if reason != Reason.ACCOUNT_DELETED:
+            return
         with self._db.transaction() as tx:
-            self._withdraw(tx, mine & ends)
-            if why == "account deleted":
-                tx.change(delete(Message).where(mine))
+            tx.change(delete(Message).where(columns.user_id == user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Give the letters written to a person, without their links, and what became of them."""
@@ -374,7 +369,7 @@ class Mail(Feature[MailSettings]):
             rows = tx.scalars(
                 select(Message).where(columns.user_id == user_id).order_by(columns.id.desc())
             ).all()
-        return {"letters": [self._exported(row) for row in rows]}
+        return {"emails": [self._exported(row) for row in rows]}
 
     def _exported(self, row: Message) -> dict[str, Any]:
         written = self._read(row)

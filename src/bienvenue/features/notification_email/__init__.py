@@ -17,8 +17,8 @@ from bienvenue.features.notification_email.operations import (
 
 __all__ = [
     "NoNotificationEmail",
-    "SameAsAccountEmail",
-    "NotificationEmails",
     "NotificationEmail",
+    "NotificationEmails",
+    "SameAsAccountEmail",
     "WrongNotificationEmailToken",
 ]

@@ -3,23 +3,13 @@
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field
-from sqlalchemy import (
-    Double,
-    ForeignKey,
-    LargeBinary,
-    String,
-    delete,
-    exists,
-    literal,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, ForeignKey, String, delete, exists, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bienvenue import clock, normalize, purposes, tokens, user_agent
+from bienvenue import clock, normalize, purposes, user_agent
 from bienvenue.db import retried, upsert
-from bienvenue.feature import Event, Feature, Refusal
-from bienvenue.features.mail import AN_HOUR, FROM_A_NETWORK, GAP, TooManyEmails
+from bienvenue.feature import Event, Feature, Reason, Refusal
+from bienvenue.features.one_time_tokens import OneTimeToken, Purpose, columns
 from bienvenue.settings import Seconds, Section
 from bienvenue.user import Base, User, table_of
 from bienvenue.web.dispatch import NotSignedIn
@@ -28,35 +18,29 @@ from bienvenue.web.page import Pages
 if TYPE_CHECKING:
     from bienvenue.features.sessions import SignedIn
 
-FROM_AN_ACCOUNT = 10
-"""Letters that one account can ask for in an hour."""
-
-
 # --- the table ----------------------------------------------------------------------------------
 
 
 class NotificationEmail(Base):
-    """The second email of an account, and the one that is to take its place once it is proven."""
+    """The notification email of an account, once it is verified."""
 
-    __tablename__ = "second_emails"
+    __tablename__ = "notification_emails"
 
     user_id: Mapped[int] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
-    #: The proven one; NULL when there is none. Not unique: it is no way in.
-    email: Mapped[str | None] = mapped_column(String(254))
-    #: When it was proven.
-    since: Mapped[float | None]
-    #: Where the letter with the token went.
-    asked: Mapped[str | None] = mapped_column(String(254))
-    digest: Mapped[bytes | None] = mapped_column(LargeBinary(32), unique=True)
-    expires: Mapped[float | None] = mapped_column(index=True)
+    #: Not unique: nobody signs in with it.
+    email: Mapped[str] = mapped_column(String(254))
+    verified_at: Mapped[float]
 
 
-_seconds = table_of(NotificationEmail)
-_table = _seconds.c
-_VERIFICATION = "notification_email_verification"
-_NO_LETTER: dict[str, None] = {"asked": None, "digest": None, "expires": None}
+_emails = table_of(NotificationEmail)
+_table = _emails.c
+
+#: One is outstanding for an account.
+NOTIFICATION_EMAIL = Purpose(
+    "notification_email", purposes.NOTIFICATION_EMAIL, "/notification_email/verification"
+)
 
 
 class NotificationEmailState(NamedTuple):
@@ -124,6 +108,7 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         "notification_email.added": "notification_email_added",
         "notification_email.removed": "notification_email_removed",
     }
+    links = (NOTIFICATION_EMAIL,)
 
     def ask(self, me: "SignedIn", email: str, ip: str = "", root: str = "") -> None:
         """Write to a second email, whose reader says whether notices may go there.
@@ -140,66 +125,69 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
 
     @retried
     def _asked(self, me: "SignedIn", email: str, ip: str, root: str) -> None:
-        mail, token = self._auth.mail, tokens.new()
-        expires = clock.now() + self.settings.notification_email_lifetime
-        with self._db.transaction() as tx:
-            if ip and not mail.may_ask_from(ip, FROM_A_NETWORK):
-                raise TooManyEmails
-            if not mail.may_ask("notification_email account", me.user_uid, 0.0, FROM_AN_ACCOUNT):
-                raise TooManyEmails
-            if not mail.may_ask(_VERIFICATION, email, GAP, AN_HOUR):
+        links = self._auth.one_time_tokens
+        with self._db.transaction():
+            if not links.throttle(NOTIFICATION_EMAIL, email, ip, me.user_uid):
                 return
-            mine = (User.id == me.user_id) & (User.session_id == me.root) & User.disabled.is_(None)
-            values = [User.id, literal(email), literal(_digest(token)), literal(expires, Double())]
-            written = upsert(_seconds, self._db.on_postgresql).from_select(
-                ["user_id", "asked", "digest", "expires"], select(*values).where(mine)
+            link = links.new(NOTIFICATION_EMAIL, self.settings.notification_email_lifetime, root)
+            told = self._auth.mail.write(
+                "notification_email_verification",
+                email,
+                me.user_id,
+                {"email": me.email},
+                link=link.path,
+                expires=link.expires_at,
             )
-            anew = {name: written.excluded[name] for name in ("asked", "digest", "expires")}
-            asked = written.on_conflict_do_update(index_elements=[_table.user_id], set_=anew)
-            if tx.execute(asked.returning(_table.user_id)).first() is None:
+            mine = (
+                (User.id == me.user_id)
+                & (User.session_id == me.generation)
+                & User.disabled_at.is_(None)
+            )
+            if not links.keep(
+                link,
+                sent_to=email,
+                user_id=me.user_id,
+                message_uid=told["message_uid"],
+                slot=me.user_id,
+                where=exists().where(mine),
+            ):
                 raise NotSignedIn
-            mail.withdraw(me.user_id, _VERIFICATION)
-            link = f"{root}/notification_email/verification?token={token}"
-            facts = {"email": me.email}
-            told = mail.write(_VERIFICATION, email, me.user_id, facts, link=link, expires=expires)
             event = {"session": me.session_uid, "ip": ip, "notification_email": email}
             self._auth.publish(Event("notification_email.requested", me.user_id, event | told))
 
     def email_of(self, user_id: int) -> str | None:
-        """Give the proven second email of a person, or None."""
+        """Give the notification email of an account, or None."""
         with self._db.reading() as tx:
             return tx.scalar(select(_table.email).where(_table.user_id == user_id))
 
     def of(self, user_id: int) -> NotificationEmailState:
-        """Give what is known of a person's second email."""
-        named = (_table.email, _table.since, _table.asked, _table.expires)
+        """Give what is known of the notification email of an account."""
         with self._db.reading() as tx:
-            row = tx.execute(select(*named).where(_table.user_id == user_id)).one_or_none()
+            row = tx.execute(select(_emails).where(_table.user_id == user_id)).one_or_none()
+        pending = self._auth.one_time_tokens.of_user(NOTIFICATION_EMAIL, user_id)
+        waiting = None if pending is None else pending.sent_to
         if row is None:
-            return NotificationEmailState(None, None, None)
-        waits = row.expires is not None and row.expires > clock.now()
-        since = None if row.since is None else clock.written(row.since)
-        return NotificationEmailState(row.email, since, row.asked if waits else None)
+            return NotificationEmailState(None, None, waiting)
+        return NotificationEmailState(row.email, clock.written(row.verified_at), waiting)
 
-    def _alive(self, token: str | None) -> Any:
-        if not tokens.well_formed(token):
-            raise WrongNotificationEmailToken
-        owner = exists().where(User.id == _table.user_id, User.disabled.is_(None))
-        owner = owner.correlate(_seconds)
-        mine = (_table.digest == _digest(str(token))) & (_table.expires > clock.now())
-        return mine & owner
+    @staticmethod
+    def _owner() -> ColumnElement[bool]:
+        mine = (User.id == columns.user_id) & User.disabled_at.is_(None)
+        return exists().where(mine).correlate(table_of(OneTimeToken))
 
     def found(self, token: str | None) -> tuple[str, str]:
-        """Give the email of a token's account, and the second one it proves; changes nothing.
+        """Give the email of a token's account, and the address it verifies; changes nothing.
 
         Raises WrongNotificationEmailToken.
         """
-        wanted = select(User.email, _table.asked).join(_seconds, _table.user_id == User.id)
-        with self._db.reading() as tx:
-            row = tx.execute(wanted.where(self._alive(token))).one_or_none()
-        if row is None:
+        found = self._auth.one_time_tokens.peek(NOTIFICATION_EMAIL, token, self._owner())
+        if found is None:
             raise WrongNotificationEmailToken
-        return row.email, str(row.asked)
+        with self._db.reading() as tx:
+            email = tx.scalar(select(User.email).where(User.id == found.user_id))
+        if email is None:
+            raise WrongNotificationEmailToken
+        return email, found.sent_to
 
     @retried
     def prove(self, token: str | None, ip: str = "", agent: str = "") -> str:
@@ -208,32 +196,27 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         Whoever has the token reads that mailbox; they need not be signed in. The one before is
         told that it gets no more. Raises WrongNotificationEmailToken.
         """
-        mine, where = self._alive(token), user_agent.facts(ip, agent)
+        where, links = user_agent.facts(ip, agent), self._auth.one_time_tokens
         with self._db.transaction() as tx:
-            before = tx.execute(select(_table.user_id, _table.email).where(mine)).one_or_none()
-            if before is None or not self._auth.accounts.hold(before.user_id):
+            waiting = links.peek(NOTIFICATION_EMAIL, token)
+            user_id = 0 if waiting is None or waiting.user_id is None else waiting.user_id
+            # The account first, as everywhere, so that no two transactions cross.
+            if not self._auth.accounts.hold(user_id):
                 raise WrongNotificationEmailToken
-            proven = (
-                update(_seconds)
-                .where(mine)
-                .values(email=_table.asked, since=clock.now(), **_NO_LETTER)
-                .returning(_table.email)
-                .execution_options(synchronize_session=False)
-            )
-            email = tx.execute(proven).scalar_one_or_none()
-            if email is None:
+            spent = links.spend(NOTIFICATION_EMAIL, token, self._owner())
+            if spent is None:
                 raise WrongNotificationEmailToken
-            self._auth.mail.withdraw(before.user_id, _VERIFICATION)
-            if before.email not in {None, email}:
-                gone = Event(
-                    "notification_email.removed",
-                    before.user_id,
-                    {"notification_email": before.email},
-                )
-                self._auth.mail.tell(gone, [before.email])
-            facts = where | {"notification_email": email}
-            self._auth.publish(Event("notification_email.added", before.user_id, facts))
-        return str(email)
+            email, before = spent.sent_to, self.email_of(user_id)
+            row = {"user_id": user_id, "email": email, "verified_at": clock.now()}
+            written = upsert(_emails, self._db.on_postgresql).values(row)
+            tx.execute(written.on_conflict_do_update(index_elements=[_table.user_id], set_=row))
+            if before not in {None, email}:
+                facts = {"notification_email": before}
+                removed = Event("notification_email.removed", user_id, facts)
+                self._auth.mail.tell(removed, [before])
+            added = where | {"notification_email": email}
+            self._auth.publish(Event("notification_email.added", user_id, added))
+        return email
 
     def remove(self, me: "SignedIn", ip: str = "", agent: str = "") -> None:
         """Let no more notices go to my second email, and tell both. Raises ReauthenticationRequired, NoNotificationEmail.
@@ -251,46 +234,28 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
     def _removed(self, user_id: int, facts: dict[str, Any]) -> str:
         with self._db.transaction() as tx:
             self._auth.accounts.hold(user_id)
-            mine = _table.user_id == user_id
-            row = tx.execute(select(_table.email, _table.asked).where(mine)).one_or_none()
-            if row is None:
+            known = self.of(user_id)
+            email = known.email or known.waiting
+            if email is None:
                 raise NoNotificationEmail
-            email = str(row.email or row.asked)
             # Before it is gone, so that it hears of it too.
-            removed = Event(
-                "notification_email.removed", user_id, facts | {"notification_email": email}
-            )
-            self._auth.publish(removed)
-            tx.change(delete(_seconds).where(mine))
-            self._auth.mail.withdraw(user_id, _VERIFICATION)
+            removed = facts | {"notification_email": email}
+            self._auth.publish(Event("notification_email.removed", user_id, removed))
+            tx.change(delete(_emails).where(_table.user_id == user_id))
+            mine = columns.user_id == user_id
+            self._auth.one_time_tokens.withdraw(NOTIFICATION_EMAIL, mine)
         return email
 
-    def revoke(self, user_id: int, why: str, _keep: bytes | None = None) -> None:
-        """Kill the outstanding letter of an account that changed; what is proven stays.
+    def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
+        """Forget the notification email of a deleted account; it stays when an account changed.
 
-        It opens nothing, and an intruder who changes the password is not to silence it.
+        Nobody signs in with it, and an intruder who changes the password must not silence it.
         """
-        with self._db.transaction() as tx:
-            mine = _table.user_id == user_id
-            useless = mine if why == "account deleted" else mine & _table.email.is_(None)
-            tx.change(delete(_seconds).where(useless))
-            tx.change(update(_seconds).where(mine).values(**_NO_LETTER))
+        if reason == Reason.ACCOUNT_DELETED:
+            with self._db.transaction() as tx:
+                tx.change(delete(_emails).where(_table.user_id == user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Give the second email, since when it is proven, and the one that waits for it."""
         known = self.of(user_id)
         return {"notification_email": known._asdict() if any(known) else None}
-
-    @retried
-    def sweep(self, now: float, limit: int) -> int:
-        """Forget letters nobody opened in time; give how many."""
-        over = _table.expires <= now
-        with self._db.transaction() as tx:
-            ids = tx.scalars(select(_table.user_id).where(over).limit(limit)).all()
-            these = over & _table.user_id.in_(ids)
-            gone = tx.change(delete(_seconds).where(these, _table.email.is_(None)))
-            return gone + tx.change(update(_seconds).where(these).values(**_NO_LETTER))
-
-
-def _digest(token: str) -> bytes:
-    return tokens.digest(purposes.NOTIFICATION_EMAIL, token)

@@ -14,14 +14,14 @@ nowhere, until it is reset or an administrator unlocks it.
 
 from bienvenue.features.rate_limits import commands as commands
 from bienvenue.features.rate_limits.operations import PasswordLocked, RateLimits, TooManyAttempts
-from bienvenue.features.rate_limits.store import ALL, STRANGERS, Count, Rule, Store
+from bienvenue.features.rate_limits.store import ALL, UNKNOWN_DEVICES, Count, Rule, Store
 
 __all__ = [
     "ALL",
-    "STRANGERS",
+    "UNKNOWN_DEVICES",
     "Count",
-    "RateLimits",
     "PasswordLocked",
+    "RateLimits",
     "Rule",
     "Store",
     "TooManyAttempts",

@@ -12,8 +12,12 @@ from bienvenue.features.rate_limits.store import Count
 
 def _lines(counts: list[Count]) -> Iterator[str]:
     for count in counts:
-        until = f"waits until {clock.written(count.until)}" if count.until > clock.now() else ""
-        yield f"{count.failures:6}  {clock.written(count.last)}  {count.kind:20}  {until}".rstrip()
+        until = (
+            f"waits until {clock.written(count.blocked_until)}"
+            if count.blocked_until > clock.now()
+            else ""
+        )
+        yield f"{count.failures:6}  {clock.written(count.last_failed_at)}  {count.kind:20}  {until}".rstrip()
 
 
 @click.command("users unlock")

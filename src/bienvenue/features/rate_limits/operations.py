@@ -11,7 +11,7 @@ from bienvenue.feature import Attempt, Event, Feature, Refusal
 from bienvenue.features.rate_limits.store import (
     ALL,
     LONGEST_WAIT,
-    STRANGERS,
+    UNKNOWN_DEVICES,
     Count,
     DatabaseStore,
     OverError,
@@ -90,12 +90,14 @@ class RateLimits(Feature[RateLimitSettings]):
     def _refuse_over(self, rule: Rule, count: Count, attempt: Attempt) -> None:
         now = clock.now()
         if rule.waits_from is None:
-            if count.failures >= ALL or (not attempt.known and count.strangers >= STRANGERS):
+            if count.failures >= ALL or (
+                not attempt.known and count.unknown_device_failures >= UNKNOWN_DEVICES
+            ):
                 self._auth.publish(_reached(rule, attempt))
                 raise PasswordLocked(rule.policy, LONGEST_WAIT)
-        elif count.until > now:
+        elif count.blocked_until > now:
             self._auth.publish(_reached(rule, attempt))
-            raise TooManyAttempts(rule.policy, count.until - now)
+            raise TooManyAttempts(rule.policy, count.blocked_until - now)
 
     def reserve(self, attempt: Attempt) -> None:
         """Count a failure before it happened. Raises as `allow` does, having counted nothing."""
@@ -115,7 +117,7 @@ class RateLimits(Feature[RateLimitSettings]):
 
     def _rules(self, attempt: Attempt) -> list[Rule]:
         """Name what an attempt counts against, always in the same order, so that none cross."""
-        kind = "known" if attempt.known else "stranger"
+        kind = "known" if attempt.known else "unknown"
         rules = [
             Rule(self._key("consecutive", attempt.email), "consecutive", "account", None),
             Rule(self._key(kind, attempt.email), kind, "account", self.settings.rate_limit_account),
@@ -151,7 +153,7 @@ class RateLimits(Feature[RateLimitSettings]):
     def _keys_of(self, name: str) -> list[bytes]:
         if "@" in name:
             email = normalize.email(name)
-            return [self._key(kind, email) for kind in ("consecutive", "known", "stranger")]
+            return [self._key(kind, email) for kind in ("consecutive", "known", "unknown")]
         return [self._key("network", network_of(name))]
 
     @retried

@@ -30,7 +30,7 @@ LONGEST_WAIT = 3600
 FORGOTTEN_AFTER = 86400
 """Seconds without a failure after which a count begins anew."""
 
-STRANGERS, ALL = 90, 100
+UNKNOWN_DEVICES, ALL = 90, 100
 """Consecutive failures after which the password works from known devices only, and nowhere.
 
 NIST allows 100 in all; strangers stop ten earlier, which leaves the owner's devices those ten.
@@ -46,22 +46,22 @@ class Count(NamedTuple):
     """The failures of one key. The key is a MAC, so no store names an email that was tried."""
 
     key: bytes
-    #: "consecutive", "known", "stranger", or a network as "203.0.113.7/32".
+    #: "consecutive", "known", "unknown", or a network as "203.0.113.7/32".
     kind: str
     failures: int
     #: Of a consecutive count: how many of them were by strangers.
-    strangers: int
+    unknown_device_failures: int
     #: The time before which the next attempt is refused, in seconds since 1970.
-    until: float
+    blocked_until: float
     #: The time of the last failure.
-    last: float
+    last_failed_at: float
 
 
 @dataclass(frozen=True)
 class Rule:
     """One key an attempt counts against, and from which failure on the next one waits.
 
-    Without `waits_from` the count is the consecutive one, which has STRANGERS and ALL instead.
+    Without `waits_from` the count is the consecutive one, which has UNKNOWN_DEVICES and ALL instead.
     """
 
     key: bytes
@@ -114,15 +114,15 @@ class Store(Protocol):
 class CountRow(Base):
     """A Count as a row."""
 
-    __tablename__ = "limits"
+    __tablename__ = "rate_limits"
     __table_args__ = {"sqlite_with_rowid": False}
 
     key: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
     kind: Mapped[str] = mapped_column(String(50))
     failures: Mapped[int]
-    strangers: Mapped[int]
-    until: Mapped[float]
-    last: Mapped[float] = mapped_column(index=True)
+    unknown_device_failures: Mapped[int]
+    blocked_until: Mapped[float]
+    last_failed_at: Mapped[float] = mapped_column(index=True)
 
 
 _counts = table_of(CountRow)
@@ -192,7 +192,8 @@ class DatabaseStore:
                 # What somebody counted there in this very moment is counted too.
                 more = {
                     "failures": _table.failures + inserted.excluded.failures,
-                    "strangers": _table.strangers + inserted.excluded.strangers,
+                    "unknown_device_failures": _table.unknown_device_failures
+                    + inserted.excluded.unknown_device_failures,
                 }
                 key = [_table.key]
                 tx.execute(inserted.on_conflict_do_update(index_elements=key, set_=more))
@@ -201,8 +202,8 @@ class DatabaseStore:
     def sweep(self, now: float, limit: int, few: int) -> int:
         """Delete them, so many at a time."""
         consecutive = _table.kind == "consecutive"
-        forgotten = ~consecutive & (_table.last <= now - FORGOTTEN_AFTER)
-        old_few = consecutive & (_table.failures < few) & (_table.last <= now - _FEW_KEPT)
+        forgotten = ~consecutive & (_table.last_failed_at <= now - FORGOTTEN_AFTER)
+        old_few = consecutive & (_table.failures < few) & (_table.last_failed_at <= now - _FEW_KEPT)
         with self._db.transaction() as tx:
             batch = select(_table.key).where(forgotten | old_few).limit(limit)
             return tx.change(delete(_counts).where(_table.key.in_(batch)))
@@ -218,13 +219,15 @@ _FOUND = (
 )
 _CLEARED = delete(_counts).where(_KEY)
 _CLEARED_BUT_LOCKED = (
-    update(_counts).where(_KEY, _table.strangers >= STRANGERS).values(failures=_table.strangers),
-    delete(_counts).where(_KEY, _table.strangers < STRANGERS),
+    update(_counts)
+    .where(_KEY, _table.unknown_device_failures >= UNKNOWN_DEVICES)
+    .values(failures=_table.unknown_device_failures),
+    delete(_counts).where(_KEY, _table.unknown_device_failures < UNKNOWN_DEVICES),
 )
 _GIVEN_BACK = (
     update(_counts)
     .where(_KEY, _table.failures > 0)
-    .values(failures=_table.failures - 1, until=0.0),
+    .values(failures=_table.failures - 1, blocked_until=0.0),
     delete(_counts).where(_KEY, _table.failures <= 0),
 )
 
@@ -233,17 +236,17 @@ _GIVEN_BACK = (
 def _adding(on_postgresql: bool, consecutive: bool, known: bool) -> Any:
     """Write the statement that adds a failure to a count, unless the count is over."""
     now, waits_from = bindparam("now", type_=Float), bindparam("waits_from", type_=Integer)
-    stranger = 0 if known else 1
+    unknown = 0 if known else 1
     counted: ColumnElement[int] = _table.failures + 1
     first: ColumnElement[float] = literal(0.0)
     until = first
     if consecutive:
         free = _table.failures < ALL
         if not known:
-            free &= _table.strangers < STRANGERS
+            free &= _table.unknown_device_failures < UNKNOWN_DEVICES
     else:
-        counted = case((_table.last <= now - FORGOTTEN_AFTER, 1), else_=counted)
-        free = _table.until <= now
+        counted = case((_table.last_failed_at <= now - FORGOTTEN_AFTER, 1), else_=counted)
+        free = _table.blocked_until <= now
         first = case((waits_from == 1, now + 1), else_=0.0)
         until = _until(counted, waits_from, now)
     inserted = upsert(_counts, on_postgresql)
@@ -251,15 +254,15 @@ def _adding(on_postgresql: bool, consecutive: bool, known: bool) -> Any:
         key=bindparam("the_key"),
         kind=bindparam("the_kind"),
         failures=1,
-        strangers=stranger,
-        until=first,
-        last=now,
+        unknown_device_failures=unknown,
+        blocked_until=first,
+        last_failed_at=now,
     )
     changed = {
         "failures": counted,
-        "strangers": _table.strangers + stranger,
-        "until": until,
-        "last": now,
+        "unknown_device_failures": _table.unknown_device_failures + unknown,
+        "blocked_until": until,
+        "last_failed_at": now,
     }
     return inserted.on_conflict_do_update(
         index_elements=[_table.key], set_=changed, where=free

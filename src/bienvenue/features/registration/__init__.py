@@ -8,7 +8,7 @@ the account's owner and says so (NIST SP 800-63B-4 section 3.1.3.1; ASVS 6.3.8, 
 
 from bienvenue.features.registration import commands as commands
 from bienvenue.features.registration import pages as pages
-from bienvenue.features.registration.models import PendingRegistration, VerifiedEmail
+from bienvenue.features.registration.models import REGISTRATION, VerifiedEmail
 from bienvenue.features.registration.operations import Registration, WrongVerificationToken
 
-__all__ = ["PendingRegistration", "Registration", "VerifiedEmail", "WrongVerificationToken"]
+__all__ = ["REGISTRATION", "Registration", "VerifiedEmail", "WrongVerificationToken"]

@@ -1,40 +1,26 @@
-"""The tables: registrations that wait for their proof, and emails that are proven."""
+"""The table of verified emails, and what the link of a registration is for."""
 
-from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from bienvenue import purposes
+from bienvenue.features.one_time_tokens import Purpose
 from bienvenue.user import Base, table_of
 
-
-class PendingRegistration(Base):
-    """Somebody who registered and did not prove the email yet.
-
-    There may be several of one email: each is bound to the password chosen with it.
-    """
-
-    __tablename__ = "registrations"
-
-    #: The digest of the token in the newest letter about it.
-    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
-    email: Mapped[str] = mapped_column(String(254), index=True)
-    hashed_password: Mapped[str] = mapped_column(String(512))
-    #: The name of that letter.
-    letter: Mapped[str] = mapped_column(String(36))
-    at: Mapped[float]
-    expires: Mapped[float] = mapped_column(index=True)
+#: The link that finishes a registration. An email may have several, each with its own password.
+REGISTRATION = Purpose("registration", purposes.VERIFICATION, "/email/verification")
 
 
 class VerifiedEmail(Base):
-    """The email that an account proved; it is no proof of another the account has by now."""
+    """The email that an account verified. It says nothing of another email the account has now."""
 
-    __tablename__ = "proofs"
+    __tablename__ = "verified_emails"
 
     user_id: Mapped[int] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
     email: Mapped[str] = mapped_column(String(254))
-    at: Mapped[float]
+    verified_at: Mapped[float]
 
 
-registrations = table_of(PendingRegistration)
-proofs = table_of(VerifiedEmail)
+verified_emails = table_of(VerifiedEmail)

@@ -1,33 +1,20 @@
 """The operations on registrations that wait, and on emails that are proven."""
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from pydantic import Field
-from sqlalchemy import (
-    Double,
-    LargeBinary,
-    String,
-    delete,
-    exists,
-    insert,
-    literal,
-    select,
-    true,
-    update,
-)
+from sqlalchemy import Double, exists, literal, select
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import clock, normalize, purposes, tokens
-from bienvenue.db import Transaction, retried, upsert
+from bienvenue import clock, normalize
+from bienvenue.db import retried, upsert
 from bienvenue.feature import Attempt, Event, Feature, Refusal
 from bienvenue.features.accounts import EmailTaken
-from bienvenue.features.mail import AN_HOUR, FROM_A_NETWORK, GAP, TooManyEmails
-from bienvenue.features.registration.models import VerifiedEmail, proofs, registrations
+from bienvenue.features.one_time_tokens import Link, Token, columns
+from bienvenue.features.registration.models import REGISTRATION, VerifiedEmail, verified_emails
 from bienvenue.settings import Seconds, Section
 from bienvenue.user import User
 from bienvenue.web.page import Pages
-
-_pending = registrations.c
 
 #: The events by which an email gets an account, and those after which it is proven.
 _GIVEN = {"account.registered", "email.assigned", "email.changed", "email.restored"}
@@ -57,20 +44,13 @@ class VerificationSettings(Section):
     )
 
 
-class _Found(NamedTuple):
-    """A registration as it was read."""
-
-    digest: bytes
-    email: str
-    hashed_password: str
-
-
 class Registration(Feature[VerificationSettings]):
     """Whoever registered and did not prove the email yet."""
 
     name = "registration"
     Settings = VerificationSettings
     pages: ClassVar[Pages] = Pages()
+    links = (REGISTRATION,)
     events: ClassVar = {
         "registration.requested": "Somebody registered with an email, which is not proven by it.",
         "registration.refused": "A registration's link was opened with another password.",
@@ -119,24 +99,20 @@ class Registration(Feature[VerificationSettings]):
 
     @retried
     def _pend(self, email: str, hashed: str, ip: str, root: str) -> None:
-        with self._db.transaction() as tx:
-            if not self._may_write(email, ip):
+        links = self._auth.one_time_tokens
+        with self._db.transaction():
+            if not links.throttle(REGISTRATION, email, ip):
                 return
-            token, now = tokens.new(), clock.now()
-            expires = now + self.settings.verification_lifetime
-            letter = self._write(email, email, token, expires, ip=ip, root=root)
-            row: Any = select(
-                literal(_digest(token), LargeBinary()),
-                literal(email, String()),
-                literal(hashed, String()),
-                literal(letter, String()),
-                literal(now, Double()),
-                literal(expires, Double()),
-            )
+            link = links.new(REGISTRATION, self.settings.verification_lifetime, root)
+            message_uid = self._write(email, email, link, link.expires_at, ip=ip, root=root)
             # For a taken email the same statement, which keeps nothing.
-            free = row.where(~exists().where(User.email == email))
-            names = ["digest", "email", "hashed_password", "letter", "at", "expires"]
-            tx.execute(insert(registrations).from_select(names, free))
+            links.keep(
+                link,
+                sent_to=email,
+                data={"hashed_password": hashed},
+                message_uid=message_uid,
+                where=~exists().where(User.email == email),
+            )
 
     def again(self, email: str, ip: str = "", root: str = "") -> None:
         """Write once more to whoever registered last with an email and did not prove it.
@@ -150,47 +126,30 @@ class Registration(Feature[VerificationSettings]):
 
     @retried
     def _again(self, email: str, ip: str, root: str) -> None:
-        with self._db.transaction() as tx:
-            if not self._may_write(email, ip):
+        links = self._auth.one_time_tokens
+        with self._db.transaction():
+            if not links.throttle(REGISTRATION, email, ip):
                 return
-            token = tokens.new()
-            alive = (_pending.email == email) & (_pending.expires > clock.now())
-            newest = _pending.at.desc(), _pending.digest
-            last = select(_pending.digest).where(alive).order_by(*newest).limit(1)
-            found = tx.execute(
-                update(registrations)
-                .where(_pending.digest == last.scalar_subquery(), alive)
-                .values(digest=_digest(token))
-                .returning(_pending.letter, _pending.expires)
-            ).first()
-            # For an email that nobody registered as many statements, which meet nothing.
-            older, expires = ("", clock.now()) if found is None else found
-            self._auth.mail.erase([older])
-            to = "" if found is None else email
-            letter = self._write(email, to, token, expires, ip=ip, root=root)
-            renewed = _pending.digest == _digest(token)
-            tx.change(update(registrations).where(renewed).values(letter=letter))
+            link = links.new(REGISTRATION, self.settings.verification_lifetime, root)
+            found = links.renew(link, email)
+            to, expires = ("", link.expires_at) if found is None else (email, found[1])
+            links.sent(link, self._write(email, to, link, expires, ip=ip, root=root))
 
-    def _may_write(self, email: str, ip: str) -> bool:
-        if ip and not self._auth.mail.may_ask_from(ip, FROM_A_NETWORK):
-            raise TooManyEmails
-        return self._auth.mail.may_ask("registration", email, GAP, AN_HOUR)
-
-    def _write(self, email: str, to: str, token: str, expires: float, *, ip: str, root: str) -> str:
+    def _write(self, email: str, to: str, link: Link, expires: float, *, ip: str, root: str) -> str:
         """Write to whoever registered, or to the owner of a taken email; give the letter's name.
 
         `to` is the email, or nothing where nobody registered: to nobody is written by as much.
         """
-        kind, link, user_id = "registration", f"{root}/email/verification?token={token}", None
+        kind, path, user_id = "registration", link.path, None
         try:
             owner = self._db.find_user_by(email=email)
         except NoResultFound:
             pass
         else:
-            # This link is no secret; sealing it takes as long as sealing one.
-            kind, link = "already_registered", f"{root}/reset_password"
-            to, user_id = ("", None) if owner.disabled is not None else (owner.email, owner.id)
-        told = self._auth.mail.write(kind, to, user_id, {"ip": ip}, link=link, expires=expires)
+            # This link is no secret; encrypting it takes as long as encrypting one.
+            kind, path = "already_registered", f"{root}/reset_password"
+            to, user_id = ("", None) if owner.disabled_at is not None else (owner.email, owner.id)
+        told = self._auth.mail.write(kind, to, user_id, {"ip": ip}, link=path, expires=expires)
         facts = {"ip": ip} | (told if user_id is not None else {})
         self._auth.publish(Event("registration.requested", user_id, facts))
         return told["message_uid"]
@@ -203,19 +162,13 @@ class Registration(Feature[VerificationSettings]):
         Raises RegistrationClosed when nobody may register by now, and WrongVerificationToken.
         """
         self._auth.invitations.require_open()
-        return self._found(token).email
+        return self._found(token).sent_to
 
-    def _found(self, token: str | None) -> _Found:
-        found = None
-        if tokens.well_formed(token):
-            alive = (_pending.digest == _digest(str(token))) & (_pending.expires > clock.now())
-            with self._db.reading() as tx:
-                found = tx.execute(
-                    select(_pending.digest, _pending.email, _pending.hashed_password).where(alive)
-                ).first()
+    def _found(self, token: str | None) -> Token:
+        found = self._auth.one_time_tokens.peek(REGISTRATION, token)
         if found is None:
             raise WrongVerificationToken
-        return _Found(*found)
+        return found
 
     def complete(
         self, token: str | None, password: str, email: str | None = None, ip: str = ""
@@ -231,22 +184,21 @@ class Registration(Feature[VerificationSettings]):
         named = None if email is None else normalize.email(email)
         self._auth.passwords.check_form(password)
         found = self._found(token)
-        if named not in {None, found.email}:
+        if named not in {None, found.sent_to}:
             raise WrongVerificationToken
-        attempt = Attempt("sign_in", found.email, ip)
-        if not self._auth.passwords.fits(attempt, password, found.hashed_password):
+        attempt = Attempt("sign_in", found.sent_to, ip)
+        if not self._auth.passwords.fits(attempt, password, found.data["hashed_password"]):
             self._auth.publish(Event("registration.refused", None, {"ip": ip}))
             raise WrongVerificationToken("password")
         return self._make(found, attempt)
 
     @retried
-    def _make(self, found: _Found, attempt: Attempt) -> User:
-        with self._db.transaction() as tx:
-            mine = (_pending.digest == found.digest) & (_pending.expires > clock.now())
-            if tx.change(delete(registrations).where(mine)) != 1:
+    def _make(self, found: Token, attempt: Attempt) -> User:
+        with self._db.transaction():
+            if not self._auth.one_time_tokens.spend_peeked(found):
                 raise WrongVerificationToken
             try:
-                user = self._auth.accounts.add(found.email, found.hashed_password)
+                user = self._auth.accounts.add(found.sent_to, found.data["hashed_password"])
             except EmailTaken:
                 raise WrongVerificationToken from None
             self.note(user.id, attempt.ip)
@@ -257,15 +209,15 @@ class Registration(Feature[VerificationSettings]):
     def note(self, user_id: int, ip: str = "") -> None:
         """Write down that the email an account has now is proven, in the open transaction."""
         row: Any = select(User.id, User.email, literal(clock.now(), Double()))
-        written = upsert(proofs, self._db.on_postgresql).from_select(
-            ["user_id", "email", "at"], row.where(User.id == user_id)
+        written = upsert(verified_emails, self._db.on_postgresql).from_select(
+            ["user_id", "email", "verified_at"], row.where(User.id == user_id)
         )
-        key, proven = [proofs.c.user_id], written.excluded
+        key, proven = [verified_emails.c.user_id], written.excluded
         news = written.on_conflict_do_update(
             index_elements=key,
-            set_={"email": proven.email, "at": proven.at},
-            where=proofs.c.email != proven.email,
-        ).returning(proofs.c.user_id)
+            set_={"email": proven.email, "verified_at": proven.verified_at},
+            where=verified_emails.c.email != proven.email,
+        ).returning(verified_emails.c.user_id)
         with self._db.transaction() as tx:
             if tx.execute(news).first() is not None:
                 self._auth.publish(Event("email.verified", user_id, {"ip": ip}))
@@ -274,7 +226,7 @@ class Registration(Feature[VerificationSettings]):
         """Say since when the present email of an account is proven; None when it is not."""
         with self._db.reading() as tx:
             return tx.scalar(
-                select(VerifiedEmail.at)
+                select(VerifiedEmail.verified_at)
                 .join(
                     User, (User.id == VerifiedEmail.user_id) & (User.email == VerifiedEmail.email)
                 )
@@ -285,29 +237,18 @@ class Registration(Feature[VerificationSettings]):
 
     def list(self) -> list[tuple[str, float, float]]:
         """Give email, time and end of every pending registration, the newest first."""
-        now = clock.now()
-        with self._db.reading() as tx:
-            rows = tx.execute(
-                select(_pending.email, _pending.at, _pending.expires)
-                .where(_pending.expires > now)
-                .order_by(_pending.at.desc(), _pending.digest)
-            ).all()
-        return [(row.email, row.at, row.expires) for row in rows]
+        found = self._auth.one_time_tokens.list(REGISTRATION)
+        return [(row.sent_to, row.created_at, row.expires_at) for row in reversed(found)]
 
     @retried
     def withdraw(self, email: str) -> int:
         """Forget every pending registration of an email; give how many. Raises MalformedEmail."""
-        with self._db.transaction() as tx:
-            dropped = self._drop(tx, _pending.email == normalize.email(email))
+        with self._db.transaction():
+            sent = columns.sent_to == normalize.email(email)
+            dropped = self._auth.one_time_tokens.withdraw(REGISTRATION, sent)
             if dropped:
                 self._auth.publish(Event("registration.withdrawn"))
         return dropped
-
-    def _drop(self, tx: Transaction, which: Any) -> int:
-        letters = tx.scalars(delete(registrations).where(which).returning(_pending.letter)).all()
-        if letters:
-            self._auth.mail.erase(letters)
-        return len(letters)
 
     # --- what others tell -----------------------------------------------------------------------
 
@@ -317,8 +258,8 @@ class Registration(Feature[VerificationSettings]):
             return
         if event.name in _GIVEN:
             email = self._db.find_user_by(id=event.user_id).email
-            with self._db.transaction() as tx:
-                tx.change(delete(registrations).where(_pending.email == email))
+            with self._db.transaction():
+                self._auth.one_time_tokens.withdraw(REGISTRATION, columns.sent_to == email)
                 self._auth.mail.adopt(email, "registration", event.user_id)
         if event.name in _SHOWN:
             self.note(event.user_id, str(event.facts.get("ip", "")))
@@ -326,17 +267,14 @@ class Registration(Feature[VerificationSettings]):
     def export(self, user_id: int) -> dict[str, Any]:
         """Say since when the email is proven."""
         at = self.proven(user_id)
-        return {"email_proven": None if at is None else clock.written(at)}
+        return {"email_verified_at": None if at is None else clock.written(at)}
 
     @retried
     def sweep(self, now: float, limit: int) -> int:
-        """Forget registrations whose link is over, all where nobody may register; give how many."""
-        over = _pending.expires <= now if self._auth.invitations.open_to_all else true()
-        with self._db.transaction() as tx:
-            return self._drop(
-                tx, _pending.digest.in_(select(_pending.digest).where(over).limit(limit))
-            )
-
-
-def _digest(token: str) -> bytes:
-    return tokens.digest(purposes.VERIFICATION, token)
+        """End all registrations that wait where registration is not open; give how many."""
+        del now
+        if self._auth.invitations.open_to_all:
+            return 0
+        with self._db.transaction():
+            some = select(columns.id).where(columns.purpose == REGISTRATION.name).limit(limit)
+            return self._auth.one_time_tokens.withdraw(REGISTRATION, columns.id.in_(some))

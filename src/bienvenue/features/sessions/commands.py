@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from bienvenue import clock
+from bienvenue.feature import Reason
 from bienvenue.features.sessions.operations import Sessions
 
 
@@ -20,7 +21,7 @@ def sign_out(service: Any, user: str | None, everybody: bool) -> None:
         click.echo(f"signed out {service.auth.sessions.end_everyones()} people")
         return
     found = service.auth.accounts.find(user)
-    service.auth.sessions.end_all(found.id, "signed out by an administrator")
+    service.auth.sessions.end_all(found.id, Reason.SIGNED_OUT_BY_ADMINISTRATOR)
     click.echo(f"signed out {found.email}")
 
 

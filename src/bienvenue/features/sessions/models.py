@@ -36,14 +36,14 @@ class Session(Base):
     uid: Mapped[str] = mapped_column(String(36), unique=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     #: What `users.session_id` was when it opened; the session lives while it still is.
-    root: Mapped[str] = mapped_column(String(36))
-    opened: Mapped[float]
-    seen: Mapped[float]
-    expires: Mapped[float] = mapped_column(index=True)
+    generation: Mapped[str] = mapped_column(String(36))
+    created_at: Mapped[float]
+    last_seen_at: Mapped[float]
+    expires_at: Mapped[float] = mapped_column(index=True)
     #: When the person last proved who they are, in this session.
-    fresh: Mapped[float]
+    authenticated_at: Mapped[float]
     #: The proofs shown, as "password".
-    methods: Mapped[str] = mapped_column(String(100))
+    amr: Mapped[str] = mapped_column(String(100))
     ip: Mapped[str] = mapped_column(String(45))
     agent: Mapped[str] = mapped_column(String(512))
 
@@ -94,18 +94,18 @@ class SignedIn(NamedTuple):
     """A person with a live session, as the check found them."""
 
     email: str
-    root: str
-    seen: float
-    fresh: float
+    generation: str
+    last_seen_at: float
+    authenticated_at: float
     # From here on nothing changes as long as the digest is the same.
     user_id: int
     user_uid: str
-    created: float
+    user_created_at: float
     session_uid: str
     digest: bytes
-    opened: float
-    expires: float
-    methods: str
+    created_at: float
+    expires_at: float
+    amr: str
     ip: str
     agent: str
 
@@ -132,17 +132,17 @@ class OpenedSession:
 #: edge and Flask share. It reads what can change, in the order of `SignedIn`; each column costs as
 #: much as a line of Python.
 CHECK = """
-SELECT users.email, sessions.root, sessions.seen, sessions.fresh
+SELECT users.email, sessions.generation, sessions.last_seen_at, sessions.authenticated_at
 FROM sessions JOIN users ON users.id = sessions.user_id
-WHERE sessions.digest = :digest AND sessions.root = users.session_id
-  AND sessions.expires > :now AND sessions.opened > :opened_after
-  AND sessions.seen > :seen_after AND users.disabled IS NULL
+WHERE sessions.digest = :digest AND sessions.generation = users.session_id
+  AND sessions.expires_at > :now AND sessions.created_at > :created_after
+  AND sessions.last_seen_at > :seen_after AND users.disabled_at IS NULL
 """
 
 #: The rest of `SignedIn`, which is read once for each digest.
 LASTING = """
-SELECT users.id, users.uid, users.created, sessions.uid, sessions.digest,
-       sessions.opened, sessions.expires, sessions.methods, sessions.ip, sessions.agent
+SELECT users.id, users.uid, users.created_at, sessions.uid, sessions.digest,
+       sessions.created_at, sessions.expires_at, sessions.amr, sessions.ip, sessions.agent
 FROM sessions JOIN users ON users.id = sessions.user_id
 WHERE sessions.digest = :digest
 """
@@ -155,15 +155,15 @@ _DIGEST: BindParameter[bytes] = bindparam("the_digest")
 
 #: The row of the user is the lock: sign-ins of one person pass here one by one, and only while the
 #: hash is the one that was compared and the account is not disabled.
-ROOT = (
+GENERATION = (
     update(_users)
     .where(
         _users.c.id == _USER,
         _users.c.hashed_password == bindparam("compared"),
-        _users.c.disabled.is_(None),
+        _users.c.disabled_at.is_(None),
     )
     .values(
-        session_id=func.coalesce(_users.c.session_id, bindparam("new_root")),
+        session_id=func.coalesce(_users.c.session_id, bindparam("new_generation")),
         hashed_password=bindparam("hashed"),
     )
     .returning(_users.c.session_id)
@@ -171,10 +171,10 @@ ROOT = (
 OPEN = insert(_sessions)
 CLEAR_DEAD = delete(_sessions).where(
     columns.user_id == _USER,
-    (columns.root != bindparam("the_root"))
-    | (columns.expires <= bindparam("now"))
-    | (columns.opened <= bindparam("opened_before"))
-    | (columns.seen <= bindparam("seen_before")),
+    (columns.generation != bindparam("the_generation"))
+    | (columns.expires_at <= bindparam("now"))
+    | (columns.created_at <= bindparam("created_before"))
+    | (columns.last_seen_at <= bindparam("seen_before")),
 )
 END_TOO_MANY = (
     delete(_sessions)
@@ -183,7 +183,7 @@ END_TOO_MANY = (
         columns.digest.not_in(
             select(columns.digest)
             .where(columns.user_id == _USER)
-            .order_by((columns.digest == _DIGEST).desc(), columns.opened.desc())
+            .order_by((columns.digest == _DIGEST).desc(), columns.created_at.desc())
             .limit(bindparam("cap"))
         ),
     )

@@ -9,15 +9,15 @@ from sqlalchemy import delete, select, update
 
 from bienvenue import clock, purposes, tokens, user_agent
 from bienvenue.db import DB, DatabaseUnavailable, Transaction, retried
-from bienvenue.feature import Event, Feature
+from bienvenue.feature import Event, Feature, Reason
 from bienvenue.features.passwords import PasswordMatch, WrongCredentials
 from bienvenue.features.sessions.models import (
     CHECK,
     CLEAR_DEAD,
     END_TOO_MANY,
+    GENERATION,
     LASTING,
     OPEN,
-    ROOT,
     MFARequired,
     NoSuchSession,
     OpenedSession,
@@ -87,7 +87,7 @@ class Sessions(Feature[SessionSettings]):
             user, better = proven.user, proven.replacement
             if due := self._auth.required_factors(user, ["password"]):
                 return MFARequired(due)
-            secret = self._open(user, better, "password", where, replaces)
+            secret = self._open(user, better, "pwd", where, replaces)
             if secret is None:
                 return None
             known, new = self._auth.known_devices.remember(user.id, device)
@@ -106,14 +106,14 @@ class Sessions(Feature[SessionSettings]):
 
     def open_for(self, user: User) -> str | None:
         """Open a session without a proof, for code that has its own; None if disabled."""
-        return self._open(user, None, "code", {})
+        return self._open(user, None, "", {})
 
     @retried
     def _open(
         self,
         user: User,
         replacement: str | None,
-        methods: str,
+        amr: str,
         where: dict[str, str],
         replaces: str | None = None,
     ) -> str | None:
@@ -123,21 +123,23 @@ class Sessions(Feature[SessionSettings]):
         with self._db.transaction() as tx:
             compared = {"the_user": user.id, "compared": user.hashed_password}
             hashed = {"hashed": replacement or user.hashed_password}
-            new_root = {"new_root": str(uuid.uuid4())}
-            root = tx.execute(ROOT, compared | hashed | new_root).scalar_one_or_none()
-            if root is None:
+            new_generation = {"new_generation": str(uuid.uuid4())}
+            generation = tx.execute(
+                GENERATION, compared | hashed | new_generation
+            ).scalar_one_or_none()
+            if generation is None:
                 return None
             session = str(uuid.uuid4())
             opened: dict[str, Any] = {
                 "digest": digest,
                 "uid": session,
                 "user_id": user.id,
-                "root": root,
-                "opened": now,
-                "seen": now,
-                "expires": now + self.settings.session_lifetime,
-                "fresh": now,
-                "methods": methods,
+                "generation": generation,
+                "created_at": now,
+                "last_seen_at": now,
+                "expires_at": now + self.settings.session_lifetime,
+                "authenticated_at": now,
+                "amr": amr,
                 "ip": where.get("ip", "")[:45],
                 "agent": where.get("agent", ""),
             }
@@ -145,43 +147,45 @@ class Sessions(Feature[SessionSettings]):
             if replacement is not None:
                 self._auth.publish(Event("password.rehashed", user.id))
             if replaces is not None:
-                self._end(tx, columns.digest == self.digest(replaces), "signed in again")
-            self._make_room(tx, user.id, root, digest, now)
+                self._end(tx, columns.digest == self.digest(replaces), Reason.SIGNED_IN_AGAIN)
+            self._make_room(tx, user.id, generation, digest, now)
             self._auth.publish(Event("session.opened", user.id, {"session": session} | where))
         return secret
 
-    def _make_room(self, tx: Transaction, user_id: int, root: str, mine: bytes, now: float) -> None:
+    def _make_room(
+        self, tx: Transaction, user_id: int, generation: str, mine: bytes, now: float
+    ) -> None:
         dead = {
             "the_user": user_id,
-            "the_root": root,
+            "the_generation": generation,
             "now": now,
-            "opened_before": now - self.settings.session_lifetime,
+            "created_before": now - self.settings.session_lifetime,
             "seen_before": now - self.settings.session_idle,
         }
         tx.change(CLEAR_DEAD, dead)
         kept = {"the_user": user_id, "the_digest": mine, "cap": self.settings.session_cap}
-        self._tell_ended(tx.execute(END_TOO_MANY, kept).all(), "more than the cap")
+        self._tell_ended(tx.execute(END_TOO_MANY, kept).all(), Reason.SESSION_CAP)
 
     def _over(self, now: float) -> Any:
         return (
-            (columns.expires <= now)
-            | (columns.opened <= now - self.settings.session_lifetime)
-            | (columns.seen <= now - self.settings.session_idle)
+            (columns.expires_at <= now)
+            | (columns.created_at <= now - self.settings.session_lifetime)
+            | (columns.last_seen_at <= now - self.settings.session_idle)
         )
 
-    def _end(self, tx: Transaction, which: Any, why: str) -> int:
+    def _end(self, tx: Transaction, which: Any, reason: Reason) -> int:
         ended = tx.execute(
             delete(Session)
             .where(which)
             .returning(columns.uid, columns.user_id)
             .execution_options(synchronize_session=False)
         ).all()
-        self._tell_ended(ended, why)
+        self._tell_ended(ended, reason)
         return len(ended)
 
-    def _tell_ended(self, ended: Iterable[Any], why: str) -> None:
+    def _tell_ended(self, ended: Iterable[Any], reason: Reason) -> None:
         for uid, user_id in ended:
-            self._auth.publish(Event("session.ended", user_id, {"session": uid, "why": why}))
+            self._auth.publish(Event("session.ended", user_id, {"session": uid, "reason": reason}))
 
     @staticmethod
     def digest(secret: str) -> bytes:
@@ -211,7 +215,7 @@ class Sessions(Feature[SessionSettings]):
                 "digest": digest,
                 "now": now,
                 # A lifetime that was shortened holds for the sessions that are open, too.
-                "opened_after": now - self.settings.session_lifetime,
+                "created_after": now - self.settings.session_lifetime,
                 "seen_after": now - self.settings.session_idle,
             },
         )
@@ -231,7 +235,7 @@ class Sessions(Feature[SessionSettings]):
 
     def touch_is_due(self, me: SignedIn) -> bool:
         """Tell whether it is time to write down again that a session was used."""
-        return clock.now() - me.seen >= min(SEEN_EVERY, self.settings.session_idle / 10)
+        return clock.now() - me.last_seen_at >= min(SEEN_EVERY, self.settings.session_idle / 10)
 
     def touch(self, me: SignedIn) -> None:
         """Write down that a session was used, unless the database cannot be written to now."""
@@ -240,15 +244,15 @@ class Sessions(Feature[SessionSettings]):
             with self._db.transaction(patient=False) as tx:
                 tx.change(
                     update(Session)
-                    .where(columns.digest == me.digest, columns.seen < now)
-                    .values(seen=now)
+                    .where(columns.digest == me.digest, columns.last_seen_at < now)
+                    .values(last_seen_at=now)
                 )
         except DatabaseUnavailable:
             _log.debug("a session's time of use was not written; the next use will")
 
     def is_fresh(self, me: SignedIn) -> bool:
         """Tell whether this person proved who they are a short while ago."""
-        return clock.now() - me.fresh < self.settings.session_fresh
+        return clock.now() - me.authenticated_at < self.settings.session_fresh
 
     def list(self, user_id: int) -> Sequence[Session]:
         """Give a person's live sessions, the one used last first."""
@@ -257,9 +261,9 @@ class Sessions(Feature[SessionSettings]):
             return tx.scalars(
                 select(Session)
                 .join(User, User.id == columns.user_id)
-                .where(User.id == user_id, User.session_id == columns.root)
+                .where(User.id == user_id, User.session_id == columns.generation)
                 .where(~self._over(now))
-                .order_by(columns.seen.desc(), columns.opened.desc())
+                .order_by(columns.last_seen_at.desc(), columns.created_at.desc())
             ).all()
 
     @retried
@@ -272,8 +276,8 @@ class Sessions(Feature[SessionSettings]):
         with self._db.transaction() as tx:
             moved = tx.change(
                 update(Session)
-                .where(columns.digest == me.digest, columns.root == me.root)
-                .values(digest=self.digest(secret), fresh=clock.now())
+                .where(columns.digest == me.digest, columns.generation == me.generation)
+                .values(digest=self.digest(secret), authenticated_at=clock.now())
             )
             if moved != 1:
                 raise NotSignedIn
@@ -285,14 +289,14 @@ class Sessions(Feature[SessionSettings]):
         with self._db.transaction() as tx:
             # By its name, not its secret: a password change may have given it another meanwhile.
             mine = (columns.user_id == me.user_id) & (columns.uid == me.session_uid)
-            self._end(tx, mine, "signed out")
+            self._end(tx, mine, Reason.SIGNED_OUT)
 
     @retried
     def end_one(self, me: SignedIn, uid: str) -> None:
         """End one of my sessions by its uid. Raises NoSuchSession, for another's too."""
         with self._db.transaction() as tx:
             mine = (columns.user_id == me.user_id) & (columns.uid == uid)
-            if not self._end(tx, mine, "signed out elsewhere"):
+            if not self._end(tx, mine, Reason.SIGNED_OUT_ELSEWHERE):
                 raise NoSuchSession
 
     def end_which(self, me: SignedIn, which: str | None) -> bool:
@@ -309,13 +313,13 @@ class Sessions(Feature[SessionSettings]):
     def end_others(self, me: SignedIn) -> None:
         """End all my sessions but this one."""
         with self._db.transaction():
-            self.revoke(me.user_id, "signed out elsewhere", keep=me.digest)
+            self.revoke(me.user_id, Reason.SIGNED_OUT_ELSEWHERE, keep_session=me.digest)
 
     @retried
-    def end_all(self, user_id: int, why: str = "signed out everywhere") -> None:
+    def end_all(self, user_id: int, reason: Reason = Reason.SIGNED_OUT_EVERYWHERE) -> None:
         """End every session of a person, in one statement."""
         with self._db.transaction():
-            self.revoke(user_id, why)
+            self.revoke(user_id, reason)
 
     @retried
     def end_everyones(self) -> int:
@@ -331,44 +335,46 @@ class Sessions(Feature[SessionSettings]):
             tx.change(update(User).where(User.session_id.is_not(None)).values(session_id=None))
             for user_id in sorted(people):
                 self._auth.publish(
-                    Event("sessions.ended", user_id, {"why": "everybody was signed out"})
+                    Event("sessions.ended", user_id, {"reason": Reason.EVERYBODY_SIGNED_OUT})
                 )
         return len(people)
 
-    def revoke(self, user_id: int, why: str, keep: bytes | None = None) -> None:
-        """End every session of a person, but for the one of the digest `keep`.
+    def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None) -> None:
+        """End every session of a person, but for the one of the digest `keep_session`.
 
-        The new root is what ends them; deleting the rows only makes room.
+        The new generation is what ends them; deleting the rows only makes room.
         """
-        root = None if keep is None else str(uuid.uuid4())
+        generation = None if keep_session is None else str(uuid.uuid4())
         with self._db.transaction() as tx:
-            tx.change(update(User).where(User.id == user_id).values(session_id=root))
+            tx.change(update(User).where(User.id == user_id).values(session_id=generation))
             mine = columns.user_id == user_id
-            if keep is not None:
+            if keep_session is not None:
                 tx.change(
                     update(Session)
-                    .where(columns.digest == keep, columns.user_id == user_id)
-                    .values(root=root)
+                    .where(columns.digest == keep_session, columns.user_id == user_id)
+                    .values(generation=generation)
                 )
-                mine &= columns.digest != keep
+                mine &= columns.digest != keep_session
             tx.change(delete(Session).where(mine))
-            self._auth.publish(Event("sessions.ended", user_id, {"why": why}))
+            self._auth.publish(Event("sessions.ended", user_id, {"reason": reason}))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Give a person's sessions, those not yet swept away too."""
         with self._db.reading() as tx:
             rows = tx.scalars(
-                select(Session).where(columns.user_id == user_id).order_by(columns.opened.desc())
+                select(Session)
+                .where(columns.user_id == user_id)
+                .order_by(columns.created_at.desc())
             ).all()
         return {
             "sessions": [
                 {
                     "uid": row.uid,
-                    "opened": clock.written(row.opened),
-                    "seen": clock.written(row.seen),
-                    "expires": clock.written(row.expires),
-                    "fresh": clock.written(row.fresh),
-                    "methods": row.methods,
+                    "created_at": clock.written(row.created_at),
+                    "last_seen_at": clock.written(row.last_seen_at),
+                    "expires_at": clock.written(row.expires_at),
+                    "authenticated_at": clock.written(row.authenticated_at),
+                    "amr": row.amr.split(),
                     "ip": row.ip,
                     "agent": row.agent,
                 }

@@ -49,9 +49,9 @@ class Device(Reply):
     uid: str
     device: str
     ip: str
-    opened: str
-    seen: str
-    expires: str
+    created_at: str
+    last_seen_at: str
+    expires_at: str
     #: Whether it is the one that asks.
     current: bool
 
@@ -62,9 +62,9 @@ class Device(Reply):
             uid=row.uid if isinstance(row, Session) else row.session_uid,
             device=user_agent.name_of(row.agent),
             ip=row.ip,
-            opened=clock.written(row.opened),
-            seen=clock.written(row.seen),
-            expires=clock.written(row.expires),
+            created_at=clock.written(row.created_at),
+            last_seen_at=clock.written(row.last_seen_at),
+            expires_at=clock.written(row.expires_at),
             current=current,
         )
 
@@ -85,7 +85,7 @@ class Profile(Reply):
 
     email: str
     uid: str
-    created: str
+    created_at: str
     session: Device
     #: Whether one signed in a short while ago.
     fresh: bool
@@ -96,7 +96,7 @@ class Profile(Reply):
         return cls(
             email=me.email,
             uid=me.user_uid,
-            created=clock.written(me.created),
+            created_at=clock.written(me.user_created_at),
             session=Device.of(me, current=True),
             fresh=fresh,
         )

@@ -1,0 +1,351 @@
+"""one_time_tokens: the links in emails that work once, for every feature that sends one.
+
+A token is 256 random bits, bound to its purpose. The table keeps a digest, the address the email
+went to, and the time at which the link ends. One conditional DELETE spends a token; opening a link
+changes nothing (NIST SP 800-63B-4 section 3.1.3.1; ASVS 6.5.1, 6.5.5).
+"""
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    delete,
+    literal,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bienvenue import clock, tokens
+from bienvenue.db import retried, upsert
+from bienvenue.feature import Feature, Reason
+from bienvenue.features.mail import AN_HOUR, FROM_A_NETWORK, GAP, TooManyEmails
+from bienvenue.settings import Section
+from bienvenue.user import Base, table_of
+
+FROM_AN_ACCOUNT = 10
+"""Emails of one purpose that an account may ask for in an hour."""
+
+_big = BigInteger().with_variant(Integer(), "sqlite")
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+class OneTimeToken(Base):
+    """One outstanding link. Spending or withdrawing it deletes the row."""
+
+    __tablename__ = "one_time_tokens"
+    __table_args__ = (
+        Index("ix_one_time_tokens_user_id_purpose", "user_id", "purpose"),
+        Index("ix_one_time_tokens_purpose_sent_to", "purpose", "sent_to"),
+        {"sqlite_autoincrement": True},
+    )
+
+    #: In the order in which tokens were issued.
+    id: Mapped[int] = mapped_column(_big, primary_key=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    #: The public name, for lists and commands.
+    uid: Mapped[str] = mapped_column(String(36), unique=True)
+    purpose: Mapped[str] = mapped_column(String(32))
+    #: What a newer token replaces: equal slots are one row. NULL where several may be outstanding.
+    slot: Mapped[str | None] = mapped_column(String(320), unique=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    #: The address the email went to.
+    sent_to: Mapped[str] = mapped_column(String(254))
+    #: Plain values of the feature, as JSON.
+    data: Mapped[str] = mapped_column(Text)
+    #: The email that bears the link.
+    message_uid: Mapped[str | None] = mapped_column(String(36))
+    created_at: Mapped[float]
+    expires_at: Mapped[float] = mapped_column(index=True)
+
+
+table = table_of(OneTimeToken)
+columns = table.c
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a link is for."""
+
+    #: Its name in the table.
+    name: str
+    #: What the digest is bound to (`purposes`).
+    digest: str = field(repr=False)
+    #: The page the link opens.
+    path: str
+    #: Whether it outlives what `revoke` ends: only a deleted account ends it.
+    lasting: bool = False
+
+    def digest_of(self, token: str) -> bytes:
+        """Give what the table keeps of a token of this purpose."""
+        return tokens.digest(self.digest, token)
+
+
+class Link(NamedTuple):
+    """A link that is about to be sent. `path` bears the token; it goes into the email alone."""
+
+    purpose: Purpose
+    digest: bytes
+    path: str
+    created_at: float
+    expires_at: float
+
+    def __repr__(self) -> str:
+        """Show what it is for and nothing secret."""
+        return f"<Link {self.purpose.name}>"
+
+
+class Token(NamedTuple):
+    """An outstanding token as it was read."""
+
+    id: int
+    uid: str
+    user_id: int | None
+    sent_to: str
+    data: Mapping[str, Any]
+    message_uid: str | None
+    created_at: float
+    expires_at: float
+
+    def __repr__(self) -> str:
+        """Show its public name and nothing of what it holds."""
+        return f"<Token {self.uid}>"
+
+
+# --- operations ---------------------------------------------------------------------------------
+
+
+class OneTimeTokens(Feature[Section]):
+    """The operations on one-time links."""
+
+    name = "one_time_tokens"
+
+    def throttle(
+        self, purpose: Purpose, email: str, ip: str = "", account: str | None = None
+    ) -> bool:
+        """Count a request for an email, in the transaction that is open.
+
+        `account` is the uid of the signed-in user who asks. Gives False, having counted nothing
+        for the address, when it was written to a moment ago or often enough in this hour: the
+        caller then sends nothing and answers as usual. Raises TooManyEmails when the network of
+        the ip or the account asked too often.
+        """
+        mail = self._auth.mail
+        if ip and not mail.may_ask_from(ip, FROM_A_NETWORK):
+            raise TooManyEmails
+        if account and not mail.may_ask(f"{purpose.name} account", account, 0.0, FROM_AN_ACCOUNT):
+            raise TooManyEmails
+        return bool(mail.may_ask(purpose.name, email, GAP, AN_HOUR))
+
+    def new(self, purpose: Purpose, lifetime: float, mount: str = "") -> Link:
+        """Make a link that works for `lifetime` seconds once `keep` stored it.
+
+        `mount` is the path below which the pages are.
+        """
+        return self._made(purpose, tokens.new(), lifetime, mount)
+
+    def new_token(self, purpose: Purpose, lifetime: float) -> tuple[str, Link]:
+        """Make a link as `new` does, and give its token as well, for code that sends no email."""
+        token = tokens.new()
+        return token, self._made(purpose, token, lifetime, "")
+
+    @staticmethod
+    def _made(purpose: Purpose, token: str, lifetime: float, mount: str) -> Link:
+        now = clock.now()
+        path = f"{mount}{purpose.path}?token={token}"
+        return Link(purpose, purpose.digest_of(token), path, now, now + lifetime)
+
+    def keep(
+        self,
+        link: Link,
+        *,
+        sent_to: str,
+        user_id: int | None = None,
+        data: Mapping[str, Any] | None = None,
+        message_uid: str | None = None,
+        slot: object = None,
+        where: ColumnElement[bool] | None = None,
+    ) -> bool:
+        """Store a link in the transaction that is open; tell whether `where` held.
+
+        A token of the same purpose and `slot` is replaced, and the link in its email erased.
+        `where` is a condition of the same statement, as that the account is not disabled; a
+        caller that writes to nobody runs the same statement with a condition that fails.
+        """
+        values: dict[str, Any] = {
+            "digest": literal(link.digest, LargeBinary()),
+            "uid": literal(str(uuid.uuid4()), String()),
+            "purpose": literal(link.purpose.name, String()),
+            "slot": literal(None if slot is None else f"{link.purpose.name} {slot}", String()),
+            "user_id": literal(user_id, Integer()),
+            "sent_to": literal(sent_to, String()),
+            "data": literal(json.dumps(data or {}), String()),
+            "message_uid": literal(message_uid, String()),
+            "created_at": literal(link.created_at, Double()),
+            "expires_at": literal(link.expires_at, Double()),
+        }
+        row: Any = select(*values.values()).where(true() if where is None else where)
+        written = upsert(table, self._db.on_postgresql).from_select(list(values), row)
+        replaced = {name: written.excluded[name] for name in values if name != "slot"}
+        written = written.on_conflict_do_update(index_elements=[columns.slot], set_=replaced)
+        with self._db.transaction() as tx:
+            if slot is not None:
+                self._erase(tx, columns.slot == f"{link.purpose.name} {slot}")
+            return tx.execute(written.returning(columns.id)).first() is not None
+
+    def peek(
+        self, purpose: Purpose, token: str | None, *where: ColumnElement[bool]
+    ) -> Token | None:
+        """Give what a token is for, changing nothing; None when it works no longer."""
+        if not tokens.well_formed(token):
+            return None
+        wanted = select(table).where(self.alive(purpose, str(token)), *where)
+        with self._db.reading() as tx:
+            row = tx.execute(wanted).one_or_none()
+        return None if row is None else _read(row)
+
+    def spend(
+        self, purpose: Purpose, token: str | None, *where: ColumnElement[bool]
+    ) -> Token | None:
+        """Spend a token in the transaction that is open, and give it; None when it does not work.
+
+        Of any number at once one gets it. The link in its email is erased.
+        """
+        if not tokens.well_formed(token):
+            return None
+        return self._spent(self.alive(purpose, str(token)), *where)
+
+    def spend_peeked(self, found: Token, *where: ColumnElement[bool]) -> bool:
+        """Spend a token that was read before, in the transaction that is open; tell whether."""
+        alive = (columns.id == found.id) & (columns.uid == found.uid)
+        return self._spent(alive & (columns.expires_at > clock.now()), *where) is not None
+
+    def _spent(self, *where: ColumnElement[bool]) -> Token | None:
+        with self._db.transaction() as tx:
+            row = tx.execute(
+                delete(OneTimeToken)
+                .where(*where)
+                .returning(*columns)
+                .execution_options(synchronize_session=False)
+            ).one_or_none()
+            if row is None:
+                return None
+            self._auth.mail.erase([row.message_uid or ""])
+        return _read(row)
+
+    def renew(self, link: Link, sent_to: str) -> tuple[str, float] | None:
+        """Give the newest token sent to an address the secret of another link; it ends as it would.
+
+        In the transaction that is open. Gives the name of the earlier email, whose link is erased,
+        and when the token ends; None when there is none. `sent` names the new email afterwards.
+        """
+        alive = (
+            (columns.purpose == link.purpose.name)
+            & (columns.sent_to == sent_to)
+            & (columns.expires_at > clock.now())
+        )
+        newest = select(columns.id).where(alive).order_by(columns.id.desc()).limit(1)
+        with self._db.transaction() as tx:
+            row = tx.execute(
+                update(OneTimeToken)
+                .where(columns.id == newest.scalar_subquery(), alive)
+                .values(digest=link.digest)
+                .returning(columns.message_uid, columns.expires_at)
+                .execution_options(synchronize_session=False)
+            ).one_or_none()
+            # For an address without a token the same statements, which meet nothing.
+            self._auth.mail.erase([(row and row.message_uid) or ""])
+        return None if row is None else (row.message_uid or "", row.expires_at)
+
+    def sent(self, link: Link, message_uid: str) -> None:
+        """Note which email bears a renewed link, in the transaction that is open."""
+        with self._db.transaction() as tx:
+            mine = columns.digest == link.digest
+            tx.change(update(table).where(mine).values(message_uid=message_uid))
+
+    @staticmethod
+    def alive(purpose: Purpose, token: str) -> ColumnElement[bool]:
+        """Write the condition that a row is this token's and its time is not over."""
+        return (
+            (columns.digest == purpose.digest_of(token))
+            & (columns.purpose == purpose.name)
+            & (columns.expires_at > clock.now())
+        )
+
+    def list(self, purpose: Purpose, *where: ColumnElement[bool]) -> Sequence[Token]:
+        """Give the outstanding tokens of a purpose, in the order in which they were issued."""
+        alive = (columns.purpose == purpose.name) & (columns.expires_at > clock.now())
+        with self._db.reading() as tx:
+            rows = tx.execute(select(table).where(alive, *where).order_by(columns.id)).all()
+        return [_read(row) for row in rows]
+
+    def of_user(self, purpose: Purpose, user_id: int) -> Token | None:
+        """Give the newest outstanding token of a purpose of an account, or None."""
+        found = self.list(purpose, columns.user_id == user_id)
+        return found[-1] if found else None
+
+    def withdraw(self, purpose: Purpose, *where: ColumnElement[bool], wholly: bool = False) -> int:
+        """End tokens of a purpose, in the transaction that is open; give how many.
+
+        The links in their emails are erased, and `wholly` erases the emails as well.
+        """
+        with self._db.transaction() as tx:
+            return self._drop(tx, columns.purpose == purpose.name, *where, wholly=wholly)
+
+    def _erase(self, tx: Any, *where: ColumnElement[bool]) -> None:
+        named = tx.scalars(select(columns.message_uid).where(*where)).all()
+        self._auth.mail.erase([uid for uid in named if uid is not None])
+
+    def _drop(self, tx: Any, *where: ColumnElement[bool], wholly: bool = False) -> int:
+        gone = tx.scalars(
+            delete(OneTimeToken)
+            .where(*where)
+            .returning(columns.message_uid)
+            .execution_options(synchronize_session=False)
+        ).all()
+        self._auth.mail.erase([uid for uid in gone if uid is not None], wholly=wholly)
+        return len(gone)
+
+    def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
+        """End the tokens of an account that changed; the lasting ones only with the account."""
+        deleted = reason == Reason.ACCOUNT_DELETED
+        which = columns.user_id == user_id
+        if not deleted:
+            which &= columns.purpose.not_in(sorted(self._auth.lasting))
+        with self._db.transaction() as tx:
+            self._drop(tx, which, wholly=deleted)
+
+    @retried
+    def sweep(self, now: float, limit: int) -> int:
+        """Delete tokens whose time is over; give how many."""
+        with self._db.transaction() as tx:
+            over = select(columns.id).where(columns.expires_at <= now).limit(limit)
+            return self._drop(tx, columns.id.in_(over), columns.expires_at <= now)
+
+
+def _read(row: Any) -> Token:
+    return Token(
+        row.id,
+        row.uid,
+        row.user_id,
+        row.sent_to,
+        json.loads(row.data),
+        row.message_uid,
+        row.created_at,
+        row.expires_at,
+    )
