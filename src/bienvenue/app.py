@@ -86,7 +86,7 @@ class Bienvenue:
         settings = Settings(**self._given)
         auth = Auth(settings=settings)
         _require_schema(auth)
-        auth.root = url_prefix or self._url_prefix or ""
+        auth.mount = url_prefix or self._url_prefix or ""
         door = Dispatcher(auth, settings, auth.keys)
         blueprint = Blueprint(
             "bienvenue",
@@ -94,9 +94,9 @@ class Bienvenue:
             template_folder="templates",
             static_folder="static",
             static_url_path="/bienvenue/static",
-            url_prefix=auth.root or None,
+            url_prefix=auth.mount or None,
         )
-        door.look.open(blueprint, door)
+        door.branding.open(blueprint, door)
         door.open(blueprint, all_pages(auth))
         blueprint.after_request(lambda made: responses.harden(made, https=settings.https))
         blueprint.before_request(door.name_request)
@@ -194,20 +194,20 @@ class NotReady(Refusal):
         self.retry_after = 5
 
 
-@house("GET /", gives={200: Welcome}, public=True)
+@house("GET /", returns={200: Welcome}, public=True)
 def welcome() -> Answer:
     """Say welcome."""
-    return Answer(Welcome(), page="welcome.html")
+    return Answer(Welcome(), template="welcome.html")
 
 
-@house("GET /healthz", gives={200: Health}, public=True, any_host=True)
+@house("GET /healthz", returns={200: Health}, public=True, any_host=True)
 def healthz() -> Answer:
     """Say that the process answers, without asking the database."""
     return Answer(Health())
 
 
 @house(
-    "GET /readyz", gives={200: Health}, refuses=(NotReady, Unavailable), public=True, any_host=True
+    "GET /readyz", returns={200: Health}, errors=(NotReady, Unavailable), public=True, any_host=True
 )
 def readyz() -> Answer:
     """Say that the database answers and has the right schema."""
@@ -218,7 +218,7 @@ def readyz() -> Answer:
     return Answer(Health())
 
 
-@house("GET /openapi.json", gives={200: Document}, public=True, for_programs=True)
+@house("GET /openapi.json", returns={200: Document}, public=True, json_only=True)
 def openapi_document() -> Answer:
     """Give the OpenAPI document of every path."""
     door = _door()

@@ -63,7 +63,7 @@ class Auth:
         self.settings = settings or Settings()
         self._db = db or DB(self.settings.database_url)
         #: The path below which an application has our pages, for the links of notices.
-        self.root = ""
+        self.mount = ""
         self.features: list[Feature[Any]] = []
         self.accounts = self._open(Accounts)
         self.passwords = self._open(Passwords)

@@ -58,10 +58,10 @@ def test_every_page_is_in_it_and_nothing_else(service: Service) -> None:
         operation = found["paths"][path][method]
         names.add(operation["operationId"])
         assert operation["summary"].endswith("."), path
-        assert {str(status) for status in page.gives} <= operation["responses"].keys()
-        assert ("requestBody" in operation) is (page.takes is not Form)
+        assert {str(status) for status in page.returns} <= operation["responses"].keys()
+        assert ("requestBody" in operation) is (page.accepts is not Form)
         assert operation["security"] == ([] if page.public else [{"session": []}])
-        assert all(refusal.code in said(operation)[refusal.status] for refusal in page.refuses)
+        assert all(refusal.code in said(operation)[refusal.status] for refusal in page.errors)
     assert len(names) == len(declared)
 
 

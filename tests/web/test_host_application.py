@@ -209,23 +209,23 @@ class Found(Reply):
 extra = Pages()
 
 
-@extra("GET /search", query=Wanted, gives={200: Found}, public=True)
+@extra("GET /search", query=Wanted, returns={200: Found}, public=True)
 def search(query: Wanted, visitor: Visitor) -> Answer:
     """Find something."""
     assert AUTH.accounts
     return Answer(Found(page=query.page, agent=visitor.agent))
 
 
-@extra("GET /search/<uid>", gives={200: Found}, refuses=(NoSuchSession,))
+@extra("GET /search/<uid>", returns={200: Found}, errors=(NoSuchSession,))
 def search_one(uid: str) -> Answer:
     """Find one."""
     return Answer(Found(page=uid, agent=""))
 
 
-@extra("POST /search", gives={204: None}, public=True)
+@extra("POST /search", returns={204: None}, public=True)
 def nothing() -> Answer:
     """Do nothing."""
-    return Answer(status=204, then="/search")
+    return Answer(status=204, redirect_to="/search")
 
 
 @pytest.fixture

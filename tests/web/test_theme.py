@@ -223,7 +223,7 @@ def test_every_page_that_a_browser_can_open_has_a_page_of_its_own(
         if page.method == "GET":
             answer = client.get(page.path.replace("<uid>", "x"), headers=HTML)
             # What is downloaded is a file for both.
-            programs = page.any_host or page.for_programs or page.path == "/export"
+            programs = page.any_host or page.json_only or page.path == "/export"
             assert (answer.mimetype == "application/json") == programs, page.path
     assert "sessions/profile.html" in shown
     assert "value.html" not in shown
@@ -247,10 +247,10 @@ def test_what_was_done_is_told_once(service: Service) -> None:
     browser.submit("/sessions", "/sessions", _method="DELETE")
     assert "You are signed out." in browser.get("/").text
     assert "You are signed out." not in browser.get("/").text
-    browser.client.set_cookie("said", "call-this-number")
+    browser.client.set_cookie("flash", "call-this-number")
     answer = browser.get("/")
     assert "call-this-number" not in answer.text
-    assert browser.client.get_cookie("said") is None
+    assert browser.client.get_cookie("flash") is None
 
 
 def test_a_form_that_is_out_of_date_says_where_there_is_a_new_one(service: Service) -> None:

@@ -48,7 +48,7 @@ class RegistrationClosed(Refusal):
     status = 403
     code = "registration_closed"
     heading = "Registering is closed"
-    onward = "/sessions/new"
+    link_to = "/sessions/new"
     message = "Nobody can register here by themselves. Write to whoever runs this service."
 
 
@@ -58,7 +58,7 @@ class WrongInvitation(Refusal):
     status = 403
     code = "wrong_invitation"
     heading = "It takes an invitation"
-    onward = "/sessions/new"
+    link_to = "/sessions/new"
     message = (
         "Registering here takes an invitation: open the link of its letter, and register with the "
         "email it was sent to. It works once, and for a while."
@@ -166,7 +166,7 @@ class Invitations(Feature[RegistrationSettings]):
             written = upsert(_invitations, self._db.on_postgresql).values(row)
             # Of two at once the later one stays.
             tx.execute(written.on_conflict_do_update(index_elements=[_columns.email], set_=row))
-            mail, link = self._auth.mail, f"{self._auth.root}/users/new?token={token}"
+            mail, link = self._auth.mail, f"{self._auth.mount}/users/new?token={token}"
             mail.withdraw_to(email, "invitation")
             told = mail.write("invitation", email, None, {}, link=link, expires=expires)
             self._auth.publish(Event("invitation.sent", None, told))

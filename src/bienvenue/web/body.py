@@ -70,7 +70,7 @@ class InvalidFields(Refusal):
         """Take every error, each with its field, code and message; the first one leads."""
         super().__init__(errors[0]["field"], message=errors[0]["message"])
         self.code = errors[0]["code"]  # type: ignore[misc]  # the class's is the fallback's
-        self.facts["errors"] = list(errors)
+        self.extensions["errors"] = list(errors)
 
 
 WORDS = {

@@ -22,7 +22,7 @@ FORM = "form_id"
 #: What this browser's person likes; whoever reads them knows that and nothing else.
 LANGUAGE, THEME = "language", "theme"
 #: Names what the page after a redirect tells once; opens nothing.
-SAID = "said"
+FLASH = "flash"
 #: Holds, sealed, what was typed into a form when the session had ended.
 TYPED = "typed"
 #: Seconds for which a browser keeps the token of a letter's link.
@@ -96,10 +96,10 @@ def clear(response: Response, cookie: str, settings: Settings) -> None:
 def say(response: Response, said: str | None, settings: Settings) -> None:
     """Let the page that a browser goes to tell what was done."""
     if said is not None:
-        write(response, SAID, said, settings, 60)
+        write(response, FLASH, said, settings, 60)
 
 
 def hush(request: Request, response: Response, settings: Settings) -> None:
     """Take that word away: it is told once."""
-    if chosen(request, SAID, settings) is not None:
-        clear(response, SAID, settings)
+    if chosen(request, FLASH, settings) is not None:
+        clear(response, FLASH, settings)

@@ -73,7 +73,7 @@ class Dispatcher:
         self.auth = auth
         self.settings = settings
         self.keys = keys
-        self.look = Theme(settings)
+        self.branding = Theme(settings)
         self.pages: dict[str, dict[str, Page]] = defaultdict(dict)
         #: The purposes of the links in letters.
         self.links: set[str] = set()
@@ -89,7 +89,7 @@ class Dispatcher:
             self.pages[page.path][page.method] = page
             if page.link is not None:
                 self.links.add(page.link)
-                self._private |= {page.path, page.leads}
+                self._private |= {page.path, page.redirect_to}
         for path in self.pages:
             blueprint.add_url_rule(
                 path,
@@ -134,7 +134,7 @@ class Dispatcher:
 
         Nothing is spent by it: what only looks at links, as a scanner of mail, changes nothing.
         """
-        response = responses.as_redirect(self.here(page.leads))
+        response = responses.as_redirect(self.here(page.redirect_to))
         cookie = cookies.link(str(page.link))
         if tokens.well_formed(token):
             cookies.write(response, cookie, token, self.settings, cookies.LINK_LIFETIME)
@@ -170,14 +170,14 @@ class Dispatcher:
     ) -> dict[str, Any]:
         if not fits:
             raise crosssite.OutOfDate
-        wants = page.wants
+        wants = page.parameters
         given: dict[str, Any] = {name: normalize.text(part, name) for name, part in parts.items()}
         me = self.signed_in() if "me" in wants or not page.public else None
         if me is None and not page.public:
             raise NotSignedIn
         given |= {
             "me": me,
-            "form": body.check(page.takes, values),
+            "form": body.check(page.accepts, values),
             "query": body.check(page.query, _query(page)),
             "visitor": self.visitor(),
         }
@@ -191,7 +191,7 @@ class Dispatcher:
             session=cookies.read(request, cookies.SESSION, self.settings),
             device=cookies.read(request, cookies.DEVICE, self.settings),
             links=self._opened(),
-            root=self.here(""),
+            mount=self.here(""),
         )
 
     def language(self) -> i18n.Language:
@@ -244,14 +244,16 @@ class Dispatcher:
 
     def _of(self, page: Page, answer: Answer) -> Response:
         # Whatever probes us asks for no page, which would ask the database who looks at it.
-        to_program = page.any_host or page.for_programs or answer.file is not None
+        to_program = page.any_host or page.json_only or answer.filename is not None
         if to_program or not responses.wants_page(request):
             response = responses.of_value(answer)
-        elif answer.then is not None:
-            response = responses.as_redirect(self._onward(answer.next) or self.here(answer.then))
-            cookies.say(response, answer.said, self.settings)
+        elif answer.redirect_to is not None:
+            response = responses.as_redirect(
+                self._onward(answer.return_to) or self.here(answer.redirect_to)
+            )
+            cookies.say(response, answer.flash, self.settings)
         else:
-            template, typed = answer.page or "value.html", self._typed(page)
+            template, typed = answer.template or "value.html", self._typed(page)
             response = self._show(template, answer.status, value=answer.value, typed=typed)
             if typed:
                 drafts.forget(request, response, self.settings)
@@ -266,8 +268,8 @@ class Dispatcher:
         if answer.session is False:
             cookies.clear(response, cookies.SESSION, self.settings)
             drafts.forget(request, response, self.settings)
-        if answer.spent is not None:
-            cookies.clear(response, cookies.link(answer.spent), self.settings)
+        if answer.spent_link is not None:
+            cookies.clear(response, cookies.link(answer.spent_link), self.settings)
         return response
 
     def _next(self, path: str | None) -> str | None:
@@ -302,18 +304,18 @@ class Dispatcher:
         """Refuse in the visitor's medium; a form is shown again with what was typed in it."""
         if not responses.wants_page(request):
             response = responses.of_refusal(refusal)
-        elif refusal.first is not None:
+        elif refusal.redirect_to is not None:
             # What a form asks of somebody is asked again on the page of the form.
             on = self._next(None if page is None else page.path)
             asked = "" if on is None else f"?{urlencode({'next': on})}"
-            response = responses.as_redirect(self.here(refusal.first) + asked)
+            response = responses.as_redirect(self.here(refusal.redirect_to) + asked)
             self._keep(response, page, values)
-        elif page is None or page.again is None or isinstance(refusal, crosssite.OutOfDate):
+        elif page is None or page.form_template is None or isinstance(refusal, crosssite.OutOfDate):
             response = self._show("refusal.html", refusal.status, refusal=refusal)
             self._keep(response, page, values)
         else:
             shown = page.showable(values or {})
-            response = self._show(page.again, refusal.status, refusal=refusal, typed=shown)
+            response = self._show(page.form_template, refusal.status, refusal=refusal, typed=shown)
         if isinstance(refusal, MethodNotAllowed):
             response.headers["Allow"] = refusal.allow
         if refusal.retry_after is not None:
@@ -336,11 +338,11 @@ class Dispatcher:
             **{"value": None, "refusal": None, "typed": {}} | values,
             me=me,
             here=self.here,
-            at=at,
-            said=cookies.chosen(request, cookies.SAID, self.settings),
+            current_path=at,
+            flash=cookies.chosen(request, cookies.FLASH, self.settings),
             # Where a form that is out of date can be had anew.
-            back=self._next(at),
-            look=self.look,
+            reload_path=self._next(at),
+            branding=self.branding,
             form_token=self._form_token,
             registration=self.auth.invitations.settings.registration,
             theme=cookies.chosen(request, cookies.THEME, self.settings),

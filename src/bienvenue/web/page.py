@@ -53,24 +53,24 @@ class Answer:
     value: Reply | None = None
     status: int = 200
     #: The template a browser sees.
-    page: str | None = None
+    template: str | None = None
     #: Where a browser goes instead, with 303.
-    then: str | None = None
+    redirect_to: str | None = None
     #: The secret of a session that begins, or False when the one of this browser ends.
     session: str | Literal[False] | None = field(default=None, repr=False)
     #: The secret by which an account knows this browser again.
     device: str | None = field(default=None, repr=False)
-    #: Where the visitor asked to go on, which comes before `then` if it is one of our pages.
-    next: str | None = None
+    #: Where the visitor asked to go on, which comes before `redirect_to` if it is one of our pages.
+    return_to: str | None = None
     #: The language and the appearance that this browser is to remember.
     language: str | None = None
     theme: str | None = None
-    #: What a browser is told on the page it goes to, by the name it has in `said.html`.
-    said: str | None = None
+    #: What a browser is told on the page it goes to, by the name it has in `flash.html`.
+    flash: str | None = None
     #: The purpose of a letter's link whose token this browser need not keep any longer.
-    spent: str | None = None
+    spent_link: str | None = None
     #: The name under which a browser keeps the value as a file, instead of a page.
-    file: str | None = None
+    filename: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class Visitor:
     device: str | None = field(repr=False)
     #: The tokens of the letters' links it opened, by purpose.
     links: Mapping[str, str] = field(default_factory=dict, repr=False)
-    #: The path below which this application has our pages, for links that leave it.
-    root: str = ""
+    #: The path under which this application mounts our pages, for links in emails.
+    mount: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,13 @@ class Page:
     method: str
     path: str
     handler: Handler
-    takes: type[Form]
+    accepts: type[Form]
     query: type[Form]
-    gives: Mapping[int, type[Reply] | None]
-    refuses: tuple[type[Refusal], ...]
+    returns: Mapping[int, type[Reply] | None]
+    errors: tuple[type[Refusal], ...]
     public: bool
     #: The template shown again, filled in but for secrets, when a browser is refused.
-    again: str | None
+    form_template: str | None
     #: Whether machines may ask for it under any name, as a load balancer does by ip.
     any_host: bool
     #: Whether it hashes a password, and so waits for a place at the gate.
@@ -110,9 +110,9 @@ class Page:
     #: The purpose of the letter's link that opens this page.
     link: str | None
     #: The path to which that link leads on, without the token.
-    leads: str
+    redirect_to: str
     #: Whether what it gives is for programs, so that a browser is shown the same.
-    for_programs: bool
+    json_only: bool
 
     @property
     def name(self) -> str:
@@ -126,7 +126,7 @@ class Page:
 
     def showable(self, values: Mapping[str, object]) -> dict[str, str]:
         """Give what was typed, but for secrets and what is no text."""
-        known = self.takes.model_fields
+        known = self.accepts.model_fields
         return {
             name: value
             for name, value in values.items()
@@ -134,7 +134,7 @@ class Page:
         }
 
     @property
-    def wants(self) -> tuple[str, ...]:
+    def parameters(self) -> tuple[str, ...]:
         """The names the handler takes: form, query, me, visitor, or a part of the path."""
         return tuple(inspect.signature(self.handler).parameters)
 
@@ -154,22 +154,22 @@ class Pages:
         self,
         route: str,
         *,
-        gives: Mapping[int, type[Reply] | None],
-        takes: type[Form] = Form,
+        returns: Mapping[int, type[Reply] | None],
+        accepts: type[Form] = Form,
         query: type[Form] = Form,
-        refuses: tuple[type[Refusal], ...] = (),
+        errors: tuple[type[Refusal], ...] = (),
         public: bool = False,
-        again: str | None = None,
+        form_template: str | None = None,
         any_host: bool = False,
         hashes: bool = False,
         link: str | None = None,
-        leads: str | None = None,
-        for_programs: bool = False,
+        redirect_to: str | None = None,
+        json_only: bool = False,
     ) -> Callable[[H], H]:
         """Declare the function below as the page of a route, as `POST /users`.
 
         With a `link`, a `token` in its query goes into a cookie of that purpose for ten minutes,
-        and the browser on to `leads`, or here without it, before anything else happens.
+        and the browser on to `redirect_to`, or here without it, before anything else happens.
         """
         method, _, path = route.partition(" ")
 
@@ -179,17 +179,17 @@ class Pages:
                     method,
                     path,
                     handler,
-                    takes,
+                    accepts,
                     query,
-                    gives,
-                    refuses,
+                    returns,
+                    errors,
                     public,
-                    again,
+                    form_template,
                     any_host,
                     hashes,
                     link,
-                    leads or path,
-                    for_programs,
+                    redirect_to or path,
+                    json_only,
                 )
             )
             return handler

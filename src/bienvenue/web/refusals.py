@@ -19,7 +19,7 @@ class NotSignedIn(Refusal):
     status = 401
     code = "not_signed_in"
     message = "Sign in first."
-    first = "/sessions/new"
+    redirect_to = "/sessions/new"
 
 
 class NotFound(Refusal):

@@ -55,7 +55,7 @@ def as_page(template: str, status: int, language: Language, **values: Any) -> Re
     text = render_template(
         f"bienvenue/{template}",
         _=language.markup,
-        called=lambda name: user_agent.told(name, language),
+        device_name=lambda name: user_agent.told(name, language),
         language=language.code,
         **values,
     )
@@ -87,7 +87,7 @@ def problem(refusal: Refusal) -> dict[str, Any]:
     }
     if refusal.field is not None:
         document["field"] = refusal.field
-    return document | refusal.facts
+    return document | refusal.extensions
 
 
 def of_value(answer: Answer) -> Response:
@@ -95,8 +95,8 @@ def of_value(answer: Answer) -> Response:
     if answer.value is None:
         return empty(answer.status)
     response = as_json(answer.value.model_dump(mode="json"), answer.status)
-    if answer.file is not None:
-        response.headers["Content-Disposition"] = f'attachment; filename="{answer.file}"'
+    if answer.filename is not None:
+        response.headers["Content-Disposition"] = f'attachment; filename="{answer.filename}"'
     return response
 
 

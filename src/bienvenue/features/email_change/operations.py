@@ -56,10 +56,10 @@ class EmailChange(Feature[EmailChangeSettings]):
 
     # --- asking ---------------------------------------------------------------------------------
 
-    def ask(self, me: "SignedIn", new: str, ip: str = "", root: str = "") -> None:
+    def ask(self, me: "SignedIn", new: str, ip: str = "", mount: str = "") -> None:
         """Write a letter to a new email, with a link if it is free; nobody learns whether it is.
 
-        `root` is the path below which our pages are. Raises ReauthenticationRequired, MalformedEmail, SameEmail,
+        `mount` is the path below which our pages are. Raises ReauthenticationRequired, MalformedEmail, SameEmail,
         TooManyEmails when the account or the network of the ip asked too often, and NotSignedIn
         when the session ended meanwhile.
         """
@@ -67,10 +67,10 @@ class EmailChange(Feature[EmailChangeSettings]):
         new = normalize.email(new, "new_email")
         if new == me.email:
             raise SameEmail("new_email")
-        self._ask(me, new, ip, root)
+        self._ask(me, new, ip, mount)
 
     @retried
-    def _ask(self, me: "SignedIn", new: str, ip: str, root: str) -> None:
+    def _ask(self, me: "SignedIn", new: str, ip: str, mount: str) -> None:
         mail = self._auth.mail
         with self._db.transaction() as tx:
             if ip and not mail.may_ask_from(ip, FROM_A_NETWORK):
@@ -92,7 +92,7 @@ class EmailChange(Feature[EmailChangeSettings]):
                 "expires": now + self.settings.email_change_lifetime,
             }
             owner = self._owner(tx, new, me.user_id)
-            link = None if owner else f"{root}/email/new?token={token}"
+            link = None if owner else f"{mount}/email/new?token={token}"
             told = self._tell_new(owner, asked, link)
             self._replace(tx, asked | {"letter": told["message_uid"]})
             # The letter is not named in the person's own event: it says whether the email is free.
@@ -165,7 +165,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         me: "SignedIn",
         token: str | None,
         ip: str = "",
-        root: str = "",
+        mount: str = "",
         device: str | None = None,
     ) -> str:
         """Change the email of my account by the token sent to the new one, once; give the new one.
@@ -186,7 +186,7 @@ class EmailChange(Feature[EmailChangeSettings]):
             facts = {"asked": clock.written(asked.asked), "ip": asked.ip}
             try:
                 move = _Move(me.user_id, asked.old, asked.new)
-                told = self._change(tx, move, facts, root, keep=me.digest)
+                told = self._change(tx, move, facts, mount, keep=me.digest)
             except (EmailTaken, NoSuchUser):
                 raise WrongEmailToken from None
             self._auth.mail.adopt(asked.new, "new_email_verification", me.user_id)
@@ -210,7 +210,7 @@ class EmailChange(Feature[EmailChangeSettings]):
                 raise SameEmail(message="This is the email of the account already.")
             facts = {"asked": clock.written(clock.now()), "ip": ""}
             move = _Move(user.id, user.email, new)
-            told = self._change(tx, move, facts, self._auth.root, undo=undo)
+            told = self._change(tx, move, facts, self._auth.mount, undo=undo)
             said = {"old": user.email, "new": new}
             # Read anew by whoever hears.
             tx.expunge(user)
@@ -222,7 +222,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         tx: Transaction,
         move: _Move,
         facts: dict[str, str],
-        root: str,
+        mount: str,
         *,
         keep: bytes | None = None,
         undo: bool = True,
@@ -251,7 +251,7 @@ class EmailChange(Feature[EmailChangeSettings]):
             old,
             user_id,
             facts | {"new": _in_part(new), "until": clock.written(expires) if undo else None},
-            link=f"{root}/email/restore?token={token}" if undo else None,
+            link=f"{mount}/email/restore?token={token}" if undo else None,
             expires=expires if undo else None,
         )
         if undo:
@@ -291,7 +291,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         return found
 
     @retried
-    def restore(self, token: str | None, ip: str = "", root: str = "") -> str:
+    def restore(self, token: str | None, ip: str = "", mount: str = "") -> str:
         """Restore an email by the token sent to it, once, and end all that is open; give the email.
 
         The account has no password until its owner chooses one by the letter of a reset, written
@@ -322,7 +322,7 @@ class EmailChange(Feature[EmailChangeSettings]):
             self._auth.revoke(user.id, "email restored")
             said = {"ip": ip, "old": user.email, "new": spent.email}
             self._auth.publish(Event("email.restored", user.id, said))
-            self._auth.password_reset.begin(spent.email, ip, root)
+            self._auth.password_reset.begin(spent.email, ip, mount)
         return str(spent.email)
 
     # --- what is kept ---------------------------------------------------------------------------

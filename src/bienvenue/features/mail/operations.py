@@ -156,7 +156,7 @@ class Mail(Feature[MailSettings]):
             return
         kind = self._auth.notices[event.name]
         device, ip = event.facts.get("device", user_agent.UNKNOWN), event.facts.get("ip", "")
-        facts = {"device": device, "ip": ip, "root": self._auth.root}
+        facts = {"device": device, "ip": ip, "mount": self._auth.mount}
         facts |= {name: event.facts[name] for name in _REPEATED & event.facts.keys()}
         facts["email"] = user.email
         for email in dict.fromkeys(each or user.email for each in emails):

@@ -94,7 +94,7 @@ class WrongNotificationEmailToken(Refusal):
     status = 403
     code = "wrong_notification_email_token"
     heading = "This link does not work any more"
-    onward = "/"
+    link_to = "/"
     message = "This link was used, replaced by a newer one, or is over."
 
 
@@ -125,10 +125,10 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         "notification_email.removed": "notification_email_removed",
     }
 
-    def ask(self, me: "SignedIn", email: str, ip: str = "", root: str = "") -> None:
+    def ask(self, me: "SignedIn", email: str, ip: str = "", mount: str = "") -> None:
         """Write to a second email, whose reader says whether notices may go there.
 
-        Says and does the same whether it is anybody's; what is proven stays until then. `root` is
+        Says and does the same whether it is anybody's; what is proven stays until then. `mount` is
         the path below which our pages are. Raises ReauthenticationRequired, MalformedEmail, SameAsAccountEmail,
         TooManyEmails, and NotSignedIn when the session or the account changed meanwhile.
         """
@@ -136,10 +136,10 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         plain = normalize.email(email, "notification_email")
         if plain == me.email:
             raise SameAsAccountEmail("notification_email")
-        self._asked(me, plain, ip, root)
+        self._asked(me, plain, ip, mount)
 
     @retried
-    def _asked(self, me: "SignedIn", email: str, ip: str, root: str) -> None:
+    def _asked(self, me: "SignedIn", email: str, ip: str, mount: str) -> None:
         mail, token = self._auth.mail, tokens.new()
         expires = clock.now() + self.settings.notification_email_lifetime
         with self._db.transaction() as tx:
@@ -159,7 +159,7 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
             if tx.execute(asked.returning(_table.user_id)).first() is None:
                 raise NotSignedIn
             mail.withdraw(me.user_id, _VERIFICATION)
-            link = f"{root}/notification_email/verification?token={token}"
+            link = f"{mount}/notification_email/verification?token={token}"
             facts = {"email": me.email}
             told = mail.write(_VERIFICATION, email, me.user_id, facts, link=link, expires=expires)
             event = {"session": me.session_uid, "ip": ip, "notification_email": email}

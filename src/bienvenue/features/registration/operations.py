@@ -88,12 +88,12 @@ class Registration(Feature[VerificationSettings]):
         opened: str | None = None,
         *,
         ip: str = "",
-        root: str = "",
+        mount: str = "",
     ) -> User | None:
         """Make an account and give its user, or None once a letter is to prove the email.
 
         An invitation proves it: `sent` is the token of one, `opened` that of a link somebody
-        opened. `root` is the path below which our pages are. Raises the refusals of
+        opened. `mount` is the path below which our pages are. Raises the refusals of
         `Accounts.register` and of `Invitations.admit`, and TooManyEmails when the network of the
         ip asked too often; EmailTaken only where no letter leaves, or with an invitation.
         """
@@ -106,7 +106,7 @@ class Registration(Feature[VerificationSettings]):
             return self._register_invited(email, hashed, invitation, ip)
         if not self._auth.mail.leaves:
             return self._auth.accounts.add(email, hashed)
-        self._pend(email, hashed, ip, root)
+        self._pend(email, hashed, ip, mount)
         return None
 
     @retried
@@ -118,13 +118,13 @@ class Registration(Feature[VerificationSettings]):
         return user
 
     @retried
-    def _pend(self, email: str, hashed: str, ip: str, root: str) -> None:
+    def _pend(self, email: str, hashed: str, ip: str, mount: str) -> None:
         with self._db.transaction() as tx:
             if not self._may_write(email, ip):
                 return
             token, now = tokens.new(), clock.now()
             expires = now + self.settings.verification_lifetime
-            letter = self._write(email, email, token, expires, ip=ip, root=root)
+            letter = self._write(email, email, token, expires, ip=ip, mount=mount)
             row: Any = select(
                 literal(_digest(token), LargeBinary()),
                 literal(email, String()),
@@ -138,7 +138,7 @@ class Registration(Feature[VerificationSettings]):
             names = ["digest", "email", "hashed_password", "letter", "at", "expires"]
             tx.execute(insert(registrations).from_select(names, free))
 
-    def again(self, email: str, ip: str = "", root: str = "") -> None:
+    def again(self, email: str, ip: str = "", mount: str = "") -> None:
         """Write once more to whoever registered last with an email and did not prove it.
 
         The link of the letter before is dead; the registration ends when it would have. The owner
@@ -146,10 +146,10 @@ class Registration(Feature[VerificationSettings]):
         there is either. Raises MalformedEmail, RegistrationClosed and TooManyEmails.
         """
         self._auth.invitations.require_open()
-        self._again(normalize.email(email), ip, root)
+        self._again(normalize.email(email), ip, mount)
 
     @retried
-    def _again(self, email: str, ip: str, root: str) -> None:
+    def _again(self, email: str, ip: str, mount: str) -> None:
         with self._db.transaction() as tx:
             if not self._may_write(email, ip):
                 return
@@ -167,7 +167,7 @@ class Registration(Feature[VerificationSettings]):
             older, expires = ("", clock.now()) if found is None else found
             self._auth.mail.erase([older])
             to = "" if found is None else email
-            letter = self._write(email, to, token, expires, ip=ip, root=root)
+            letter = self._write(email, to, token, expires, ip=ip, mount=mount)
             renewed = _pending.digest == _digest(token)
             tx.change(update(registrations).where(renewed).values(letter=letter))
 
@@ -176,19 +176,21 @@ class Registration(Feature[VerificationSettings]):
             raise TooManyEmails
         return self._auth.mail.may_ask("registration", email, GAP, AN_HOUR)
 
-    def _write(self, email: str, to: str, token: str, expires: float, *, ip: str, root: str) -> str:
+    def _write(
+        self, email: str, to: str, token: str, expires: float, *, ip: str, mount: str
+    ) -> str:
         """Write to whoever registered, or to the owner of a taken email; give the letter's name.
 
         `to` is the email, or nothing where nobody registered: to nobody is written by as much.
         """
-        kind, link, user_id = "registration", f"{root}/email/verification?token={token}", None
+        kind, link, user_id = "registration", f"{mount}/email/verification?token={token}", None
         try:
             owner = self._db.find_user_by(email=email)
         except NoResultFound:
             pass
         else:
             # This link is no secret; sealing it takes as long as sealing one.
-            kind, link = "already_registered", f"{root}/reset_password"
+            kind, link = "already_registered", f"{mount}/reset_password"
             to, user_id = ("", None) if owner.disabled is not None else (owner.email, owner.id)
         told = self._auth.mail.write(kind, to, user_id, {"ip": ip}, link=link, expires=expires)
         facts = {"ip": ip} | (told if user_id is not None else {})
