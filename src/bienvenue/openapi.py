@@ -27,7 +27,7 @@ _READS_BODY = (
 
 
 def document(pages: Iterable[Page], settings: Settings, mount: str = "") -> dict[str, Any]:
-    """Give the document of these pages, which stand below the path `mount`."""
+    """Return the document of these pages, which are mounted under the path `mount`."""
     pages = list(pages)
     paths: dict[str, dict[str, Any]] = {}
     for page in pages:
@@ -111,7 +111,7 @@ def _responses(page: Page) -> dict[str, Any]:
             schema = {"$ref": _REF.format(model=reply.__name__)}
             responses[str(status)]["content"] = {body.JSON: {"schema": schema}}
     if page.link is not None:
-        responses["303"] = {"description": "See Other: a letter's link leads on, without its token"}
+        responses["303"] = {"description": "See Other: an emailed link, now without its token"}
     for status, refusals in sorted(_refusals(page).items()):
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase + ": " + ", ".join(refusals),
@@ -137,14 +137,16 @@ def _refusals(page: Page) -> dict[int, list[str]]:
 
 _PROBLEM = {
     "title": "Problem",
-    "description": "A refusal (RFC 9457). `code` is stable; `message` is for people.",
+    "description": "A refusal (RFC 9457). `code` is stable; `detail`, and `message` with the same "
+    "text, are for people.",
     "type": "object",
-    "required": ["type", "title", "status", "code", "message"],
+    "required": ["type", "title", "status", "code", "detail", "message"],
     "properties": {
         "type": {"type": "string"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "code": {"type": "string"},
+        "detail": {"type": "string"},
         "message": {"type": "string"},
         "field": {"type": "string"},
         "errors": {"type": "array", "items": {"type": "object"}},

@@ -15,7 +15,8 @@ from bienvenue.cli import main
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.features.passwords import PasswordCommon
 from bienvenue.features.sessions import SignedIn
-from bienvenue.keys import KeyProblem, read_or_make
+from bienvenue.key_file import read_or_make
+from bienvenue.key_ring import KeyProblem
 from bienvenue.settings import Settings, SettingsProblem
 from bienvenue.web.dispatch import NotSignedIn
 from bienvenue.web.page import Answer, Visitor
@@ -208,6 +209,6 @@ def test_unlocking_an_account_that_failed_nothing_is_no_event(service: Service) 
 
 def test_an_answer_of_a_request_without_an_id_has_none(service: Service) -> None:
     """As when a host application answers before the service saw the request."""
-    door = service.app.extensions["bienvenue"]
+    dispatcher = service.app.extensions["bienvenue"]
     with service.app.test_request_context("/"):
-        assert "X-Request-Id" not in door.name_answer(Response()).headers
+        assert "X-Request-Id" not in dispatcher.name_answer(Response()).headers

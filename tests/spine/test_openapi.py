@@ -65,6 +65,15 @@ def test_every_page_is_in_it_and_nothing_else(service: Service) -> None:
     assert len(names) == len(declared)
 
 
+def test_a_refusal_is_as_the_document_says(service: Service) -> None:
+    """RFC 9457's `detail`, and `message` with the same text for the clients of the exercise."""
+    problem = document(service)["components"]["schemas"]["Problem"]
+    answer = service.client().post("/sessions", json={"email": 7}).get_json()
+    assert set(problem["required"]) <= answer.keys() <= problem["properties"].keys()
+    assert {"detail", "message"} <= set(problem["required"])
+    assert answer["detail"] == answer["message"] == "This field is text."
+
+
 def test_passwords_are_marked_as_secret(service: Service) -> None:
     """Write-only, so that no client shows them; unknown fields are refused by the schema too."""
     schemas = document(service)["components"]["schemas"]

@@ -112,7 +112,7 @@ def tunnelled(form: bytes) -> str | None:
         return None
 
 
-def asked(request: Request) -> dict[str, str]:
+def query_values(request: Request) -> dict[str, str]:
     """Read the query of the path as named values."""
     return _pairs(request.query_string) if request.query_string else {}
 

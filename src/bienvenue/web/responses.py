@@ -1,6 +1,7 @@
-"""A value or a refusal becomes a page, a redirect or JSON: the visitor's medium decides, here.
+"""The responses of HTTP: JSON, a page from a template, a redirect, a problem document.
 
-Refusals are problem details (RFC 9457) with a stable `code`, the `field` and a `message`.
+Refusals are problem documents (RFC 9457) with a stable `code`, the `field`, the `detail`, and the
+same text as `message`, which clients of the exercise read.
 """
 
 import json
@@ -18,7 +19,7 @@ _JSON = "application/json"
 _PROBLEM = "application/problem+json"
 VARY = "Accept, Accept-Language, Cookie"
 
-#: Files of ours alone, nothing that is written into a page, no frame (ASVS 3.4.3, 3.4.6).
+#: Only files of ours, no style or script within a page, no frame (ASVS 3.4.3, 3.4.6).
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
@@ -65,7 +66,7 @@ def as_page(template: str, status: int, language: Language, **values: Any) -> Re
 
 
 def as_redirect(path: str) -> Response:
-    """Send a browser on with GET. The path is ours, never the visitor's."""
+    """Redirect a browser with 303. The path is one of ours, or checked by `redirects`."""
     return empty(303, Location=path)
 
 
@@ -77,12 +78,13 @@ def empty(status: int, **headers: str) -> Response:
 
 
 def problem(refusal: Refusal) -> dict[str, Any]:
-    """Give the problem document of a refusal (RFC 9457 section 3)."""
+    """Return the problem document of a refusal (RFC 9457 section 3)."""
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(refusal.status).phrase,
         "status": refusal.status,
         "code": refusal.code,
+        "detail": refusal.message,
         "message": refusal.message,
     }
     if refusal.field is not None:
@@ -106,7 +108,7 @@ def of_refusal(refusal: Refusal) -> Response:
 
 
 def harden(response: Response, *, https: bool) -> Response:
-    """Add what every response of ours carries, errors too."""
+    """Add the headers that every response of ours carries, errors too."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("Cache-Control", "no-store")

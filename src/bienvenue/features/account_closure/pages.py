@@ -100,6 +100,7 @@ def close_account(me: "SignedIn", visitor: Visitor) -> Answer:
     errors=(WrongReopeningToken,),
     public=True,
     link="reopening",
+    formerly=("/leaving/undo",),
 )
 def reopening_page(visitor: Visitor) -> Answer:
     """The page of opening one's account again, for whoever opened the link."""

@@ -133,6 +133,7 @@ def prove_new_email(form: NewEmailVerification, me: "SignedIn", visitor: Visitor
     errors=(WrongUndoToken,),
     public=True,
     link="email_restore",
+    formerly=("/email/undo",),
 )
 def undo_page(visitor: Visitor) -> Answer:
     """The page with the button that restores the old email, for whoever opened the link."""

@@ -70,7 +70,11 @@ class NotificationEmailVerified(Reply):
     message: Literal["second email added"] = "second email added"
 
 
-@page("GET /notification_email", returns={200: NotificationEmailShown})
+@page(
+    "GET /notification_email",
+    returns={200: NotificationEmailShown},
+    formerly=("/second_email",),
+)
 def notification_email(me: "SignedIn") -> Answer:
     """Show one's second email, and the form of naming another."""
     email, since, waiting = AUTH.notification_email.of(me.user_id)
@@ -114,6 +118,7 @@ def remove_second_email(me: "SignedIn", visitor: Visitor) -> Answer:
     errors=(WrongNotificationEmailToken,),
     public=True,
     link="notification_email",
+    formerly=("/second_email/proof",),
 )
 def second_proof_page(visitor: Visitor) -> Answer:
     """The page of saying that notices may come here, for whoever opened the link."""

@@ -63,6 +63,7 @@ class EmailVerified(Reply):
     public=True,
     form_template="registration/resend.html",
     link="verification",
+    formerly=("/email/proof",),
 )
 def proof_page(visitor: Visitor) -> Answer:
     """The page of proving an email, for whoever opened the link."""
