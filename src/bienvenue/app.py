@@ -39,11 +39,15 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 #: The signed-in user: a `SignedIn`, or something false when the request has no live session.
-current_user = cast("SignedIn", LocalProxy(lambda: _dispatcher().identity.signed_in()))
+current_user = cast("SignedIn", LocalProxy(lambda: _signed_in()))
 
 
 def _dispatcher() -> Dispatcher:
     return cast("Dispatcher", current_app.extensions["bienvenue"])
+
+
+def _signed_in() -> SignedIn | None:
+    return _dispatcher().identity.signed_in()
 
 
 def login_required(view: Callable[P, T]) -> Callable[P, T | Response]:
@@ -52,7 +56,7 @@ def login_required(view: Callable[P, T]) -> Callable[P, T | Response]:
     @functools.wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T | Response:
         try:
-            me = _dispatcher().identity.signed_in()
+            me = _signed_in()
             refusal: Refusal | None = NotSignedIn() if me is None else None
         except DatabaseUnavailable as error:
             refusal = as_refusal(error)

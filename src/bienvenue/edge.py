@@ -180,12 +180,12 @@ class _Head:
 
     @property
     def cookie(self) -> str:
-        """The Cookie headers as one (RFC 9113 section 8.2.3), in the letters of WSGI."""
+        """The Cookie headers as one (RFC 9113 section 8.2.3), decoded as in WSGI."""
         return b"; ".join(self.cookies).decode("latin-1")
 
     @property
     def host(self) -> str:
-        """The first Host header, in the letters of WSGI."""
+        """The first Host header, decoded as in WSGI."""
         return self.hosts[0].decode("latin-1")
 
     @property

@@ -32,11 +32,11 @@ class Refusal(Exception):
     status: ClassVar[int] = 400
     code: ClassVar[str] = "refused"
     message: str = "This is refused."
-    #: The page on which a browser does first what is missing.
+    #: The path of the page to which a browser is redirected, to do first what is missing.
     redirect_to: ClassVar[str | None] = None
     #: The heading of its page, where the status alone says too little.
     heading: ClassVar[str] = ""
-    #: Where its page leads, when opening the refused page again would be refused again.
+    #: The path its page links to, where opening the refused page again would be refused again.
     link_to: ClassVar[str | None] = None
 
     def __init__(
@@ -46,13 +46,13 @@ class Refusal(Exception):
 
         `params` stand where the message has their `{name}`.
         """
-        #: The message as it can be looked up in another language, and what belongs into it.
+        #: The message id in the catalogues (gettext), and the values of its `{name}`.
         self.msgid = self.message if message is None else message
         self.params = params
         self.message = self.msgid.format(**params) if params else self.msgid
         super().__init__(self.message)
         self.field = field
-        #: Further members of the problem document.
+        #: Extension members of the problem document (RFC 9457 section 3.2).
         self.extensions: dict[str, Any] = {}
         #: Seconds after which to try again, or None.
         self.retry_after: int | None = None

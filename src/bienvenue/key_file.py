@@ -137,7 +137,7 @@ def _make(path: Path) -> None:
             file.write(secrets.token_hex(32) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        # A link is made whole or not at all, and never over a key that another node made.
+        # Linking is atomic, and never replaces a key that another node made.
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
     finally:

@@ -9,7 +9,7 @@ from wsgiref.types import WSGIApplication
 Scope = MutableMapping[str, Any]
 Headers = list[tuple[bytes, bytes]]
 Answered = tuple[int, Headers, bytes]
-"""Status, headers in small letters, and body of a response."""
+"""Status, headers with lower-case names, and body of a response."""
 
 
 def connection_ip(scope: Scope) -> str:
@@ -78,5 +78,5 @@ def call(app: WSGIApplication, environ: dict[str, Any]) -> Answered:
 
 
 def encoded(headers: Iterable[tuple[str, str]]) -> Headers:
-    """Return headers as ASGI takes them: bytes, with names in small letters."""
+    """Return headers as ASGI requires them: bytes, with lower-case names."""
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]

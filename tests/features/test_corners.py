@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from flask import Flask, Response
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import DB, Bienvenue, current_user, schema
+from bienvenue import DB, Bienvenue, current_user, schema, tokens
 from bienvenue.cli import main
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.features.passwords import PasswordCommon
@@ -189,12 +189,13 @@ def test_a_view_of_the_host_that_asks_who_is_there_says_503_when_nobody_can_tell
     def greeting() -> str:
         return "hello" if current_user else "who are you?"
 
-    def away(_secret: str | None) -> None:
+    def away(_secret: str) -> None:
         raise DatabaseUnavailable("away")
 
     assert app.test_client().get("/greeting").text == "who are you?"
-    monkeypatch.setattr(joined.sessions, "check", away)
-    answer = app.test_client().get("/greeting")
+    monkeypatch.setattr(joined.sessions, "look_up", away)
+    cookie = {"Cookie": f"session_id={tokens.new()}"}
+    answer = app.test_client(use_cookies=False).get("/greeting", headers=cookie)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     joined.close()
 

@@ -80,9 +80,10 @@ def _host_name(header: str) -> str | None:
     """Return the host of a Host header (RFC 9110 section 7.2), or None when it has none."""
     try:
         parts = urlsplit(f"//{header}")
-        return None if "@" in parts.netloc or parts.port == 0 else parts.hostname
+        named = "@" not in parts.netloc and parts.port != 0
     except ValueError:
         return None
+    return parts.hostname if named else None
 
 
 def refuse(

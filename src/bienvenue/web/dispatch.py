@@ -205,9 +205,9 @@ class Dispatcher:
     def page_of(self, router: "MapAdapter", asked: Request, sent: bytes) -> Page | None:
         """Return the page that will answer a request with this body, or None when there is none.
 
-        The router and `_find` say the same of it later: no spelling of a path or method, and no
-        field of another kind of body, makes it another page (C07). A form that `_find` refuses
-        before its page is reached is taken for the page of its own method.
+        The router and `_find` decide the same later: no spelling of a path or method, and no field
+        of another kind of body, makes it another page (C07). A form that `_find` refuses counts for
+        the page of its own method.
         """
         if asked.method in crosssite.SAFE:
             # They change nothing, so no page of theirs hashes.
