@@ -38,9 +38,6 @@ _log = logging.getLogger("bienvenue")
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: The signed-in user: a `SignedIn`, or something false when the request has no live session.
-current_user = cast("SignedIn", LocalProxy(lambda: _signed_in()))
-
 
 def _dispatcher() -> Dispatcher:
     return cast("Dispatcher", current_app.extensions["bienvenue"])
@@ -48,6 +45,10 @@ def _dispatcher() -> Dispatcher:
 
 def _signed_in() -> SignedIn | None:
     return _dispatcher().identity.signed_in()
+
+
+#: The signed-in user: a `SignedIn`, or something false when the request has no live session.
+current_user = cast("SignedIn", LocalProxy(_signed_in))
 
 
 def login_required(view: Callable[P, T]) -> Callable[P, T | Response]:
