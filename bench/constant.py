@@ -6,7 +6,8 @@ The body is as long as a profile, the headers are those of one.
 import json
 
 from bienvenue import asgi
-from bienvenue.edge import Answered, Edge, _Head
+from bienvenue.edge import Edge, _Head
+from bienvenue.wsgi_bridge import Answered
 
 BODY = json.dumps({"email": "me@example.com", "filling": "x" * 380}).encode() + b"\n"
 

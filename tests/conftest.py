@@ -132,8 +132,8 @@ def make_service(database: str, tmp_path: Path) -> Iterator[MakeService]:
         }
         app = create_app(**given | settings)
         app.testing = True
-        door: Dispatcher = app.extensions["bienvenue"]
-        made.append(Service(app, door.auth, database))
+        dispatcher: Dispatcher = app.extensions["bienvenue"]
+        made.append(Service(app, dispatcher.auth, database))
         return made[-1]
 
     yield make

@@ -22,7 +22,7 @@ from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Refusal
 from bienvenue.features.sessions import SignedIn
 from bienvenue.settings import Settings
-from bienvenue.web import responses
+from bienvenue.web import redirects, responses
 from bienvenue.web.dispatch import (
     Dispatcher,
     MethodNotAllowed,
@@ -38,26 +38,31 @@ _log = logging.getLogger("bienvenue")
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: The person who is signed in: a `SignedIn`, or something false when there is nobody.
-current_user = cast("SignedIn", LocalProxy(lambda: _door().signed_in()))
 
-
-def _door() -> Dispatcher:
+def _dispatcher() -> Dispatcher:
     return cast("Dispatcher", current_app.extensions["bienvenue"])
 
 
+def _signed_in() -> SignedIn | None:
+    return _dispatcher().identity.signed_in()
+
+
+#: The signed-in user: a `SignedIn`, or something false when the request has no live session.
+current_user = cast("SignedIn", LocalProxy(_signed_in))
+
+
 def login_required(view: Callable[P, T]) -> Callable[P, T | Response]:
-    """Let only signed-in people reach a view of the host application; others hear 401."""
+    """Let only signed-in users reach a view of the host application; refuse others with 401."""
 
     @functools.wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T | Response:
-        door = _door()
         try:
-            refusal: Refusal | None = None if door.signed_in() else NotSignedIn()
+            me = _signed_in()
+            refusal: Refusal | None = NotSignedIn() if me is None else None
         except DatabaseUnavailable as error:
             refusal = as_refusal(error)
         if refusal is not None:
-            return responses.harden(door.refuse(refusal), https=door.settings.https)
+            return _hardened(refusal)
         return view(*args, **kwargs)
 
     return guarded
@@ -86,23 +91,23 @@ class Bienvenue:
         settings = Settings(**self._given)
         auth = Auth(settings=settings)
         _require_schema(auth)
-        auth.root = url_prefix or self._url_prefix or ""
-        door = Dispatcher(auth, settings, auth.keys)
+        auth.mount = url_prefix or self._url_prefix or ""
+        dispatcher = Dispatcher(auth, settings, auth.keys)
         blueprint = Blueprint(
             "bienvenue",
             __name__,
             template_folder="templates",
             static_folder="static",
             static_url_path="/bienvenue/static",
-            url_prefix=auth.root or None,
+            url_prefix=auth.mount or None,
         )
-        door.look.open(blueprint, door)
-        door.open(blueprint, all_pages(auth))
+        dispatcher.rendering.branding.open(blueprint, dispatcher)
+        dispatcher.open(blueprint, all_pages(auth))
         blueprint.after_request(lambda made: responses.harden(made, https=settings.https))
-        blueprint.before_request(door.name_request)
-        blueprint.after_request(door.name_answer)
+        blueprint.before_request(dispatcher.name_request)
+        blueprint.after_request(dispatcher.name_answer)
         blueprint.teardown_request(lambda _: logs.end_request())
-        app.extensions["bienvenue"] = door
+        app.extensions["bienvenue"] = dispatcher
         # Our own exception only: `current_user` may meet it in any view of the host.
         app.register_error_handler(DatabaseUnavailable, _refuse_outage)
         app.register_blueprint(blueprint)
@@ -116,22 +121,22 @@ def create_app(**settings: Any) -> Flask:
     SchemaProblem, each with what to do.
     """
     app = Flask("bienvenue", static_folder=None, template_folder=None)
-    # The redirect that merges slashes would name whatever host the request named.
+    # The redirect that merges slashes would name the host of the request, whichever that is.
     app.url_map.merge_slashes = False
     auth = Bienvenue(**settings).init_app(app)
     app.register_error_handler(HTTPException, _refuse_unrouted)
     app.after_request(lambda made: responses.harden(made, https=auth.settings.https))
-    door: Dispatcher = app.extensions["bienvenue"]
-    app.before_request(door.name_request)
-    app.after_request(door.name_answer)
+    dispatcher: Dispatcher = app.extensions["bienvenue"]
+    app.before_request(dispatcher.name_request)
+    app.after_request(dispatcher.name_answer)
     app.teardown_request(lambda _: logs.end_request())
     return app
 
 
 def all_pages(auth: Auth) -> list[Any]:
-    """Give the pages of the house, then those of every feature in order."""
+    """Return the pages of the service itself, then those of every feature in order."""
     features = [page for feature in auth.features for page in getattr(feature, "pages", ())]
-    return [*house, *features]
+    return [*core, *features]
 
 
 def _require_schema(auth: Auth) -> None:
@@ -146,21 +151,28 @@ def _require_schema(auth: Auth) -> None:
 
 
 def _refuse_outage(error: Exception) -> Response:
-    door = _door()
-    return responses.harden(door.refuse(as_refusal(error)), https=door.settings.https)
+    return _hardened(as_refusal(error))
+
+
+def _hardened(refusal: Refusal) -> Response:
+    """Refuse outside of our pages, where nothing else adds the headers of ours."""
+    dispatcher = _dispatcher()
+    response = dispatcher.rendering.refusal(refusal)
+    return responses.harden(response, https=dispatcher.settings.https)
 
 
 def _refuse_unrouted(error: HTTPException) -> Response:
+    dispatcher = _dispatcher()
     if isinstance(error, WrongMethod):
-        return _door().refuse(MethodNotAllowed(_door().methods_of(request)))
-    if error.code == HTTPStatus.NOT_FOUND:
-        return _door().refuse(NotFound())
-    return _door().refuse(as_refusal(error))
+        refusal: Refusal = MethodNotAllowed(dispatcher.methods_of(request))
+    else:
+        refusal = NotFound() if error.code == HTTPStatus.NOT_FOUND else as_refusal(error)
+    return dispatcher.rendering.refusal(refusal)
 
 
-# --- the pages of the house ---------------------------------------------------------------------
+# --- the pages of the service itself ------------------------------------------------------------
 
-house = Pages()
+core = Pages()
 
 
 class Welcome(Reply):
@@ -170,7 +182,7 @@ class Welcome(Reply):
 
 
 class Health(Reply):
-    """How the service is."""
+    """The state of the service."""
 
     status: Literal["ok"] = "ok"
 
@@ -182,48 +194,46 @@ class Document(Reply):
 
 
 class NotReady(Refusal):
-    """The database has not the version this service needs."""
+    """The database has not the schema of this version."""
 
     status = 503
     code = "not_ready"
     message = "The database is not at this version's schema: run `bienvenue db upgrade`."
 
     def __init__(self) -> None:
-        """Ask to come back: somebody is at work on it, or should be."""
+        """Let the client try again after 5 seconds: an operator has to migrate the database."""
         super().__init__()
         self.retry_after = 5
 
 
-@house("GET /", gives={200: Welcome}, public=True)
+@core("GET /", returns={200: Welcome}, public=True)
 def welcome() -> Answer:
-    """Say welcome."""
-    return Answer(Welcome(), page="welcome.html")
+    """Welcome a visitor."""
+    return Answer(Welcome(), template="welcome.html")
 
 
-@house("GET /healthz", gives={200: Health}, public=True, any_host=True)
+@core("GET /healthz", returns={200: Health}, public=True, any_host=True)
 def healthz() -> Answer:
-    """Say that the process answers, without asking the database."""
+    """Tell that the process answers, without asking the database."""
     return Answer(Health())
 
 
-@house(
-    "GET /readyz", gives={200: Health}, refuses=(NotReady, Unavailable), public=True, any_host=True
+@core(
+    "GET /readyz", returns={200: Health}, errors=(NotReady, Unavailable), public=True, any_host=True
 )
 def readyz() -> Answer:
-    """Say that the database answers and has the right schema."""
+    """Tell that the database answers and has the schema of this version."""
     try:
-        _door().auth.require_schema()
+        _dispatcher().auth.require_schema()
     except schema.SchemaProblem:
         raise NotReady from None
     return Answer(Health())
 
 
-@house("GET /openapi.json", gives={200: Document}, public=True, for_programs=True)
+@core("GET /openapi.json", returns={200: Document}, public=True, json_only=True)
 def openapi_document() -> Answer:
-    """Give the OpenAPI document of every path."""
-    door = _door()
-    return Answer(
-        Document.model_validate(
-            openapi.document(all_pages(door.auth), door.settings, door.here(""))
-        )
-    )
+    """Return the OpenAPI document of every path."""
+    dispatcher = _dispatcher()
+    pages = all_pages(dispatcher.auth)
+    document = openapi.document(pages, dispatcher.settings, redirects.mounted(""))
+    return Answer(Document.model_validate(document))

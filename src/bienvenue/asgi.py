@@ -12,23 +12,23 @@ from bienvenue.app import create_app
 from bienvenue.edge import Edge
 from bienvenue.web.dispatch import Dispatcher
 
-_LAST_WORDS = 20
-"""Seconds for finishing what was begun, for a process whose parent is gone."""
+_GRACE = 20
+"""Seconds that a process whose parent is gone has for finishing its requests."""
 
 flask = create_app()
-door: Dispatcher = flask.extensions["bienvenue"]
+dispatcher: Dispatcher = flask.extensions["bienvenue"]
 
-app = Edge(flask, door.settings.core.threads)
+app = Edge(flask, dispatcher.settings.core.threads)
 
 # In each process that serves, and not in the one that starts them: that one forks at any time, and
-# what a thread of it held then would stay locked in the new process for good.
-work.beside(door.auth)
+# a lock that one of its threads held then would stay locked in the new process for good.
+work.beside(dispatcher.auth)
 
 
 def end_with_parent() -> None:
-    """Stop as when told to, once the process that made this one is gone, however it ended.
+    """Stop this process as SIGTERM does, once its parent is gone, however that ended.
 
-    This one holds the port, and nobody else would ever stop it or start it again.
+    It holds the port, and no other process would ever stop it.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -37,7 +37,7 @@ def end_with_parent() -> None:
     def wait() -> None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_LAST_WORDS)
+        time.sleep(_GRACE)
         os._exit(1)
 
     threading.Thread(target=wait, name="orphan", daemon=True).start()
@@ -46,6 +46,6 @@ def end_with_parent() -> None:
 end_with_parent()
 user_agent.load()
 
-# All that was loaded stays for good: a collector that walks through it only holds people up.
+# What is loaded by now stays until the end: a collector that walks it only delays requests.
 gc.collect()
 gc.freeze()

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import keys, schema
+from bienvenue import key_file, schema
 from bienvenue.db import DB
 from bienvenue.feature import Event, Feature, Reason, Refusal
 from bienvenue.features.account_closure import AccountClosure
@@ -33,6 +33,7 @@ from bienvenue.features.reauthentication import Reauthentication
 from bienvenue.features.registration import Registration
 from bienvenue.features.sessions import Sessions
 from bienvenue.hashing import Hasher
+from bienvenue.key_ring import KeyRing
 from bienvenue.normalize import MalformedEmail, MalformedText
 from bienvenue.normalize import email as plain_email
 from bienvenue.settings import Settings
@@ -64,7 +65,7 @@ class Auth:
         self.settings = settings or Settings()
         self._db = db or DB(self.settings.database_url)
         #: The path below which an application has our pages, for the links of notices.
-        self.root = ""
+        self.mount = ""
         self.features: list[Feature[Any]] = []
         self.accounts = self._open(Accounts)
         self.passwords = self._open(Passwords)
@@ -92,9 +93,9 @@ class Auth:
         self.settings.refuse_unknown()
 
     @functools.cached_property
-    def keys(self) -> keys.KeyRing:
+    def keys(self) -> KeyRing:
         """The keys of this service, made on first use in the instance folder. Raises KeyProblem."""
-        return keys.of(self.settings)
+        return key_file.of(self.settings)
 
     def _open(self, feature: type[F]) -> F:
         opened = feature(self, self._db, self.settings.of(feature.Settings))

@@ -12,13 +12,12 @@ from typing import Any
 
 import click
 
-from bienvenue import checkup, openapi, schema, serve, work
-from bienvenue import keys as key_file
+from bienvenue import checkup, key_file, openapi, schema, serve, work
 from bienvenue.app import all_pages
 from bienvenue.auth import Auth
 from bienvenue.db import DB, DatabaseUnavailable
 from bienvenue.feature import Feature, Refusal
-from bienvenue.keys import KeyProblem
+from bienvenue.key_ring import KeyProblem
 from bienvenue.settings import PREFIX, Core, Section, Settings, SettingsProblem
 from bienvenue.version import VERSION
 
@@ -122,7 +121,7 @@ def check_command(service: Service, as_json: bool) -> None:
 
 @main.group("keys")
 def keys_group() -> None:
-    """The keys that sign and seal; a running service sees a change within a second."""
+    """The keys that sign and encrypt; a running service sees a change within a second."""
 
 
 @keys_group.command("list")

@@ -1,7 +1,7 @@
-"""Where a request comes from: the visitor's ip, and the network it counts for.
+"""Client ip: the ip a request comes from, and the network it counts for.
 
-The visitor is whoever opened the connection. Only when that is a proxy the operator named is its
-X-Forwarded-For read, and no other header ever is: any client can write them (ASVS 4.1.3, 15.3.4).
+That is the ip of the connection. X-Forwarded-For is read only when the connection is that of a
+proxy the operator names, and no other header ever is: any client can write it (ASVS 4.1.3, 15.3.4).
 """
 
 import ipaddress
@@ -11,7 +11,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 UNIX = "unix"
-"""What stands in a list of trusted proxies for a connection over a unix socket, which has no ip."""
+"""The word in a list of trusted proxies for connections over a unix socket, which have no ip."""
 
 _PORT = re.compile(r":[0-9]{1,5}")
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
@@ -31,11 +31,11 @@ class TrustedProxies:
         return self._unix or bool(self._networks)
 
     def __str__(self) -> str:
-        """Write them as they are read."""
+        """Return them as the setting writes them."""
         return ", ".join([UNIX] * self._unix + [str(network) for network in self._networks])
 
     def holds(self, ip: str) -> bool:
-        """Tell whether an ip, or "" for a connection that has none, is a proxy of ours."""
+        """Tell whether an ip, or "" for a connection that has none, is that of a trusted proxy."""
         if not self:
             return False
         address = address_of(ip)
@@ -44,7 +44,7 @@ class TrustedProxies:
         return any(address in network for network in self._networks)
 
     def everything(self) -> bool:
-        """Tell whether together they hold every IPv4 or every IPv6 address there is."""
+        """Tell whether together they hold every IPv4 address or every IPv6 address."""
         four = [net for net in self._networks if isinstance(net, ipaddress.IPv4Network)]
         six = [net for net in self._networks if isinstance(net, ipaddress.IPv6Network)]
         all_of_four, all_of_six = ipaddress.IPv4Network("0.0.0.0/0"), ipaddress.IPv6Network("::/0")
@@ -54,11 +54,11 @@ class TrustedProxies:
 
 
 def visitor_ip(connection: str, forwarded: str, trusted: TrustedProxies) -> str:
-    """Give the ip a request counts for, or "" when the connection has none.
+    """Return the ip a request counts for, or "" when the connection has none.
 
-    `connection` is the ip of whoever connected, `forwarded` every X-Forwarded-For of the request,
-    joined by commas. A proxy writes at the end what it saw, so the list is read from there: proxies
-    of ours are skipped, the first other ip is the visitor, and what cannot be read ends the walk.
+    `connection` is the ip of the connection, `forwarded` every X-Forwarded-For of the request,
+    joined by commas. Each proxy appends the ip it saw, so the list is read from its end: trusted
+    proxies are skipped, the first other ip is the visitor, and an unreadable entry ends the walk.
     """
     address = address_of(connection)
     found = "" if address is None else str(address)
@@ -75,7 +75,7 @@ def visitor_ip(connection: str, forwarded: str, trusted: TrustedProxies) -> str:
 
 
 def address_of(text: str) -> Address | None:
-    """Read an ip without its port, zone or brackets, an IPv4-mapped one as IPv4; None if none."""
+    """Read an ip without port, zone or brackets; an IPv4-mapped one is IPv4. None if it is none."""
     text = text.strip(" \t")
     bracketed = text.startswith("[")
     if bracketed:
@@ -97,7 +97,7 @@ def address_of(text: str) -> Address | None:
 
 
 def network_of(ip: str) -> str:
-    """Give the network an ip counts for: itself in IPv4, its /64 in IPv6 (ASVS 15.3.4)."""
+    """Return the network an ip counts for: itself in IPv4, its /64 in IPv6 (ASVS 15.3.4)."""
     address = address_of(ip)
     if address is None:
         return "unknown"

@@ -1,4 +1,4 @@
-"""The one place that tells the time, so that tests can move it.
+"""The clock: the only place that reads the time, so that tests can move it.
 
 Times are seconds since 1970 in UTC, as a float: the same comparison in Python, SQLite and
 PostgreSQL, with no time zone to get wrong (docs/decisions/0003-time-is-seconds.md).
@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 
 
 def now() -> float:
-    """Give the current time in seconds since 1970, UTC."""
+    """Return the current time in seconds since 1970, UTC."""
     return time.time()
 
 
 def written(moment: float) -> str:
-    """Write a moment (seconds since 1970) as RFC 3339 text in UTC, to the second."""
+    """Return a moment (seconds since 1970) as RFC 3339 text in UTC, to the second."""
     return in_utc(moment).isoformat().replace("+00:00", "Z")
 
 
 def in_utc(moment: float) -> datetime:
-    """Give a moment (seconds since 1970) as a datetime in UTC, to the second."""
+    """Return a moment (seconds since 1970) as a datetime in UTC, to the second."""
     return datetime.fromtimestamp(int(moment), UTC)

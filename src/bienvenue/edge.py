@@ -1,9 +1,9 @@
-"""The front door of `bienvenue serve`: an ASGI application in front of the Flask one.
+"""The edge of `bienvenue serve`: an ASGI application in front of the Flask one.
 
-It reads a whole request body, within 64 KiB and a few seconds, before any thread is asked to do
-anything, so stalled clients hold nothing but a socket. It answers the session check of programs,
-`GET /profile`, without waking Flask. A request that hashes waits here for its place at the gate,
-without a thread. Everything else runs in a bounded pool.
+It reads a whole request body, within 64 KiB and a few seconds, before any thread works on the
+request, so a stalled client holds nothing but a socket. It answers the session check of programs,
+`GET /profile`, without Flask. A request that hashes waits here for its place in the hash queue,
+without a thread. Everything else runs in a bounded pool of threads.
 
 Under another WSGI server `bienvenue.wsgi:app` does the same operations without this file.
 """
@@ -11,24 +11,22 @@ Under another WSGI server `bienvenue.wsgi:app` does the same operations without 
 import asyncio
 import contextvars
 import functools
-import io
-import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from flask import Flask, Request
-from werkzeug.test import run_wsgi_app
 
-from bienvenue import logs, tokens
+from bienvenue import logs
 from bienvenue.client_ip import network_of, visitor_ip
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Refusal
 from bienvenue.features.sessions import SignedIn
 from bienvenue.features.sessions.pages import Profile
-from bienvenue.web import cookies, crosssite, responses
+from bienvenue.web import responses
 from bienvenue.web.body import LARGEST_BODY, BodyTooLarge
 from bienvenue.web.dispatch import Dispatcher, NotSignedIn, as_refusal
+from bienvenue.wsgi_bridge import Answered, Headers, Scope, call, connection_ip, encoded, environ_of
 
 DEADLINE = 10.0
 """Seconds a client has for sending its body."""
@@ -36,15 +34,12 @@ DEADLINE = 10.0
 _CHECKING = 2
 """Threads for session checks on PostgreSQL, each with a connection of its own."""
 
-Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
-Answered = tuple[int, Headers, bytes]
 
 
 class RequestTimeout(Refusal):
-    """The body did not come within its time."""
+    """The body did not arrive within 10 seconds."""
 
     status = 408
     code = "request_timeout"
@@ -52,7 +47,7 @@ class RequestTimeout(Refusal):
 
 
 class AmbiguousRequest(Refusal):
-    """Two readers could take where this request ends, or whom it is for, differently."""
+    """Two readers could disagree where this request ends, or for which host it is."""
 
     status = 400
     code = "ambiguous_request"
@@ -60,7 +55,7 @@ class AmbiguousRequest(Refusal):
 
 
 class IncompleteBody(Refusal):
-    """The client went away, or its chunks are malformed, which the server does not tell apart."""
+    """The client went away, or its chunks are malformed; the server does not tell which."""
 
     status = 400
     code = "incomplete_body"
@@ -68,26 +63,27 @@ class IncompleteBody(Refusal):
 
 
 class Edge:
-    """One process's front door."""
+    """The edge of one process."""
 
     def __init__(self, app: Flask, threads: int) -> None:
         """Take the Flask application and how many threads may run it at once."""
         self._app = app
-        self._door: Dispatcher = app.extensions["bienvenue"]
+        self._dispatcher: Dispatcher = app.extensions["bienvenue"]
+        settings, auth = self._dispatcher.settings, self._dispatcher.auth
         self._threads = ThreadPoolExecutor(threads, "page")
-        # Of their own, or a check would wait behind pages that wait for their hash.
+        # Threads of their own: a check must not wait behind pages that wait for their hash.
         self._checking = ThreadPoolExecutor(_CHECKING, "check")
-        self._door.auth.passwords.wait_at_the_edge(self._door.settings.core.workers)
-        self._https = self._door.settings.https
-        self._trusted = self._door.settings.trusted
-        self._sessions = self._door.auth.sessions
-        self._cookie = cookies.name_of(cookies.SESSION, self._door.settings).encode()
-        self._hosts = {host.encode() for host in crosssite.hosts(self._door.settings)}
-        self._stranger = _refused(NotSignedIn(), https=self._https)
-        given = responses.harden(responses.as_json({}, 200), https=self._https).headers
-        del given["Content-Length"]
-        self._headers = _encoded(given)
-        self._checks_inline = not self._door.settings.on_postgresql
+        auth.passwords.wait_at_the_edge(settings.core.workers)
+        self._https = settings.https
+        self._trusted = settings.trusted
+        self._sessions = auth.sessions
+        self._hosts = self._dispatcher.hosts
+        self._identifiers = self._dispatcher.identifiers
+        self._not_signed_in = _refused(NotSignedIn(), https=self._https)
+        headers = responses.harden(responses.as_json({}, 200), https=self._https).headers
+        del headers["Content-Length"]
+        self._headers = encoded(headers)
+        self._checks_inline = not settings.on_postgresql
         self._router = app.url_map.bind("")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,7 +92,7 @@ class Edge:
             return
         head = _Head(scope["headers"])
         # An id that a trusted proxy made stays.
-        believed = len(head.ids) == 1 and self._trusted.holds(_connection(scope))
+        believed = len(head.ids) == 1 and self._trusted.holds(connection_ip(scope))
         logs.name_request(head.ids[0].decode("latin-1") if believed else None)
         try:
             head.refuse_ambiguous(scope["http_version"])
@@ -113,71 +109,51 @@ class Edge:
         await _send(send, *answered)
 
     async def _check(self, head: "_Head") -> Answered | None:
-        """Answer a session check, or give None for what only Flask can answer."""
-        # A program asks, by one of our names: then nothing but its cookie matters.
-        if head.wants_page or not head.hosts or not self._is_ours(head.hosts[0]):
+        """Answer a session check, or return None for what only Flask can answer."""
+        # To a program that names our host, nothing but its credential matters.
+        if head.wants_page or not head.hosts or not self._hosts.hold(head.host):
             return None
-        if not any(self._cookie in value for value in head.cookies):
-            return self._stranger
-        secret = self._secret(head.cookies)
-        if secret is None:
-            return None
+        credential = self._identifiers.credential(head.cookie)
+        if credential is None:
+            return self._not_signed_in
         try:
             if self._checks_inline:
                 # SQLite answers from memory in microseconds; handing over to a thread costs more.
-                me = self._sessions.look_up(secret)
+                identity = credential.look_up()
             else:
                 loop = asyncio.get_running_loop()
-                me = await loop.run_in_executor(self._checking, self._sessions.look_up, secret)
+                identity = await loop.run_in_executor(self._checking, credential.look_up)
         except DatabaseUnavailable as error:
             return _refused(as_refusal(error), https=self._https)
-        if me is None:
-            return self._stranger
-        if self._sessions.touch_is_due(me):
-            self._checking.submit(self._sessions.touch, me)
-        return 200, self._headers, _profile(me, self._sessions.is_fresh(me))
-
-    def _is_ours(self, host: bytes) -> bool:
-        return host in self._hosts or host.rpartition(b":")[0] in self._hosts
-
-    def _secret(self, sent: list[bytes]) -> str | None:
-        """Give the one session secret of the Cookie headers, or None for anything less plain."""
-        if len(sent) > 1:
-            return None
-        found: list[bytes] = []
-        for pair in sent[0].split(b";"):
-            name, _, value = pair.partition(b"=")
-            # The whole name counts: any sibling host can set a cookie whose name ends like ours.
-            if name.strip() == self._cookie:
-                found.append(value)
-        if len(found) != 1:
-            return None
-        secret = found[0].decode("latin-1").strip()
-        return secret if tokens.well_formed(secret) else None
+        if identity is None:
+            return self._not_signed_in
+        if identity.touch_is_due():
+            self._checking.submit(identity.touch)
+        return 200, self._headers, _profile(identity.me, self._sessions.is_fresh(identity.me))
 
     async def _through_flask(self, scope: Scope, headers: Headers, body: bytes) -> Answered:
-        environ = _environ(scope, headers, body)
-        page = self._door.page_of(self._router, Request(environ), body)
+        environ = environ_of(scope, headers, body) | {logs.KEY: logs.request_id()}
+        page = self._dispatcher.page_of(self._router, Request(environ), body)
         if page is not None and page.hashes:
             forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
             network = network_of(visitor_ip(environ["REMOTE_ADDR"], forwarded, self._trusted))
-            async with self._door.auth.passwords.hash_queue.place_at_the_edge(network):
+            async with self._dispatcher.auth.passwords.hash_queue.place_at_the_edge(network):
                 return await self._run(environ)
         return await self._run(environ)
 
     async def _run(self, environ: dict[str, Any]) -> Answered:
         loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
-        return await loop.run_in_executor(self._threads, context.run, _call, self._app, environ)
+        return await loop.run_in_executor(self._threads, context.run, call, self._app, environ)
 
 
 class _Head:
-    """What the edge reads of the headers, in one walk over them."""
+    """The headers that the edge reads, in one walk over them."""
 
     __slots__ = ("chunked", "cookies", "fields", "hosts", "ids", "lengths", "wants_page")
 
     def __init__(self, sent: Iterable[tuple[bytes, bytes]]) -> None:
-        """Read them, and drop names with underscores: WSGI takes them for those with hyphens."""
+        """Read them, and drop names with underscores: WSGI would take these for hyphens (G13)."""
         self.fields: Headers = []
         self.hosts: list[bytes] = []
         self.cookies: list[bytes] = []
@@ -203,6 +179,16 @@ class _Head:
             self.fields.append(field)
 
     @property
+    def cookie(self) -> str:
+        """The Cookie headers as one (RFC 9113 section 8.2.3), decoded as in WSGI."""
+        return b"; ".join(self.cookies).decode("latin-1")
+
+    @property
+    def host(self) -> str:
+        """The first Host header, decoded as in WSGI."""
+        return self.hosts[0].decode("latin-1")
+
+    @property
     def has_body(self) -> bool:
         """Whether a body follows."""
         return self.chunked or self.lengths > 0
@@ -217,7 +203,7 @@ class _Head:
 
 @functools.lru_cache(10_000)
 def _profile(me: SignedIn, fresh: bool) -> bytes:
-    """Write a profile as Flask does; the row itself is read anew for every request."""
+    """Write a profile as Flask does; every request reads the row itself again."""
     return responses.as_json(Profile.of(me, fresh=fresh).model_dump(mode="json"), 200).get_data()
 
 
@@ -242,67 +228,18 @@ async def _whole_body(receive: Receive) -> bytes:
     return b"".join(pieces)
 
 
-def _connection(scope: Scope) -> str:
-    """Give the ip of whoever connected, "" over a unix socket."""
-    client = scope.get("client")
-    return client[0] if client else ""
-
-
-def _environ(scope: Scope, headers: Headers, body: bytes) -> dict[str, Any]:
-    """Make the WSGI environment of a request whose body is here (PEP 3333)."""
-    server = scope.get("server")
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
-        "PATH_INFO": scope["path"].encode().decode("latin-1"),
-        "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "SERVER_NAME": server[0] if server else "",
-        "SERVER_PORT": str(server[1]) if server else "",
-        "REMOTE_ADDR": _connection(scope),
-        logs.KEY: logs.request_id(),
-        "CONTENT_LENGTH": str(len(body)),
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input": io.BytesIO(body),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-    }
-    for raw, value in headers:
-        name = raw.decode("latin-1").upper().replace("-", "_")
-        if name in {"CONTENT_LENGTH", "TRANSFER_ENCODING"}:
-            continue
-        key = name if name == "CONTENT_TYPE" else f"HTTP_{name}"
-        text = value.decode("latin-1")
-        joint = "; " if name == "COOKIE" else ","
-        environ[key] = f"{environ[key]}{joint}{text}" if key in environ else text
-    return environ
-
-
-def _call(app: Flask, environ: dict[str, Any]) -> Answered:
-    """Run the WSGI application for one request."""
-    pieces, status, headers = run_wsgi_app(app, environ, buffered=True)
-    return int(status[:3]), _encoded(headers), b"".join(pieces)
-
-
 def _refused(refusal: Refusal, *, https: bool) -> Answered:
     response = responses.harden(responses.of_refusal(refusal), https=https)
     response.headers["Connection"] = "close"
     if refusal.retry_after is not None:
         response.headers["Retry-After"] = str(refusal.retry_after)
-    return response.status_code, _encoded(response.headers), response.get_data()
+    return response.status_code, encoded(response.headers), response.get_data()
 
 
 def _named(answered: Answered) -> Answered:
-    """Write the id of the request on an answer of the edge's own; Flask writes it on its own."""
+    """Write the id of the request on an answer that the edge itself gives."""
     status, headers, body = answered
     return status, [*headers, (b"x-request-id", logs.request_id().encode())], body
-
-
-def _encoded(headers: Iterable[tuple[str, str]]) -> Headers:
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:

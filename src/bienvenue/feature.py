@@ -53,28 +53,28 @@ class Refusal(Exception):
     status: ClassVar[int] = 400
     code: ClassVar[str] = "refused"
     message: str = "This is refused."
-    #: The page on which a browser does first what is missing.
-    first: ClassVar[str | None] = None
+    #: The path of the page to which a browser is redirected, to do first what is missing.
+    redirect_to: ClassVar[str | None] = None
     #: The heading of its page, where the status alone says too little.
     heading: ClassVar[str] = ""
-    #: Where its page leads, when opening the refused page again would be refused again.
-    onward: ClassVar[str | None] = None
+    #: The path its page links to, where opening the refused page again would be refused again.
+    link_to: ClassVar[str | None] = None
 
     def __init__(
-        self, field: str | None = None, *, message: str | None = None, **values: object
+        self, field: str | None = None, *, message: str | None = None, **params: object
     ) -> None:
         """Take the name of the field that is wrong, and a message in place of the usual one.
 
-        `values` stand where the message has their `{name}`.
+        `params` stand where the message has their `{name}`.
         """
-        #: The message as it can be looked up in another language, and what belongs into it.
-        self.words = self.message if message is None else message
-        self.values = values
-        self.message = self.words.format(**values) if values else self.words
+        #: The message id in the catalogues (gettext), and the values of its `{name}`.
+        self.msgid = self.message if message is None else message
+        self.params = params
+        self.message = self.msgid.format(**params) if params else self.msgid
         super().__init__(self.message)
         self.field = field
-        #: Further members of the problem document.
-        self.facts: dict[str, Any] = {}
+        #: Extension members of the problem document (RFC 9457 section 3.2).
+        self.extensions: dict[str, Any] = {}
         #: Seconds after which to try again, or None.
         self.retry_after: int | None = None
         #: Further headers of the answer.

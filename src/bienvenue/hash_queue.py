@@ -1,8 +1,8 @@
-"""The gate before bcrypt: a few threads of lower priority, a short queue, and fairness.
+"""The hash queue: a few threads of lower priority for bcrypt, a short queue, and fairness.
 
-A password hash costs a quarter of a second of a processor. Without a bound a flood of sign-ins
-stops everything else; with one it stops itself. Whoever finds no place waits a little and then
-hears 503 with Retry-After, having cost nothing (ASVS 15.2.2, 2.4.1).
+A password hash costs a quarter of a second of a processor. Without a bound, a flood of sign-ins
+stops everything else; with one it stops itself. A request without a place waits a little and is
+then refused with 503 and Retry-After, before any hash (ASVS 15.2.2, 2.4.1).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from typing import ParamSpec, TypeVar
 from bienvenue.feature import Refusal
 
 WAIT = 0.8
-"""Seconds to wait for a place: refused at once, clients that never pause stole half the hashing."""
+"""Seconds to wait for a place. Without waiting, clients that never pause took half the hashing."""
 
 _NICE = 1
 """How much lower the priority of a hashing thread is. At 3 session checks that saturate the machine
@@ -34,49 +34,49 @@ _inside: ContextVar[bool] = ContextVar("inside", default=False)
 
 
 class Busy(Refusal):
-    """There are more sign-ins at once than can be hashed."""
+    """More requests at once need a hash than the queue has places for."""
 
     status = 503
     code = "busy"
     message = "Too many people are signing in right now. Try again in a moment."
 
     def __init__(self) -> None:
-        """Ask to come back in a second."""
+        """Let the client try again after a second."""
         super().__init__()
         self.retry_after = 1
 
 
 class RefusalCounts:
-    """How many of which network found no place, until somebody writes it down.
+    """Counts of requests without a place, by network, until a worker stores them.
 
-    It is kept in memory, since a flood that is refused must not cost a write for each request.
+    They stay in memory: a flood that is refused must not cost a write for each request.
     """
 
     _MOST = 1000
 
     def __init__(self) -> None:
-        """Begin with nobody."""
+        """Start without a count."""
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
 
     def add(self, network: str, times: int = 1) -> None:
-        """Count one more, or so many; networks beyond a thousand are counted together, as ""."""
+        """Add to the count of a network; beyond a thousand networks, all others count as ""."""
         with self._lock:
             full = len(self._counts) >= self._MOST and network not in self._counts
             self._counts["" if full else network] += times
 
     def taken(self) -> Counter[str]:
-        """Give what was counted and begin anew."""
+        """Return the counts and start again without any."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
         return counts
 
 
 class HashQueue:
-    """The places of one process: as many as hash at once, and a few that wait for them.
+    """The places of one process: one for each hashing thread, and a few for waiting.
 
-    One network holds at most half of them, so a flood from one leaves room for everybody else;
-    those who wait are let in network by network, in turn.
+    One network holds at most half of them, so a flood from one leaves places to the others. Waiting
+    requests get a place network by network, in turn.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class HashQueue:
         *,
         at_the_edge: bool = False,
     ) -> None:
-        """Take how many hash at once and how many places there are besides.
+        """Take the number of hashing threads, and of places besides.
 
-        `refused` hears the network of everybody who found no place; it must not wait. With an edge
-        in front, requests wait there, and `place` takes a place at once or is Busy: a request that
-        waited in one of the few threads of pages would keep everybody's pages waiting (C07).
+        `refused` is called with the network of each request without a place; it must not wait. With
+        an edge in front, requests wait there, and `place` takes a place at once or raises Busy: a
+        request that waited in one of the few threads of pages would delay all pages (C07).
         """
         self._refused = refused
         self._patience = 0.0 if at_the_edge else WAIT
@@ -104,7 +104,7 @@ class HashQueue:
 
     @contextlib.contextmanager
     def place(self, network: str) -> Iterator[None]:
-        """Hold a place while the block runs; waits a little for it, if it may. Raises Busy."""
+        """Hold a place while the block runs, after a wait where that is allowed. Raises Busy."""
         if _inside.get():
             yield
             return
@@ -144,7 +144,7 @@ class HashQueue:
             self._leave(network)
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a hash on one of the threads of lower priority and give what it gives."""
+        """Run a hash on one of the threads of lower priority and return its result."""
         context = contextvars.copy_context()
         return self._pool.submit(lambda: context.run(function, *args, **kwargs)).result()
 
@@ -162,7 +162,7 @@ class HashQueue:
         return self._held.total() < self.places and self._held[network] < self.each
 
     def _give_up(self, network: str, ticket: "Future[None]") -> bool:
-        """Stop waiting; False when the place was given in the last moment, and is held."""
+        """Stop waiting; return False when the place came in the last moment, and is held."""
         with self._lock:
             if ticket.done():
                 return False
@@ -180,7 +180,7 @@ class HashQueue:
             for waiting in list(self._waiting):
                 if self._free(waiting):
                     ticket = self._waiting[waiting].popleft()
-                    # Its network goes to the end of the line, so that networks take turns.
+                    # Its network goes to the end of the queue, so that networks take turns.
                     self._waiting.move_to_end(waiting)
                     if not self._waiting[waiting]:
                         del self._waiting[waiting]

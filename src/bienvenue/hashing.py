@@ -1,7 +1,7 @@
-"""How a password becomes what the database keeps, and how the two are compared.
+"""Hashing: how a password becomes the hash that the database stores, and how both are compared.
 
-bcrypt reads 72 bytes. A password of at most 72 bytes goes in as it is, so hashes of other systems
-verify; a longer one takes the published `$bcrypt-sha256$v=2` form: HMAC-SHA256 keyed with the
+bcrypt reads 72 bytes. A password of at most 72 bytes is hashed as it is, so hashes of other systems
+verify; a longer one uses the published `$bcrypt-sha256$v=2` form: HMAC-SHA256 keyed with the
 salt, in base64, then bcrypt. Text is NFC first (NIST SP 800-63B-4 section 3.1.1.2), so that one
 passphrase typed on two keyboards is one password.
 
@@ -34,11 +34,11 @@ _log = logging.getLogger("bienvenue.hashing")
 
 
 class Match(enum.Enum):
-    """What comparing a password with a stored hash found."""
+    """The result of comparing a password with a stored hash."""
 
     NO = "no"
     YES = "yes"
-    #: It matches, and the stored hash should be replaced by one made the way we make them now.
+    #: It matches, and a hash of today's form and cost should replace the stored one.
     OUTDATED = "outdated"
 
 
@@ -46,19 +46,19 @@ class Hasher:
     """Hashes and compares at one cost. Every bcrypt computation passes through `_bcrypt`."""
 
     def __init__(self, cost: int = 12) -> None:
-        """Take the cost: bcrypt does 2**cost rounds, 12 is about a quarter of a second."""
+        """Take the cost: bcrypt does 2**cost rounds; 12 takes about a quarter of a second."""
         if not LOWEST_COST <= cost <= HIGHEST_COST:
             raise ValueError(f"a bcrypt cost is from {LOWEST_COST} to {HIGHEST_COST}")
         self.cost = cost
 
     def hash(self, password: str) -> bytes:
-        """Give the salted hash to store. Raises UnicodeEncodeError for a lone surrogate."""
+        """Return the salted hash to store. Raises UnicodeEncodeError for a lone surrogate."""
         secret = _secret(password)
         salt = bcrypt.gensalt(self.cost)
         return _bcrypt(secret, salt) if len(secret) <= LONGEST else _long(secret, salt)
 
     def verify(self, password: str, stored: str) -> Match:
-        """Compare a password with what is stored; a hash that cannot be read matches nothing."""
+        """Compare a password with a stored hash; a hash that cannot be read matches no password."""
         secret = _secret(password)
         try:
             if found := _PLAIN.fullmatch(stored):
@@ -67,7 +67,7 @@ class Hasher:
                 salt = f"$2b${int(found[1]):02}${found[2]}".encode()
                 return self._judge(_long(secret, salt), stored.encode(), int(found[1]))
         except ValueError:
-            # The shape was right and bcrypt still refused the salt.
+            # The form is right and bcrypt still refuses the salt.
             _log.error("a stored hash is malformed; the account cannot sign in with a password")
         else:
             if stored != NO_PASSWORD and _foreign(password, stored):
@@ -76,7 +76,7 @@ class Hasher:
         return Match.NO
 
     def pretend(self, password: str) -> None:
-        """Cost what a comparison costs, for an account that is not there."""
+        """Cost as much as a comparison, for an account that does not exist."""
         self._burn(_secret(password), self.cost)
 
     def _verify_plain(self, secret: bytes, stored: bytes, cost: int) -> Match:
@@ -111,7 +111,7 @@ def _bcrypt(secret: bytes, salt: bytes) -> bytes:
 
 
 def _long(secret: bytes, salt: bytes) -> bytes:
-    """Give the `$bcrypt-sha256$v=2` form; a raw digest could hold NUL bytes and be shucked."""
+    """Return the `$bcrypt-sha256$v=2` form; a raw digest could hold NUL bytes and be shucked."""
     _refuse_cost(int(salt[4:6]))
     tail = salt[7:29]
     short = base64.b64encode(hmac.digest(tail, secret, hashlib.sha256))

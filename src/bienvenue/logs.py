@@ -1,9 +1,8 @@
-"""The log: one record an event, one line a record, each with the id of its request.
+"""Logs: one line a record, each with the id of its request.
 
-Nothing is configured here unless `bienvenue serve` asks: a host application has a log of its own.
-But the logger `bienvenue` never lets out what an exception says, wherever its records go: the
-message of an exception may repeat an email or a secret, so a traceback shows where and what kind
-and nothing else (ASVS 16.2.5, 16.4.1, 16.5.1).
+Only `bienvenue serve` configures them: a host application has a log of its own. But wherever the
+records of the logger `bienvenue` go, they never hold the message of an exception, which may repeat
+an email or a secret: a traceback shows places and kinds alone (ASVS 16.2.5, 16.4.1, 16.5.1).
 """
 
 import json
@@ -19,10 +18,10 @@ from typing import Any
 LOGGER = "bienvenue"
 HEADER = "X-Request-Id"
 KEY = "bienvenue.request_id"
-"""Where the WSGI environment of a request keeps its id; no header can write there."""
+"""The key of a request's id in its WSGI environment, which no header can set."""
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
-#: Names and no secrets: the system's random numbers would cost a session check a tenth of its time.
+#: For names, not secrets: random numbers of the system would slow a session check by a tenth.
 _random = random.Random()  # noqa: S311 (as above)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_random.seed)
@@ -31,7 +30,7 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def name_request(given: str | None = None) -> str:
-    """Begin a request: take the id it was given, if it is one, or make a random one; return it.
+    """Start a request and return its id: the given one if it is well formed, or a random one.
 
     `given` comes from a trusted proxy only; an id has 1 to 128 of the characters A-Z a-z 0-9 . _ -
     """
@@ -43,17 +42,17 @@ def name_request(given: str | None = None) -> str:
 
 
 def request_id() -> str:
-    """Give the id of the request that is being answered, "" outside of one."""
+    """Return the id of the request that is being answered, "" outside of a request."""
     return _request_id.get()
 
 
 def end_request() -> None:
-    """Forget the id: what this thread logs from here on belongs to no request."""
+    """Clear the id: later records of this thread belong to no request."""
     _request_id.set("")
 
 
 def traceback_of(error: BaseException) -> str:
-    """Write where an exception came from and of what kind it is, without a word of its message."""
+    """Return the places and the kind of an exception as text, without its message."""
     chain: list[BaseException] = []
     while error not in chain:
         chain.insert(0, error)
@@ -76,7 +75,7 @@ def _kind(error: BaseException) -> str:
 
 
 def _without_messages(record: logging.LogRecord) -> bool:
-    """Put the traceback without messages in place of the exception, before any handler sees it."""
+    """Replace the exception of a record by its traceback without messages."""
     if record.exc_info and record.exc_info[1] is not None:
         record.exc_text = traceback_of(record.exc_info[1])
         record.exc_info = None
@@ -87,17 +86,17 @@ logging.getLogger(LOGGER).addFilter(_without_messages)
 
 
 class _OneLine(logging.Formatter):
-    """What both formats share."""
+    """The part that both formats share."""
 
     @staticmethod
     def time_of(record: logging.LogRecord) -> str:
-        """Write a record's time as RFC 3339 in UTC, to the millisecond."""
+        """Return the time of a record as RFC 3339 in UTC, to the millisecond."""
         moment = datetime.fromtimestamp(record.created, UTC)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     @staticmethod
     def trace_of(record: logging.LogRecord) -> str | None:
-        """Give the traceback of a record; records of libraries are still whole here."""
+        """Return the traceback of a record; those of libraries still hold messages here."""
         _without_messages(record)
         return record.exc_text
 
@@ -106,7 +105,7 @@ class Text(_OneLine):
     """`2026-11-21T08:00:00.000Z WARNING bienvenue 3f…: what happened`, a traceback indented."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record; nothing in it can begin a line or move the cursor of a terminal."""
+        """Return a record as text that cannot start a line or move the cursor of a terminal."""
         trace = self.trace_of(record)
         head = f"{self.time_of(record)} {record.levelname} {record.name} {request_id() or '-'}: "
         lines = [head + _printable(record.getMessage())]
@@ -119,7 +118,7 @@ class Json(_OneLine):
     """One JSON object a line, in ASCII."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record."""
+        """Return a record as JSON."""
         written: dict[str, Any] = {
             "time": self.time_of(record),
             "level": record.levelname.lower(),
@@ -134,15 +133,15 @@ class Json(_OneLine):
 
 
 def _printable(text: str) -> str:
-    """Escape what is no visible character: line ends of every kind, ESC, directions of writing."""
+    """Escape invisible characters: line ends of every kind, ESC, marks of text direction."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def configuration(style: str, level: str) -> dict[str, Any]:
-    """Give what `logging.config.dictConfig` takes: everything goes to standard error.
+    """Return a configuration for `logging.config.dictConfig` that writes to standard error.
 
-    `level` is that of our own records. Libraries keep to warnings: at lower levels some of them
-    write down rows and requests.
+    `level` is that of our own records. Libraries log warnings only: at lower levels some of them
+    log rows and requests.
     """
     formatter = Json if style == "json" else Text
     return {

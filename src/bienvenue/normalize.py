@@ -1,9 +1,9 @@
-"""What people type, made plain once, before anything else is done with it."""
+"""Normalisation: texts and emails as people type them, in one form before anything uses them."""
 
 from bienvenue.feature import Refusal
 
 LONGEST_EMAIL = 254
-"""Octets of an email path that SMTP carries (RFC 5321 section 4.5.3.1.3)."""
+"""Octets of the longest path in SMTP (RFC 5321 section 4.5.3.1.3), without its brackets."""
 
 
 class MalformedText(Refusal):
@@ -14,17 +14,17 @@ class MalformedText(Refusal):
 
 
 class MalformedEmail(Refusal):
-    """The text is no email to which a letter can be sent."""
+    """The text is no email address to which a message can be sent."""
 
     code = "malformed_email"
     message = "This is not an email, as name@example.org."
 
 
 def text(value: str, field: str) -> str:
-    """Return a text that every part of the service can hold.
+    """Return a text that every part of the service can store.
 
-    Raises MalformedText for NUL, which PostgreSQL cannot store and other bcrypts stop at, and for
-    lone surrogates, which no encoding carries.
+    Raises MalformedText for NUL, which PostgreSQL cannot store and at which some versions of bcrypt
+    stop, and for lone surrogates, which UTF-8 cannot encode.
     """
     try:
         value.encode()
@@ -36,21 +36,21 @@ def text(value: str, field: str) -> str:
 
 
 def email(value: str, field: str = "email") -> str:
-    """Return an email in the one spelling it is stored and compared in: ASCII, lower case.
+    """Return an email in the one form that is stored and compared: ASCII, lower case.
 
-    An international domain is written in its ASCII form. Lower-casing is exact because it is of
-    ASCII alone: letters that lower-case differently in Python and in a database are refused.
+    An international domain becomes its ASCII form (RFC 5891). Only ASCII is lower-cased, because
+    other characters lower-case differently in Python and in a database; such emails are refused.
     Raises MalformedText or MalformedEmail.
     """
     plain = text(value, field).strip()
     if len(plain) > LONGEST_EMAIL:
         raise MalformedEmail(field)
-    # Loading it takes a tenth of a second, which most commands need not wait for.
+    # Loading it takes a tenth of a second, and most commands do not need it.
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 (as above)
 
     try:
         found = validate_email(plain, allow_smtputf8=False, check_deliverability=False, strict=True)
     except EmailNotValidError:
         raise MalformedEmail(field) from None
-    # Without SMTPUTF8 there is an ASCII form of every email, and that form was measured too.
+    # Without SMTPUTF8 every email has an ASCII form, and its length was checked too.
     return str(found.ascii_email).lower()

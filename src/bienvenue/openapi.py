@@ -26,8 +26,8 @@ _READS_BODY = (
 )
 
 
-def document(pages: Iterable[Page], settings: Settings, root: str = "") -> dict[str, Any]:
-    """Give the document of these pages, which stand below the path `root`."""
+def document(pages: Iterable[Page], settings: Settings, mount: str = "") -> dict[str, Any]:
+    """Return the document of these pages, which are mounted under the path `mount`."""
     pages = list(pages)
     paths: dict[str, dict[str, Any]] = {}
     for page in pages:
@@ -41,7 +41,7 @@ def document(pages: Iterable[Page], settings: Settings, root: str = "") -> dict[
             "description": "Registers people, signs them in and out and knows who they are.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": settings.base_url + root}],
+        "servers": [{"url": settings.base_url + mount}],
         "paths": paths,
         "components": {
             "schemas": {"Problem": _PROBLEM} | _schemas(pages),
@@ -59,7 +59,7 @@ def document(pages: Iterable[Page], settings: Settings, root: str = "") -> dict[
 def _schemas(pages: list[Page]) -> dict[str, Any]:
     models: list[type[BaseModel]] = []
     for page in pages:
-        models += [page.takes, *(reply for reply in page.gives.values() if reply)]
+        models += [page.accepts, *(reply for reply in page.returns.values() if reply)]
     unique = [(model, "validation") for model in dict.fromkeys(models) if model is not Form]
     _, made = models_json_schema(unique, ref_template=_REF)  # type: ignore[arg-type]  # a literal
     return dict(sorted(made["$defs"].items()))
@@ -73,8 +73,8 @@ def _operation(page: Page) -> dict[str, Any]:
         "security": [] if page.public else [{"session": []}],
         "responses": _responses(page),
     }
-    if page.takes is not Form:
-        schema = {"$ref": _REF.format(model=page.takes.__name__)}
+    if page.accepts is not Form:
+        schema = {"$ref": _REF.format(model=page.accepts.__name__)}
         operation["requestBody"] = {
             "required": True,
             "content": {kind: {"schema": schema} for kind in (body.JSON, body.FORM)},
@@ -105,13 +105,13 @@ def _in_query(page: Page) -> list[dict[str, Any]]:
 
 def _responses(page: Page) -> dict[str, Any]:
     responses: dict[str, Any] = {}
-    for status, reply in page.gives.items():
+    for status, reply in page.returns.items():
         responses[str(status)] = {"description": HTTPStatus(status).phrase}
         if reply is not None:
             schema = {"$ref": _REF.format(model=reply.__name__)}
             responses[str(status)]["content"] = {body.JSON: {"schema": schema}}
     if page.link is not None:
-        responses["303"] = {"description": "See Other: a letter's link leads on, without its token"}
+        responses["303"] = {"description": "See Other: an emailed link, now without its token"}
     for status, refusals in sorted(_refusals(page).items()):
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase + ": " + ", ".join(refusals),
@@ -123,7 +123,7 @@ def _responses(page: Page) -> dict[str, Any]:
 
 
 def _refusals(page: Page) -> dict[int, list[str]]:
-    found: list[type[Refusal]] = [*page.refuses, *dispatch.EVERYWHERE]
+    found: list[type[Refusal]] = [*page.errors, *dispatch.EVERYWHERE]
     found += [] if page.public else [dispatch.NotSignedIn]
     if page.method != "GET":
         found += [*_READS_BODY, crosssite.CrossSite, crosssite.OutOfDate]
@@ -137,14 +137,16 @@ def _refusals(page: Page) -> dict[int, list[str]]:
 
 _PROBLEM = {
     "title": "Problem",
-    "description": "A refusal (RFC 9457). `code` is stable; `message` is for people.",
+    "description": "A refusal (RFC 9457). `code` is stable; `detail`, and `message` with the same "
+    "text, are for people.",
     "type": "object",
-    "required": ["type", "title", "status", "code", "message"],
+    "required": ["type", "title", "status", "code", "detail", "message"],
     "properties": {
         "type": {"type": "string"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "code": {"type": "string"},
+        "detail": {"type": "string"},
         "message": {"type": "string"},
         "field": {"type": "string"},
         "errors": {"type": "array", "items": {"type": "object"}},

@@ -1,6 +1,6 @@
-"""`bienvenue serve`: everything made ready, then as many processes as were asked for.
+"""`bienvenue serve`: prepare everything, then start the configured number of processes.
 
-SQLite is migrated here; PostgreSQL, which several nodes may share, only by `bienvenue db upgrade`.
+This migrates SQLite; only `bienvenue db upgrade` migrates PostgreSQL, which nodes may share.
 """
 
 import json
@@ -24,13 +24,13 @@ from bienvenue.settings import PREFIX, Core, Settings, SettingsProblem
 from bienvenue.stopping import Stop
 
 _KILL_AFTER = 20
-"""Seconds a process may take to finish what it has begun when it is asked to stop."""
+"""Seconds a process may take to finish its requests when it is asked to stop."""
 
 _LARGEST_HEAD = 64 * 1024
 """Octets of a request's line and headers at most."""
 
 _SOCKET_RIGHTS = 0o660
-"""The unix socket is for the owner and the group of the process; its folder may say less."""
+"""The unix socket is open to the owner and the group of the process."""
 
 _log = logging.getLogger("bienvenue.checkup")
 
@@ -38,16 +38,16 @@ _log = logging.getLogger("bienvenue.checkup")
 def run(
     options: dict[str, Any], *, despite_errors: bool = False, target: str = "bienvenue.asgi:app"
 ) -> None:
-    """Make everything ready and serve until interrupted.
+    """Prepare everything and serve until interrupted.
 
-    Raises the problems of the settings, and CheckupProblem for what the check-up calls an error,
-    unless told to serve despite errors. The target is the ASGI application, by its module and name.
+    Raises the problems of the settings, and CheckupProblem for errors that the check-up finds,
+    except with `despite_errors`. `target` is the ASGI application, as module and name.
     """
     stop = Stop()
     stop.listen()
     for name, value in options.items():
         if value is not None:
-            # The processes that serve read the environment too.
+            # The serving processes read the environment too.
             os.environ[PREFIX + name.upper()] = str(value)
     settings = Settings()
     core = settings.core
@@ -59,7 +59,7 @@ def run(
     else:
         _require_free_socket(core.unix_socket)
     db = DB(settings.database_url)
-    # A mistyped setting is refused before anything is made by what it was mistaken for.
+    # Refuse a mistyped setting before its default makes a file or a table.
     Auth(db, settings)
     prepare(db)
     try:
@@ -73,20 +73,20 @@ def run(
         from granian.log import LogLevels  # noqa: PLC0415 (as above)
     except ImportError:
         raise SettingsProblem("no server is here: pip install 'bienvenue[server]'") from None
-    # The application is made once here, so that a problem is one sentence and no crash loop.
+    # Make the application once here: a problem is one sentence, not a loop of crashes.
     from bienvenue import wsgi  # noqa: PLC0415 (it reads the environment as it is now)
 
     auth = wsgi.app.extensions["bienvenue"].auth
     _check_up(checkup.Circumstances(auth, db, debug=wsgi.app.debug), despite_errors)
     auth.close()
     db.close()
-    # Once, here: the processes that serve are copies of this one.
+    # Once, here: the serving processes are copies of this one.
     user_agent.load()
     where = settings.base_url if core.unix_socket is None else f"unix:{core.unix_socket}"
     click.echo(f"Bienvenue listens on {where} (stop it with Ctrl-C)")
     click.echo(f"Accounts are in {'PostgreSQL' if db.file is None else db.file}")
     if sys.stdout.isatty() and not auth.mail.leaves:
-        # To a terminal only: what goes anywhere else is kept as a log.
+        # To a terminal only: any other output is stored as a log.
         click.echo(f"Letters stay here; read them at {auth.outbox.link()}")
     sys.stdout.flush()
     server = Granian(
@@ -110,13 +110,13 @@ def run(
         respawn_failed_workers=True,
         workers_kill_timeout=_KILL_AFTER,
     )
-    stop.end_if_told()
+    stop.end_if_signalled()
     stop.hand_over(server)
     server.serve()
 
 
 def _check_up(around: checkup.Circumstances, despite_errors: bool) -> None:
-    """Log what the check-up finds, without its slow checks. Raises CheckupProblem on errors."""
+    """Log the findings of the check-up, without its slow checks. Raises CheckupProblem."""
     findings = checkup.run(around)
     if not despite_errors:
         checkup.refuse_errors(findings)
@@ -138,7 +138,7 @@ def as_text(value: Any) -> str:
 
 
 def _require_tls(core: Core) -> None:
-    """Raise SettingsProblem for a certificate without its key, or one that cannot be used."""
+    """Raise SettingsProblem for a certificate without its key, or a pair that cannot be used."""
     certificate, key = core.tls_certificate_file, core.tls_key_file
     if certificate is None and key is None:
         return
@@ -157,9 +157,9 @@ def _require_tls(core: Core) -> None:
 
 
 def _require_free_socket(path: Path) -> None:
-    """Take away a socket that nobody answers on, and see that one can be made there.
+    """Remove a socket on which no process listens, and check that a new one can be made.
 
-    Raises SettingsProblem where somebody answers, something else is there, or none can be made.
+    Raises SettingsProblem where a process listens, another file is there, or none can be made.
     """
     if not path.parent.is_dir():
         raise SettingsProblem(f"cannot listen on {path}: its folder is not there")
@@ -177,7 +177,7 @@ def _require_free_socket(path: Path) -> None:
             probe.bind(str(path))
         path.unlink()
     except OSError as error:
-        # Python itself says that a path is too long, and then there is no strerror.
+        # A path that is too long fails in Python itself, without a strerror.
         raise SettingsProblem(f"cannot listen on {path}: {error.strerror or error}") from None
 
 

@@ -26,8 +26,10 @@ from pydantic import (
     ValidationError,
 )
 
-from bienvenue import brand, i18n
+from bienvenue import i18n
+from bienvenue.accent import usable_accent
 from bienvenue.client_ip import TrustedProxies
+from bienvenue.footer import usable_footer
 
 PREFIX = "BIENVENUE_"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -155,7 +157,7 @@ class Core(Section):
         max_length=64,
         description="What pages call the service; also a word no password may be made of.",
     )
-    accent: Annotated[str, AfterValidator(brand.usable)] = Field(
+    accent: Annotated[str, AfterValidator(usable_accent)] = Field(
         "#3d63dd", description="The colour of buttons and links, as #rrggbb."
     )
     logo: Path | None = Field(
@@ -163,7 +165,7 @@ class Core(Section):
         description="A picture that stands for the service on its pages, SVG or PNG, of at most "
         "256 KiB.",
     )
-    footer: Annotated[str, AfterValidator(brand.footer)] = Field(
+    footer: Annotated[str, AfterValidator(usable_footer)] = Field(
         "",
         description="Links at the foot of every page, as Privacy=https://example.org/privacy, "
         "Terms=https://example.org/terms.",

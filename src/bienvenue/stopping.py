@@ -1,14 +1,14 @@
-"""Hearing SIGTERM and SIGINT at any moment of `bienvenue serve`, from its first line to its last.
+"""Stopping: SIGTERM and SIGINT end `bienvenue serve` at any moment of its run.
 
 Three things lose a signal otherwise, each seen in one start of a hundred or fewer:
 
-* An exception raised by a handler while Python runs a callback of its own, as one of an import's
-  locks, is printed and dropped. So what was heard is written down too, and looked at again.
-* A process that was forked has the handlers of its parent until it sets others, and a signal that
-  comes between is lost in them. So signals wait while a process is forked.
-* The server waits for a `threading.Event`, whose lock is not reentrant: a handler that sets it in
-  the moment in which the same thread begins to wait holds the process for good. And it clears it
-  when it starts a process anew, whatever was heard meanwhile.
+* Python prints and drops an exception that a handler raises within a callback of Python itself,
+  for example that of an import lock. So the handler also records the signal, for a later check.
+* A forked process has the handlers of its parent until it sets others, and these lose a signal.
+  So signals are blocked while a process is forked.
+* The server waits for a `threading.Event`, whose lock is not reentrant: a handler that sets it
+  while the same thread starts to wait blocks the process for good. And the server clears the event
+  when it restarts a process, even after a signal.
 """
 
 import os
@@ -21,71 +21,71 @@ from typing import Any
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _TURN = 0.25
-"""Seconds between two looks at what another thread may have received."""
+"""Seconds after which to check again for a signal that another thread received."""
 
 
 class Stop:
-    """Whether this process was told to stop, before it serves and while it does."""
+    """Whether this process received a signal to stop, before it serves and while it does."""
 
     def __init__(self) -> None:
-        """Begin with nothing heard."""
-        self._heard = False
+        """Start without a signal."""
+        self._received = False
 
     def listen(self) -> None:
-        """End this process when it is told to, until a server listens instead.
+        """Let SIGTERM and SIGINT end this process, until a server handles them instead.
 
-        The first process of a container ignores SIGTERM unless it says what it does.
+        The first process of a container ignores SIGTERM unless it has a handler.
         """
         for number in _SIGNALS:
             signal.signal(number, self._end)
 
     def _end(self, *_: object) -> None:
-        self._heard = True
+        self._received = True
         sys.exit(0)
 
-    def end_if_told(self) -> None:
-        """End this process if a signal was heard whose exception was dropped."""
-        if self._heard:
+    def end_if_signalled(self) -> None:
+        """End this process if it received a signal whose exception was dropped."""
+        if self._received:
             sys.exit(0)
 
     def hand_over(self, server: Any) -> None:
-        """Let a server of granian hear what comes from now on, and what came until now."""
+        """Pass to a server of granian the signals of the past and those to come."""
         server.main_loop_interrupt = _Interrupt(server)
         os.register_at_fork(
-            before=_hold, after_in_parent=_release, after_in_child=_die_when_told_and_release
+            before=_hold, after_in_parent=_release, after_in_child=_reset_and_release
         )
 
         @server.on_startup  # type: ignore[untyped-decorator]  # granian is an extra, without types here
         def _started() -> None:
-            # The server set its own handlers a moment ago.
-            if self._heard:
+            # The server has just set its own handlers.
+            if self._received:
                 server.signal_handler_interrupt()
 
 
 class _Interrupt:
-    """What granian's first process waits for, as an Event that its own handlers may set.
+    """The event for which granian's first process waits, safe to set in a signal handler.
 
-    A SimpleQueue is reentrant: a signal's handler may put into it whatever its thread is doing.
+    A SimpleQueue is reentrant: a handler may put into it at any moment of its thread.
     """
 
     def __init__(self, server: Any) -> None:
         self._server = server
-        self._told: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def set(self) -> None:
-        self._told.put(None)
+        self._queue.put(None)
 
     def wait(self) -> None:
-        """Wait in short turns: a signal that another thread received is heard between two."""
+        """Wait in short turns: Python handles a signal that another thread received between two."""
         while True:
             with suppress(queue.Empty):
-                self._told.put(self._told.get(timeout=_TURN))
+                self._queue.put(self._queue.get(timeout=_TURN))
                 return
 
     def clear(self) -> None:
-        """Forget what was told, except that the server is to stop."""
-        while not self._told.empty():
-            self._told.get()
+        """Clear the event, unless the server is to stop."""
+        while not self._queue.empty():
+            self._queue.get()
         if self._server.interrupt_signal:
             self.set()
 
@@ -98,8 +98,8 @@ def _release() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
-def _die_when_told_and_release() -> None:
-    """Let a signal end the new process, until the server has its application and says otherwise."""
+def _reset_and_release() -> None:
+    """Let a signal end the new process, until the server sets its handlers there."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     _release()

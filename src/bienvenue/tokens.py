@@ -1,6 +1,6 @@
-"""Secrets that leave the service once: random, bound to a purpose, kept only as a digest.
+"""Tokens: secrets that leave the service once: random, bound to a purpose, stored as a digest.
 
-A token is 256 random bits, written as 43 characters of base64url. What the database keeps is
+A token is 256 random bits, written as 43 characters of base64url. The database stores
 SHA-256 over the purpose and the token: a token made for one purpose is unknown for any other, and
 a copy of the database opens nothing (ASVS 7.2.3, 11.5.1; NIST SP 800-63B-4 section 5.1).
 """
@@ -13,17 +13,17 @@ _SHAPE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 
 def new() -> str:
-    """Make a token of 256 random bits, 43 characters of base64url."""
+    """Return a new token of 256 random bits, 43 characters of base64url."""
     return secrets.token_urlsafe(32)
 
 
 def well_formed(token: str | None) -> bool:
-    """Tell whether a text could be a token at all, before anything is looked up."""
+    """Tell whether a text has the form of a token, before a look-up."""
     return isinstance(token, str) and _SHAPE.fullmatch(token) is not None
 
 
 def digest(purpose: str, token: str) -> bytes:
-    """Give the 32 bytes kept in place of a token.
+    """Return the 32 bytes that the database stores for a token.
 
     The digest covers the text of the token and not its decoded bytes, so two spellings of the
     same bytes are two tokens.

@@ -1,34 +1,33 @@
-"""The name of a device, from what its browser says of itself: a help for the eye, no proof."""
+"""User agents: the name of a device, from what its browser claims; it helps people, no more."""
 
 import functools
 
 from bienvenue.i18n import Language
 
 UNKNOWN = "Unknown device"
-"""What a device is called whose browser no rule knows."""
+"""The name of a device whose browser no rule knows."""
 
 LONGEST = 512
-"""Characters of a User-Agent header that are looked at and stored; browsers send up to 300."""
+"""Characters of a User-Agent header that are read and stored; browsers send up to 300."""
 
 
 def plain(header: str) -> str:
-    """Give a User-Agent header as far as anything of ours looks at it.
+    """Return the part of a User-Agent header that the service reads.
 
-    Cut before anything else: the rules that name devices are cubic on some inputs, and 32 kB held
-    a process for a minute and a half (C18). PostgreSQL cannot store NUL, which some servers let
-    through.
+    It is cut before anything else: the rules that name devices are cubic on some inputs, and 32 kB
+    stopped a process for 91 s (C18). PostgreSQL cannot store NUL, which some servers pass on.
     """
     return header[:LONGEST].replace("\0", "")
 
 
 def load() -> None:
-    """Load the rules now, which takes half a second, and not while somebody waits."""
+    """Load the rules now, which takes half a second, and not during a request."""
     _found("no rule knows this one, so all of them are loaded")
 
 
 def _found(agent: str) -> tuple[str, str]:
-    """Name browser and system, "" for what no rule knows; nobody asks for the rules on models."""
-    # Loading the rules takes a tenth of a second, which no sign-in should wait for.
+    """Return browser and system, "" for what no rule knows; the rules on models stay unused."""
+    # Loading the rules takes a tenth of a second, for which no request should wait.
     from ua_parser import parse_os, parse_user_agent  # noqa: PLC0415 (loaded where it is needed)
 
     browser, system = parse_user_agent(agent), parse_os(agent)
@@ -37,9 +36,9 @@ def _found(agent: str) -> tuple[str, str]:
 
 @functools.lru_cache(1000)
 def name_of(agent: str) -> str:
-    """Name a device, as "Firefox on Linux", from a User-Agent header.
+    """Return the name of a device, for example "Firefox on Linux", from a User-Agent header.
 
-    Outside of any transaction: the first of a kind takes a while.
+    Call it outside of transactions: the first header of a kind takes milliseconds.
     """
     agent = plain(agent)
     browser, system = _found(agent)
@@ -49,12 +48,12 @@ def name_of(agent: str) -> str:
 
 
 def facts(ip: str, agent: str) -> dict[str, str]:
-    """Give what an event says of where it came from; `device` is the name that people read."""
+    """Return the facts of an event about its origin; `device` is the name that people read."""
     return {"ip": ip, "agent": agent, "device": name_of(agent)}
 
 
 def told(name: str, spoken: Language) -> str:
-    """Give the name of a device in a language, for people: programs are given it as it is."""
+    """Return the name of a device in a language, for people; programs get the English name."""
     browser, on, system = name.rpartition(" on ")
     if on:
         return spoken.plain("{browser} on {system}", browser=browser, system=system)

@@ -1,8 +1,8 @@
-"""The work that waits for no request: letters, the seals of the record, and clean-up.
+"""Background work: sending emails, sealing the audit log, deleting expired rows.
 
 Each kind has a thread of its own, in each process of `bienvenue serve` or, under another WSGI
-server, of `bienvenue work`; so what waits for a slow mail server keeps no seal waiting. Any number
-of processes may work at once on one database.
+server, of `bienvenue work`: a slow mail server delays no sealing. Any number of processes may work
+at once on one database.
 """
 
 import logging
@@ -24,7 +24,7 @@ SWEEP_EVERY = 60.0
 
 
 def run(auth: Auth, stop: threading.Event) -> None:
-    """Do round after round until `stop` is set. What fails is logged and tried again."""
+    """Work in rounds until `stop` is set. A round that fails is logged, and the next retries."""
 
     def sweep() -> None:
         while auth.sweep(clock.now()) and not stop.is_set():
@@ -43,7 +43,7 @@ def run(auth: Auth, stop: threading.Event) -> None:
         thread.start()
     for thread in threads:
         while thread.is_alive():
-            # In short turns: a signal that woke another thread is heard between two of them.
+            # In short turns: Python handles a signal of another thread between two of them.
             thread.join(1.0)
 
 
@@ -53,14 +53,14 @@ def _repeat(name: str, job: Callable[[], object], every: float, stop: threading.
             job()
         except DatabaseUnavailable as error:
             _log.warning("the work of %s waits for its next round: %s", name, error)
-        except Exception:  # noqa: BLE001 (nobody else does this work; it must not end)
+        except Exception:  # noqa: BLE001 (no other thread does this work)
             _log.exception("a round of the work of %s failed", name)
         if stop.wait(every):
             return
 
 
 def beside(auth: Auth) -> threading.Event:
-    """Do the work in threads of this process; setting the event that is returned ends it."""
+    """Start the work in threads of this process; setting the returned event ends it."""
     stop = threading.Event()
     threading.Thread(target=run, args=(auth, stop), name="work", daemon=True).start()
     return stop

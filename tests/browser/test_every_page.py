@@ -144,7 +144,7 @@ def test_every_page_can_be_used_by_everybody(
         paths = {
             one.path
             for one in all_pages(sites[0].service.auth)
-            if one.method == "GET" and not one.any_host and not one.for_programs
+            if one.method == "GET" and not one.any_host and not one.json_only
             # What is downloaded is no page.
             if one.path != "/export"
         }

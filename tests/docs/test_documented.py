@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 import bienvenue.edge  # noqa: F401 (its refusals are known once it is imported)
 from bienvenue import Auth, openapi
-from bienvenue.app import all_pages, house
+from bienvenue.app import all_pages, core
 from bienvenue.cli import main
 from bienvenue.db import DB
 from bienvenue.feature import Feature, Refusal
@@ -106,7 +106,7 @@ def test_every_refusal_is_documented(feature: str | None) -> None:
 def test_every_page_is_documented(feature: str | None) -> None:
     """Each with its method and path and what it is for; and no other page is."""
     rows = (HTTP if feature is None else page_of(feature)).rows()
-    served = house if feature is None else getattr(FEATURES[feature], "pages", ())
+    served = core if feature is None else getattr(FEATURES[feature], "pages", ())
     documented = {row for row in rows if re.match("[A-Z]+ /", row)}
     assert documented == {f"{page.method} {page.path}" for page in served}
 

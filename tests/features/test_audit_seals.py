@@ -14,7 +14,7 @@ from bienvenue import Auth
 from bienvenue.feature import Event
 from bienvenue.features.audit import Report, commands, operations
 from bienvenue.features.audit.models import digest, sealed_text
-from bienvenue.keys import KeyRing
+from bienvenue.key_ring import KeyRing
 from tests.conftest import Clock, MakeService, Service
 from tests.databases import Databases
 from tests.features.audits import run, sealed, stored, tamper, tampered

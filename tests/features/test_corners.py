@@ -10,12 +10,13 @@ from click.testing import CliRunner
 from flask import Flask, Response
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import DB, Bienvenue, current_user, schema
+from bienvenue import DB, Bienvenue, current_user, schema, tokens
 from bienvenue.cli import main
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.features.passwords import PasswordCommon
 from bienvenue.features.sessions import SignedIn
-from bienvenue.keys import KeyProblem, read_or_make
+from bienvenue.key_file import read_or_make
+from bienvenue.key_ring import KeyProblem
 from bienvenue.settings import Settings, SettingsProblem
 from bienvenue.web.dispatch import NotSignedIn
 from bienvenue.web.page import Answer, Visitor
@@ -188,12 +189,13 @@ def test_a_view_of_the_host_that_asks_who_is_there_says_503_when_nobody_can_tell
     def greeting() -> str:
         return "hello" if current_user else "who are you?"
 
-    def away(_secret: str | None) -> None:
+    def away(_secret: str) -> None:
         raise DatabaseUnavailable("away")
 
     assert app.test_client().get("/greeting").text == "who are you?"
-    monkeypatch.setattr(joined.sessions, "check", away)
-    answer = app.test_client().get("/greeting")
+    monkeypatch.setattr(joined.sessions, "look_up", away)
+    cookie = {"Cookie": f"session_id={tokens.new()}"}
+    answer = app.test_client(use_cookies=False).get("/greeting", headers=cookie)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     joined.close()
 
@@ -208,6 +210,6 @@ def test_unlocking_an_account_that_failed_nothing_is_no_event(service: Service) 
 
 def test_an_answer_of_a_request_without_an_id_has_none(service: Service) -> None:
     """As when a host application answers before the service saw the request."""
-    door = service.app.extensions["bienvenue"]
+    dispatcher = service.app.extensions["bienvenue"]
     with service.app.test_request_context("/"):
-        assert "X-Request-Id" not in door.name_answer(Response()).headers
+        assert "X-Request-Id" not in dispatcher.name_answer(Response()).headers

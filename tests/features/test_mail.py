@@ -95,7 +95,7 @@ def test_what_bears_a_token_is_sealed(service: Service) -> None:
     (stored,) = rows(service)
     assert "not-a-real-one" not in repr(tuple(stored))
     assert row.sealed is not None
-    assert service.auth.keys.open("letter", row.sealed) == LINK.encode()
+    assert service.auth.keys.decrypt("letter", row.sealed) == LINK.encode()
     letter = service.auth.mail.read(row.uid)
     html = letter.get_body(("html",))
     assert html is not None

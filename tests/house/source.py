@@ -52,7 +52,7 @@ class Module:
             for node in self.tree.body
             if isinstance(node, ast.FunctionDef)
             and any(
-                isinstance(mark, ast.Call) and ast.unparse(mark.func) in {"page", "house"}
+                isinstance(mark, ast.Call) and ast.unparse(mark.func) in {"page", "core"}
                 for mark in node.decorator_list
             )
         ]

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import stat
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from bienvenue import keys, tokens
-from bienvenue.keys import KeyProblem, KeyRing
+from bienvenue import key_file, tokens
+from bienvenue.key_ring import KeyProblem, KeyRing
 from tests.races import race
 
 
 def test_twenty_threads_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
     """The file is made whole, once, in a folder for its owner, and leaves no draft."""
     file = tmp_path / "instance" / "keys"
-    rings = race(lambda _: keys.read_or_make(file), 20)
+    rings = race(lambda _: key_file.read_or_make(file), 20)
     assert len({ring.mac("test", b"message") for ring in rings}) == 1
     assert list(file.parent.iterdir()) == [file]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -25,9 +30,9 @@ def test_twenty_threads_that_start_at_once_agree_on_one_key(tmp_path: Path) -> N
 
 def test_a_key_that_is_there_is_read_and_not_made_anew(tmp_path: Path) -> None:
     """A restart keeps what the last one signed."""
-    first = keys.read_or_make(tmp_path / "keys")
+    first = key_file.read_or_make(tmp_path / "keys")
     before = (tmp_path / "keys").read_text()
-    second = keys.read_or_make(tmp_path / "keys")
+    second = key_file.read_or_make(tmp_path / "keys")
     assert (tmp_path / "keys").read_text() == before
     assert second.verify("test", b"message", first.mac("test", b"message"))
 
@@ -48,7 +53,7 @@ def test_a_weak_or_unreadable_key_file_is_refused(tmp_path: Path, content: str, 
     file = tmp_path / "keys"
     file.write_text(content, "utf-8")
     with pytest.raises(KeyProblem, match=says) as problem:
-        keys.read(file)
+        key_file.read(file)
     assert str(file) in str(problem.value)
     assert not content or content not in str(problem.value)
 
@@ -56,7 +61,7 @@ def test_a_weak_or_unreadable_key_file_is_refused(tmp_path: Path, content: str, 
 def test_a_missing_key_file_is_refused(tmp_path: Path) -> None:
     """A shared file is never made by a node: the others would not have it."""
     with pytest.raises(KeyProblem, match="cannot read the key file"):
-        keys.read(tmp_path / "nothing")
+        key_file.read(tmp_path / "nothing")
 
 
 def test_a_key_bears_nothing_in_its_repr() -> None:
@@ -83,6 +88,53 @@ def test_keys_can_be_changed_one_after_the_other() -> None:
     assert both.verify("form", b"x", KeyRing([old]).mac("form", b"x"))
     assert both.mac("form", b"x") == KeyRing([new]).mac("form", b"x")
     assert not KeyRing([new]).verify("form", b"x", KeyRing([old]).mac("form", b"x"))
+
+
+def test_what_the_first_version_stored_is_read_as_it_wrote_it() -> None:
+    """Its derivation, byte by byte: another one would make every stored value unknown."""
+    key, message = b"k" * 32, b"message"
+
+    def hmac_of(secret: bytes, text: bytes) -> bytes:
+        return hmac.digest(secret, text, hashlib.sha256)
+
+    ring = KeyRing([key])
+    for purpose in ("audit", "letter", "form", "outbox page", "limit network", "letter proof"):
+        own = hmac_of(key, f"bienvenue {purpose}".encode())
+        assert ring.mac(purpose, message) == hmac_of(own, message)
+        cipher = AESGCM(hmac_of(hmac_of(key, f"bienvenue seal {purpose}".encode()), b""))
+        assert (
+            ring.decrypt(purpose, b"n" * 12 + cipher.encrypt(b"n" * 12, message, None)) == message
+        )
+
+
+def test_a_new_purpose_has_a_key_by_hkdf() -> None:
+    """RFC 5869, one key for MACs and another for ciphers."""
+    key, message = b"k" * 32, b"message"
+
+    def derived(use: str) -> bytes:
+        return HKDF(SHA256(), 32, None, f"bienvenue {use}".encode()).derive(key)
+
+    ring = KeyRing([key])
+    mac = hmac.digest(derived("mac draft"), message, hashlib.sha256)
+    assert ring.mac("draft", message) == mac
+    encrypted = ring.encrypt("draft", message)
+    cipher = AESGCM(derived("encrypt draft"))
+    assert cipher.decrypt(encrypted[:12], encrypted[12:], None) == message
+
+
+def test_what_is_encrypted_is_bound_to_key_and_purpose() -> None:
+    """An older key decrypts until it is retired; too short a text is refused alike."""
+    old, new = KeyRing([b"k" * 32]), KeyRing([b"l" * 32])
+    encrypted = old.encrypt("draft", b"message")
+    assert KeyRing([b"l" * 32, b"k" * 32]).decrypt("draft", encrypted) == b"message"
+    for ring, purpose, text in (
+        (new, "draft", encrypted),
+        (old, "letter", encrypted),
+        (old, "draft", encrypted[:-1]),
+        (old, "draft", b"short"),
+    ):
+        with pytest.raises(KeyProblem, match="no key of the ring decrypts"):
+            ring.decrypt(purpose, text)
 
 
 def test_a_token_is_256_bits_nobody_guesses() -> None:

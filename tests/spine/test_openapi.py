@@ -58,11 +58,20 @@ def test_every_page_is_in_it_and_nothing_else(service: Service) -> None:
         operation = found["paths"][path][method]
         names.add(operation["operationId"])
         assert operation["summary"].endswith("."), path
-        assert {str(status) for status in page.gives} <= operation["responses"].keys()
-        assert ("requestBody" in operation) is (page.takes is not Form)
+        assert {str(status) for status in page.returns} <= operation["responses"].keys()
+        assert ("requestBody" in operation) is (page.accepts is not Form)
         assert operation["security"] == ([] if page.public else [{"session": []}])
-        assert all(refusal.code in said(operation)[refusal.status] for refusal in page.refuses)
+        assert all(refusal.code in said(operation)[refusal.status] for refusal in page.errors)
     assert len(names) == len(declared)
+
+
+def test_a_refusal_is_as_the_document_says(service: Service) -> None:
+    """RFC 9457's `detail`, and `message` with the same text for the clients of the exercise."""
+    problem = document(service)["components"]["schemas"]["Problem"]
+    answer = service.client().post("/sessions", json={"email": 7}).get_json()
+    assert set(problem["required"]) <= answer.keys() <= problem["properties"].keys()
+    assert {"detail", "message"} <= set(problem["required"])
+    assert answer["detail"] == answer["message"] == "This field is text."
 
 
 def test_passwords_are_marked_as_secret(service: Service) -> None:

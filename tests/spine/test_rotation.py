@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bienvenue import keys, logs
+from bienvenue import key_file, logs
 from bienvenue.cli import main
-from bienvenue.keys import KeyProblem
+from bienvenue.key_ring import KeyProblem, KeyRing
 from tests.conftest import Service
 from tests.races import race
 from tests.web.browser import Browser, forms
@@ -26,7 +26,7 @@ Run = Callable[..., Result]
 def file(tmp_path: Path) -> Path:
     """A key file with one key."""
     made = tmp_path / "keys"
-    keys.read_or_make(made)
+    key_file.read_or_make(made)
     return made
 
 
@@ -41,39 +41,39 @@ def run(file: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a process look at the file whenever it needs a key."""
-    monkeypatch.setattr(keys, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(key_file, "CHECK_EVERY", 0.0)
 
 
 def names(file: Path) -> list[str]:
     """Give the fingerprints of a file."""
-    return keys.read(file).fingerprints()
+    return key_file.read(file).fingerprints()
 
 
 def test_the_newest_signs_and_older_ones_verify_until_retired(file: Path) -> None:
     """The three steps of changing a key."""
-    old = keys.read(file)
+    old = key_file.read(file)
     signed = old.mac("form", b"x")
-    fingerprint = keys.rotate(file)
-    both = keys.read(file)
+    fingerprint = key_file.rotate(file)
+    both = key_file.read(file)
     assert both.fingerprints() == [fingerprint, *old.fingerprints()]
     assert both.verify("form", b"x", signed)
     assert both.mac("form", b"x") != signed
     assert both.lasting_mac("limit", b"x") == old.mac("limit", b"x")
-    keys.retire(file, old.fingerprints()[0])
-    assert not keys.read(file).verify("form", b"x", signed)
+    key_file.retire(file, old.fingerprints()[0])
+    assert not key_file.read(file).verify("form", b"x", signed)
     assert names(file) == [fingerprint]
 
 
 @pytest.mark.usefixtures("at_once")
 def test_a_running_process_sees_the_change(file: Path) -> None:
     """No restart: the next use of a key has the new ones."""
-    running = keys.read(file)
+    running = key_file.read(file)
     signed = running.mac("form", b"x")
     (old,) = running.fingerprints()
-    new = keys.rotate(file)
+    new = key_file.rotate(file)
     assert running.fingerprints() == [new, old]
     assert running.verify("form", b"x", signed)
-    keys.retire(file, old)
+    key_file.retire(file, old)
     assert not running.verify("form", b"x", signed)
 
 
@@ -81,8 +81,8 @@ def test_it_looks_once_a_second_at_most(file: Path, monkeypatch: pytest.MonkeyPa
     """A key costs no look at the disk."""
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    running = keys.read(file)
-    new = keys.rotate(file)
+    running = key_file.read(file)
+    new = key_file.rotate(file)
     now += 0.9
     assert new not in running.fingerprints()
     now += 0.2
@@ -95,7 +95,7 @@ def test_a_file_that_goes_bad_keeps_the_keys_before(
     file: Path, broken: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The service goes on, says so once, and takes the file when it is good again."""
-    running = keys.read(file)
+    running = key_file.read(file)
     before = running.fingerprints()
     good = file.read_text()
     file.unlink() if broken is None else file.write_text(broken)
@@ -108,7 +108,7 @@ def test_a_file_that_goes_bad_keeps_the_keys_before(
 def test_twenty_rotations_at_once_lose_no_key(file: Path) -> None:
     """Each waits for the others; the file is whole at every moment."""
     first = names(file)
-    made = race(lambda _: keys.rotate(file), 20)
+    made = race(lambda _: key_file.rotate(file), 20)
     assert len(set(made)) == 20
     assert sorted(names(file)) == sorted([*made, *first])
     assert list(file.parent.iterdir()) == [file]
@@ -120,7 +120,7 @@ def test_rights_owner_and_links_stay(file: Path, mode: int) -> None:
     file.chmod(mode)
     link = file.with_name("link")
     link.symlink_to(file)
-    keys.rotate(link)
+    key_file.rotate(link)
     assert link.is_symlink()
     assert stat.S_IMODE(file.stat().st_mode) == mode
     assert file.stat().st_uid == os.geteuid()
@@ -136,7 +136,7 @@ def test_a_write_that_fails_changes_nothing(file: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(KeyProblem, match=r"cannot change the key file .*No space left"):
-        keys.rotate(file)
+        key_file.rotate(file)
     assert file.read_text() == before
     assert list(file.parent.iterdir()) == [file]
 
@@ -163,13 +163,13 @@ def test_a_key_that_could_be_guessed_is_refused(file: Path, key: bytes) -> None:
     for content in (key.hex(), good + key.hex()):
         file.write_text(content)
         with pytest.raises(KeyProblem, match=r"too weak: a key .*secrets\.token_hex") as problem:
-            keys.read(file)
+            key_file.read(file)
         assert key.hex() not in str(problem.value)
 
 
 def test_no_random_key_is_called_weak() -> None:
     """Ten thousand of them."""
-    assert not [key for _ in range(10_000) if keys._weakness(key := secrets.token_bytes(32))]
+    assert not [key for _ in range(10_000) if key_file._weakness(key := secrets.token_bytes(32))]
 
 
 # --- commands -----------------------------------------------------------------------------------
@@ -229,9 +229,9 @@ def test_a_form_survives_a_rotation_and_not_a_retirement(service: Service) -> No
         return found[0].fields | {"email": "nobody@example.com", "password": "wrong"}
 
     before = shown()
-    keys.rotate(file)
+    key_file.rotate(file)
     assert browser.client.post("/sessions", data=before).status_code == 401
-    keys.retire(file, old)
+    key_file.retire(file, old)
     assert browser.client.post("/sessions", data=before).status_code == 403
     assert browser.client.post("/sessions", data=shown()).status_code == 401
     assert logs.request_id() == ""
@@ -244,12 +244,12 @@ def test_a_ring_takes_no_short_key() -> None:
     """Nor none at all."""
     for made in ([], [secrets.token_bytes(31)]):
         with pytest.raises(KeyProblem, match="fewer than 32 bytes"):
-            keys.KeyRing(made)
+            KeyRing(made)
 
 
 def test_a_key_of_letters_is_weak() -> None:
     """Thirty-two printable characters were typed by somebody."""
-    assert keys._weakness(b"correct horse battery staple 123") == "a key is text"
+    assert key_file._weakness(b"correct horse battery staple 123") == "a key is text"
 
 
 def test_a_file_of_another_owner_stays_theirs(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,5 +257,5 @@ def test_a_file_of_another_owner_stays_theirs(file: Path, monkeypatch: pytest.Mo
     given: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
     monkeypatch.setattr(os, "fchown", lambda _, uid, gid: given.append((uid, gid)))
-    keys.rotate(file)
+    key_file.rotate(file)
     assert given == [(file.stat().st_uid, file.stat().st_gid)]

@@ -61,7 +61,7 @@ stop = Stop()
 stop.listen()
 Dropping()
 print("dropped", flush=True)
-stop.end_if_told()
+stop.end_if_signalled()
 print("it goes on")
 """
 
@@ -94,7 +94,7 @@ def _no_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_server_that_starts_hears_what_came_before() -> None:
     """Between the last look and its own handlers."""
     heard, other = Stop(), Stop()
-    heard._heard = True
+    heard._received = True
     for stop, told in ((heard, ["interrupt"]), (other, [])):
         server = _server()
         stop.hand_over(server)
@@ -129,7 +129,7 @@ def test_starting_a_process_anew_forgets_no_stop() -> None:
     waited = server.main_loop_interrupt
     waited.set()
     waited.clear()
-    assert waited._told.empty()
+    assert waited._queue.empty()
     server.interrupt_signal = True
     waited.set()
     waited.clear()
@@ -141,7 +141,7 @@ def test_a_new_process_dies_of_signals_until_the_server_says_otherwise() -> None
     before = {number: signal.getsignal(number) for number in stopping._SIGNALS}
     stopping._hold()
     try:
-        stopping._die_when_told_and_release()
+        stopping._reset_and_release()
         assert [signal.getsignal(number) for number in before] == [signal.SIG_DFL] * 2
         assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(before)
     finally:

@@ -153,7 +153,7 @@ def client(service: Service) -> Iterator[FlaskClient]:
 
 def reading(service: Service) -> list[Page]:
     """Every page that takes fields in its body."""
-    found = [page for page in all_pages(service.auth) if page.takes is not Form]
+    found = [page for page in all_pages(service.auth) if page.accepts is not Form]
     assert {page.path for page in found} == {*PATHS, *TOKENS}
     return found
 
@@ -177,10 +177,10 @@ def test_a_bad_body_is_refused_and_changes_nothing(
 ) -> None:
     """On every page that reads a body: the status and code of the contract, and the field."""
     pages = [page for page in reading(service) if page.path == path]
-    page = max(pages, key=lambda page: len(page.takes.model_fields))
+    page = max(pages, key=lambda page: len(page.accepts.model_fields))
     visitor = service.client() if page.public else client
     for name, sent in BODIES.items():
-        first, second = [*page.takes.model_fields, "other"][:2]
+        first, second = [*page.accepts.model_fields, "other"][:2]
         body = sent.body(first, second)
         if name == "invalid UTF-8":
             body = body.replace("é".encode(), b"\xe9")
@@ -195,7 +195,7 @@ def test_a_bad_body_is_refused_and_changes_nothing(
 def test_an_unknown_field_is_refused_by_its_name(service: Service, client: FlaskClient) -> None:
     """In JSON and in forms; a long or strange name is repeated as far as it can be printed."""
     for page in reading(service):
-        good = dict.fromkeys(page.takes.model_fields, CANARY)
+        good = dict.fromkeys(page.accepts.model_fields, CANARY)
         for name, shown in [("admin", "admin"), ("é" * 100, "?" * 64), ("a\0b", "a?b")]:
             bodies: list[dict[str, Any]] = [{kind: good | {name: CANARY}} for kind in MEDIA]
             for sent in bodies:
@@ -222,7 +222,7 @@ def test_every_wrong_field_is_listed(service: Service, client: FlaskClient) -> N
     for page in reading(service):
         answer = client.open(page.path, method=page.method, json={"x": 1, "y": 2})
         errors = answer.get_json()["errors"]
-        required = [name for name, of in page.takes.model_fields.items() if of.is_required()]
+        required = [name for name, of in page.accepts.model_fields.items() if of.is_required()]
         assert [error["field"] for error in errors] == [*required, "x", "y"]
         assert errors[0] == {key: answer.get_json()[key] for key in ("code", "message", "field")}
 
@@ -251,7 +251,7 @@ def test_a_bad_query_is_refused(
 def test_a_page_without_parameters_takes_none(service: Service, client: FlaskClient) -> None:
     """An unsafe page refuses them; a link may have gathered some on its way."""
     for page in reading(service):
-        good = dict.fromkeys(page.takes.model_fields, PASSPHRASE)
+        good = dict.fromkeys(page.accepts.model_fields, PASSPHRASE)
         answer = client.open(f"{page.path}?x={CANARY}", method=page.method, json=good)
         is_problem(answer, 400, "unknown_field")
     assert client.get(f"/profile?utm_source={CANARY}&x=%FF").status_code == 200

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from bienvenue import tokens
 from bienvenue.app import all_pages
-from bienvenue.keys import KeyRing
+from bienvenue.key_ring import KeyRing
 from bienvenue.settings import Settings
 from bienvenue.web import crosssite
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service

@@ -38,7 +38,7 @@ def send(browser: Browser, form: Shown, typed: str = NEW, **headers: str) -> Tes
 
 def held(browser: Browser) -> str | None:
     """What the browser keeps of what was typed."""
-    cookie = browser.client.get_cookie("typed")
+    cookie = browser.client.get_cookie("draft")
     return None if cookie is None else cookie.value
 
 
@@ -119,10 +119,10 @@ def test_what_is_kept_says_nothing_and_ends(browser: Browser, moving_clock: Cloc
         == ""
     )
     for broken in (cookie[:-4], "é", "x" * 43, cookie[:40] + "AAAA" + cookie[44:], ""):
-        browser.client.set_cookie("typed", broken)
+        browser.client.set_cookie("draft", broken)
         assert shown(browser) == "", broken
     moving_clock.forward(drafts.LIFETIME)
-    browser.client.set_cookie("typed", cookie)
+    browser.client.set_cookie("draft", cookie)
     assert shown(browser) == ""
     moving_clock.forward(-1)
     assert shown(browser) == NEW

@@ -61,7 +61,7 @@ def test_nowhere_else(service: Service, wanted: str) -> None:
 def test_no_spelling_leads_elsewhere() -> None:
     """What a browser might read as another site, a script or no URL at all."""
     for wanted in (*ELSEWHERE, *SCRIPTS, *NEARLY):
-        assert redirects.outside(wanted, [APP, OTHER]) is None, wanted
+        assert redirects.to_origin(wanted, [APP, OTHER]) is None, wanted
 
 
 def test_by_default_only_our_own_pages(make_service: MakeService) -> None:
@@ -90,6 +90,6 @@ def test_an_origin_is_an_origin(value: str) -> None:
 
 def test_no_origin_is_a_beginning_of_another() -> None:
     """The list is compared whole: a longer name or another port is another origin."""
-    assert redirects.outside(APP + ":8443/", [APP]) is None
-    assert redirects.outside(APP + ":8443/", [APP, APP + ":8443"]) == APP + ":8443/"
-    assert redirects.outside(None, [APP]) is None
+    assert redirects.to_origin(APP + ":8443/", [APP]) is None
+    assert redirects.to_origin(APP + ":8443/", [APP, APP + ":8443"]) == APP + ":8443/"
+    assert redirects.to_origin(None, [APP]) is None

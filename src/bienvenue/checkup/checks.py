@@ -7,11 +7,11 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from bienvenue import clock, keys, schema, version
+from bienvenue import clock, key_file, schema, version
 from bienvenue.checkup.circumstances import Circumstances, Severity, check
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.hashing import Hasher
-from bienvenue.keys import KeyProblem
+from bienvenue.key_ring import KeyProblem
 from bienvenue.schema import State
 
 LEAST_COST = 10
@@ -46,10 +46,10 @@ _MOUNTS = Path("/proc/self/mounts")
 def weak_key(around: Circumstances) -> str | None:
     """Find a key file that is missing, cannot be read, or holds a key one could guess."""
     try:
-        file = keys.file_of(around.settings)
+        file = key_file.file_of(around.settings)
         # One's own file is made on the first start.
         if around.core.secret_key_file is not None or file.exists():
-            keys.read(file)
+            key_file.read(file)
     except KeyProblem as problem:
         return f"There is no good key: {problem}"
     return None

@@ -230,22 +230,22 @@ class RegistrationForm(Reply):
 
 @page(
     "GET /users/new",
-    gives={200: RegistrationForm},
-    refuses=(RegistrationClosed, WrongInvitation),
+    returns={200: RegistrationForm},
+    errors=(RegistrationClosed, WrongInvitation),
     public=True,
     link="invitation",
 )
 def registration_page(visitor: Visitor) -> Answer:
     """The page of registering; the link of an invitation leads here."""
     email = AUTH.invitations.welcome(visitor.links.get("invitation"))
-    return Answer(RegistrationForm(email=email), page="accounts/register.html")
+    return Answer(RegistrationForm(email=email), template="accounts/register.html")
 
 
 @page(
     "POST /users",
-    takes=RegistrationRequest,
-    gives={201: Registered, 202: EmailSent},
-    refuses=(
+    accepts=RegistrationRequest,
+    returns={201: Registered, 202: EmailSent},
+    errors=(
         normalize.MalformedEmail,
         RegistrationClosed,
         WrongInvitation,
@@ -257,7 +257,7 @@ def registration_page(visitor: Visitor) -> Answer:
         TooManyEmails,
     ),
     public=True,
-    again="accounts/register.html",
+    form_template="accounts/register.html",
     hashes=True,
 )
 def users(form: RegistrationRequest, visitor: Visitor) -> Answer:
@@ -272,16 +272,16 @@ def users(form: RegistrationRequest, visitor: Visitor) -> Answer:
             form.invitation,
             opened,
             ip=visitor.ip,
-            root=visitor.root,
+            mount=visitor.mount,
         ),
     )
 
 
 def _answered(email: str, opened: str | None, user: User | None) -> Answer:
     if user is None:
-        return Answer(EmailSent(email=email), 202, page="registration/sent.html")
+        return Answer(EmailSent(email=email), 202, template="registration/sent.html")
     value, spent = Registered(email=user.email), None if opened is None else "invitation"
-    return Answer(value, 201, page="accounts/registered.html", spent=spent)
+    return Answer(value, 201, template="accounts/registered.html", spent_link=spent)
 
 
 # --- commands -----------------------------------------------------------------------------------

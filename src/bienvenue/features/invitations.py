@@ -30,7 +30,7 @@ class RegistrationClosed(Refusal):
     status = 403
     code = "registration_closed"
     heading = "Registering is closed"
-    onward = "/sessions/new"
+    link_to = "/sessions/new"
     message = "Nobody can register here by themselves. Write to whoever runs this service."
 
 
@@ -40,7 +40,7 @@ class WrongInvitation(Refusal):
     status = 403
     code = "wrong_invitation"
     heading = "It takes an invitation"
-    onward = "/sessions/new"
+    link_to = "/sessions/new"
     message = (
         "Registering here takes an invitation: open the link of its letter, and register with the "
         "email it was sent to. It works once, and for a while."
@@ -135,7 +135,7 @@ class Invitations(Feature[RegistrationSettings]):
         with self._db.transaction():
             self._auth.accounts.require_free(email)
             lifetime = self.settings.invitation_lifetime
-            link = links.new(INVITATION, lifetime, self._auth.root)
+            link = links.new(INVITATION, lifetime, self._auth.mount)
             told = self._auth.mail.write(
                 "invitation", email, None, {}, link=link.path, expires=link.expires_at
             )

@@ -51,7 +51,7 @@ class Outbox(Feature[Section]):
         """Give the link that opens the outbox, today and tomorrow. Raises MessagesAreSent."""
         if self._auth.mail.leaves:
             raise MessagesAreSent
-        return f"{self._auth.settings.base_url}{self._auth.root}/outbox?token={self._key(0)}"
+        return f"{self._auth.settings.base_url}{self._auth.mount}/outbox?token={self._key(0)}"
 
     def list(self, key: str | None) -> Sequence[Message]:
         """Give the newest letters. Raises OutboxClosed, and NotFound where letters leave."""
@@ -140,27 +140,29 @@ class MessageShown(Reply):
 
 @page(
     "GET /outbox",
-    gives={200: Messages},
-    refuses=(OutboxClosed, NotFound),
+    returns={200: Messages},
+    errors=(OutboxClosed, NotFound),
     public=True,
     link="outbox",
 )
 def outbox_page(visitor: Visitor) -> Answer:
     """List the letters that stay here, for whoever runs the service."""
     found = AUTH.outbox.list(visitor.links.get("outbox"))
-    return Answer(Messages(letters=[MessageLine.of(row) for row in found]), page="outbox/list.html")
+    return Answer(
+        Messages(letters=[MessageLine.of(row) for row in found]), template="outbox/list.html"
+    )
 
 
 @page(
     "GET /outbox/<uid>",
-    gives={200: MessageShown},
-    refuses=(OutboxClosed, NotFound, NoSuchMessage),
+    returns={200: MessageShown},
+    errors=(OutboxClosed, NotFound, NoSuchMessage),
     public=True,
 )
 def outbox_letter(uid: str, visitor: Visitor) -> Answer:
     """Show one letter in full, with its link while that works."""
     shown = MessageShown.of(*AUTH.outbox.read(visitor.links.get("outbox"), uid))
-    return Answer(shown, page="outbox/email.html")
+    return Answer(shown, template="outbox/email.html")
 
 
 # --- commands -----------------------------------------------------------------------------------

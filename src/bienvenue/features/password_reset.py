@@ -67,26 +67,26 @@ class PasswordReset(Feature[PasswordResetSettings]):
     notices: ClassVar = {"password.reset": "password_was_reset"}
     links = (PASSWORD_RESET,)
 
-    def ask(self, email: str, ip: str = "", root: str = "") -> None:
+    def ask(self, email: str, ip: str = "", mount: str = "") -> None:
         """Write to the owner of an email, if there is one; nobody else learns whether.
 
-        `root` is the path below which our pages are. Raises MalformedEmail, and TooManyEmails
+        `mount` is the path below which our pages are. Raises MalformedEmail, and TooManyEmails
         when the network of the ip asked too often.
         """
-        self._asked(normalize.email(email), ip, root)
+        self._asked(normalize.email(email), ip, mount)
 
     def issue(self, email: str) -> str | None:
         """Give code of this process a token instead of writing a letter; None for nobody."""
         return self._issued(normalize.email(email))
 
     @retried
-    def _asked(self, email: str, ip: str, root: str) -> None:
+    def _asked(self, email: str, ip: str, mount: str) -> None:
         with self._db.transaction():
             if self._auth.one_time_tokens.throttle(PASSWORD_RESET, email, ip):
-                self._written(self._owner(email), ip, root)
+                self._written(self._owner(email), ip, mount)
 
     @retried
-    def begin(self, email: str, ip: str, root: str) -> None:
+    def begin(self, email: str, ip: str, mount: str) -> None:
         """Write to the owner of an email who proved in another way to be it, and is not counted.
 
         A disabled account gets no letter.
@@ -94,11 +94,11 @@ class PasswordReset(Feature[PasswordResetSettings]):
         with self._db.transaction():
             user = self._owner(email)
             if user is not None:
-                self._written(user, ip, root)
+                self._written(user, ip, mount)
 
-    def _written(self, user: User | None, ip: str, root: str) -> None:
+    def _written(self, user: User | None, ip: str, mount: str) -> None:
         link = self._auth.one_time_tokens.new(
-            PASSWORD_RESET, self.settings.password_reset_lifetime, root
+            PASSWORD_RESET, self.settings.password_reset_lifetime, mount
         )
         owner, to = (None, "") if user is None else (user.id, user.email)
         told = self._auth.mail.write(
@@ -265,48 +265,48 @@ class PasswordUpdated(Reply):
 
 @page(
     "GET /reset_password",
-    gives={200: PasswordResetForm},
+    returns={200: PasswordResetForm},
     public=True,
     link="reset",
-    leads="/reset_password/new",
+    redirect_to="/reset_password/new",
 )
 def reset_page() -> Answer:
     """The page of asking for a letter; the link of one leads on, without its token."""
-    return Answer(PasswordResetForm(), page="password_reset/ask.html")
+    return Answer(PasswordResetForm(), template="password_reset/ask.html")
 
 
 @page(
     "POST /reset_password",
-    takes=PasswordResetRequest,
-    gives={202: EmailSent},
-    refuses=(normalize.MalformedEmail, TooManyEmails),
+    accepts=PasswordResetRequest,
+    returns={202: EmailSent},
+    errors=(normalize.MalformedEmail, TooManyEmails),
     public=True,
-    again="password_reset/ask.html",
+    form_template="password_reset/ask.html",
 )
 def get_reset_password_token(form: PasswordResetRequest, visitor: Visitor) -> Answer:
     """Write to the owner of the account, if there is one."""
-    AUTH.password_reset.ask(form.email, visitor.ip, visitor.root)
-    return Answer(EmailSent(email=form.email), 202, page="password_reset/asked.html")
+    AUTH.password_reset.ask(form.email, visitor.ip, visitor.mount)
+    return Answer(EmailSent(email=form.email), 202, template="password_reset/asked.html")
 
 
 @page(
     "GET /reset_password/new",
-    gives={200: NewPasswordForm},
-    refuses=(WrongResetToken,),
+    returns={200: NewPasswordForm},
+    errors=(WrongResetToken,),
     public=True,
-    again="password_reset/ask.html",
+    form_template="password_reset/ask.html",
 )
 def new_password_page(visitor: Visitor) -> Answer:
     """The page of choosing a new password, for whoever opened the link."""
     email = AUTH.password_reset.email_of(visitor.links.get("reset"))
-    return Answer(NewPasswordForm(email=email), page="password_reset/new.html")
+    return Answer(NewPasswordForm(email=email), template="password_reset/new.html")
 
 
 @page(
     "PUT /reset_password",
-    takes=NewPassword,
-    gives={200: PasswordUpdated},
-    refuses=(
+    accepts=NewPassword,
+    returns={200: PasswordUpdated},
+    errors=(
         normalize.MalformedEmail,
         PasswordTooShort,
         PasswordTooLong,
@@ -315,7 +315,7 @@ def new_password_page(visitor: Visitor) -> Answer:
         WrongResetToken,
     ),
     public=True,
-    again="password_reset/new.html",
+    form_template="password_reset/new.html",
     hashes=True,
 )
 def update_password(form: NewPassword, visitor: Visitor) -> Answer:
@@ -324,5 +324,8 @@ def update_password(form: NewPassword, visitor: Visitor) -> Answer:
         form.reset_token or visitor.links.get("reset"), form.new_password, form.email, visitor.ip
     )
     return Answer(
-        PasswordUpdated(email=email), page="password_reset/done.html", session=False, spent="reset"
+        PasswordUpdated(email=email),
+        template="password_reset/done.html",
+        session=False,
+        spent_link="reset",
     )

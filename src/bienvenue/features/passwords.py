@@ -377,29 +377,32 @@ class PasswordForm(Reply):
     action: Literal["PUT /password"] = "PUT /password"
 
 
-@page("GET /password", gives={200: PasswordForm})
+@page("GET /password", returns={200: PasswordForm})
 def password_page() -> Answer:
     """The page of changing one's password."""
-    return Answer(PasswordForm(), page="passwords/change.html")
+    return Answer(PasswordForm(), template="passwords/change.html")
 
 
 @page(
     "PUT /password",
-    takes=PasswordChange,
-    gives={200: PasswordChanged},
-    refuses=(
+    accepts=PasswordChange,
+    returns={200: PasswordChanged},
+    errors=(
         PasswordTooShort,
         PasswordTooLong,
         PasswordCommon,
         PasswordOwnWords,
         WrongOldPassword,
     ),
-    again="passwords/change.html",
+    form_template="passwords/change.html",
     hashes=True,
 )
 def change_password(form: PasswordChange, me: "SignedIn", visitor: Visitor) -> Answer:
     """Replace one's password with the old one; every other session ends."""
     secret = AUTH.passwords.change(me, form.old_password, form.new_password, visitor.device)
     return Answer(
-        PasswordChanged(email=me.email), then="/profile", session=secret, said="password-changed"
+        PasswordChanged(email=me.email),
+        redirect_to="/profile",
+        session=secret,
+        flash="password-changed",
     )

@@ -135,28 +135,28 @@ class Choices(Reply):
     action: Literal["PUT /preferences"] = "PUT /preferences"
 
 
-@page("GET /preferences", query=ReturnTo, gives={200: Choices}, public=True)
+@page("GET /preferences", query=ReturnTo, returns={200: Choices}, public=True)
 def preferences_page(query: ReturnTo) -> Answer:
     """The page of choosing a language and an appearance."""
     names = {code: spoken.name for code, spoken in i18n.all_languages().items()}
-    return Answer(Choices(languages=names, next=query.next), page="preferences/choose.html")
+    return Answer(Choices(languages=names, next=query.next), template="preferences/choose.html")
 
 
 @page(
     "PUT /preferences",
-    takes=Choice,
-    gives={200: Chosen},
-    refuses=(UnknownChoice,),
+    accepts=Choice,
+    returns={200: Chosen},
+    errors=(UnknownChoice,),
     public=True,
-    again="refusal.html",
+    form_template="refusal.html",
 )
 def choose(form: Choice, me: "SignedIn | None") -> Answer:
     """Remember a language and an appearance."""
     AUTH.preferences.choose(me, form.language, form.theme)
     return Answer(
         Chosen(language=form.language, theme=form.theme),
-        then="/",
-        next=form.next,
+        redirect_to="/",
+        return_to=form.next,
         language=form.language,
         theme=form.theme,
     )

@@ -30,7 +30,7 @@ class ReauthenticationRequired(Refusal):
     status = 403
     code = "reauthentication_required"
     message = "Type your password once more first: it is a while since you signed in."
-    first = "/reauthentication"
+    redirect_to = "/reauthentication"
 
 
 class WrongPassword(Refusal):
@@ -113,23 +113,26 @@ class ReturnTo(Form):
     next: Next = None
 
 
-@page("GET /reauthentication", query=ReturnTo, gives={200: ReauthenticationForm})
+@page("GET /reauthentication", query=ReturnTo, returns={200: ReauthenticationForm})
 def confirmation_page(query: ReturnTo, me: "SignedIn") -> Answer:
     """The page of typing one's password once more."""
     return Answer(
-        ReauthenticationForm(email=me.email, next=query.next), page="reauthentication/confirm.html"
+        ReauthenticationForm(email=me.email, next=query.next),
+        template="reauthentication/confirm.html",
     )
 
 
 @page(
     "POST /reauthentication",
-    takes=ReauthenticationRequest,
-    gives={200: Reauthenticated},
-    refuses=(PasswordTooLong, WrongPassword, AccountDisabled),
-    again="reauthentication/confirm.html",
+    accepts=ReauthenticationRequest,
+    returns={200: Reauthenticated},
+    errors=(PasswordTooLong, WrongPassword, AccountDisabled),
+    form_template="reauthentication/confirm.html",
     hashes=True,
 )
 def confirm(form: ReauthenticationRequest, me: "SignedIn", visitor: Visitor) -> Answer:
     """Make one's session fresh; it goes on under a new secret."""
     secret = AUTH.reauthentication.confirm(me, form.password, visitor.ip, visitor.device)
-    return Answer(Reauthenticated(email=me.email), then="/profile", next=form.next, session=secret)
+    return Answer(
+        Reauthenticated(email=me.email), redirect_to="/profile", return_to=form.next, session=secret
+    )

@@ -1,7 +1,7 @@
-"""Reading what was sent: form fields or JSON, one meaning or none.
+"""Bodies: form fields or JSON, read as named values with one meaning.
 
-Whatever two readers could take differently is refused: duplicate names, NaN, invalid UTF-8
-(ASVS 1.5.3, 15.3.5, 15.3.7). No refusal repeats what was sent.
+A body that two readers could understand differently is refused: duplicate names, NaN, invalid UTF-8
+(ASVS 1.5.3, 15.3.5, 15.3.7). No refusal repeats a value.
 """
 
 import json
@@ -29,14 +29,14 @@ _MOST_FIELDS = 100
 
 
 class MalformedBody(Refusal):
-    """The body is not what its content type says."""
+    """The body does not have the form that its content type names."""
 
     code = "malformed_body"
     message = "The body of this request cannot be read."
 
 
 class DuplicateField(Refusal):
-    """A name is there twice, so two readers could take it differently."""
+    """A name occurs twice, so two readers could use different values."""
 
     code = "duplicate_field"
     message = "This field is there twice."
@@ -62,15 +62,15 @@ class InvalidFields(Refusal):
     """Fields are missing, unknown, empty or of the wrong type; `errors` lists them all."""
 
     code = "invalid_fields"
-    #: The codes it goes by: that of the first field that is wrong.
+    #: The codes it can have: that of the first field that is wrong.
     codes: ClassVar = ("missing_field", "unknown_field", "wrong_type", "empty_field", "wrong_value")
     message = "Some fields are not as they should be."
 
     def __init__(self, errors: Sequence[dict[str, str]]) -> None:
-        """Take every error, each with its field, code and message; the first one leads."""
+        """Take every error with its field, code and message; code and field are the first one's."""
         super().__init__(errors[0]["field"], message=errors[0]["message"])
         self.code = errors[0]["code"]  # type: ignore[misc]  # the class's is the fallback's
-        self.facts["errors"] = list(errors)
+        self.extensions["errors"] = list(errors)
 
 
 WORDS = {
@@ -84,8 +84,8 @@ ANOTHER_TYPE = ("wrong_type", "This field is of another type.")
 
 
 def sent(request: Request) -> dict[str, Any]:
-    """Read the body as named values. Raises the refusals of this file."""
-    # A body without a length is cut at the maximum in silence, so one byte more is let in.
+    """Return the body as named values. Raises the refusals of this file."""
+    # Werkzeug silently cuts a body without a length at the maximum, so allow one byte more.
     request.max_content_length = LARGEST_BODY + 1
     try:
         body = request.get_data(cache=False)
@@ -105,20 +105,20 @@ def sent(request: Request) -> dict[str, Any]:
 
 
 def tunnelled(form: bytes) -> str | None:
-    """Give the method that a form stands for; None when it names none or cannot be read."""
+    """Return the method that a form stands for; None when it names none or cannot be read."""
     try:
         return _pairs(form).get(METHOD)
     except Refusal:
         return None
 
 
-def asked(request: Request) -> dict[str, str]:
-    """Read the query of the path as named values."""
+def query_values(request: Request) -> dict[str, str]:
+    """Return the query of a request as named values. Raises MalformedBody or DuplicateField."""
     return _pairs(request.query_string) if request.query_string else {}
 
 
 def check(model: type[Form], values: dict[str, Any]) -> Form:
-    """Turn named values into what a page takes. Raises InvalidFields or MalformedText."""
+    """Return named values as the form of a page. Raises InvalidFields or MalformedText."""
     for name, value in values.items():
         if isinstance(value, str):
             normalize.text(value, _printable(name))
@@ -146,7 +146,7 @@ def _refuse(error: ValidationError) -> NoReturn:
 
 
 def _printable(name: str) -> str:
-    """Give the name of a field as it may be repeated to whoever sent it."""
+    """Return the name of a field as a refusal may repeat it: ASCII, 64 characters at most."""
     return name.encode("ascii", "replace").decode()[:64].replace("\0", "?")
 
 

@@ -1,4 +1,4 @@
-"""The cookies of the service: their names, their attributes, and reading them warily.
+"""The cookies of the service: their names, their attributes, and a strict reading of them.
 
 `session_id` over plain HTTP; `__Host-session_id`, Secure, whenever the base URL is https; and
 `__Secure-session_id` when `BIENVENUE_COOKIE_DOMAIN` shares it (ASVS 3.3.1, 3.3.3).
@@ -19,23 +19,25 @@ SESSION = "session_id"
 DEVICE = "device_id"
 #: Names a browser that is not signed in, for its form tokens; opens nothing.
 FORM = "form_id"
-#: What this browser's person likes; whoever reads them knows that and nothing else.
+#: The preferences of a browser; they tell nothing else.
 LANGUAGE, THEME = "language", "theme"
-#: Names what the page after a redirect tells once; opens nothing.
-SAID = "said"
-#: Holds, sealed, what was typed into a form when the session had ended.
-TYPED = "typed"
-#: Seconds for which a browser keeps the token of a letter's link.
+#: Names the message that the page after a redirect shows once; opens nothing.
+FLASH = "flash"
+#: Holds, encrypted, what a person typed into a form before the service asked them to sign in.
+DRAFT = "draft"
+#: Seconds for which a browser keeps the token of an emailed link.
 LINK_LIFETIME = 600
+#: Seconds for which a flash message waits for its page.
+_FLASH_LIFETIME = 60
 
 
 def link(purpose: str) -> str:
-    """Name the cookie that holds the token of a letter's link, one for each purpose."""
+    """Name the cookie that holds the token of an emailed link, one for each purpose."""
     return f"{purpose}_token"
 
 
 def name_of(cookie: str, settings: Settings) -> str:
-    """Give the full name of a cookie, with the prefix a browser enforces."""
+    """Return the full name of a cookie, with the prefix a browser enforces."""
     if not settings.https:
         return cookie
     if cookie == SESSION and settings.core.cookie_domain:
@@ -43,21 +45,35 @@ def name_of(cookie: str, settings: Settings) -> str:
     return f"__Host-{cookie}"
 
 
-def read(request: Request, cookie: str, settings: Settings) -> str | None:
-    """Give the token a browser sent, or None when there is none, or several, or no token."""
-    found = set(request.cookies.getlist(name_of(cookie, settings)))
+def token_in(header: str, name: str) -> str | None:
+    """Return the token that a Cookie header has under a full name (RFC 6265 section 4.2.1).
+
+    None for no such cookie, for several with different values, and for a value that is no token.
+    The edge and Flask both read tokens here, so that they cannot disagree.
+    """
+    found: set[str] = set()
+    for pair in header.split(";"):
+        key, _, value = pair.partition("=")
+        # The whole name counts: a sibling host can set a cookie whose name ends like ours.
+        if key.strip(" \t") == name:
+            found.add(value.strip(" \t"))
     token = found.pop() if len(found) == 1 else None
     return token if tokens.well_formed(token) else None
 
 
+def read(request: Request, cookie: str, settings: Settings) -> str | None:
+    """Return the token of a cookie as `token_in` reads it, or None."""
+    return token_in(request.environ.get("HTTP_COOKIE", ""), name_of(cookie, settings))
+
+
 def chosen(request: Request, cookie: str, settings: Settings) -> str | None:
-    """Give the choice a browser remembers, if it could be one: a word."""
+    """Return the word that a browser keeps in a cookie, or None when it is no word."""
     found = request.cookies.get(name_of(cookie, settings), "")
     return found if _WORD.fullmatch(found) else None
 
 
 def bears_any(request: Request, settings: Settings, others: Iterable[str]) -> bool:
-    """Tell whether a request carries a cookie of ours at all, in whatever state.
+    """Tell whether a request carries any cookie of ours, whatever its value.
 
     `others` are the cookies beside that of the session and that of forms.
     """
@@ -82,7 +98,7 @@ def write(
 
 
 def clear(response: Response, cookie: str, settings: Settings) -> None:
-    """Take a cookie away."""
+    """Delete a cookie from the browser."""
     response.delete_cookie(
         name_of(cookie, settings),
         path="/",
@@ -93,13 +109,13 @@ def clear(response: Response, cookie: str, settings: Settings) -> None:
     )
 
 
-def say(response: Response, said: str | None, settings: Settings) -> None:
-    """Let the page that a browser goes to tell what was done."""
-    if said is not None:
-        write(response, SAID, said, settings, 60)
+def set_flash(response: Response, name: str | None, settings: Settings) -> None:
+    """Let the page after this redirect show the message of this name, if there is one."""
+    if name is not None:
+        write(response, FLASH, name, settings, _FLASH_LIFETIME)
 
 
-def hush(request: Request, response: Response, settings: Settings) -> None:
-    """Take that word away: it is told once."""
-    if chosen(request, SAID, settings) is not None:
-        clear(response, SAID, settings)
+def clear_flash(request: Request, response: Response, settings: Settings) -> None:
+    """Delete the flash message of a request: a page shows it once."""
+    if chosen(request, FLASH, settings) is not None:
+        clear(response, FLASH, settings)

@@ -6,6 +6,7 @@ the form token (ASVS 3.5.1; NIST SP 800-63B-4 section 5.1).
 """
 
 import base64
+import functools
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -13,11 +14,13 @@ from flask import Request
 
 from bienvenue import purposes, tokens
 from bienvenue.feature import Refusal
-from bienvenue.keys import KeyRing
+from bienvenue.key_ring import KeyRing
 from bienvenue.settings import Settings
 from bienvenue.web import body, cookies
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
+#: The cookies a form token may be bound to, in order.
+_BOUND = (cookies.SESSION, cookies.FORM)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -34,7 +37,7 @@ class CrossSite(Refusal):
 
 
 class OutOfDate(Refusal):
-    """The form is ours, and was shown before its person signed in or out."""
+    """The form is ours, and was shown before the browser signed in or out."""
 
     status = 403
     code = "out_of_date"
@@ -50,19 +53,37 @@ class UnknownHost(Refusal):
     message = "This service does not answer under this name; BIENVENUE_BASE_URL says which."
 
 
-def refuse_host(request: Request, settings: Settings) -> None:
-    """Raise UnknownHost unless the request names our host.
+class Hosts:
+    """The host names under which a service answers; the dispatcher and the edge share them.
 
     A page of another name that resolves to our ip would otherwise count as the same site (DNS
     rebinding).
     """
+
+    def __init__(self, settings: Settings) -> None:
+        """Read the name of the base URL; all names of the loopback interface count as one."""
+        host = str(urlsplit(settings.base_url).hostname)
+        self.names = frozenset(_LOOPBACK if host in _LOOPBACK else {host})
+
+    def hold(self, header: str) -> bool:
+        """Tell whether a Host header names this service, on whatever port."""
+        return _host_name(header) in self.names
+
+    def refuse(self, request: Request) -> None:
+        """Raise UnknownHost unless the request names this service."""
+        if not self.hold(request.headers.get("Host", "")):
+            raise UnknownHost
+
+
+@functools.lru_cache(1000)
+def _host_name(header: str) -> str | None:
+    """Return the host of a Host header (RFC 9110 section 7.2), or None when it has none."""
     try:
-        parts = urlsplit(f"//{request.headers.get('Host', '')}")
-        asked = None if "@" in parts.netloc or parts.port == 0 else parts.hostname
+        parts = urlsplit(f"//{header}")
+        named = "@" not in parts.netloc and parts.port != 0
     except ValueError:
-        raise UnknownHost from None
-    if asked not in hosts(settings):
-        raise UnknownHost
+        return None
+    return parts.hostname if named else None
 
 
 def refuse(
@@ -70,7 +91,7 @@ def refuse(
 ) -> None:
     """Raise CrossSite for an unsafe request that another site caused.
 
-    `links` are the cookies that hold the tokens of letters' links.
+    `links` are the cookies that hold the tokens of emailed links.
     """
     if request.method in SAFE:
         return
@@ -87,7 +108,7 @@ def refuse(
 
 
 def is_ours(request: Request, settings: Settings) -> bool:
-    """Tell whether a browser says that a page of ours caused the request."""
+    """Tell whether the headers of a browser say that a page of ours caused the request."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site == "same-origin"
@@ -95,14 +116,14 @@ def is_ours(request: Request, settings: Settings) -> bool:
 
 
 def form_token(keys: KeyRing, cookie: str) -> str:
-    """Make the token a form of ours carries, bound to a cookie of the browser it was shown in."""
+    """Return the token of a form, bound to a cookie of the browser that is shown the form."""
     return base64.urlsafe_b64encode(
         keys.mac(purposes.FORM_TOKEN, tokens.digest(purposes.FORM_COOKIE, cookie))
     ).decode()
 
 
-def valid(keys: KeyRing, token: object, carried: list[str]) -> bool:
-    """Tell whether a form token was made for one of the cookies the browser sent."""
+def valid(keys: KeyRing, token: object, bound: list[str]) -> bool:
+    """Tell whether a form token is bound to one of these cookies of a browser."""
     if not isinstance(token, str):
         return False
     try:
@@ -111,17 +132,21 @@ def valid(keys: KeyRing, token: object, carried: list[str]) -> bool:
         return False
     return any(
         keys.verify(purposes.FORM_TOKEN, tokens.digest(purposes.FORM_COOKIE, cookie), mac)
-        for cookie in carried
+        for cookie in bound
     )
 
 
-def hosts(settings: Settings) -> set[str]:
-    """Give the names this service answers under."""
-    host = str(urlsplit(settings.base_url).hostname)
-    return _LOOPBACK if host in _LOOPBACK else {host}
+def bound_cookies(request: Request, settings: Settings) -> list[str]:
+    """Return the cookie that form tokens of a browser are bound to, if it has one.
+
+    Beside a session nothing else counts: an attacker may have planted the cookie to which a token
+    from before signing in is bound.
+    """
+    found = [cookies.read(request, name, settings) for name in _BOUND]
+    return [cookie for cookie in found if cookie is not None][:1]
 
 
 def _origins(settings: Settings) -> set[str]:
     base = urlsplit(settings.base_url)
     port = f":{base.port}" if base.port else ""
-    return {f"{base.scheme}://{f'[{h}]' if ':' in h else h}{port}" for h in hosts(settings)}
+    return {f"{base.scheme}://{f'[{h}]' if ':' in h else h}{port}" for h in Hosts(settings).names}

@@ -1,7 +1,7 @@
-"""What was typed when the session had ended meanwhile, until the form is there again.
+"""Drafts: what a person typed into a form whose session had ended, until the form is shown again.
 
-The browser keeps it for ten minutes, sealed, for the path of that form alone, and the first page
-that shows it takes it away. Passwords are never among it.
+The browser keeps a draft for ten minutes, encrypted, for the path of that form alone, and the first
+page that shows it deletes it. A draft never holds a password.
 """
 
 import base64
@@ -12,43 +12,43 @@ from typing import Any
 from flask import Request, Response
 
 from bienvenue import clock, purposes
-from bienvenue.keys import KeyProblem, KeyRing
+from bienvenue.key_ring import KeyProblem, KeyRing
 from bienvenue.settings import Settings
 from bienvenue.web import cookies
 
 LIFETIME = 600
-"""Seconds for which it is kept."""
+"""Seconds for which a browser keeps a draft."""
 
 MOST = 2000
-"""Bytes of what is kept: a browser takes cookies of four thousand."""
+"""Bytes of a draft: a browser takes cookies of four thousand."""
 
 
 def keep(
     response: Response, keys: KeyRing, settings: Settings, path: str, typed: Mapping[str, str]
 ) -> None:
-    """Let the browser keep what was typed into the form of a path; nothing, if it is too long."""
-    held = {"path": path, "until": clock.now() + LIFETIME, "typed": dict(typed)}
-    said = json.dumps(held).encode()
-    if typed and len(said) <= MOST:
-        sealed = base64.urlsafe_b64encode(keys.seal(purposes.DRAFT, said)).decode()
-        cookies.write(response, cookies.TYPED, sealed, settings, LIFETIME)
+    """Let the browser keep what was typed into the form of a path, unless it is too long."""
+    draft = {"path": path, "until": clock.now() + LIFETIME, "typed": dict(typed)}
+    text = json.dumps(draft).encode()
+    if typed and len(text) <= MOST:
+        encrypted = base64.urlsafe_b64encode(keys.encrypt(purposes.DRAFT, text)).decode()
+        cookies.write(response, cookies.DRAFT, encrypted, settings, LIFETIME)
 
 
 def typed(request: Request, keys: KeyRing, settings: Settings, path: str) -> dict[str, str]:
-    """Give what the browser keeps for the form of a path, if it is there and in time."""
-    found = request.cookies.get(cookies.name_of(cookies.TYPED, settings))
+    """Return the draft a browser keeps for the form of a path; empty when none is in time."""
+    found = request.cookies.get(cookies.name_of(cookies.DRAFT, settings))
     if found is None:
         return {}
     try:
-        sealed = base64.urlsafe_b64decode(found.encode("ascii"))
-        held: dict[str, Any] = json.loads(keys.open(purposes.DRAFT, sealed))
+        encrypted = base64.urlsafe_b64decode(found.encode("ascii"))
+        draft: dict[str, Any] = json.loads(keys.decrypt(purposes.DRAFT, encrypted))
     except (ValueError, KeyProblem):
         return {}
-    in_time = held["path"] == path and clock.now() < held["until"]
-    return dict(held["typed"]) if in_time else {}
+    in_time = draft["path"] == path and clock.now() < draft["until"]
+    return dict(draft["typed"]) if in_time else {}
 
 
-def forget(request: Request, response: Response, settings: Settings) -> None:
-    """Take it away: it is shown once, and to nobody after its person signed out."""
-    if cookies.name_of(cookies.TYPED, settings) in request.cookies:
-        cookies.clear(response, cookies.TYPED, settings)
+def discard(request: Request, response: Response, settings: Settings) -> None:
+    """Delete the draft: a page shows it once, and signing out deletes it too."""
+    if cookies.name_of(cookies.DRAFT, settings) in request.cookies:
+        cookies.clear(response, cookies.DRAFT, settings)

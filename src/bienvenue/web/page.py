@@ -1,8 +1,8 @@
-"""Page: one path and method, what it takes, what it gives and how it can refuse.
+"""Page: one path and method, what it accepts, what it returns and how it refuses.
 
-A feature declares its pages below its operations. A page asks for a signed-in person unless it
-says `public`, so a page somebody forgot about is closed. The same declaration routes the request,
-checks its input and writes the OpenAPI document.
+A feature declares its pages after its operations. A page requires a signed-in user unless it says
+`public`, so a page that says nothing is closed. The same declaration routes the request, checks its
+input and writes the OpenAPI document.
 """
 
 import inspect
@@ -22,18 +22,18 @@ H = TypeVar("H", bound=Handler)
 
 
 class Form(BaseModel):
-    """What a page takes. Unknown fields are refused, and no error repeats what was sent."""
+    """The fields a page accepts. Unknown ones are refused, and no error repeats a value."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Reply(BaseModel):
-    """What a page gives."""
+    """The value a page returns."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-#: An email as typed; the operation makes it plain.
+#: An email as typed; the operation normalises it.
 Email = Annotated[str, Field(min_length=1, json_schema_extra={"format": "email"})]
 #: A password; never repeated, in no error and no page.
 Password = Annotated[
@@ -42,77 +42,79 @@ Password = Annotated[
 ]
 #: A text that is not empty.
 Text = Annotated[str, Field(min_length=1)]
-#: The path of a page of ours, where somebody wants to go on afterwards.
+#: Where the visitor asks to return to afterwards: a path of a page, or a URL of a listed origin.
 Next = str | None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a page function returns; the visitor's medium decides what becomes of it."""
+    """What a page function returns, for rendering as JSON, as a page or as a redirect."""
 
     value: Reply | None = None
     status: int = 200
     #: The template a browser sees.
-    page: str | None = None
+    template: str | None = None
     #: Where a browser goes instead, with 303.
-    then: str | None = None
-    #: The secret of a session that begins, or False when the one of this browser ends.
+    redirect_to: str | None = None
+    #: The secret of a new session, or False when the session of this browser ended.
     session: str | Literal[False] | None = field(default=None, repr=False)
-    #: The secret by which an account knows this browser again.
+    #: The secret of a known device.
     device: str | None = field(default=None, repr=False)
-    #: Where the visitor asked to go on, which comes before `then` if it is one of our pages.
-    next: str | None = None
-    #: The language and the appearance that this browser is to remember.
+    #: Where the visitor asked to return to; where that is allowed, it replaces `redirect_to`.
+    return_to: str | None = None
+    #: The language and the theme to keep in the browser.
     language: str | None = None
     theme: str | None = None
-    #: What a browser is told on the page it goes to, by the name it has in `said.html`.
-    said: str | None = None
-    #: The purpose of a letter's link whose token this browser need not keep any longer.
-    spent: str | None = None
-    #: The name under which a browser keeps the value as a file, instead of a page.
-    file: str | None = None
+    #: The name, in `flash.html`, of the message that the page after the redirect shows.
+    flash: str | None = None
+    #: The purpose of the emailed link that was spent; the browser deletes its token.
+    spent_link: str | None = None
+    #: The file name under which a browser saves the value, instead of showing a page.
+    filename: str | None = None
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """Who asks, as far as the connection tells: nothing here is proof of anything."""
+    """Who sends a request, as far as the connection tells; nothing here is verified."""
 
     ip: str
     agent: str
-    #: What the browser sent as its session; a check tells what it is worth.
+    #: The secret of a session that the browser sent, not looked up yet.
     session: str | None = field(repr=False)
-    #: What it sent as the secret by which accounts know it.
+    #: The secret of a known device that the browser sent, not looked up yet.
     device: str | None = field(repr=False)
-    #: The tokens of the letters' links it opened, by purpose.
+    #: The tokens of the emailed links that this browser opened, by purpose.
     links: Mapping[str, str] = field(default_factory=dict, repr=False)
-    #: The path below which this application has our pages, for links that leave it.
-    root: str = ""
+    #: The path under which this application mounts our pages, for links in emails.
+    mount: str = ""
 
 
 @dataclass(frozen=True)
 class Page:
-    """One path and method, with its handler and everything a reader or a program may ask of it."""
+    """One path and method, with its handler and its declaration."""
 
     method: str
     path: str
     handler: Handler
-    takes: type[Form]
+    accepts: type[Form]
     query: type[Form]
-    gives: Mapping[int, type[Reply] | None]
-    refuses: tuple[type[Refusal], ...]
+    returns: Mapping[int, type[Reply] | None]
+    errors: tuple[type[Refusal], ...]
     public: bool
-    #: The template shown again, filled in but for secrets, when a browser is refused.
-    again: str | None
-    #: Whether machines may ask for it under any name, as a load balancer does by ip.
+    #: The template of its form, which a refused browser sees again, filled in except for secrets.
+    form_template: str | None
+    #: Whether it answers under any host name: a load balancer asks by ip.
     any_host: bool
-    #: Whether it hashes a password, and so waits for a place at the gate.
+    #: Whether it hashes a password, and so waits for a place in the hash queue.
     hashes: bool
-    #: The purpose of the letter's link that opens this page.
+    #: The purpose of the emailed link that opens this page.
     link: str | None
-    #: The path to which that link leads on, without the token.
-    leads: str
-    #: Whether what it gives is for programs, so that a browser is shown the same.
-    for_programs: bool
+    #: The path to which that link redirects, without its token.
+    redirect_to: str
+    #: Whether a browser gets JSON, too.
+    json_only: bool
+    #: Paths of this page in earlier versions, which redirect here: emails name them.
+    formerly: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -125,8 +127,8 @@ class Page:
         return (inspect.getdoc(self.handler) or "").partition("\n")[0]
 
     def showable(self, values: Mapping[str, object]) -> dict[str, str]:
-        """Give what was typed, but for secrets and what is no text."""
-        known = self.takes.model_fields
+        """Return what the form may show again: the texts of known fields, without secrets."""
+        known = self.accepts.model_fields
         return {
             name: value
             for name, value in values.items()
@@ -134,8 +136,8 @@ class Page:
         }
 
     @property
-    def wants(self) -> tuple[str, ...]:
-        """The names the handler takes: form, query, me, visitor, or a part of the path."""
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters of the handler: form, query, me, visitor, or a part of the path."""
         return tuple(inspect.signature(self.handler).parameters)
 
 
@@ -143,33 +145,35 @@ class Pages:
     """The pages of one feature, in the order of its file."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start with no page."""
         self._pages: list[Page] = []
 
     def __iter__(self) -> Iterator[Page]:
-        """Go through them in order."""
+        """Iterate over the pages in order."""
         return iter(self._pages)
 
     def __call__(
         self,
         route: str,
         *,
-        gives: Mapping[int, type[Reply] | None],
-        takes: type[Form] = Form,
+        returns: Mapping[int, type[Reply] | None],
+        accepts: type[Form] = Form,
         query: type[Form] = Form,
-        refuses: tuple[type[Refusal], ...] = (),
+        errors: tuple[type[Refusal], ...] = (),
         public: bool = False,
-        again: str | None = None,
+        form_template: str | None = None,
         any_host: bool = False,
         hashes: bool = False,
         link: str | None = None,
-        leads: str | None = None,
-        for_programs: bool = False,
+        redirect_to: str | None = None,
+        json_only: bool = False,
+        formerly: tuple[str, ...] = (),
     ) -> Callable[[H], H]:
-        """Declare the function below as the page of a route, as `POST /users`.
+        """Declare the decorated function as the page of a route, for example `POST /users`.
 
-        With a `link`, a `token` in its query goes into a cookie of that purpose for ten minutes,
-        and the browser on to `leads`, or here without it, before anything else happens.
+        With a `link`, a `token` in the query goes into a cookie of that purpose for ten minutes,
+        and the browser is redirected to `redirect_to` (by default this path), before the function
+        is called.
         """
         method, _, path = route.partition(" ")
 
@@ -179,17 +183,18 @@ class Pages:
                     method,
                     path,
                     handler,
-                    takes,
+                    accepts,
                     query,
-                    gives,
-                    refuses,
+                    returns,
+                    errors,
                     public,
-                    again,
+                    form_template,
                     any_host,
                     hashes,
                     link,
-                    leads or path,
-                    for_programs,
+                    redirect_to or path,
+                    json_only,
+                    formerly,
                 )
             )
             return handler

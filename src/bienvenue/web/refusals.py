@@ -1,4 +1,4 @@
-"""The refusals of the door itself, and what any error becomes."""
+"""The refusals of the dispatcher, and the refusal that any error becomes."""
 
 import logging
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Refusal
 
 _log = logging.getLogger("bienvenue")
-_OURS = HTTPStatus.INTERNAL_SERVER_ERROR
+_INTERNAL = HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class NotSignedIn(Refusal):
@@ -19,11 +19,11 @@ class NotSignedIn(Refusal):
     status = 401
     code = "not_signed_in"
     message = "Sign in first."
-    first = "/sessions/new"
+    redirect_to = "/sessions/new"
 
 
 class NotFound(Refusal):
-    """Nothing of this name is here."""
+    """No page has this path, or it is hidden from the visitor."""
 
     status = 404
     code = "not_found"
@@ -44,7 +44,7 @@ class MethodNotAllowed(Refusal):
 
 
 class Malformed(Refusal):
-    """No page can read this request, as when it wants a range that a file does not have."""
+    """No page can read this request, for example one for a range that a file does not have."""
 
     code = "malformed_request"
     message = "This request cannot be read."
@@ -58,13 +58,13 @@ class Unavailable(Refusal):
     message = "The service cannot do this right now. Nothing was changed; try again in a moment."
 
     def __init__(self) -> None:
-        """Ask to come back in a few seconds."""
+        """Let the client try again after 5 seconds."""
         super().__init__()
         self.retry_after = 5
 
 
 class Unexpected(Refusal):
-    """A mistake of ours. The log has it; the answer has nothing of it."""
+    """A mistake of ours. The log describes it; the answer does not."""
 
     status = 500
     code = "unexpected"
@@ -72,13 +72,13 @@ class Unexpected(Refusal):
 
 
 def as_refusal(error: Exception) -> Refusal:
-    """Give the refusal an error becomes; what is not expected goes to the log, whole."""
+    """Return the refusal of an error, and log one that is not expected with its traceback."""
     if isinstance(error, Refusal):
         return error
     if isinstance(error, DatabaseUnavailable):
         _log.warning("the database cannot answer: %s", error)
         return Unavailable()
-    if isinstance(error, HTTPException) and (error.code or _OURS) < _OURS:
+    if isinstance(error, HTTPException) and (error.code or _INTERNAL) < _INTERNAL:
         return Malformed()
     _log.error("a request failed", exc_info=error)
     return Unexpected()

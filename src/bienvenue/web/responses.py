@@ -1,6 +1,7 @@
-"""A value or a refusal becomes a page, a redirect or JSON: the visitor's medium decides, here.
+"""The responses of HTTP: JSON, a page from a template, a redirect, a problem document.
 
-Refusals are problem details (RFC 9457) with a stable `code`, the `field` and a `message`.
+Refusals are problem documents (RFC 9457) with a stable `code`, the `field`, the `detail`, and the
+same text as `message`, which clients of the exercise read.
 """
 
 import json
@@ -18,7 +19,7 @@ _JSON = "application/json"
 _PROBLEM = "application/problem+json"
 VARY = "Accept, Accept-Language, Cookie"
 
-#: Files of ours alone, nothing that is written into a page, no frame (ASVS 3.4.3, 3.4.6).
+#: Only files of ours, no style or script within a page, no frame (ASVS 3.4.3, 3.4.6).
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
@@ -55,7 +56,7 @@ def as_page(template: str, status: int, language: Language, **values: Any) -> Re
     text = render_template(
         f"bienvenue/{template}",
         _=language.markup,
-        called=lambda name: user_agent.told(name, language),
+        device_name=lambda name: user_agent.told(name, language),
         language=language.code,
         **values,
     )
@@ -65,7 +66,7 @@ def as_page(template: str, status: int, language: Language, **values: Any) -> Re
 
 
 def as_redirect(path: str) -> Response:
-    """Send a browser on with GET. The path is ours, never the visitor's."""
+    """Redirect a browser with 303. The path is one of ours, or checked by `redirects`."""
     return empty(303, Location=path)
 
 
@@ -77,17 +78,18 @@ def empty(status: int, **headers: str) -> Response:
 
 
 def problem(refusal: Refusal) -> dict[str, Any]:
-    """Give the problem document of a refusal (RFC 9457 section 3)."""
+    """Return the problem document of a refusal (RFC 9457 section 3)."""
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(refusal.status).phrase,
         "status": refusal.status,
         "code": refusal.code,
+        "detail": refusal.message,
         "message": refusal.message,
     }
     if refusal.field is not None:
         document["field"] = refusal.field
-    return document | refusal.facts
+    return document | refusal.extensions
 
 
 def of_value(answer: Answer) -> Response:
@@ -95,8 +97,8 @@ def of_value(answer: Answer) -> Response:
     if answer.value is None:
         return empty(answer.status)
     response = as_json(answer.value.model_dump(mode="json"), answer.status)
-    if answer.file is not None:
-        response.headers["Content-Disposition"] = f'attachment; filename="{answer.file}"'
+    if answer.filename is not None:
+        response.headers["Content-Disposition"] = f'attachment; filename="{answer.filename}"'
     return response
 
 
@@ -106,7 +108,7 @@ def of_refusal(refusal: Refusal) -> Response:
 
 
 def harden(response: Response, *, https: bool) -> Response:
-    """Add what every response of ours carries, errors too."""
+    """Add the headers that every response of ours carries, errors too."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("Cache-Control", "no-store")

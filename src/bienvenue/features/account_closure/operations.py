@@ -62,7 +62,7 @@ class AccountClosed(AccountDisabled):
         """Take when it is deleted, in seconds since 1970."""
         until = clock.written(due)
         super().__init__(day=until[:10], time=until[11:16])
-        self.facts["until"] = until
+        self.extensions["until"] = until
 
 
 class WrongReopeningToken(Refusal):
@@ -71,7 +71,7 @@ class WrongReopeningToken(Refusal):
     status = 403
     code = "wrong_reopening_token"
     heading = "This link does not work any more"
-    onward = "/"
+    link_to = "/"
     message = "This link was used already, or what it was to keep has been deleted."
 
 
@@ -139,16 +139,16 @@ class AccountClosure(Feature[ClosureSettings]):
         self._auth.reauthentication.require(me)
         return clock.written(clock.now() + self.settings.closure_grace)
 
-    def close(self, me: "SignedIn", ip: str = "", agent: str = "", root: str = "") -> str:
+    def close(self, me: "SignedIn", ip: str = "", agent: str = "", mount: str = "") -> str:
         """Close one's own account; give until when a letter's link opens it again.
 
-        `root` is the path below which our pages are. Raises ReauthenticationRequired, and NotSignedIn when the
+        `mount` is the path below which our pages are. Raises ReauthenticationRequired, and NotSignedIn when the
         session or the account changed meanwhile.
         """
         self._auth.reauthentication.require(me)
         facts = {"session": me.session_uid} | user_agent.facts(ip, agent)
         try:
-            return self._close(me.user_id, User.session_id == me.generation, facts, root)
+            return self._close(me.user_id, User.session_id == me.generation, facts, mount)
         except AccountNotOpen:
             raise NotSignedIn from None
 
@@ -158,12 +158,12 @@ class AccountClosure(Feature[ClosureSettings]):
         Raises NoSuchUser and AccountNotOpen.
         """
         user = self._auth.accounts.find(name)
-        return user, self._close(user.id, User.id == user.id, {}, self._auth.root)
+        return user, self._close(user.id, User.id == user.id, {}, self._auth.mount)
 
     @retried
-    def _close(self, user_id: int, still: Any, facts: dict[str, Any], root: str) -> str:
+    def _close(self, user_id: int, still: Any, facts: dict[str, Any], mount: str) -> str:
         links = self._auth.one_time_tokens
-        link = links.new(REOPENING, self.settings.closure_grace, root)
+        link = links.new(REOPENING, self.settings.closure_grace, mount)
         now, due = link.created_at, link.expires_at
         until = {"until": clock.written(due)}
         with self._db.transaction() as tx:

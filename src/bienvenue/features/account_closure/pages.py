@@ -66,49 +66,53 @@ class Reopened(Reply):
     message: Literal["account open"] = "account open"
 
 
-@page("GET /export", gives={200: DataExport}, refuses=(ReauthenticationRequired,))
+@page("GET /export", returns={200: DataExport}, errors=(ReauthenticationRequired,))
 def export(me: "SignedIn") -> Answer:
     """Give everything that is kept about a person, as a file of JSON."""
     file = f"account-{clock.written(clock.now())[:10]}.json"
-    return Answer(DataExport(**AUTH.account_closure.take(me)), file=file)
+    return Answer(DataExport(**AUTH.account_closure.take(me)), filename=file)
 
 
-@page("GET /account/close", gives={200: ClosureForm}, refuses=(ReauthenticationRequired,))
+@page("GET /account/close", returns={200: ClosureForm}, errors=(ReauthenticationRequired,))
 def closure_page(me: "SignedIn") -> Answer:
     """The page of closing one's account: what happens, and when."""
     return Answer(
         ClosureForm(email=me.email, until=AUTH.account_closure.due(me)),
-        page="account_closure/close.html",
+        template="account_closure/close.html",
     )
 
 
-@page("DELETE /profile", gives={202: Closed}, refuses=(ReauthenticationRequired,))
+@page("DELETE /profile", returns={202: Closed}, errors=(ReauthenticationRequired,))
 def close_account(me: "SignedIn", visitor: Visitor) -> Answer:
     """Close one's account; it is deleted later, unless a letter's link is opened before."""
-    until = AUTH.account_closure.close(me, visitor.ip, visitor.agent, visitor.root)
+    until = AUTH.account_closure.close(me, visitor.ip, visitor.agent, visitor.mount)
     return Answer(
-        Closed(email=me.email, until=until), 202, page="account_closure/closed.html", session=False
+        Closed(email=me.email, until=until),
+        202,
+        template="account_closure/closed.html",
+        session=False,
     )
 
 
 @page(
     "GET /account/reopen",
-    gives={200: ReopeningForm},
-    refuses=(WrongReopeningToken,),
+    returns={200: ReopeningForm},
+    errors=(WrongReopeningToken,),
     public=True,
     link="reopening",
+    formerly=("/leaving/undo",),
 )
 def reopening_page(visitor: Visitor) -> Answer:
     """The page of opening one's account again, for whoever opened the link."""
     email, until = AUTH.account_closure.found(visitor.links.get("reopening"))
-    return Answer(ReopeningForm(email=email, until=until), page="account_closure/reopen.html")
+    return Answer(ReopeningForm(email=email, until=until), template="account_closure/reopen.html")
 
 
 @page(
     "POST /account/reopen",
-    takes=Reopening,
-    gives={200: Reopened},
-    refuses=(WrongReopeningToken,),
+    accepts=Reopening,
+    returns={200: Reopened},
+    errors=(WrongReopeningToken,),
     public=True,
 )
 def reopen_account(form: Reopening, visitor: Visitor) -> Answer:
@@ -116,7 +120,9 @@ def reopen_account(form: Reopening, visitor: Visitor) -> Answer:
     email = AUTH.account_closure.undo(
         form.reopening_token or visitor.links.get("reopening"), visitor.ip, visitor.agent
     )
-    return Answer(Reopened(email=email), page="account_closure/reopened.html", spent="reopening")
+    return Answer(
+        Reopened(email=email), template="account_closure/reopened.html", spent_link="reopening"
+    )
 
 
 # --- commands -----------------------------------------------------------------------------------

@@ -67,8 +67,8 @@ class Activity(Reply):
         return cls(activity=[ActivityEntry.of(entry, emails) for entry in entries])
 
 
-@page("GET /activity", gives={200: Activity})
+@page("GET /activity", returns={200: Activity})
 def activity(me: SignedIn) -> Answer:
     """Say what happened to one's account, the newest hundred events first."""
     entries = AUTH.audit.list(me.user_id)
-    return Answer(Activity.of(entries, AUTH.mail.about(entries)), page="audit/activity.html")
+    return Answer(Activity.of(entries, AUTH.mail.about(entries)), template="audit/activity.html")

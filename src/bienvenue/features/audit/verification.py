@@ -21,7 +21,7 @@ from bienvenue.features.audit.models import (
     sealed_text,
     seals,
 )
-from bienvenue.keys import KeyRing
+from bienvenue.key_ring import KeyRing
 
 _HEAD = re.compile(r"([1-9][0-9]{0,9}):([0-9a-f]{16,64})", re.ASCII)
 

@@ -45,7 +45,7 @@ class WrongUndoToken(Refusal):
     status = 403
     code = "wrong_email_restore_token"
     heading = "This link does not work any more"
-    onward = "/"
+    link_to = "/"
     message = "This link was used, or is over. Write to whoever runs this service."
 
 

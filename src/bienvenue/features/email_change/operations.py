@@ -51,10 +51,10 @@ class EmailChange(Feature[EmailChangeSettings]):
 
     # --- asking ---------------------------------------------------------------------------------
 
-    def ask(self, me: "SignedIn", new: str, ip: str = "", root: str = "") -> None:
+    def ask(self, me: "SignedIn", new: str, ip: str = "", mount: str = "") -> None:
         """Write a letter to a new email, with a link if it is free; nobody learns whether it is.
 
-        `root` is the path below which our pages are. Raises ReauthenticationRequired, MalformedEmail, SameEmail,
+        `mount` is the path below which our pages are. Raises ReauthenticationRequired, MalformedEmail, SameEmail,
         TooManyEmails when the account or the network of the ip asked too often, and NotSignedIn
         when the session ended meanwhile.
         """
@@ -62,17 +62,17 @@ class EmailChange(Feature[EmailChangeSettings]):
         new = normalize.email(new, "new_email")
         if new == me.email:
             raise SameEmail("new_email")
-        self._ask(me, new, ip, root)
+        self._ask(me, new, ip, mount)
 
     @retried
-    def _ask(self, me: "SignedIn", new: str, ip: str, root: str) -> None:
+    def _ask(self, me: "SignedIn", new: str, ip: str, mount: str) -> None:
         links = self._auth.one_time_tokens
         with self._db.transaction() as tx:
             if not links.throttle(EMAIL_CHANGE, new, ip, me.user_uid):
                 return
             # After what is counted, as where a reset is asked for: so the two wait in one order.
             old = self._hold(tx, me)
-            link = links.new(EMAIL_CHANGE, self.settings.email_change_lifetime, root)
+            link = links.new(EMAIL_CHANGE, self.settings.email_change_lifetime, mount)
             told = self._tell_new(self._owner(tx, new, me.user_id), new, ip, link)
             links.keep(
                 link,
@@ -141,7 +141,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         me: "SignedIn",
         token: str | None,
         ip: str = "",
-        root: str = "",
+        mount: str = "",
         device: str | None = None,
     ) -> str:
         """Change the email of my account by the token sent to the new one, once; give the new one.
@@ -158,7 +158,7 @@ class EmailChange(Feature[EmailChangeSettings]):
             facts = {"asked": clock.written(asked.created_at), "ip": asked.data["ip"]}
             try:
                 move = _Move(me.user_id, old, asked.sent_to)
-                told = self._change(tx, move, facts, root, keep_session=me.digest)
+                told = self._change(tx, move, facts, mount, keep_session=me.digest)
             except (EmailTaken, NoSuchUser):
                 raise WrongEmailToken from None
             self._auth.mail.adopt(asked.sent_to, "new_email_verification", me.user_id)
@@ -182,7 +182,7 @@ class EmailChange(Feature[EmailChangeSettings]):
                 raise SameEmail(message="This is the email of the account already.")
             facts = {"asked": clock.written(clock.now()), "ip": ""}
             move = _Move(user.id, user.email, new)
-            told = self._change(tx, move, facts, self._auth.root, undo=undo)
+            told = self._change(tx, move, facts, self._auth.mount, undo=undo)
             said = {"old": user.email, "new": new}
             # Read anew by whoever hears.
             tx.expunge(user)
@@ -194,7 +194,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         tx: Transaction,
         move: _Move,
         facts: dict[str, str],
-        root: str,
+        mount: str,
         *,
         keep_session: bytes | None = None,
         undo: bool = True,
@@ -215,7 +215,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         if former is not None:
             links.withdraw(EMAIL_RESTORE, mine, columns.id >= former)
         undo = undo and former is None
-        link = links.new(EMAIL_RESTORE, self.settings.email_restore_lifetime, root)
+        link = links.new(EMAIL_RESTORE, self.settings.email_restore_lifetime, mount)
         until = clock.written(link.expires_at) if undo else None
         told = self._auth.mail.write(
             "email_changed",
@@ -252,7 +252,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         return found.sent_to
 
     @retried
-    def restore(self, token: str | None, ip: str = "", root: str = "") -> str:
+    def restore(self, token: str | None, ip: str = "", mount: str = "") -> str:
         """Restore an email by the token sent to it, once, and end all that is open; give the email.
 
         The account has no password until its owner chooses one by the link of a reset, written
@@ -279,7 +279,7 @@ class EmailChange(Feature[EmailChangeSettings]):
             self._auth.revoke(user.id, Reason.EMAIL_RESTORED)
             said = {"ip": ip, "old": user.email, "new": spent.sent_to}
             self._auth.publish(Event("email.restored", user.id, said))
-            self._auth.password_reset.begin(spent.sent_to, ip, root)
+            self._auth.password_reset.begin(spent.sent_to, ip, mount)
         return spent.sent_to
 
     # --- what is kept ---------------------------------------------------------------------------

@@ -76,44 +76,44 @@ class EmailRestored(Reply):
     message: Literal["Email restored"] = "Email restored"
 
 
-@page("GET /email", gives={200: EmailForm})
+@page("GET /email", returns={200: EmailForm})
 def email_page(me: "SignedIn") -> Answer:
     """The page of changing one's email."""
-    return Answer(EmailForm(email=me.email), page="email_change/change.html")
+    return Answer(EmailForm(email=me.email), template="email_change/change.html")
 
 
 @page(
     "PUT /email",
-    takes=EmailChangeRequest,
-    gives={202: EmailSent},
-    refuses=(ReauthenticationRequired, MalformedEmail, SameEmail, TooManyEmails),
-    again="email_change/change.html",
+    accepts=EmailChangeRequest,
+    returns={202: EmailSent},
+    errors=(ReauthenticationRequired, MalformedEmail, SameEmail, TooManyEmails),
+    form_template="email_change/change.html",
 )
 def change_email(form: EmailChangeRequest, me: "SignedIn", visitor: Visitor) -> Answer:
     """Ask for another email; a letter goes there. It takes a fresh session."""
-    AUTH.email_change.ask(me, form.new_email, visitor.ip, visitor.root)
-    return Answer(EmailSent(email=form.new_email), 202, page="email_change/asked.html")
+    AUTH.email_change.ask(me, form.new_email, visitor.ip, visitor.mount)
+    return Answer(EmailSent(email=form.new_email), 202, template="email_change/asked.html")
 
 
 @page(
     "GET /email/new",
-    gives={200: NewEmailForm},
-    refuses=(WrongEmailToken,),
-    again="email_change/change.html",
+    returns={200: NewEmailForm},
+    errors=(WrongEmailToken,),
+    form_template="email_change/change.html",
     link="email_change",
 )
 def new_email_page(me: "SignedIn", visitor: Visitor) -> Answer:
     """The page with the button that proves the new email, for whoever is signed in there."""
     email = AUTH.email_change.asked_by(me, visitor.links.get("email_change"))
-    return Answer(NewEmailForm(email=email), page="email_change/new.html")
+    return Answer(NewEmailForm(email=email), template="email_change/new.html")
 
 
 @page(
     "POST /email/new",
-    takes=NewEmailVerification,
-    gives={200: EmailChanged},
-    refuses=(WrongEmailToken,),
-    again="email_change/change.html",
+    accepts=NewEmailVerification,
+    returns={200: EmailChanged},
+    errors=(WrongEmailToken,),
+    form_template="email_change/change.html",
 )
 def prove_new_email(form: NewEmailVerification, me: "SignedIn", visitor: Visitor) -> Answer:
     """Change one's email by the letter's token; every other session ends."""
@@ -121,40 +121,41 @@ def prove_new_email(form: NewEmailVerification, me: "SignedIn", visitor: Visitor
         me,
         form.email_change_token or visitor.links.get("email_change"),
         visitor.ip,
-        visitor.root,
+        visitor.mount,
         visitor.device,
     )
-    return Answer(EmailChanged(email=email), then="/profile", spent="email_change")
+    return Answer(EmailChanged(email=email), redirect_to="/profile", spent_link="email_change")
 
 
 @page(
     "GET /email/restore",
-    gives={200: EmailRestorationForm},
-    refuses=(WrongUndoToken,),
+    returns={200: EmailRestorationForm},
+    errors=(WrongUndoToken,),
     public=True,
     link="email_restore",
+    formerly=("/email/undo",),
 )
 def undo_page(visitor: Visitor) -> Answer:
     """The page with the button that restores the old email, for whoever opened the link."""
     email = AUTH.email_change.restored_by(visitor.links.get("email_restore"))
-    return Answer(EmailRestorationForm(email=email), page="email_change/undo.html")
+    return Answer(EmailRestorationForm(email=email), template="email_change/undo.html")
 
 
 @page(
     "POST /email/restore",
-    takes=EmailRestoration,
-    gives={200: EmailRestored},
-    refuses=(WrongUndoToken,),
+    accepts=EmailRestoration,
+    returns={200: EmailRestored},
+    errors=(WrongUndoToken,),
     public=True,
 )
 def restore_email(form: EmailRestoration, visitor: Visitor) -> Answer:
     """Restore the old email by its letter's token; every session ends, a reset begins."""
     email = AUTH.email_change.restore(
-        form.email_restore_token or visitor.links.get("email_restore"), visitor.ip, visitor.root
+        form.email_restore_token or visitor.links.get("email_restore"), visitor.ip, visitor.mount
     )
     return Answer(
         EmailRestored(email=email),
-        page="email_change/restored.html",
+        template="email_change/restored.html",
         session=False,
-        spent="email_restore",
+        spent_link="email_restore",
     )

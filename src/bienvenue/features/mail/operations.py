@@ -34,7 +34,7 @@ from bienvenue.features.mail.models import (
 )
 from bienvenue.features.mail.smtp import MailSettings, SendProblem
 from bienvenue.features.mail.writing import MessageText, Writer
-from bienvenue.keys import KeyProblem
+from bienvenue.key_ring import KeyProblem
 
 if TYPE_CHECKING:
     from bienvenue.auth import Auth
@@ -90,7 +90,7 @@ class Mail(Feature[MailSettings]):
         now = clock.now()
         sealed = None
         if link is not None:
-            sealed = self._auth.keys.seal(purposes.EMAILED_LINK, link.encode())
+            sealed = self._auth.keys.encrypt(purposes.EMAILED_LINK, link.encode())
         with self._db.transaction() as tx:
             row: dict[str, Any] = {
                 "uid": str(uuid.uuid4()),
@@ -156,7 +156,7 @@ class Mail(Feature[MailSettings]):
             return
         kind = self._auth.notices[event.name]
         device, ip = event.facts.get("device", user_agent.UNKNOWN), event.facts.get("ip", "")
-        facts = {"device": device, "ip": ip, "root": self._auth.root}
+        facts = {"device": device, "ip": ip, "mount": self._auth.mount}
         facts |= {name: event.facts[name] for name in _REPEATED & event.facts.keys()}
         facts["email"] = user.email
         for email in dict.fromkeys(each or user.email for each in emails):
@@ -272,7 +272,7 @@ class Mail(Feature[MailSettings]):
         if row.sealed is None or (row.expires is not None and row.expires <= clock.now()):
             return None
         try:
-            return self._auth.keys.open(purposes.EMAILED_LINK, row.sealed).decode()
+            return self._auth.keys.decrypt(purposes.EMAILED_LINK, row.sealed).decode()
         except KeyProblem as problem:
             _log.error("the link of the letter %s is lost: %s", row.uid, problem)
             return None

@@ -98,8 +98,8 @@ class Writer:
     def _values(self, row: StoredMessage) -> dict[str, Any]:
         facts: dict[str, Any] = json.loads(row.facts)
         before = {
-            # The path of our pages below the base URL; letters of before have none.
-            "root": "",
+            # The mount of our pages below the base URL; rows of before call it `root` or have none.
+            "mount": facts.get("root", ""),
             "language": self._settings.core.language,
             # A letter to a second email names the first one, which is the account's.
             "email": row.email,

@@ -78,7 +78,7 @@ class WrongNotificationEmailToken(Refusal):
     status = 403
     code = "wrong_notification_email_token"
     heading = "This link does not work any more"
-    onward = "/"
+    link_to = "/"
     message = "This link was used, replaced by a newer one, or is over."
 
 
@@ -110,10 +110,10 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
     }
     links = (NOTIFICATION_EMAIL,)
 
-    def ask(self, me: "SignedIn", email: str, ip: str = "", root: str = "") -> None:
+    def ask(self, me: "SignedIn", email: str, ip: str = "", mount: str = "") -> None:
         """Write to a second email, whose reader says whether notices may go there.
 
-        Says and does the same whether it is anybody's; what is proven stays until then. `root` is
+        Says and does the same whether it is anybody's; what is proven stays until then. `mount` is
         the path below which our pages are. Raises ReauthenticationRequired, MalformedEmail, SameAsAccountEmail,
         TooManyEmails, and NotSignedIn when the session or the account changed meanwhile.
         """
@@ -121,15 +121,15 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         plain = normalize.email(email, "notification_email")
         if plain == me.email:
             raise SameAsAccountEmail("notification_email")
-        self._asked(me, plain, ip, root)
+        self._asked(me, plain, ip, mount)
 
     @retried
-    def _asked(self, me: "SignedIn", email: str, ip: str, root: str) -> None:
+    def _asked(self, me: "SignedIn", email: str, ip: str, mount: str) -> None:
         links = self._auth.one_time_tokens
         with self._db.transaction():
             if not links.throttle(NOTIFICATION_EMAIL, email, ip, me.user_uid):
                 return
-            link = links.new(NOTIFICATION_EMAIL, self.settings.notification_email_lifetime, root)
+            link = links.new(NOTIFICATION_EMAIL, self.settings.notification_email_lifetime, mount)
             told = self._auth.mail.write(
                 "notification_email_verification",
                 email,

@@ -70,65 +70,70 @@ class NotificationEmailVerified(Reply):
     message: Literal["second email added"] = "second email added"
 
 
-@page("GET /notification_email", gives={200: NotificationEmailShown})
+@page(
+    "GET /notification_email",
+    returns={200: NotificationEmailShown},
+    formerly=("/second_email",),
+)
 def notification_email(me: "SignedIn") -> Answer:
     """Show one's second email, and the form of naming another."""
     email, since, waiting = AUTH.notification_email.of(me.user_id)
     return Answer(
         NotificationEmailShown(notification_email=email, since=since, waiting=waiting),
-        page="notification_email/show.html",
+        template="notification_email/show.html",
     )
 
 
 @page(
     "PUT /notification_email",
-    takes=NewNotificationEmail,
-    gives={202: NotificationEmailSent},
-    refuses=(ReauthenticationRequired, normalize.MalformedEmail, SameAsAccountEmail, TooManyEmails),
-    again="notification_email/show.html",
+    accepts=NewNotificationEmail,
+    returns={202: NotificationEmailSent},
+    errors=(ReauthenticationRequired, normalize.MalformedEmail, SameAsAccountEmail, TooManyEmails),
+    form_template="notification_email/show.html",
 )
 def set_second_email(form: NewNotificationEmail, me: "SignedIn", visitor: Visitor) -> Answer:
     """Name a second email; it counts once the link of a letter there was opened."""
-    AUTH.notification_email.ask(me, form.notification_email, visitor.ip, visitor.root)
+    AUTH.notification_email.ask(me, form.notification_email, visitor.ip, visitor.mount)
     return Answer(
         NotificationEmailSent(notification_email=form.notification_email),
         202,
-        page="notification_email/asked.html",
+        template="notification_email/asked.html",
     )
 
 
 @page(
     "DELETE /notification_email",
-    gives={204: None},
-    refuses=(ReauthenticationRequired, NoNotificationEmail),
+    returns={204: None},
+    errors=(ReauthenticationRequired, NoNotificationEmail),
 )
 def remove_second_email(me: "SignedIn", visitor: Visitor) -> Answer:
     """Let no more notices go to one's second email."""
     AUTH.notification_email.remove(me, visitor.ip, visitor.agent)
-    return Answer(status=204, then="/notification_email")
+    return Answer(status=204, redirect_to="/notification_email")
 
 
 @page(
     "GET /notification_email/verification",
-    gives={200: NotificationEmailVerificationForm},
-    refuses=(WrongNotificationEmailToken,),
+    returns={200: NotificationEmailVerificationForm},
+    errors=(WrongNotificationEmailToken,),
     public=True,
     link="notification_email",
+    formerly=("/second_email/proof",),
 )
 def second_proof_page(visitor: Visitor) -> Answer:
     """The page of saying that notices may come here, for whoever opened the link."""
     email, second = AUTH.notification_email.found(visitor.links.get("notification_email"))
     return Answer(
         NotificationEmailVerificationForm(email=email, notification_email=second),
-        page="notification_email/verify.html",
+        template="notification_email/verify.html",
     )
 
 
 @page(
     "POST /notification_email/verification",
-    takes=NotificationEmailVerification,
-    gives={200: NotificationEmailVerified},
-    refuses=(WrongNotificationEmailToken,),
+    accepts=NotificationEmailVerification,
+    returns={200: NotificationEmailVerified},
+    errors=(WrongNotificationEmailToken,),
     public=True,
 )
 def prove_second_email(form: NotificationEmailVerification, visitor: Visitor) -> Answer:
@@ -140,8 +145,8 @@ def prove_second_email(form: NotificationEmailVerification, visitor: Visitor) ->
     )
     return Answer(
         NotificationEmailVerified(notification_email=email),
-        page="notification_email/verified.html",
-        spent="notification_email",
+        template="notification_email/verified.html",
+        spent_link="notification_email",
     )
 
 

@@ -68,12 +68,12 @@ class Registration(Feature[VerificationSettings]):
         opened: str | None = None,
         *,
         ip: str = "",
-        root: str = "",
+        mount: str = "",
     ) -> User | None:
         """Make an account and give its user, or None once a letter is to prove the email.
 
         An invitation proves it: `sent` is the token of one, `opened` that of a link somebody
-        opened. `root` is the path below which our pages are. Raises the refusals of
+        opened. `mount` is the path below which our pages are. Raises the refusals of
         `Accounts.register` and of `Invitations.admit`, and TooManyEmails when the network of the
         ip asked too often; EmailTaken only where no letter leaves, or with an invitation.
         """
@@ -86,7 +86,7 @@ class Registration(Feature[VerificationSettings]):
             return self._register_invited(email, hashed, invitation, ip)
         if not self._auth.mail.leaves:
             return self._auth.accounts.add(email, hashed)
-        self._pend(email, hashed, ip, root)
+        self._pend(email, hashed, ip, mount)
         return None
 
     @retried
@@ -98,13 +98,13 @@ class Registration(Feature[VerificationSettings]):
         return user
 
     @retried
-    def _pend(self, email: str, hashed: str, ip: str, root: str) -> None:
+    def _pend(self, email: str, hashed: str, ip: str, mount: str) -> None:
         links = self._auth.one_time_tokens
         with self._db.transaction():
             if not links.throttle(REGISTRATION, email, ip):
                 return
-            link = links.new(REGISTRATION, self.settings.verification_lifetime, root)
-            message_uid = self._write(email, email, link, link.expires_at, ip=ip, root=root)
+            link = links.new(REGISTRATION, self.settings.verification_lifetime, mount)
+            message_uid = self._write(email, email, link, link.expires_at, ip=ip, mount=mount)
             # For a taken email the same statement, which keeps nothing.
             links.keep(
                 link,
@@ -114,7 +114,7 @@ class Registration(Feature[VerificationSettings]):
                 where=~exists().where(User.email == email),
             )
 
-    def again(self, email: str, ip: str = "", root: str = "") -> None:
+    def again(self, email: str, ip: str = "", mount: str = "") -> None:
         """Write once more to whoever registered last with an email and did not prove it.
 
         The link of the letter before is dead; the registration ends when it would have. The owner
@@ -122,20 +122,20 @@ class Registration(Feature[VerificationSettings]):
         there is either. Raises MalformedEmail, RegistrationClosed and TooManyEmails.
         """
         self._auth.invitations.require_open()
-        self._again(normalize.email(email), ip, root)
+        self._again(normalize.email(email), ip, mount)
 
     @retried
-    def _again(self, email: str, ip: str, root: str) -> None:
+    def _again(self, email: str, ip: str, mount: str) -> None:
         links = self._auth.one_time_tokens
         with self._db.transaction():
             if not links.throttle(REGISTRATION, email, ip):
                 return
-            link = links.new(REGISTRATION, self.settings.verification_lifetime, root)
+            link = links.new(REGISTRATION, self.settings.verification_lifetime, mount)
             found = links.renew(link, email)
             to, expires = ("", link.expires_at) if found is None else (email, found[1])
-            links.sent(link, self._write(email, to, link, expires, ip=ip, root=root))
+            links.sent(link, self._write(email, to, link, expires, ip=ip, mount=mount))
 
-    def _write(self, email: str, to: str, link: Link, expires: float, *, ip: str, root: str) -> str:
+    def _write(self, email: str, to: str, link: Link, expires: float, *, ip: str, mount: str) -> str:
         """Write to whoever registered, or to the owner of a taken email; give the letter's name.
 
         `to` is the email, or nothing where nobody registered: to nobody is written by as much.
@@ -147,7 +147,7 @@ class Registration(Feature[VerificationSettings]):
             pass
         else:
             # This link is no secret; encrypting it takes as long as encrypting one.
-            kind, path = "already_registered", f"{root}/reset_password"
+            kind, path = "already_registered", f"{mount}/reset_password"
             to, user_id = ("", None) if owner.disabled_at is not None else (owner.email, owner.id)
         told = self._auth.mail.write(kind, to, user_id, {"ip": ip}, link=path, expires=expires)
         facts = {"ip": ip} | (told if user_id is not None else {})

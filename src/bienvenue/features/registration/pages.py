@@ -58,25 +58,26 @@ class EmailVerified(Reply):
 
 @page(
     "GET /email/verification",
-    gives={200: VerificationForm},
-    refuses=(WrongVerificationToken, RegistrationClosed),
+    returns={200: VerificationForm},
+    errors=(WrongVerificationToken, RegistrationClosed),
     public=True,
-    again="registration/resend.html",
+    form_template="registration/resend.html",
     link="verification",
+    formerly=("/email/proof",),
 )
 def proof_page(visitor: Visitor) -> Answer:
     """The page of proving an email, for whoever opened the link."""
     email = AUTH.registration.email_of(visitor.links.get("verification"))
-    return Answer(VerificationForm(email=email), page="registration/verify.html")
+    return Answer(VerificationForm(email=email), template="registration/verify.html")
 
 
 @page(
     "POST /email/verification",
-    takes=Verification,
-    gives={201: AccountCreated},
-    refuses=(WrongVerificationToken, PasswordTooLong, MalformedEmail, RegistrationClosed),
+    accepts=Verification,
+    returns={201: AccountCreated},
+    errors=(WrongVerificationToken, PasswordTooLong, MalformedEmail, RegistrationClosed),
     public=True,
-    again="registration/verify.html",
+    form_template="registration/verify.html",
     hashes=True,
 )
 def prove_email(form: Verification, visitor: Visitor) -> Answer:
@@ -88,25 +89,28 @@ def prove_email(form: Verification, visitor: Visitor) -> Answer:
         visitor.ip,
     )
     return Answer(
-        AccountCreated(email=user.email), 201, page="registration/done.html", spent="verification"
+        AccountCreated(email=user.email),
+        201,
+        template="registration/done.html",
+        spent_link="verification",
     )
 
 
 @page(
     "POST /email/verification/resend",
-    takes=ResendRequest,
-    gives={202: EmailSent},
-    refuses=(MalformedEmail, TooManyEmails, RegistrationClosed),
+    accepts=ResendRequest,
+    returns={202: EmailSent},
+    errors=(MalformedEmail, TooManyEmails, RegistrationClosed),
     public=True,
-    again="registration/resend.html",
+    form_template="registration/resend.html",
 )
 def send_proof_again(form: ResendRequest, visitor: Visitor) -> Answer:
     """Send another letter to whoever registered and did not prove the email yet."""
-    AUTH.registration.again(form.email, visitor.ip, visitor.root)
-    return Answer(EmailSent(email=form.email), 202, page="registration/sent.html")
+    AUTH.registration.again(form.email, visitor.ip, visitor.mount)
+    return Answer(EmailSent(email=form.email), 202, template="registration/sent.html")
 
 
-@page("GET /email/verified", gives={200: EmailVerified}, for_programs=True)
+@page("GET /email/verified", returns={200: EmailVerified}, json_only=True)
 def email_proven(me: "SignedIn") -> Answer:
     """Say since when one's email is proven."""
     at = AUTH.registration.proven(me.user_id)

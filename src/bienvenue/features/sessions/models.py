@@ -70,7 +70,7 @@ class MFARequired(Refusal):
     def __init__(self, due: Sequence[str]) -> None:
         """Take the names of the proofs that are due."""
         super().__init__()
-        self.facts["next"] = list(due)
+        self.extensions["next"] = list(due)
 
 
 class SessionSettings(Section):

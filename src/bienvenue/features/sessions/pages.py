@@ -108,27 +108,27 @@ class Which(Form):
     which: Literal["others", "all"] | None = None
 
 
-_SAID = {None: "signed-out", "others": "others-out", "all": "out-everywhere"}
+_FLASH = {None: "signed-out", "others": "others-out", "all": "out-everywhere"}
 
 
 def _ended(said: str, *, stays: bool) -> Answer:
     """Answer after sessions ended: whoever stays signed in goes back to the devices."""
     if stays:
-        return Answer(status=204, then="/sessions", said=said)
-    return Answer(status=204, then="/", session=False, said=said)
+        return Answer(status=204, redirect_to="/sessions", flash=said)
+    return Answer(status=204, redirect_to="/", session=False, flash=said)
 
 
-@page("GET /sessions/new", query=ReturnTo, gives={200: SignInForm}, public=True)
+@page("GET /sessions/new", query=ReturnTo, returns={200: SignInForm}, public=True)
 def sign_in_page(query: ReturnTo) -> Answer:
     """The page of signing in."""
-    return Answer(SignInForm(next=query.next), page="sessions/sign_in.html")
+    return Answer(SignInForm(next=query.next), template="sessions/sign_in.html")
 
 
 @page(
     "POST /sessions",
-    takes=Credentials,
-    gives={200: LoggedIn},
-    refuses=(
+    accepts=Credentials,
+    returns={200: LoggedIn},
+    errors=(
         MalformedEmail,
         PasswordTooLong,
         WrongCredentials,
@@ -137,7 +137,7 @@ def sign_in_page(query: ReturnTo) -> Answer:
         AccountClosed,
     ),
     public=True,
-    again="sessions/sign_in.html",
+    form_template="sessions/sign_in.html",
     hashes=True,
 )
 def login(form: Credentials, visitor: Visitor) -> Answer:
@@ -152,37 +152,37 @@ def login(form: Credentials, visitor: Visitor) -> Answer:
     )
     return Answer(
         LoggedIn(email=opened.user.email),
-        then="/profile",
-        next=form.next,
+        redirect_to="/profile",
+        return_to=form.next,
         session=opened.secret,
         device=opened.device,
         language=AUTH.preferences.language_of(opened.user.id),
     )
 
 
-@page("DELETE /sessions", query=Which, gives={204: None})
+@page("DELETE /sessions", query=Which, returns={204: None})
 def logout(query: Which, me: SignedIn) -> Answer:
     """Sign out: of this device, of all others, or of all."""
     stays = AUTH.sessions.end_which(me, query.which)
-    return _ended(_SAID[query.which], stays=stays)
+    return _ended(_FLASH[query.which], stays=stays)
 
 
-@page("GET /sessions", gives={200: Devices})
+@page("GET /sessions", returns={200: Devices})
 def devices(me: SignedIn) -> Answer:
     """List one's devices."""
     rows = AUTH.sessions.list(me.user_id)
-    return Answer(Devices.of(me, rows), page="sessions/devices.html")
+    return Answer(Devices.of(me, rows), template="sessions/devices.html")
 
 
-@page("DELETE /sessions/<uid>", gives={204: None}, refuses=(NoSuchSession,))
+@page("DELETE /sessions/<uid>", returns={204: None}, errors=(NoSuchSession,))
 def end_session(uid: str, me: SignedIn) -> Answer:
     """End one of one's sessions by its uid."""
     AUTH.sessions.end_one(me, uid)
     return _ended("signed-out-there", stays=uid != me.session_uid)
 
 
-@page("GET /profile", gives={200: Profile})
+@page("GET /profile", returns={200: Profile})
 def profile(me: SignedIn) -> Answer:
     """Say who one is."""
     fresh = AUTH.sessions.is_fresh(me)
-    return Answer(Profile.of(me, fresh=fresh), page="sessions/profile.html")
+    return Answer(Profile.of(me, fresh=fresh), template="sessions/profile.html")

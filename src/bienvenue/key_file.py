@@ -1,14 +1,12 @@
-"""The key file: what signs and seals, kept outside the database.
+"""The key file: the keys of a service, kept outside the database.
 
-The file holds one key a line, newest first, each 32 random bytes in hexadecimal. It is made on
-the first start in the instance folder, readable by its owner only; several nodes share one file
-named by `BIENVENUE_SECRET_KEY_FILE` (ASVS 13.3.1, 13.3.2). The newest key signs and seals, every
-one verifies, until it is retired (ASVS 13.3.4). A running process sees a change within a second.
+The file holds one key a line, newest first, each 32 random bytes in hexadecimal. The first start
+makes it in the instance folder, readable by its owner only; several nodes share one file, named by
+`BIENVENUE_SECRET_KEY_FILE` (ASVS 13.3.1, 13.3.2). A running process sees a change within a second.
 """
 
 import contextlib
 import hashlib
-import hmac
 import itertools
 import logging
 import os
@@ -18,84 +16,21 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from bienvenue.key_ring import KEY_LENGTH, KeyProblem, KeyRing, fingerprint
 from bienvenue.settings import Settings
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-LEAST = 32
-"""Bytes of a key."""
-
-LOOK_EVERY = 1.0
-"""Seconds after which a running process looks again whether the key file changed."""
-
-_NONCE = 12
+CHECK_EVERY = 1.0
+"""Seconds after which a running process checks again whether the key file changed."""
 
 _FEWEST_KINDS = 16
 """Different bytes among 32 random ones: fewer come once in 10**13 keys, and in every pattern."""
 
-#: What people type where a secret is asked for; their digests are keys that attackers try.
-_TYPED = ("", "secret", "changeme", "password", "bienvenue", "default", "test", "key", "dev")
-_DIGESTS = {
-    hashlib.sha256((typed + end).encode()).digest() for typed in _TYPED for end in ("", "\n")
-}
+#: What people type where a secret is expected; attackers try the digests of these words as keys.
+_WORDS = ("", "secret", "changeme", "password", "bienvenue", "default", "test", "key", "dev")
+_DIGESTS = {hashlib.sha256((word + end).encode()).digest() for word in _WORDS for end in ("", "\n")}
 
 _log = logging.getLogger("bienvenue")
-
-
-class KeyProblem(Exception):
-    """The key file is missing, unreadable or too weak; the message says which and what to do."""
-
-
-class KeyRing:
-    """The keys of one service. Only `mac` and `verify` touch them; their repr shows nothing."""
-
-    def __init__(self, keys: list[bytes]) -> None:
-        """Take the keys, newest first, each of 32 bytes or more."""
-        if not keys or any(len(key) < LEAST for key in keys):
-            raise KeyProblem("a key has fewer than 32 bytes")
-        self._keys = keys
-
-    def __repr__(self) -> str:
-        """Show how many keys there are and nothing of them."""
-        return f"<KeyRing of {len(self._keys)}>"
-
-    def fingerprints(self) -> list[str]:
-        """Give a short public name of each key, newest first; it tells nothing of the key."""
-        return [_fingerprint(key) for key in self._current()]
-
-    def mac(self, purpose: str, message: bytes) -> bytes:
-        """Give the HMAC-SHA256 of a message under the newest key, bound to a purpose."""
-        return _mac(self._current()[0], purpose, message)
-
-    def lasting_mac(self, purpose: str, message: bytes) -> bytes:
-        """Give a MAC under the oldest key, the same until that key is retired."""
-        return _mac(self._current()[-1], purpose, message)
-
-    def verify(self, purpose: str, message: bytes, mac: bytes) -> bool:
-        """Tell in constant time whether any key of the ring made this MAC for this purpose."""
-        made = [hmac.compare_digest(_mac(key, purpose, message), mac) for key in self._current()]
-        return any(made)
-
-    def seal(self, purpose: str, secret: bytes) -> bytes:
-        """Encrypt a secret under the newest key, bound to a purpose, for `open` alone.
-
-        AES-256-GCM with a random nonce of 12 bytes (NIST SP 800-38D; ASVS 11.3.2).
-        """
-        nonce = secrets.token_bytes(_NONCE)
-        return nonce + _cipher(self._current()[0], purpose).encrypt(nonce, secret, None)
-
-    def open(self, purpose: str, sealed: bytes) -> bytes:
-        """Give a secret that any key of the ring sealed. Raises KeyProblem when none did."""
-        for key in self._current():
-            with contextlib.suppress(*_cannot_open()):
-                return _cipher(key, purpose).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
-        raise KeyProblem("no key of the ring opens this: the key that sealed it was retired.")
-
-    def _current(self) -> list[bytes]:
-        return self._keys
 
 
 class WatchedRing(KeyRing):
@@ -105,17 +40,17 @@ class WatchedRing(KeyRing):
         """Read the file. Raises KeyProblem with what to do."""
         self._path = path
         self._seen = _stamp(path)
-        self._looked = time.monotonic()
+        self._checked = time.monotonic()
         super().__init__(_keys_in(path))
 
     def _current(self) -> list[bytes]:
         now = time.monotonic()
-        if now - self._looked >= LOOK_EVERY:
-            self._looked = now
-            self._look()
+        if now - self._checked >= CHECK_EVERY:
+            self._checked = now
+            self._read_changes()
         return self._keys
 
-    def _look(self) -> None:
+    def _read_changes(self) -> None:
         stamp = _stamp(self._path)
         if stamp == self._seen:
             return
@@ -124,28 +59,6 @@ class WatchedRing(KeyRing):
             self._keys = _keys_in(self._path)
         except KeyProblem as problem:
             _log.error("%s The keys read before stay in use.", problem)
-
-
-def _mac(key: bytes, purpose: str, message: bytes) -> bytes:
-    own = hmac.digest(key, f"bienvenue {purpose}".encode(), hashlib.sha256)
-    return hmac.digest(own, message, hashlib.sha256)
-
-
-def _cipher(key: bytes, purpose: str) -> "AESGCM":
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 (loads slowly)
-
-    return AESGCM(_mac(key, f"seal {purpose}", b""))
-
-
-def _cannot_open() -> tuple[type[Exception], ...]:
-    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 (as above)
-
-    # The other one is what is too short to have been sealed.
-    return InvalidTag, ValueError
-
-
-def _fingerprint(key: bytes) -> str:
-    return _mac(key, "fingerprint", b"").hex()[:12]
 
 
 def read(path: Path) -> KeyRing:
@@ -178,8 +91,8 @@ def _keys_in(path: Path) -> list[bytes]:
 
 
 def _weakness(key: bytes) -> str | None:
-    """Say why a key could be guessed, or None. Random bytes are none of these, but by a wonder."""
-    if len(key) < LEAST:
+    """Return why a key could be guessed, or None; a random key passes but once in 10**13."""
+    if len(key) < KEY_LENGTH:
         return "a key has fewer than 32 bytes"
     if len(set(key)) < _FEWEST_KINDS:
         return "a key repeats the same few bytes"
@@ -191,7 +104,7 @@ def _weakness(key: bytes) -> str | None:
 
 
 def of(settings: Settings) -> KeyRing:
-    """Give the keys of a service, making them on its first start. Raises KeyProblem."""
+    """Return the keys of a service, making them on its first start. Raises KeyProblem."""
     path = file_of(settings)
     return read_or_make(path) if settings.core.secret_key_file is None else read(path)
 
@@ -224,7 +137,7 @@ def _make(path: Path) -> None:
             file.write(secrets.token_hex(32) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        # A link is made whole or not at all, and never over a key that another node made.
+        # Linking is atomic, and never replaces a key that another node made.
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
     finally:
@@ -233,31 +146,35 @@ def _make(path: Path) -> None:
 
 def rotate(path: Path) -> str:
     """Put a new key above those of the file and return its fingerprint. Raises KeyProblem."""
-    with _held(path) as held:
-        new = secrets.token_bytes(LEAST)
-        _replace(held, [new, *_keys_in(held)])
-    return _fingerprint(new)
+    with _locked(path) as file:
+        new = secrets.token_bytes(KEY_LENGTH)
+        _replace(file, [new, *_keys_in(file)])
+    return fingerprint(new)
 
 
-def retire(path: Path, fingerprint: str) -> None:
-    """Take an older key out of the file. Raises KeyProblem for the newest and for no key of it."""
-    with _held(path) as held:
-        found = _keys_in(held)
-        if fingerprint == _fingerprint(found[0]):
+def retire(path: Path, name: str) -> None:
+    """Take the older key of this fingerprint out of the file.
+
+    Raises KeyProblem for the newest key, and for a fingerprint that no key of the file has.
+    """
+    with _locked(path) as file:
+        found = _keys_in(file)
+        if name == fingerprint(found[0]):
             raise KeyProblem(
-                "this is the newest key, which signs and seals: run `bienvenue keys rotate` first"
+                "this is the newest key, which signs and encrypts: "
+                "run `bienvenue keys rotate` first"
             )
-        kept = [key for key in found if _fingerprint(key) != fingerprint]
+        kept = [key for key in found if fingerprint(key) != name]
         if len(kept) == len(found):
             raise KeyProblem(
-                f"the key file {path} has no key {fingerprint!r}: `bienvenue keys list` names them"
+                f"the key file {path} has no key {name!r}: `bienvenue keys list` names them"
             )
-        _replace(held, kept)
+        _replace(file, kept)
 
 
 @contextlib.contextmanager
-def _held(path: Path) -> Iterator[Path]:
-    """Hold the key file against other commands that change it; give the file a link leads to."""
+def _locked(path: Path) -> Iterator[Path]:
+    """Lock the key file against other commands that change it; yield the file behind a link."""
     import fcntl  # noqa: PLC0415 (not every system has it, and only changing keys needs it)
 
     try:
@@ -266,7 +183,7 @@ def _held(path: Path) -> Iterator[Path]:
             file = os.open(held, os.O_RDWR)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                # Whoever held it before has put another file in its place: that one is the lock.
+                # The command that held the lock replaced the file: the new file is the lock.
                 if os.fstat(file).st_ino == held.stat().st_ino:
                     yield held
                     return
@@ -277,7 +194,7 @@ def _held(path: Path) -> Iterator[Path]:
 
 
 def _replace(path: Path, found: list[bytes]) -> None:
-    """Write the file anew, whole or not at all, for the same owner and with the same rights."""
+    """Replace the file, whole or not at all, with the same owner and permissions."""
     old = path.stat()
     handle, draft = tempfile.mkstemp(dir=path.parent)
     try:

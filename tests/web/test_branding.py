@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bienvenue import brand
+from bienvenue.accent import DARK, EDGE, LIGHT, TEXT, contrast, shades, usable_accent
 from bienvenue.app import all_pages
 from bienvenue.settings import Settings, SettingsProblem
 from tests.conftest import MakeService, Service
@@ -39,26 +39,26 @@ def colours() -> st.SearchStrategy[str]:
 def test_whatever_the_colour_all_can_be_read(accent: str) -> None:
     """Or it is refused. Text has 4.5 : 1 on all it stands on, edges have 3 : 1."""
     try:
-        brand.usable(accent)
+        usable_accent(accent)
     except ValueError:
-        assert brand.contrast(accent, "#ffffff") < 1.3
+        assert contrast(accent, "#ffffff") < 1.3
         return
-    for shades, scheme in zip(brand.shades(accent), (brand.LIGHT, brand.DARK), strict=True):
-        for below in (*scheme, shades.tint):
-            assert brand.contrast(shades.text, below) >= brand.TEXT
-        for face in (shades.fill, shades.hover):
-            assert brand.contrast(shades.on, face) >= brand.TEXT
-        assert brand.contrast(shades.edge, scheme[1]) >= brand.EDGE
+    for made, scheme in zip(shades(accent), (LIGHT, DARK), strict=True):
+        for below in (*scheme, made.tint):
+            assert contrast(made.text, below) >= TEXT
+        for face in (made.fill, made.hover):
+            assert contrast(made.on, face) >= TEXT
+        assert contrast(made.edge, scheme[1]) >= EDGE
 
 
 def test_a_good_colour_is_left_as_it_is() -> None:
     """Our own, on light pages and on dark ones."""
     accent = str(Settings({}).core.accent)
-    for shades in brand.shades(accent):
-        assert (shades.fill, shades.on, shades.edge) == (accent, "#ffffff", accent)
-    black, on_dark = brand.shades("#000000")
+    for made in shades(accent):
+        assert (made.fill, made.on, made.edge) == (accent, "#ffffff", accent)
+    black, on_dark = shades("#000000")
     assert (black.fill, black.on) == ("#000000", "#ffffff")
-    assert brand.contrast(on_dark.fill, brand.DARK[1]) >= brand.TEXT
+    assert contrast(on_dark.fill, DARK[1]) >= TEXT
 
 
 def variables(block: str) -> dict[str, str]:
@@ -76,16 +76,16 @@ def test_the_stylesheet_and_the_shades_know_the_same_grounds() -> None:
             CSS[CSS.index(':root[data-theme="dark"]') :],
         )
     )
-    assert (light["--ground"], light["--panel"]) == brand.LIGHT
-    assert (device["--ground"], device["--panel"]) == brand.DARK
+    assert (light["--ground"], light["--panel"]) == LIGHT
+    assert (device["--ground"], device["--panel"]) == DARK
     assert device == chosen
     # Text of ours, on what it stands on.
     for scheme in (light, light | device):
         for text, below in itertools.product(("--ink", "--soft"), ("--ground", "--panel")):
-            assert brand.contrast(scheme[text], scheme[below]) >= brand.TEXT
+            assert contrast(scheme[text], scheme[below]) >= TEXT
         for below in ("--ground", "--panel", "--wrong-ground"):
-            assert brand.contrast(scheme["--wrong"], scheme[below]) >= brand.TEXT
-        assert brand.contrast(scheme["--field"], scheme["--panel"]) >= brand.EDGE
+            assert contrast(scheme["--wrong"], scheme[below]) >= TEXT
+        assert contrast(scheme["--field"], scheme["--panel"]) >= EDGE
 
 
 @pytest.mark.parametrize(
@@ -210,20 +210,20 @@ def test_every_page_that_a_browser_can_open_has_a_page_of_its_own(
 ) -> None:
     """Nobody is shown a value field by field; what is for programs is the same for everybody."""
     shown: list[str] = []
-    door = service.app.extensions["bienvenue"]
-    show: Callable[..., object] = door._show
+    rendering = service.app.extensions["bienvenue"].rendering
+    show: Callable[..., object] = rendering.template
 
     def noted(template: str, *rest: object, **values: object) -> object:
         shown.append(template)
         return show(template, *rest, **values)
 
-    monkeypatch.setattr(door, "_show", noted)
+    monkeypatch.setattr(rendering, "template", noted)
     client = service.signed_in()
     for page in all_pages(service.auth):
         if page.method == "GET":
             answer = client.get(page.path.replace("<uid>", "x"), headers=HTML)
             # What is downloaded is a file for both.
-            programs = page.any_host or page.for_programs or page.path == "/export"
+            programs = page.any_host or page.json_only or page.path == "/export"
             assert (answer.mimetype == "application/json") == programs, page.path
     assert "sessions/profile.html" in shown
     assert "value.html" not in shown
@@ -247,10 +247,10 @@ def test_what_was_done_is_told_once(service: Service) -> None:
     browser.submit("/sessions", "/sessions", _method="DELETE")
     assert "You are signed out." in browser.get("/").text
     assert "You are signed out." not in browser.get("/").text
-    browser.client.set_cookie("said", "call-this-number")
+    browser.client.set_cookie("flash", "call-this-number")
     answer = browser.get("/")
     assert "call-this-number" not in answer.text
-    assert browser.client.get_cookie("said") is None
+    assert browser.client.get_cookie("flash") is None
 
 
 def test_a_form_that_is_out_of_date_says_where_there_is_a_new_one(service: Service) -> None:

@@ -1,0 +1,188 @@
+"""Identity: who sends a request, by the credentials it bears and by its connection.
+
+An identifier reads one kind of credential and looks it up. The dispatcher and the edge share one
+ordered list of identifiers, so that both answer alike; the session cookie is the only one so far.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+
+from flask import request
+
+from bienvenue import i18n, user_agent
+from bienvenue.client_ip import visitor_ip
+from bienvenue.settings import Settings
+from bienvenue.web import cookies, redirects
+from bienvenue.web.page import Visitor
+
+if TYPE_CHECKING:
+    from bienvenue.features.sessions import Sessions, SignedIn
+
+_log = logging.getLogger("bienvenue")
+
+#: Where the environment of a request keeps the identity found for it. `flask.g` would not do: an
+#: application context that a host application pushed outlives every request (F14).
+_IDENTITY = "bienvenue.identity"
+
+
+class Identifier(Protocol):
+    """One way to know who sends a request."""
+
+    def credential(self, cookie_header: str) -> str | None:
+        """Return the credential of this kind that a request bears, or None."""
+
+    def look_up(self, credential: str) -> "SignedIn | None":
+        """Return whose credential it is, or None; write nothing. Raises DatabaseUnavailable."""
+
+    def touch_is_due(self, me: "SignedIn") -> bool:
+        """Tell whether the use of the credential is to be recorded again."""
+
+    def touch(self, me: "SignedIn") -> None:
+        """Record that the credential was used."""
+
+
+class SessionCookie:
+    """Knows a browser, or a program, by the session in its cookie."""
+
+    def __init__(self, sessions: "Sessions", settings: Settings) -> None:
+        """Take the sessions, and the settings that name the cookie."""
+        self._name = cookies.name_of(cookies.SESSION, settings)
+        self._sessions = sessions
+
+    def credential(self, cookie_header: str) -> str | None:
+        """Return the session's secret that a Cookie header bears, or None."""
+        return cookies.token_in(cookie_header, self._name)
+
+    def look_up(self, credential: str) -> "SignedIn | None":
+        """Return who is signed in by this secret, or None."""
+        return self._sessions.look_up(credential)
+
+    def touch_is_due(self, me: "SignedIn") -> bool:
+        """Tell whether the session's last use is to be recorded again."""
+        return self._sessions.touch_is_due(me)
+
+    def touch(self, me: "SignedIn") -> None:
+        """Record the session's last use, unless the database takes no writes now."""
+        self._sessions.touch(me)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a request acts for, and the identifier that knew them."""
+
+    me: "SignedIn"
+    identifier: Identifier = field(repr=False)
+
+    def touch_is_due(self) -> bool:
+        """Tell whether the use of the credential is to be recorded again."""
+        return self.identifier.touch_is_due(self.me)
+
+    def touch(self) -> None:
+        """Record that the credential was used."""
+        self.identifier.touch(self.me)
+
+
+@dataclass(frozen=True)
+class Credential:
+    """What a request bears to be known by, not looked up yet."""
+
+    identifier: Identifier
+    secret: str = field(repr=False)
+
+    def look_up(self) -> Identity | None:
+        """Return the identity of the credential, or None. Raises DatabaseUnavailable."""
+        me = self.identifier.look_up(self.secret)
+        return None if me is None else Identity(me, self.identifier)
+
+
+class Identifiers:
+    """The identifiers of one service, in order."""
+
+    def __init__(self, *ordered: Identifier) -> None:
+        """Take the identifiers; the first whose credential a request bears decides."""
+        self._ordered = ordered
+
+    def credential(self, cookie_header: str) -> Credential | None:
+        """Return the credential that decides for a request, or None when it bears none."""
+        for identifier in self._ordered:
+            secret = identifier.credential(cookie_header)
+            if secret is not None:
+                return Credential(identifier, secret)
+        return None
+
+    def identify(self, credential: Credential | None) -> Identity | None:
+        """Return the identity of a credential, and record its use when that is due."""
+        identity = None if credential is None else credential.look_up()
+        if identity is not None and identity.touch_is_due():
+            identity.touch()
+        return identity
+
+
+class _Found(NamedTuple):
+    """What was found for a request, and for which credential of which service."""
+
+    identifiers: Identifiers
+    credential: Credential | None
+    identity: Identity | None
+
+
+class RequestIdentity:
+    """Who sends the request that Flask answers."""
+
+    def __init__(self, identifiers: Identifiers, settings: Settings, links: Iterable[str]) -> None:
+        """Take the identifiers, the settings, and the purposes of emailed links as they grow."""
+        self._identifiers = identifiers
+        self._settings = settings
+        self._links = links
+        self._warned = False
+
+    def signed_in(self) -> "SignedIn | None":
+        """Return who is signed in, looked up once for each credential that the request bears.
+
+        Raises DatabaseUnavailable.
+        """
+        credential = self._identifiers.credential(request.environ.get("HTTP_COOKIE", ""))
+        found = cast("_Found | None", request.environ.get(_IDENTITY))
+        if found is None or found[:2] != (self._identifiers, credential):
+            identity = self._identifiers.identify(credential)
+            found = _Found(self._identifiers, credential, identity)
+            request.environ[_IDENTITY] = found
+        return None if found.identity is None else found.identity.me
+
+    def visitor(self) -> Visitor:
+        """Return what the connection and the cookies tell of the sender; nothing is looked up."""
+        return Visitor(
+            ip=self._ip(),
+            agent=user_agent.plain(request.headers.get("User-Agent", "")),
+            session=cookies.read(request, cookies.SESSION, self._settings),
+            device=cookies.read(request, cookies.DEVICE, self._settings),
+            links=self._opened_links(),
+            mount=redirects.mounted(""),
+        )
+
+    def language(self) -> i18n.Language:
+        """Return the language of an answer: the one chosen, else the browser's, else ours."""
+        spoken = i18n.all_languages()
+        chosen = cookies.chosen(request, cookies.LANGUAGE, self._settings)
+        if chosen not in spoken:
+            # In the order of their quality; a reader of fr-CA reads fr too.
+            named = [tag.lower() for tag in request.accept_languages.values()]
+            read = [code for tag in named for code in (tag, tag.partition("-")[0])]
+            chosen = next((code for code in read if code in spoken), None)
+        return i18n.of(chosen or self._settings.core.language)
+
+    def _opened_links(self) -> dict[str, str]:
+        found = {p: cookies.read(request, cookies.link(p), self._settings) for p in self._links}
+        return {purpose: token for purpose, token in found.items() if token is not None}
+
+    def _ip(self) -> str:
+        forwarded = request.headers.get("X-Forwarded-For", "")
+        if forwarded and not self._settings.trusted and not self._warned:
+            self._warned = True
+            _log.warning(
+                "a request carries X-Forwarded-For and no proxy is trusted: if one stands in front "
+                "of this service, name its network with BIENVENUE_TRUSTED_PROXIES"
+            )
+        return visitor_ip(request.remote_addr or "", forwarded, self._settings.trusted)

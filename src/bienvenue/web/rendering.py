@@ -1,0 +1,182 @@
+"""Rendering: an answer or a refusal becomes a page, a redirect or JSON, as the visitor asks.
+
+A browser, which names `text/html` in Accept, gets a page or a redirect; a program gets JSON.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from flask import Response, request
+
+from bienvenue import tokens
+from bienvenue.db import DatabaseUnavailable
+from bienvenue.feature import Refusal
+from bienvenue.key_ring import KeyRing
+from bienvenue.settings import Settings
+from bienvenue.web import cookies, crosssite, drafts, redirects, responses
+from bienvenue.web.branding import Branding
+from bienvenue.web.identity import RequestIdentity
+from bienvenue.web.page import DEVICE_LIFETIME, Answer, Page
+from bienvenue.web.refusals import MethodNotAllowed
+
+if TYPE_CHECKING:
+    from bienvenue.auth import Auth
+
+#: Where the environment of a request keeps the new cookie for its form tokens.
+_NEW_FORM = "bienvenue.new_form"
+
+Routes = Mapping[str, Mapping[str, Page]]
+"""Pages by path and method."""
+
+
+class Rendering:
+    """Writes the responses of one service."""
+
+    def __init__(
+        self,
+        auth: "Auth",
+        settings: Settings,
+        keys: KeyRing,
+        identity: RequestIdentity,
+        routes: Routes,
+    ) -> None:
+        """Take what templates show, and the routes as they grow. Raises SettingsProblem."""
+        self.branding = Branding(settings)
+        self._auth = auth
+        self._settings = settings
+        self._keys = keys
+        self._identity = identity
+        self._routes = routes
+
+    def answer(self, page: Page, answer: Answer) -> Response:
+        """Return the response to a visitor, with the cookies that the answer sets."""
+        # A load balancer gets no page: its layout asks the database who is signed in.
+        for_program = page.any_host or page.json_only or answer.filename is not None
+        if for_program or not responses.wants_page(request):
+            response = responses.of_value(answer)
+        elif answer.redirect_to is not None:
+            wanted = self._return_path(answer.return_to)
+            response = responses.as_redirect(wanted or redirects.mounted(answer.redirect_to))
+            cookies.set_flash(response, answer.flash, self._settings)
+        else:
+            template, typed = answer.template or "value.html", self._draft(page)
+            response = self.template(template, answer.status, value=answer.value, typed=typed)
+            if typed:
+                drafts.discard(request, response, self._settings)
+        self._set_cookies(response, answer)
+        return response
+
+    def _set_cookies(self, response: Response, answer: Answer) -> None:
+        settings = self._settings
+        if answer.session:
+            lifetime = self._auth.sessions.settings.session_lifetime
+            cookies.write(response, cookies.SESSION, answer.session, settings, lifetime)
+        if answer.device:
+            cookies.write(response, cookies.DEVICE, answer.device, settings, DEVICE_LIFETIME)
+        for cookie, choice in ((cookies.LANGUAGE, answer.language), (cookies.THEME, answer.theme)):
+            if choice is not None:
+                cookies.write(response, cookie, choice, settings, DEVICE_LIFETIME)
+        if answer.session is False:
+            cookies.clear(response, cookies.SESSION, settings)
+            drafts.discard(request, response, settings)
+        if answer.spent_link is not None:
+            cookies.clear(response, cookies.link(answer.spent_link), settings)
+
+    def refusal(
+        self, refusal: Refusal, page: Page | None = None, values: dict[str, Any] | None = None
+    ) -> Response:
+        """Return the response to a refused request.
+
+        A browser sees the form again, with the `values` it sent except secrets; or a page of its
+        own; or a redirect to the page on which it does first what is missing.
+        """
+        if not responses.wants_page(request):
+            response = responses.of_refusal(refusal)
+        elif refusal.redirect_to is not None:
+            # The page of the form is where to return to.
+            on = self._page_path(None if page is None else page.path)
+            query = "" if on is None else f"?{urlencode({'next': on})}"
+            response = responses.as_redirect(redirects.mounted(refusal.redirect_to) + query)
+            self._keep_draft(response, page, values)
+        elif page is None or page.form_template is None or isinstance(refusal, crosssite.OutOfDate):
+            response = self.template("refusal.html", refusal.status, refusal=refusal)
+            self._keep_draft(response, page, values)
+        else:
+            typed = page.showable(values or {})
+            template = page.form_template
+            response = self.template(template, refusal.status, refusal=refusal, typed=typed)
+        if isinstance(refusal, MethodNotAllowed):
+            response.headers["Allow"] = refusal.allow
+        if refusal.retry_after is not None:
+            response.headers["Retry-After"] = str(refusal.retry_after)
+        for name, value in refusal.headers.items():
+            response.headers[name] = value
+        return response
+
+    def template(self, template: str, status: int, **values: Any) -> Response:
+        """Return a page made of a template, with what every template may show."""
+        path = request.path.removeprefix(redirects.prefix())
+        try:
+            me = self._identity.signed_in()
+        except DatabaseUnavailable:
+            me = None
+        response = responses.as_page(
+            template,
+            status,
+            self._identity.language(),
+            **{"value": None, "refusal": None, "typed": {}} | values,
+            me=me,
+            here=redirects.mounted,
+            current_path=path,
+            flash=cookies.chosen(request, cookies.FLASH, self._settings),
+            # Where a browser gets a form again that is out of date.
+            reload_path=self._page_path(path),
+            branding=self.branding,
+            form_token=self._form_token,
+            registration=self._auth.invitations.settings.registration,
+            theme=cookies.chosen(request, cookies.THEME, self._settings),
+            service=self._settings.core.service_name,
+            password_min_length=self._auth.passwords.settings.password_min_length,
+        )
+        cookies.clear_flash(request, response, self._settings)
+        if origins := self._settings.return_origins:
+            policy = redirects.content_policy(responses.CONTENT_POLICY, origins)
+            response.headers["Content-Security-Policy"] = policy
+        if _NEW_FORM in request.environ:
+            new = request.environ[_NEW_FORM]
+            cookies.write(response, cookies.FORM, new, self._settings, None)
+        return response
+
+    def _page_path(self, path: str | None) -> str | None:
+        """Return a path if a page of ours has it, whatever a browser makes of it; else None."""
+        return path if path is not None and "GET" in self._routes.get(path, {}) else None
+
+    def _return_path(self, wanted: str | None) -> str | None:
+        """Return where a visitor asked to return to, if that is allowed; else None."""
+        path = self._page_path(wanted)
+        if path is not None:
+            return redirects.mounted(path)
+        return redirects.to_origin(wanted, self._settings.return_origins)
+
+    def _draft(self, page: Page) -> dict[str, str]:
+        """Return the draft that a browser keeps for the form of a page."""
+        if page.method != "GET":
+            return {}
+        return drafts.typed(request, self._keys, self._settings, page.path)
+
+    def _keep_draft(
+        self, response: Response, page: Page | None, values: dict[str, Any] | None
+    ) -> None:
+        """Keep what was typed, if a page of ours sent it and a page shows the form again."""
+        ours = crosssite.is_ours(request, self._settings)
+        if page is not None and ours and self._page_path(page.path) is not None:
+            typed = page.showable(values or {})
+            drafts.keep(response, self._keys, self._settings, page.path, typed)
+
+    def _form_token(self) -> str:
+        """Return the form token of a page, bound to the session or else to a cookie of forms."""
+        bound = crosssite.bound_cookies(request, self._settings)
+        if not bound:
+            bound = [request.environ.setdefault(_NEW_FORM, tokens.new())]
+        return crosssite.form_token(self._keys, bound[0])
