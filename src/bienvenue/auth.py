@@ -22,6 +22,7 @@ from bienvenue.features.email_change import EmailChange
 from bienvenue.features.invitations import Invitations
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.mail import Mail
+from bienvenue.features.notices import Notices
 from bienvenue.features.notification_email import NotificationEmails
 from bienvenue.features.outbox import Outbox
 from bienvenue.features.password_reset import PasswordReset, WrongResetToken
@@ -80,12 +81,11 @@ class Auth:
         self.invitations = self._open(Invitations)
         self.registration = self._open(Registration)
         self.notification_email = self._open(NotificationEmails)
+        self.notices = self._open(Notices)
         self.account_closure = self._open(AccountClosure)
         self.email_change = self._open(EmailChange)
         self._events = {name for feature in self.features for name in feature.events}
-        #: The letters that tell an owner of an event, by its name.
-        self.notices = {name: v for f in self.features for name, v in f.notices.items()}
-        #: The letters whose links outlive what `forget` ends.
+        #: The kinds of emails whose links outlive what `revoke` ends.
         self.lasting = {kind for feature in self.features for kind in feature.lasting}
         self.settings.refuse_unknown()
 

@@ -99,9 +99,9 @@ class Feature(Generic[S]):
     Settings: ClassVar[type[Section]] = Section
     pages: ClassVar["Pages"]
     commands: ClassVar[Sequence["click.Command"]] = ()
-    #: Its events the owner is told of, and the letters that tell it.
+    #: Its events that the owner is notified of, and the kind of notice for each.
     notices: ClassVar[Mapping[str, str]] = _NOTHING
-    #: Its letters whose links outlive what `forget` ends, but for a deleted account.
+    #: The kinds of its emails whose links outlive what `revoke` ends, except for a deleted account.
     lasting: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, auth: "Auth", db: DB, settings: S) -> None:

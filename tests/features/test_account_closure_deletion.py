@@ -89,7 +89,7 @@ def test_a_new_account_of_the_same_email_inherits_nothing(
     assert undo(service, token).status_code == 403
     exported = service.auth.export(new.id)
     assert [entry["event"] for entry in exported["activity"]] == ["account.registered"]
-    assert (exported["leaving"], exported["letters"], exported["sessions"]) == (None, [], [])
+    assert (exported["leaving"], exported["emails"], exported["sessions"]) == (None, [], [])
     assert not service.auth.valid_login(EMAIL, PASSPHRASE)
     moving_clock.forward(2 * GRACE)
     assert sweep(service) == 0

@@ -222,7 +222,7 @@ def test_nothing_of_somebody_else_is_in_the_export(service: Service, moving_cloc
         assert canary in json.dumps(theirs)
     shared = set(leaves(mine)) & set(leaves(theirs))
     same = {str(name) for feature in service.auth.features for name in feature.events}
-    same |= {letter["subject"] for letter in theirs["letters"]}
+    same |= {letter["subject"] for letter in theirs["emails"]}
     same |= {letter.kind for letter in service.auth.mail.list(1000)}
     assert shared - same == {
         "1",

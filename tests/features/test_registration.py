@@ -189,7 +189,7 @@ def test_proving_makes_the_account_and_signs_nobody_in(service: Service) -> None
     exported = service.auth.export(user.id)
     assert exported["email_proven"] is not None
     # The letter is the account's now, without its link, and is deleted with it.
-    assert [told["to"] for told in exported["letters"]] == [EMAIL]
+    assert [told["to"] for told in exported["emails"]] == [EMAIL]
     assert letters(service, "registration")[0].sealed is None
     service.auth.accounts.delete(EMAIL)
     assert EMAIL not in repr(dump(service))

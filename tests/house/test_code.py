@@ -27,7 +27,7 @@ STOREYS = [
     },
     {"user"},
     {"db"},
-    {"schema", "feature"},
+    {"schema", "feature", "queue"},
     {"migrations"},
     {"normalize", "hash_queue"},
     {"web"},

@@ -169,7 +169,7 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
         "sessions",
         "devices",
         "activity",
-        "letters",
+        "emails",
         "reset",
         "language",
         "email_proven",

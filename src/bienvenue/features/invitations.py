@@ -229,7 +229,7 @@ def _line(row: Invitation) -> str:
 def invite_command(service: Any, email: str) -> None:
     """Invite somebody to register; the letter has the link, and nothing else has it."""
     found = service.auth.invitations.invite(email)
-    where = "leaves within seconds" if service.auth.mail.leaves else "is in the outbox"
+    where = "is sent within seconds" if service.auth.mail.sends_mail else "is in the outbox"
     click.echo(f"invited {found.email} until {clock.written(found.expires)}; the letter {where}")
 
 

@@ -225,15 +225,21 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
                 raise WrongNotificationEmailToken
             self._auth.mail.withdraw(before.user_id, _VERIFICATION)
             if before.email not in {None, email}:
-                gone = Event(
-                    "notification_email.removed",
-                    before.user_id,
-                    {"notification_email": before.email},
-                )
-                self._auth.mail.tell(gone, [before.email])
+                self._replaced(before.user_id, before.email)
             facts = where | {"notification_email": email}
             self._auth.publish(Event("notification_email.added", before.user_id, facts))
         return str(email)
+
+    def _replaced(self, user_id: int, email: str) -> None:
+        """Notify the notification email that another one replaces."""
+        facts = {
+            "device": user_agent.UNKNOWN,
+            "ip": "",
+            "root": self._auth.root,
+            "email": self._db.find_user_by(id=user_id).email,
+            "notification_email": email,
+        }
+        self._auth.mail.notify("notification_email_removed", email, user_id, facts)
 
     def remove(self, me: "SignedIn", ip: str = "", agent: str = "") -> None:
         """Let no more notices go to my second email, and tell both. Raises ReauthenticationRequired, NoNotificationEmail.

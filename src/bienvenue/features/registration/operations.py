@@ -104,7 +104,7 @@ class Registration(Feature[VerificationSettings]):
         hashed = self._auth.passwords.hash(password, ip)
         if invitation is not None:
             return self._register_invited(email, hashed, invitation, ip)
-        if not self._auth.mail.leaves:
+        if not self._auth.mail.sends_mail:
             return self._auth.accounts.add(email, hashed)
         self._pend(email, hashed, ip, root)
         return None
