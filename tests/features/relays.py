@@ -133,9 +133,11 @@ def serving(server: Server, **options: Any) -> Iterator[MailSettings]:
 class Puppet:
     """A server that says one thing after each line it hears, and hangs up when all is said."""
 
-    def __init__(self, says: list[bytes], pause: float = 0.0) -> None:
-        """Take what it says, and the seconds between two of its bytes when it is slow."""
-        self._says, self._pause = says, pause
+    def __init__(
+        self, says: list[bytes], pause: float = 0.0, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """Take what it says, the seconds between two of its bytes, and TLS from the first byte."""
+        self._says, self._pause, self._tls = says, pause, tls
         self.heard: list[bytes] = []
 
     def __enter__(self) -> MailSettings:
@@ -154,6 +156,8 @@ class Puppet:
     def _serve(self) -> None:
         visitor, _ = self._door.accept()
         visitor.settimeout(5)
+        if self._tls is not None:
+            visitor = self._tls.wrap_socket(visitor, server_side=True)
         with visitor, visitor.makefile("rb") as lines, contextlib.suppress(OSError):
             for number, words in enumerate(self._says):
                 if number and words != DEAF:

@@ -240,6 +240,25 @@ def test_a_server_that_stalls(said: list[bytes]) -> None:
     assert time.monotonic() - began < 3
 
 
+@pytest.mark.parametrize("deadline", [MOMENT, 10])
+def test_a_server_that_stalls_within_tls(authority: Authority, deadline: float) -> None:
+    """Before its greeting, and with the message: nobody waits for its end of TLS."""
+    for said in ([], [*AGREED, GO_ON]):
+        began = time.monotonic()
+        with Puppet([*said, SILENCE], tls=authority.context()) as clear:
+            settings = with_(clear, smtp_security="tls", smtp_ca_file=authority.file)
+            found = problem(with_(settings, smtp_timeout=2 * MOMENT), deadline=deadline)
+        assert time.monotonic() - began < 3
+        assert found.endswith("was silent for 0.6 s" if deadline == 10 else "within 0.3 seconds")
+
+
+def test_a_server_that_hangs_up_instead_of_tls() -> None:
+    """It is told from one that hangs up later."""
+    said = [HELLO[0], b"250-hello\r\n250 STARTTLS\r\n", b"220 go\r\n"]
+    with Puppet([*said, RESET]) as clear:
+        assert "did not agree on TLS" in problem(with_(clear, smtp_security="starttls"))
+
+
 @pytest.mark.parametrize(
     ("says", "pause", "security"),
     [

@@ -50,7 +50,7 @@ _REFUSED: dict[type[Exception], str] = {
 _SEVEN_BITS = policy.SMTP.clone(cte_type="7bit")
 # An email that stands in a command as it is; the library would send a repaired form of any other.
 _EMAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+")
-_STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?!\S)")
+_STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?!\S)")
 _FULL_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 
 
@@ -221,12 +221,16 @@ async def _converse(
     finally:
         with contextlib.suppress(smtp.SMTPException):
             await server.quit(timeout=min(settings.smtp_timeout, _GOODBYE))
-        if transport is not None:
-            # The library's close first delivers what the server does not read.
-            cast("asyncio.WriteTransport", transport).abort()
+        _abort(transport)
     speaks = "no TLS" if tls is None else tls.version().replace("TLSv", "TLS ")
     asked = "was given no password" if settings.smtp_user is None else "took the password"
     return f"{settings.server} speaks {speaks} and {asked}"
+
+
+def _abort(transport: asyncio.BaseTransport | None) -> None:
+    # The library closes, which waits until the server has read the rest and agreed to end TLS.
+    if transport is not None:
+        cast("asyncio.WriteTransport", transport).abort()
 
 
 async def _start_tls(settings: MailSettings, server: smtp.SMTP) -> None:
