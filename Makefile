@@ -37,7 +37,7 @@ course-check: $(VENV)/dev.stamp ## run every chapter of the course
 course-attacks: $(VENV)/dev.stamp ## run the attacks of the course: they win on the exercise, not on the service
 	@$(BIN)/python -m tests.attacks --course
 
-crash: $(VENV)/dev.stamp ## kill -9 of the service and of the carriers of letters, 200 times each on each database
+crash: $(VENV)/dev.stamp ## kill -9 of the service and of the processes that send emails, 200 times each on each database
 	@KILLS=$${KILLS:-200} $(BIN)/python -m pytest -q -p no:cacheprovider -n 2 -k "promised or kill" tests/journeys/test_crashes.py tests/journeys/test_emails.py
 
 stops: $(VENV)/dev.stamp ## stop `bienvenue serve` at a thousand random moments, idle and beside busy loops

@@ -22,6 +22,7 @@ from bienvenue.features.email_change import EmailChange
 from bienvenue.features.invitations import Invitations
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.mail import Mail
+from bienvenue.features.notices import Notices
 from bienvenue.features.notification_email import NotificationEmails
 from bienvenue.features.one_time_tokens import OneTimeTokens
 from bienvenue.features.outbox import Outbox
@@ -83,11 +84,10 @@ class Auth:
         self.invitations = self._open(Invitations)
         self.registration = self._open(Registration)
         self.notification_email = self._open(NotificationEmails)
+        self.notices = self._open(Notices)
         self.account_closure = self._open(AccountClosure)
         self.email_change = self._open(EmailChange)
         self._events = {name for feature in self.features for name in feature.events}
-        #: The letters that tell an owner of an event, by its name.
-        self.notices = {name: v for f in self.features for name, v in f.notices.items()}
         #: The purposes of the links that outlive what `revoke` ends.
         self.lasting = {link.name for f in self.features for link in f.links if link.lasting}
         self.settings.refuse_unknown()

@@ -153,7 +153,7 @@ def retire_key(service: Service, fingerprint: str) -> None:
 @main.command("work")
 @click.pass_obj
 def work_command(service: Service) -> None:
-    """Carry letters, seal the record and delete what has expired, until interrupted.
+    """Send emails, seal the record and delete what has expired, until interrupted.
 
     `bienvenue serve` does it by itself; this is for other servers. Any number may run.
     """

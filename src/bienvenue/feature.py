@@ -120,7 +120,7 @@ class Feature(Generic[S]):
     Settings: ClassVar[type[Section]] = Section
     pages: ClassVar["Pages"]
     commands: ClassVar[Sequence["click.Command"]] = ()
-    #: Its events the owner is told of, and the letters that tell it.
+    #: Its events that the owner is notified of, and the kind of notice for each.
     notices: ClassVar[Mapping[str, str]] = _NOTHING
     #: What the one-time links it sends are for.
     links: ClassVar[Sequence["Purpose"]] = ()

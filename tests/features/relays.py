@@ -1,4 +1,4 @@
-"""Mail servers for tests: a real one, and one that says and does whatever it is told to."""
+"""Mail servers for tests: a real one, and one that says and does what a test tells it to."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ SILENCE, DEAF, RESET = b"<silence>", b"<deaf>", b"<reset>"
 
 
 def made(**given: object) -> MailSettings:
-    """Make settings as they are read."""
+    """Validate settings."""
     return MailSettings.model_validate(given)
 
 
 def with_(settings: MailSettings, **changes: object) -> MailSettings:
-    """Change settings, also to what nobody may set."""
+    """Change settings, also to what validation refuses."""
     return settings.model_copy(update=changes)
 
 
@@ -53,20 +53,20 @@ def knowing(settings: MailSettings, password: str = PASSWORD) -> MailSettings:
 
 
 class Server(Sink):
-    """A real mail server, which keeps the letters and who came in."""
+    """A real mail server, which keeps the messages and the mechanisms of AUTH."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.letters: list[Envelope] = []
+        self.messages: list[Envelope] = []
         self.mechanisms: list[str] = []
 
     async def handle_DATA(self, *given: Any) -> str:  # noqa: N802 (the name the server calls)
-        self.letters.append(given[-1])
+        self.messages.append(given[-1])
         return "250 OK"
 
     def arrived(self) -> EmailMessage:
-        """Read the last letter, which any server takes: ASCII, in lines under 1000 octets."""
-        content = self.letters[-1].content
+        """Read the last message, which any server accepts: ASCII, in lines under 1000 octets."""
+        content = self.messages[-1].content
         assert isinstance(content, bytes)
         assert content.isascii()
         assert max(len(line) for line in content.split(b"\r\n")) < 999
@@ -133,9 +133,11 @@ def serving(server: Server, **options: Any) -> Iterator[MailSettings]:
 class Puppet:
     """A server that says one thing after each line it hears, and hangs up when all is said."""
 
-    def __init__(self, says: list[bytes], pause: float = 0.0) -> None:
-        """Take what it says, and the seconds between two of its bytes when it is slow."""
-        self._says, self._pause = says, pause
+    def __init__(
+        self, says: list[bytes], pause: float = 0.0, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """Take what it says, the seconds between two of its bytes, and TLS from the first byte."""
+        self._says, self._pause, self._tls = says, pause, tls
         self.heard: list[bytes] = []
 
     def __enter__(self) -> MailSettings:
@@ -154,6 +156,8 @@ class Puppet:
     def _serve(self) -> None:
         visitor, _ = self._door.accept()
         visitor.settimeout(5)
+        if self._tls is not None:
+            visitor = self._tls.wrap_socket(visitor, server_side=True)
         with visitor, visitor.makefile("rb") as lines, contextlib.suppress(OSError):
             for number, words in enumerate(self._says):
                 if number and words != DEAF:
@@ -173,7 +177,7 @@ class Puppet:
             lines.read()
 
     def _heard(self, lines: BinaryIO, after: bytes) -> bytes:
-        """Read a command, or after 354 the whole letter."""
+        """Read a command, or after 354 the whole message."""
         line = lines.readline()
         while after.startswith(b"354") and line not in {b".\r\n", b""}:
             line = lines.readline()

@@ -57,7 +57,7 @@ def test_closing_ends_everything_and_writes_one_letter(
     assert put(service, reset).status_code == 403
     (letter,) = letters(service, "account_closed")
     assert (letter.email, letter.state) == (EMAIL, MessageState.WAITING)
-    assert letter.expires == moving_clock.time + GRACE
+    assert letter.expires_at == moving_clock.time + GRACE
     assert until in text_of(service, letter)
     assert link(service) == f"http://localhost:5000/account/reopen?token={token_of(service)}"
     event = hearing.only("account.closed")
@@ -170,7 +170,7 @@ def test_the_link_opens_the_account_again_once(service: Service) -> None:
     assert (dump(service)["account_closures"], len(letters(service, "account_reopened"))) == ([], 1)
     assert hearing.only("account.reopened").facts.keys() == {"ip", "agent", "device"}
     (letter,) = letters(service, "account_closed")
-    assert (letter.sealed, letter.state) == (None, MessageState.WITHDRAWN)
+    assert (letter.encrypted_link, letter.state) == (None, MessageState.WITHDRAWN)
     again = undo(service, token)
     assert (again.status_code, again.get_json()["code"]) == (403, "wrong_reopening_token")
 
@@ -262,7 +262,7 @@ def test_enabling_a_closing_account_keeps_it(
     service.auth.accounts.enable(EMAIL)
     assert sign_in(service).status_code == 200
     assert undo(service, token).status_code == 403
-    assert letters(service, "account_closed")[0].sealed is None
+    assert letters(service, "account_closed")[0].encrypted_link is None
     moving_clock.forward(GRACE)
     assert sweep(service) == 0
     assert service.auth.valid_login(EMAIL, PASSPHRASE)

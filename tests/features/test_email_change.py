@@ -85,7 +85,7 @@ def test_a_taken_email_is_answered_as_a_free_one(service: Service, medium: str) 
     ]
     assert [one.email for one in service.auth.mail.list() if one.email == EVE] == []
     for letter in letters(service, "new_email_taken"):
-        assert (letter.sealed, "token" in text_of(service, letter)) == (None, False)
+        assert (letter.encrypted_link, "token" in text_of(service, letter)) == (None, False)
         assert "bob" not in text_of(service, letter)
 
 
@@ -255,12 +255,12 @@ def test_an_administrator_takes_an_email_from_a_thief_for_good(service: Service)
     change(service, service.signed_in(), THIRD)
     run(service, command, THIRD, EMAIL)
     told = letters(service, "email_changed")[-1]
-    assert (told.email, told.sealed) == (THIRD, None)
+    assert (told.email, told.encrypted_link) == (THIRD, None)
     assert "write to whoever runs this service" in text_of(service, told)
     assert outstanding(service, "email_restore") == []
     run(service, command, EMAIL, NEW_EMAIL, "--without-undo")
     told = letters(service, "email_changed")[-1]
-    assert (told.email, told.sealed) == (EMAIL, None)
+    assert (told.email, told.encrypted_link) == (EMAIL, None)
     assert outstanding(service, "email_restore") == []
 
 

@@ -63,7 +63,11 @@ def test_a_token_changes_the_email_once(service: Service) -> None:
     assert hearing.names.count("email.changed") == 1
     (proof,) = letters(service, "new_email_verification")
     user = service.auth.accounts.find(NEW_EMAIL)
-    assert (proof.sealed, proof.state, proof.user_id) == (None, MessageState.WITHDRAWN, user.id)
+    assert (proof.encrypted_link, proof.state, proof.user_id) == (
+        None,
+        MessageState.WITHDRAWN,
+        user.id,
+    )
 
 
 def test_the_old_email_is_told_what_it_has_to_know(service: Service, moving_clock: Clock) -> None:
@@ -204,7 +208,7 @@ def test_a_change_ends_what_was_open(service: Service) -> None:
     assert (knows(NEW_EMAIL, mine.value), knows(NEW_EMAIL, theirs.value)) == (True, False)
     for email in (EMAIL, NEW_EMAIL):
         assert put(service, token, email=email).status_code == 403
-    assert letters(service)[0].sealed is None
+    assert letters(service)[0].encrypted_link is None
 
 
 def test_failures_go_with_the_account(service: Service) -> None:

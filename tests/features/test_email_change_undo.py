@@ -123,7 +123,7 @@ def test_whoever_goes_back_takes_back_what_came_after(
     assert letters(service, "new_email_verification")[-1].email == EMAIL
     assert prove(client, token).status_code == 200
     told = letters(service, "email_changed")[-1]
-    assert (told.email, told.sealed) == (THIRD, None)
+    assert (told.email, told.encrypted_link) == (THIRD, None)
     for back in (first, second):
         assert undo(service, back).status_code == 403
     assert outstanding(service, "email_restore") == []
@@ -159,7 +159,7 @@ def test_a_reserved_email_is_told_that_somebody_tried(service: Service) -> None:
     change(service, service.signed_in())
     assert ask(amy, EMAIL).status_code == 202
     (letter,) = letters(service, "new_email_taken")
-    assert (letter.email, letter.sealed) == (EMAIL, None)
+    assert (letter.email, letter.encrypted_link) == (EMAIL, None)
 
 
 def test_an_email_somebody_got_after_all_is_not_taken_from_them(service: Service) -> None:

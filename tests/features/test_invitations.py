@@ -121,7 +121,7 @@ def test_an_invitation_makes_an_account_at_once(
     assert hearing.only("account.registered").user_id == user.id
     assert (outstanding(service, "invitation"), outstanding(service, "registration")) == ([], [])
     (letter,) = letters(service, "invitation")
-    assert (letter.user_id, letter.sealed) == (user.id, None)
+    assert (letter.user_id, letter.encrypted_link) == (user.id, None)
 
 
 def test_inviting_writes_a_letter_and_keeps_a_digest(service: Service) -> None:

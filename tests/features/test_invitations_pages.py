@@ -111,7 +111,7 @@ def test_the_commands_of_invitations(service: Service, moving_clock: Clock) -> N
     assert said("invite", EMAIL) == here
     names = {f"BIENVENUE_{name.upper()}": value for name, value in SMTP.items()}
     assert said("invite", EMAIL, **names) == here.replace(
-        "is in the outbox", "leaves within seconds"
+        "is in the outbox", "is sent within seconds"
     )
     (row,) = service.auth.invitations.list()
     listed = said("invitations", "list")

@@ -36,12 +36,12 @@ def test_it_works_once(make_service: MakeService, kind: Kind) -> None:
     case = kind.sent(make_service)
     assert case.look(case.token).status_code == 200
     (letter,) = letters(case.service, kind.email)
-    assert letter.sealed is not None
+    assert letter.encrypted_link is not None
     assert case.spend(case.token).status_code in {200, 201}
     assert case.code(case.spend(case.token)) == (403, kind.refused)
     assert case.code(case.look(case.token)) == (403, kind.refused)
     (letter,) = letters(case.service, kind.email)
-    assert (letter.sealed, letter.state) == (None, MessageState.WITHDRAWN)
+    assert (letter.encrypted_link, letter.state) == (None, MessageState.WITHDRAWN)
     assert "[the link is not kept]" in text_of(case.service, letter)
 
 
@@ -164,7 +164,7 @@ def test_a_newer_one_ends_it(make_service: MakeService, moving_clock: Clock, kin
     newer = newest(case.service, kind.email)
     assert newer != case.token
     assert case.code(case.spend(case.token)) == (403, kind.refused)
-    assert letters(case.service, kind.email)[0].sealed is None
+    assert letters(case.service, kind.email)[0].encrypted_link is None
     assert case.spend(newer).status_code in {200, 201}
 
 

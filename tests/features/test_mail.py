@@ -1,4 +1,4 @@
-"""mail: a letter for what happened, carried once, and nothing kept that opens anything."""
+"""mail: a message for what happened, sent once, and no link kept that works."""
 
 from __future__ import annotations
 
@@ -10,38 +10,37 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from bienvenue.feature import Event
+from bienvenue import purposes
 from bienvenue.features.mail import Mail, Message, MessageState, NoSuchMessage, SendProblem, smtp
 from bienvenue.features.mail.models import GIVE_UP, KEPT, LEASE
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing
 
 DAY = 86400
-OTHER = "another passphrase, quite long"
 LINK = "/reset_password?token=not-a-real-one"
 
 
-class Post:
-    """What was carried, and what goes wrong."""
+class MailServer:
+    """In place of a mail server: what was sent to it, and how it fails next."""
 
     def __init__(self) -> None:
         """Begin with nothing, and nothing wrong."""
-        self.letters: list[EmailMessage] = []
+        self.messages: list[EmailMessage] = []
         self.problems: list[Exception] = []
 
-    def carry(self, _settings: Any, letter: EmailMessage, sender: str, *_: Any) -> None:
-        """Keep a letter, or fail as was asked for."""
+    def send(self, _settings: Any, message: EmailMessage, sender: str, *_: Any) -> None:
+        """Accept a message, or fail as the test says."""
         assert sender == "no-reply@example.org"
         if self.problems:
             raise self.problems.pop(0)
-        self.letters.append(letter)
+        self.messages.append(message)
 
 
 @pytest.fixture
-def post(monkeypatch: pytest.MonkeyPatch) -> Post:
-    """A post in place of a server."""
-    made = Post()
-    monkeypatch.setattr(smtp, "carry", made.carry)
+def server(monkeypatch: pytest.MonkeyPatch) -> MailServer:
+    """A mail server that is a list."""
+    made = MailServer()
+    monkeypatch.setattr(smtp, "send", made.send)
     return made
 
 
@@ -52,7 +51,7 @@ def sending(make_service: MakeService) -> Service:
 
 
 def written(service: Service, email: str = EMAIL, **given: Any) -> Message:
-    """Write a letter and give its row."""
+    """Write a message and give its row."""
     with service.auth._db.transaction():
         told = service.auth.mail.write(
             given.pop("kind", "test"), email, given.pop("user_id", None), {"ip": ""}, **given
@@ -60,9 +59,9 @@ def written(service: Service, email: str = EMAIL, **given: Any) -> Message:
     return service.auth.mail.find(told["message_uid"])
 
 
-def text_of(letter: EmailMessage) -> str:
+def text_of(message: EmailMessage) -> str:
     """Give what a person reads."""
-    part = letter.get_body(("plain",))
+    part = message.get_body(("plain",))
     assert part is not None
     return str(part.get_content())
 
@@ -76,7 +75,7 @@ def rows(service: Service) -> list[Any]:
 # --- writing ------------------------------------------------------------------------------------
 
 
-def test_a_letter_exists_when_its_event_does(service: Service) -> None:
+def test_a_message_exists_when_its_event_does(service: Service) -> None:
     """It is a row of the same transaction."""
 
     def fails() -> None:
@@ -89,75 +88,27 @@ def test_a_letter_exists_when_its_event_does(service: Service) -> None:
     assert rows(service) == []
 
 
-def test_what_bears_a_token_is_sealed(service: Service) -> None:
+def test_a_link_is_stored_encrypted(service: Service) -> None:
     """No column shows it; the key ring opens it, for this purpose alone."""
     row = written(service, kind="password_reset", link=LINK, expires=4e9)
     (stored,) = rows(service)
     assert "not-a-real-one" not in repr(tuple(stored))
-    assert row.sealed is not None
-    assert service.auth.keys.decrypt("letter", row.sealed) == LINK.encode()
-    letter = service.auth.mail.read(row.uid)
-    html = letter.get_body(("html",))
+    assert row.encrypted_link is not None
+    assert service.auth.keys.decrypt(purposes.EMAILED_LINK, row.encrypted_link) == LINK.encode()
+    message = service.auth.mail.read(row.uid)
+    html = message.get_body(("html",))
     assert html is not None
-    for part in (text_of(letter), html.get_content()):
+    for part in (text_of(message), html.get_content()):
         assert f"http://localhost:5000{LINK}" in part
-
-
-def test_a_new_password_is_told(service: Service) -> None:
-    """To the email of the account, with a part of text and one of HTML."""
-    user = service.auth.register_user(EMAIL, PASSPHRASE)
-    opened = service.auth.sessions.sign_in(EMAIL, PASSPHRASE)
-    me = service.auth.sessions.check(opened.secret)
-    assert me is not None
-    hearing = Hearing(service.auth)
-    service.auth.passwords.change(me, PASSPHRASE, OTHER)
-    (row,) = rows(service)
-    assert (row.kind, row.email, row.user_id, row.sealed) == (
-        "password_changed",
-        EMAIL,
-        user.id,
-        None,
-    )
-    letter = service.auth.mail.read(row.uid)
-    assert letter["Subject"] == "The password of your Bienvenue account was changed"
-    assert (letter["To"], letter["Auto-Submitted"]) == (EMAIL, "auto-generated")
-    assert [part.get_content_type() for part in letter.walk()] == [
-        "multipart/alternative",
-        "text/plain",
-        "text/html",
-    ]
-    assert hearing.only("email.queued").facts == {
-        "message": "password_changed",
-        "message_uid": row.uid,
-    }
-
-
-def test_the_first_device_is_no_news_and_the_second_is(service: Service) -> None:
-    """The letter names the device; at most ten such letters leave in an hour."""
-    service.auth.register_user(EMAIL, PASSPHRASE)
-    sessions = service.auth.sessions
-    first = sessions.sign_in(EMAIL, PASSPHRASE)
-    sessions.sign_in(EMAIL, PASSPHRASE, device=first.device)
-    assert rows(service) == []
-    firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-    sessions.sign_in(EMAIL, PASSPHRASE, ip="192.0.2.7", agent=firefox)
-    (row,) = rows(service)
-    text = text_of(service.auth.mail.read(row.uid))
-    assert row.kind == "new_device"
-    assert "Firefox" in text
-    assert "192.0.2.7" in text
-    for _ in range(11):
-        sessions.sign_in(EMAIL, PASSPHRASE)
-    assert len(rows(service)) == 10
 
 
 def test_nothing_of_a_visitor_makes_a_header(make_service: MakeService) -> None:
     """A name with a line break stays one line; HTML is escaped."""
     service = make_service(service_name="A <b>\r\nBcc: x@example.org")
-    letter = service.auth.mail.read(written(service).uid)
-    assert letter["Subject"] == "A test letter of A <b>"
-    assert "Bcc" not in letter.keys()  # noqa: SIM118 (a letter is no mapping)
-    html = letter.get_body(("html",))
+    message = service.auth.mail.read(written(service).uid)
+    assert message["Subject"] == "A test letter of A <b>"
+    assert "Bcc" not in message.keys()  # noqa: SIM118 (a message is no mapping)
+    html = message.get_body(("html",))
     assert html is not None
     assert "A &lt;b&gt;" in html.get_content()
 
@@ -168,72 +119,76 @@ def test_a_folder_of_templates_comes_first(make_service: MakeService, tmp_path: 
     folder.mkdir(parents=True)
     (folder / "test.txt").write_text("Subject: Bonjour\nVoilà {{ email }}.\n", encoding="utf-8")
     service = make_service(templates=tmp_path / "ours")
-    letter = service.auth.mail.read(written(service).uid)
-    assert letter["Subject"] == "Bonjour"
-    html = letter.get_body(("html",))
+    message = service.auth.mail.read(written(service).uid)
+    assert message["Subject"] == "Bonjour"
+    html = message.get_body(("html",))
     assert html is not None
     assert f"Voilà {EMAIL}." in html.get_content()
 
 
-# --- carrying -----------------------------------------------------------------------------------
+# --- sending ------------------------------------------------------------------------------------
 
 
-def test_without_a_server_letters_stay(service: Service, post: Post) -> None:
-    """Sealed, in the table, for whoever runs the service."""
+def test_without_a_server_messages_stay(service: Service, server: MailServer) -> None:
+    """Encrypted, in the table, for the operator."""
     row = written(service)
     service.auth.work()
-    assert (post.letters, service.auth.mail.find(row.uid).state) == ([], MessageState.WAITING)
+    assert (server.messages, service.auth.mail.find(row.uid).state) == ([], MessageState.WAITING)
 
 
-def test_a_letter_leaves_once_and_its_link_is_erased(sending: Service, post: Post) -> None:
+def test_a_message_is_sent_once_and_its_link_is_erased(
+    sending: Service, server: MailServer
+) -> None:
     """With the sender that was set, and a Message-ID of its own."""
     row = written(sending, kind="password_reset", link=LINK, expires=4e9)
     sending.auth.work()
     sending.auth.work()
-    (letter,) = post.letters
-    assert LINK in text_of(letter)
-    assert (letter["From"], letter["To"]) == ("Us <no-reply@example.org>", EMAIL)
-    assert letter["Message-ID"] == f"<{row.uid}@example.org>"
+    (message,) = server.messages
+    assert LINK in text_of(message)
+    assert (message["From"], message["To"]) == ("Us <no-reply@example.org>", EMAIL)
+    assert message["Message-ID"] == f"<{row.uid}@example.org>"
     found = sending.auth.mail.find(row.uid)
-    assert (found.state, found.sealed, found.problem) == (MessageState.SENT, None, None)
+    assert (found.state, found.encrypted_link, found.problem) == (MessageState.SENT, None, None)
     assert "[the link is not kept]" in text_of(sending.auth.mail.read(row.uid))
 
 
 def test_a_server_in_trouble_is_tried_later_and_later(
-    sending: Service, post: Post, moving_clock: Clock
+    sending: Service, server: MailServer, moving_clock: Clock
 ) -> None:
-    """After half a minute, a minute, two; a round ends when three letters fail."""
+    """After half a minute, a minute, two; a batch ends when three messages fail."""
     uids = [written(sending).uid for _ in range(5)]
-    post.problems = [SendProblem("it is away") for _ in range(3)]
+    server.problems = [SendProblem("it is away") for _ in range(3)]
     sending.auth.work()
-    assert len(post.letters) == 0
+    assert len(server.messages) == 0
     tried = [row for row in rows(sending) if row.tries]
-    assert [(row.problem, row.due - moving_clock.time) for row in tried] == [("it is away", 30)] * 3
+    assert [(row.problem, row.due_at - moving_clock.time) for row in tried] == [
+        ("it is away", 30)
+    ] * 3
     sending.auth.work()
-    assert [letter["Message-ID"].split("@")[0][1:] for letter in post.letters] == uids[3:]
+    assert [message["Message-ID"].split("@")[0][1:] for message in server.messages] == uids[3:]
     moving_clock.forward(30)
-    post.problems = [SendProblem("it is away")]
+    server.problems = [SendProblem("it is away")]
     sending.auth.work()
-    assert sending.auth.mail.find(uids[0]).due == moving_clock.time + 60
+    assert sending.auth.mail.find(uids[0]).due_at == moving_clock.time + 60
     moving_clock.forward(60)
     sending.auth.work()
-    assert len(post.letters) == 5
+    assert len(server.messages) == 5
     assert {row.state for row in rows(sending)} == {MessageState.SENT}
 
 
 @pytest.mark.parametrize("problem", ["refused", "two days"])
-def test_a_letter_nobody_takes_is_given_up(
-    sending: Service, post: Post, moving_clock: Clock, problem: str
+def test_a_message_no_server_accepts_is_given_up(
+    sending: Service, server: MailServer, moving_clock: Clock, problem: str
 ) -> None:
-    """At once when a server says never, after two days when none says anything."""
+    """At once when a server refuses it for good, else after two days."""
     hearing = Hearing(sending.auth)
     row = written(sending, kind="password_reset", link=LINK, expires=4e9)
     if problem == "two days":
         moving_clock.forward(GIVE_UP)
-    post.problems = [SendProblem("no such mailbox: 550", permanent=problem == "refused")]
+    server.problems = [SendProblem("no such mailbox: 550", permanent=problem == "refused")]
     sending.auth.work()
     found = sending.auth.mail.find(row.uid)
-    assert (found.state, found.sealed, found.problem) == (
+    assert (found.state, found.encrypted_link, found.problem) == (
         MessageState.DEAD,
         None,
         "no such mailbox: 550",
@@ -246,14 +201,14 @@ def test_a_letter_nobody_takes_is_given_up(
     assert sending.auth.mail.undelivered() == 0
 
 
-@pytest.mark.usefixtures("post")
-def test_a_letter_that_cannot_be_made_waits_for_its_template(
+@pytest.mark.usefixtures("server")
+def test_a_message_that_cannot_be_made_waits_for_its_template(
     make_service: MakeService, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And the others leave, and people read what can be read."""
+    """The others are sent, and people read what can be read."""
     folder = tmp_path / "ours" / "bienvenue" / "mail"
     folder.mkdir(parents=True)
-    (folder / "password_reset.txt").write_text("Subject: {{ nobody.knows }}\n")
+    (folder / "password_reset.txt").write_text("Subject: {{ missing.name }}\n")
     service = make_service(
         smtp_host="mail.example.org", mail_from="no-reply@example.org", templates=tmp_path / "ours"
     )
@@ -266,42 +221,45 @@ def test_a_letter_that_cannot_be_made_waits_for_its_template(
     )
     assert service.auth.mail.find(good.uid).state == MessageState.SENT
     assert "cannot be made" in caplog.text
-    assert list(service.auth.mail.said([broken.uid, good.uid])) == [good.uid]
+    assert list(service.auth.mail.texts([broken.uid, good.uid])) == [good.uid]
 
 
-def test_a_claim_nobody_marked_ends(sending: Service, post: Post, moving_clock: Clock) -> None:
-    """The letter leaves again under the same Message-ID; who was late changes nothing."""
+def test_a_worker_that_is_late_gives_nothing_up(
+    sending: Service, server: MailServer, moving_clock: Clock
+) -> None:
+    """The message is sent again under the same Message-ID, and no event says otherwise."""
     written(sending)
     mail = sending.auth.mail
-    late = mail._claim()
+    late = mail._queue.claim()
     sending.auth.work()
-    assert post.letters == []
+    assert server.messages == []
     moving_clock.forward(LEASE)
     sending.auth.work()
-    assert [letter["Message-ID"] for letter in post.letters] == [f"<{late.uid}@example.org>"]
-    assert not mail._mark(late, state=MessageState.DEAD)
+    assert [message["Message-ID"] for message in server.messages] == [f"<{late.uid}@example.org>"]
     heard = Hearing(sending.auth)
-    mail._give_up(late, "whoever was late cannot carry it")
+    mail._failed(late, "no such mailbox: 550", permanent=True)
     assert "email.failed" not in heard.names
     assert mail.find(late.uid).state == MessageState.SENT
 
 
-def test_what_is_over_does_not_leave(sending: Service, post: Post, moving_clock: Clock) -> None:
-    """A link that works no more helps nobody; the sweep erases it."""
+def test_an_expired_link_is_not_sent(
+    sending: Service, server: MailServer, moving_clock: Clock
+) -> None:
+    """The sweep erases it."""
     row = written(sending, kind="password_reset", link=LINK, expires=moving_clock.time + 60)
     moving_clock.forward(60)
     assert "[the link is not kept]" in text_of(sending.auth.mail.read(row.uid))
     sending.auth.work()
-    assert post.letters == []
+    assert server.messages == []
     sending.auth.sweep(moving_clock.time)
     found = sending.auth.mail.find(row.uid)
-    assert (found.state, found.sealed) == (MessageState.WITHDRAWN, None)
+    assert (found.state, found.encrypted_link) == (MessageState.WITHDRAWN, None)
 
 
-# --- showing and erasing ------------------------------------------------------------------------
+# --- reading and erasing ------------------------------------------------------------------------
 
 
-def test_letters_to_nobody_are_seen_by_nobody(service: Service, moving_clock: Clock) -> None:
+def test_messages_without_a_recipient_are_not_shown(service: Service, moving_clock: Clock) -> None:
     """They are swept at once."""
     with service.auth._db.transaction():
         told = service.auth.mail.write(
@@ -315,8 +273,8 @@ def test_letters_to_nobody_are_seen_by_nobody(service: Service, moving_clock: Cl
     assert rows(service) == []
 
 
-def test_old_letters_are_swept(service: Service, moving_clock: Clock) -> None:
-    """After thirty days, and the counts of who asked after one."""
+def test_old_messages_are_swept(service: Service, moving_clock: Clock) -> None:
+    """After thirty days, and the counts of requests after one."""
     written(service)
     with service.auth._db.transaction():
         assert service.auth.mail.may_ask("test", EMAIL, 60, 5)
@@ -326,7 +284,7 @@ def test_old_letters_are_swept(service: Service, moving_clock: Clock) -> None:
     assert service.auth.mail.sweep(moving_clock.time + KEPT, 9) == 0
 
 
-def test_an_account_takes_its_letters_along(service: Service) -> None:
+def test_an_account_takes_its_messages_along(service: Service) -> None:
     """Deleted, they go."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
     written(service, kind="password_reset", user_id=user.id, link=LINK, expires=4e9)
@@ -354,23 +312,17 @@ def test_people_see_what_was_written_to_them(service: Service) -> None:
     assert "token=" not in page
 
 
-def test_facts_of_an_account_that_is_gone_write_nothing(service: Service) -> None:
-    """An event without a person is nobody's news."""
-    service.auth.mail.on_event(Event("password.changed"))
-    assert rows(service) == []
-
-
-def test_a_link_sealed_by_a_retired_key_is_not_shown(service: Service) -> None:
-    """The letter is, and says so."""
+def test_a_link_encrypted_by_a_retired_key_is_not_shown(service: Service) -> None:
+    """The message is, and says so."""
     row = written(service, kind="password_reset", link=LINK, expires=4e9)
     with service.auth._db.transaction() as tx:
-        tx.change(update(Message).values(sealed=b"x" * 40))
+        tx.change(update(Message).values(encrypted_link=b"x" * 40))
     assert "[the link is not kept]" in text_of(service.auth.mail.read(row.uid))
 
 
-def test_only_what_was_written_can_be_told(service: Service) -> None:
-    """What is no longer kept is left out."""
+def test_only_what_is_kept_has_a_text(service: Service) -> None:
+    """A deleted message is left out."""
     row = written(service)
-    assert list(service.auth.mail.said([row.uid, "gone"])) == [row.uid]
+    assert list(service.auth.mail.texts([row.uid, "gone"])) == [row.uid]
     assert json.loads(row.facts) == {"ip": "", "language": "en"}
     assert isinstance(service.auth.mail, Mail)

@@ -1,4 +1,4 @@
-"""Letters on their way: to a real mail server, and to servers that do what none should."""
+"""Messages sent to a real mail server, and to servers that do what none should."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from bienvenue.features.mail import smtp as module
-from bienvenue.features.mail.smtp import MailSettings, SendProblem, carry, probe
+from bienvenue.features.mail.smtp import MailSettings, SendProblem, send
 from bienvenue.settings import Settings, SettingsProblem
 from tests.features.relays import (
     DEAF,
@@ -37,7 +37,7 @@ from tests.features.relays import (
 from tests.ports import free_port
 
 RECIPIENT = "amy.recipient@example.com"
-SECRETS = (PASSWORD, RECIPIENT, "amy.recipient", "the body of the letter")
+SECRETS = (PASSWORD, RECIPIENT, "amy.recipient", "the body of the message")
 MOMENT = 0.3
 HELLO = [b"220 hello\r\n", b"250 hello\r\n"]
 AGREED = [*HELLO, b"250 ok\r\n", b"250 ok\r\n"]
@@ -49,17 +49,19 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
-def a_letter(body: str = "the body of the letter\n", subject: str = "Welcome") -> EmailMessage:
-    """Write a letter."""
-    letter = EmailMessage()
-    letter["From"], letter["To"], letter["Subject"] = SENDER, RECIPIENT, subject
-    letter.set_content(body)
-    return letter
+def a_message(body: str = "the body of the message\n", subject: str = "Welcome") -> EmailMessage:
+    """Write a message."""
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = SENDER, RECIPIENT, subject
+    message.set_content(body)
+    return message
 
 
-def send(settings: MailSettings, letter: EmailMessage | None = None, deadline: float = 10) -> None:
-    """Carry a letter to Amy."""
-    carry(settings, letter or a_letter(), SENDER, RECIPIENT, deadline)
+def deliver(
+    settings: MailSettings, message: EmailMessage | None = None, deadline: float = 10
+) -> str:
+    """Send a message to Amy."""
+    return send(settings, message or a_message(), SENDER, RECIPIENT, deadline)
 
 
 def problem_of(action: Callable[[], object], *, permanent: bool = False) -> str:
@@ -75,41 +77,40 @@ def problem_of(action: Callable[[], object], *, permanent: bool = False) -> str:
 
 
 def problem(settings: MailSettings, *, permanent: bool = False, **given: Any) -> str:
-    """Give what went wrong with a letter to Amy."""
-    return problem_of(lambda: send(settings, **given), permanent=permanent)
+    """Give what went wrong with a message to Amy."""
+    return problem_of(lambda: deliver(settings, **given), permanent=permanent)
 
 
-def test_a_letter_arrives_as_it_was_written() -> None:
-    """Lines that begin with a dot, long ones and letters beyond ASCII come out as they went in."""
+def test_a_message_arrives_as_it_was_written() -> None:
+    """Lines that begin with a dot, long ones and messages beyond ASCII come out as they went in."""
     server, subject = Server(), "Grüße an alle, 你好, " + "sehr lang " * 20 + "."
     body = ".\n..two\nthe end\n.\n" + "long " * 400 + "\n\nGrüße, 你好\nFrom here\n"
-    eight = a_letter()
+    eight = a_message()
     eight.set_content(".été\n", cte="8bit")
     with serving(server) as settings:
-        send(settings, a_letter(body, subject))
+        deliver(settings, a_message(body, subject))
         assert server.arrived()["Subject"] == subject
         assert server.arrived().get_content().replace("\r\n", "\n") == body
-        send(settings, eight)
+        deliver(settings, eight)
         assert server.arrived().get_content().splitlines() == [".été"]
-    envelope = server.letters[0]
+    envelope = server.messages[0]
     assert (envelope.mail_from, envelope.rcpt_tos) == (SENDER, [RECIPIENT])
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 def test_tls(security: str, authority: Authority) -> None:
-    """A server whose authority is known takes the letter; another authority or name ends it."""
+    """A server whose authority is known takes the message; another authority or name ends it."""
     server = Server()
     how = {"tls_context" if security == "starttls" else "ssl_context": authority.context()}
     with serving(server, require_starttls=security == "starttls", **how) as clear:
         settings = with_(clear, smtp_security=security, smtp_ca_file=authority.file)
-        send(settings)
-        found = probe(settings)
+        found = deliver(settings)
         unknown = problem(with_(settings, smtp_ca_file=None))
         another = problem(with_(settings, smtp_host="localhost"))
     assert found == f"127.0.0.1:{settings.port} speaks TLS 1.3 and was given no password"
     assert "certificate that is not trusted: " in unknown
     assert "certificate that is not trusted: Hostname mismatch" in another
-    assert len(server.letters) == 1
+    assert len(server.messages) == 1
 
 
 def test_old_tls_is_refused(authority: Authority) -> None:
@@ -129,7 +130,7 @@ def test_starttls_that_is_not_offered() -> None:
     server = Server()
     with serving(server) as clear:
         assert "offers no STARTTLS" in problem(with_(clear, smtp_security="starttls"))
-    assert not server.letters
+    assert not server.messages
     puppet = Puppet([HELLO[0], b"250-hello\r\n250 STARTTLS\r\n", b"454 not now\r\n"])
     with puppet as clear:
         assert problem(with_(clear, smtp_security="starttls")).endswith("refused STARTTLS: 454")
@@ -140,8 +141,7 @@ def test_tls_where_there_is_none() -> None:
     """A server that speaks in clear first is not understood; authorities are to be readable."""
     with Puppet(HELLO[:1]) as clear:
         assert "did not agree on TLS: " in problem(with_(clear, smtp_security="tls"))
-    with Puppet(HELLO[:1]) as clear:
-        found = problem(with_(clear, smtp_security="tls", smtp_ca_file=Path(__file__)))
+    found = problem(with_(to(25), smtp_security="tls", smtp_ca_file=Path(__file__)))
     assert found == "smtp_ca_file cannot be read, or holds no PEM"
 
 
@@ -157,15 +157,14 @@ def test_authentication(mechanism: str, authority: Authority) -> None:
     }
     with serving(server, **options) as clear:
         settings = with_(clear, smtp_security="starttls", smtp_ca_file=authority.file)
-        send(knowing(settings))
-        assert probe(knowing(settings)).endswith(" speaks TLS 1.3 and took the password")
-        assert server.mechanisms == [mechanism] * 2
+        assert deliver(knowing(settings)).endswith(" speaks TLS 1.3 and took the password")
+        assert server.mechanisms == [mechanism]
         wrong = problem(knowing(settings, "another password"))
         missing = problem(settings)
-    assert server.mechanisms == [mechanism] * 3
+    assert server.mechanisms == [mechanism] * 2
     assert wrong.endswith("refused the user and the password: 535 5.7.8")
     assert missing.endswith("refused the sender: 530 5.7.0")
-    assert len(server.letters) == 1
+    assert len(server.messages) == 1
 
 
 @pytest.mark.parametrize(
@@ -190,9 +189,8 @@ def test_no_password_in_clear_to_another_machine(
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("it was looked up"))
     found = problem(knowing(to(25, host)))
     assert found == "a password is sent over TLS alone: smtp_security is none"
-    assert problem_of(lambda: probe(knowing(to(25, host)))) == found
     for ours in ("127.8.9.1", "::1", "localhost", "LOCALHOST"):
-        assert module._on_this_machine(ours)
+        assert to(25, ours).on_this_machine
 
 
 @pytest.mark.parametrize(
@@ -200,8 +198,8 @@ def test_no_password_in_clear_to_another_machine(
     [
         (HELLO, "the sender"),
         (AGREED[:3], "the recipient"),
-        (AGREED, "the letter"),
-        ([*AGREED, GO_ON], "the letter"),
+        (AGREED, "the message"),
+        ([*AGREED, GO_ON], "the message"),
     ],
 )
 @pytest.mark.parametrize(
@@ -214,7 +212,7 @@ def test_no_password_in_clear_to_another_machine(
         ("399 what?", "399", False),
     ],
 )
-def test_a_letter_that_is_refused(
+def test_a_message_that_is_refused(
     said: list[bytes], what: str, answer: str, told: str, permanent: bool
 ) -> None:
     """5xx is for ever, the rest is for now; of the words nothing is repeated."""
@@ -222,7 +220,7 @@ def test_a_letter_that_is_refused(
     with puppet as settings:
         found = problem(settings, permanent=permanent)
     assert found == f"127.0.0.1:{settings.port} refused {what}: {told}"
-    assert puppet.heard[-1] == b"quit\r\n"
+    assert puppet.heard[-1] == b"QUIT\r\n"
 
 
 @pytest.mark.parametrize("end", [GO_ON, RESET])
@@ -242,6 +240,25 @@ def test_a_server_that_stalls(said: list[bytes]) -> None:
     assert time.monotonic() - began < 3
 
 
+@pytest.mark.parametrize("deadline", [MOMENT, 10])
+def test_a_server_that_stalls_within_tls(authority: Authority, deadline: float) -> None:
+    """Before its greeting, and with the message: nobody waits for its end of TLS."""
+    for said in ([], [*AGREED, GO_ON]):
+        began = time.monotonic()
+        with Puppet([*said, SILENCE], tls=authority.context()) as clear:
+            settings = with_(clear, smtp_security="tls", smtp_ca_file=authority.file)
+            found = problem(with_(settings, smtp_timeout=2 * MOMENT), deadline=deadline)
+        assert time.monotonic() - began < 3
+        assert found.endswith("was silent for 0.6 s" if deadline == 10 else "within 0.3 seconds")
+
+
+def test_a_server_that_hangs_up_instead_of_tls() -> None:
+    """It is told from one that hangs up later."""
+    said = [HELLO[0], b"250-hello\r\n250 STARTTLS\r\n", b"220 go\r\n"]
+    with Puppet([*said, RESET]) as clear:
+        assert "did not agree on TLS" in problem(with_(clear, smtp_security="starttls"))
+
+
 @pytest.mark.parametrize(
     ("says", "pause", "security"),
     [
@@ -255,12 +272,12 @@ def test_a_server_that_stalls(said: list[bytes]) -> None:
 )
 def test_the_deadline(says: list[bytes], pause: float, security: str) -> None:
     """The whole is cut, whether the server drips, is silent within TLS or does not listen."""
-    letter, began = a_letter(), time.monotonic()
+    message, began = a_message(), time.monotonic()
     if DEAF in says:
-        letter.set_content("more than is on the way at once " * 50_000, cte="base64")
+        message.set_content("more than is on the way at once " * 50_000, cte="base64")
     with Puppet(says, pause) as settings:
         secure = with_(settings, smtp_security=security)
-        found = problem(secure, letter=letter, deadline=MOMENT)
+        found = problem(secure, message=message, deadline=MOMENT)
         assert MOMENT <= time.monotonic() - began < 3
     assert found.endswith("was not done within 0.3 seconds")
 
@@ -273,7 +290,8 @@ def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problem(to(port, "a..b")) == f"a..b:{port} cannot be reached: it is no host"
     assert "was not done within 0 seconds" in problem(to(port), deadline=0)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
-    assert "was silent" in problem(to(port))
+    nowhere = problem(to(port, "mail.example.org"))
+    assert nowhere.startswith(f"mail.example.org:{port} cannot be reached: ")
 
 
 def test_a_server_with_several_ips(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,8 +304,8 @@ def test_a_server_with_several_ips(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with serving(server) as settings:
         monkeypatch.setattr(socket, "getaddrinfo", looked_up)
-        send(with_(settings, smtp_host="mail.example.org"))
-    assert len(server.letters) == 1
+        deliver(with_(settings, smtp_host="mail.example.org"))
+    assert len(server.messages) == 1
 
 
 @pytest.mark.parametrize("banner", [b"hello\r\n", b"999 what\r\n", b"220 " + b"x" * 9000, b"\r\n"])
@@ -299,19 +317,19 @@ def test_what_speaks_no_smtp(banner: bytes) -> None:
 
 @pytest.mark.parametrize("says", [[b"554 5.3.2 no\r\n"], [HELLO[0], b"502 5.5.1 no\r\n"]])
 def test_a_server_that_lets_nobody_in(says: list[bytes]) -> None:
-    """It may tomorrow: nothing was said of this letter yet."""
+    """It may tomorrow: nothing was said of this message yet."""
     with Puppet(says) as settings:
         assert " refused " in problem(settings)
 
 
 @pytest.mark.parametrize("goodbye", [b"500 no\r\n", b"what?\r\n", SILENCE, RESET])
 def test_a_goodbye_that_fails(goodbye: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The letter is with the server, whatever it says to QUIT."""
+    """The message is with the server, whatever it says to QUIT."""
     monkeypatch.setattr(module, "_GOODBYE", MOMENT)
     puppet = Puppet([*AGREED, GO_ON, b"250 taken\r\n", goodbye])
     with puppet as settings:
-        send(settings)
-    assert puppet.heard[-1] == b"quit\r\n"
+        deliver(settings)
+    assert puppet.heard[-1] == b"QUIT\r\n"
 
 
 @pytest.mark.parametrize(
@@ -327,39 +345,38 @@ def test_a_goodbye_that_fails(goodbye: bytes, monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_what_is_no_email(sender: str, recipient: str) -> None:
-    """Nobody is asked to carry a letter there, ever."""
-    problem_of(lambda: carry(to(25), a_letter(), sender, recipient, 10), permanent=True)
+    """Nobody is asked to carry a message there, ever."""
+    problem_of(lambda: send(to(25), a_message(), sender, recipient, 10), permanent=True)
 
 
 def test_what_cannot_be_sent_at_all() -> None:
-    """A letter that cannot be written never goes; without a server none does."""
-    letter = a_letter()
-    letter.set_payload("é \udc80", None)
-    letter.replace_header("Content-Type", 'text/plain; charset="no-such"')
-    assert "cannot be written" in problem(to(25), letter=letter, permanent=True)
+    """A message that cannot be written never goes; without a server none does."""
+    message = a_message()
+    message.set_payload("é \udc80", None)
+    message.replace_header("Content-Type", 'text/plain; charset="no-such"')
+    assert "cannot be written" in problem(to(25), message=message, permanent=True)
     assert problem(made()) == "there is no mail server: smtp_host is not set"
 
 
 @pytest.mark.parametrize(
     ("name", "told"), [("mail.example.org", "mail.example.org"), ("laptop", "[127.0.0.1]")]
 )
-def test_the_name_of_ours(name: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_this_machine(name: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """EHLO says a full name or an ip, and asks no DNS (RFC 5321 section 4.1.1.1)."""
     monkeypatch.setattr(socket, "gethostname", lambda: name)
-    puppet = Puppet([*HELLO, b"221 bye\r\n"])
+    puppet = Puppet([*AGREED, GO_ON, b"250 taken\r\n", b"221 bye\r\n"])
     with puppet as settings:
-        assert probe(settings) == (
+        assert deliver(settings) == (
             f"127.0.0.1:{settings.port} speaks no TLS and was given no password"
         )
-    assert puppet.heard == [f"ehlo {told}\r\n".encode(), b"quit\r\n"]
+    assert puppet.heard[0] == f"EHLO {told}\r\n".encode()
+    assert puppet.heard[-1] == b"QUIT\r\n"
 
 
-def test_our_ip_of_version_six(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_of_version_six(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is written with its tag (RFC 5321 section 4.1.3)."""
     monkeypatch.setattr(socket, "gethostname", lambda: "laptop")
-    monkeypatch.setattr(socket.socket, "getsockname", lambda _: ("fe80::1%eth0", 25, 0, 2))
-    with socket.socket() as sock:
-        assert module._name_of_ours(sock) == "[IPv6:fe80::1]"
+    assert module._name_of_ours(("fe80::1%eth0", 25)) == "[IPv6:fe80::1]"
 
 
 def test_the_settings(tmp_path: Path) -> None:

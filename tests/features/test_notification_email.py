@@ -48,7 +48,7 @@ def test_naming_one_writes_a_letter_there_and_nothing_else(
     )
     (letter,) = letters(service, PROOF)
     assert (letter.email, letter.state) == (SECOND, MessageState.WAITING)
-    assert letter.expires == moving_clock.time + DAY
+    assert letter.expires_at == moving_clock.time + DAY
     assert EMAIL in text_of(service, letter)
     assert second_of(service) is None
     assert client.get("/notification_email").json == {
@@ -205,7 +205,7 @@ def test_the_link_proves_it_once(service: Service, moving_clock: Clock) -> None:
             True,
             True,
         )
-    assert letters(service, PROOF)[0].sealed is None
+    assert letters(service, PROOF)[0].encrypted_link is None
     again = prove(service, token)
     assert (again.status_code, again.get_json()["code"]) == (403, "wrong_notification_email_token")
 

@@ -51,7 +51,7 @@ def test_every_notice_goes_to_both_and_names_the_account(service: Service) -> No
         for letter in letters(service, kind):
             assert EMAIL in text_of(service, letter)
             assert SECOND not in text_of(service, letter)
-            assert letter.sealed is None
+            assert letter.encrypted_link is None
 
 
 def test_no_letter_with_a_way_in_goes_there(service: Service) -> None:
@@ -63,7 +63,7 @@ def test_no_letter_with_a_way_in_goes_there(service: Service) -> None:
     assert told(service, "account_closed") == [EMAIL]
     assert told(service, "account_closed_notice") == [SECOND]
     (notice,) = letters(service, "account_closed_notice")
-    assert notice.sealed is None
+    assert notice.encrypted_link is None
     assert f"mailbox of {EMAIL}" in text_of(service, notice)
     undo(service, token)
     assert told(service, "account_reopened") == [EMAIL, SECOND]

@@ -1,4 +1,4 @@
-"""outbox: letters are read in a browser by whoever has the key, while no server carries them."""
+"""outbox: emails are read in a browser with the key, while no mail server is configured."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def path(service: Service) -> str:
     return service.auth.outbox.link().removeprefix("http://localhost:5000")
 
 
-def test_a_developer_reads_a_letter_and_follows_its_link(service: Service) -> None:
+def test_a_developer_reads_an_email_and_follows_its_link(service: Service) -> None:
     """From the link of the terminal to a new password, without a mail server."""
     browser = Browser(service)
     asked(service)
@@ -35,9 +35,11 @@ def test_a_developer_reads_a_letter_and_follows_its_link(service: Service) -> No
     listed = browser.get("/outbox")
     assert (listed.status_code, EMAIL in listed.text) == (200, True)
     (uid,) = re.findall(r'href="/outbox/([^"]+)"', listed.text)
-    letter = browser.get(f"/outbox/{uid}")
-    assert "Choose a new password for Bienvenue" in letter.text
-    (link,) = re.findall(r'href="(http://localhost:5000/reset_password\?token=[^"]+)"', letter.text)
+    message = browser.get(f"/outbox/{uid}")
+    assert "Choose a new password for Bienvenue" in message.text
+    (link,) = re.findall(
+        r'href="(http://localhost:5000/reset_password\?token=[^"]+)"', message.text
+    )
     browser.get(link.removeprefix("http://localhost:5000"))
     done = browser.submit("/reset_password/new", "/reset_password", _method="PUT", new_password=NEW)
     assert done.status_code == 200
@@ -50,11 +52,11 @@ def test_a_program_reads_the_same(service: Service) -> None:
     token = asked(service)
     client = service.client()
     client.get(path(service))
-    (line,) = client.get("/outbox").get_json()["emails"]
+    (line,) = client.get("/outbox").get_json()["messages"]
     assert (line["to"], line["about"], line["state"]) == (EMAIL, "password_reset", "waiting")
-    letter = client.get(f"/outbox/{line['uid']}").get_json()
-    assert letter["links"] == [f"http://localhost:5000/reset_password?token={token}"]
-    assert letter["links"][0] in letter["text"]
+    message = client.get(f"/outbox/{line['uid']}").get_json()
+    assert message["links"] == [f"http://localhost:5000/reset_password?token={token}"]
+    assert message["links"][0] in message["text"]
     assert client.get("/outbox/nobody").get_json()["code"] == "no_such_message"
 
 
@@ -62,8 +64,8 @@ def test_a_program_reads_the_same(service: Service) -> None:
 def test_nobody_else_reads_them(service: Service, at: str) -> None:
     """Not without a key, not with another, and not signed in."""
     asked(service)
-    (letter,) = service.auth.mail.list()
-    at = at.format(uid=letter.uid)
+    (message,) = service.auth.mail.list()
+    at = at.format(uid=message.uid)
     for client in (service.client(), service.client(), service.signed_in()):
         refused = client.get(at)
         assert (refused.status_code, refused.get_json()["code"]) == (403, "outbox_closed")
@@ -94,8 +96,8 @@ def test_a_key_of_another_service_opens_nothing(
     assert path(other) != path(service)
 
 
-def test_it_is_not_there_once_letters_leave(make_service: MakeService, service: Service) -> None:
-    """Neither the pages nor the link, whatever key somebody kept."""
+def test_it_is_not_there_once_emails_are_sent(make_service: MakeService, service: Service) -> None:
+    """Neither the pages nor the link, whatever key the request has."""
     key = path(service)
     sending = make_service(smtp_host="mail.example.org", mail_from="no-reply@example.org")
     client = sending.client()
@@ -106,8 +108,8 @@ def test_it_is_not_there_once_letters_leave(make_service: MakeService, service: 
         sending.auth.outbox.link()
 
 
-def test_the_command_says_that_letters_leave(service: Service) -> None:
-    """Where a server carries them there is no link to print."""
+def test_the_command_says_that_emails_are_sent(service: Service) -> None:
+    """Where a mail server is configured there is no link to print."""
     environ = {
         "BIENVENUE_DATABASE_URL": service.url,
         "BIENVENUE_SECRET_KEY_FILE": str(service.auth.settings.core.secret_key_file),
@@ -118,10 +120,10 @@ def test_the_command_says_that_letters_leave(service: Service) -> None:
     names = {f"BIENVENUE_{name.upper()}": value for name, value in SMTP.items()}
     told = run.invoke(main, ["outbox", "open"], env=environ | names)
     assert told.exit_code == 1
-    assert "letters leave by SMTP" in told.output
+    assert "emails are sent by SMTP" in told.output
 
 
-def test_every_kind_of_letter_has_a_name_for_the_list() -> None:
+def test_every_kind_of_email_has_a_name_for_the_list() -> None:
     """A kind that is added has one too, or it would stand there as programs call it."""
     templates = files("bienvenue") / "templates" / "bienvenue"
     listed = (templates / "outbox" / "list.html").read_text("utf-8")

@@ -45,7 +45,7 @@ def test_a_token_sets_a_password_once(service: Service) -> None:
     assert put(service, token, "huit grenouilles sous un toit").status_code == 403
     assert service.auth.valid_login(EMAIL, NEW)
     (told,) = letters(service, "password_was_reset")
-    assert (told.email, told.sealed, told.state) == (EMAIL, None, MessageState.WAITING)
+    assert (told.email, told.encrypted_link, told.state) == (EMAIL, None, MessageState.WAITING)
     assert "127.0.0.1" in text_of(service, told)
 
 

@@ -190,7 +190,7 @@ def test_proving_makes_the_account_and_signs_nobody_in(service: Service) -> None
     assert exported["email_verified_at"] is not None
     # The letter is the account's now, without its link, and is deleted with it.
     assert [told["to"] for told in exported["emails"]] == [EMAIL]
-    assert letters(service, "registration")[0].sealed is None
+    assert letters(service, "registration")[0].encrypted_link is None
     service.auth.accounts.delete(EMAIL)
     assert EMAIL not in repr(dump(service))
 

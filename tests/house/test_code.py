@@ -30,7 +30,7 @@ STOREYS = [
     },
     {"user"},
     {"db"},
-    {"schema", "feature"},
+    {"schema", "feature", "queue"},
     {"migrations"},
     {"normalize", "hash_queue"},
     {"web"},

@@ -23,40 +23,40 @@ _DYING = 0.02
 
 
 class Mood(enum.Enum):
-    """What the server does with a letter."""
+    """What the server does with a message."""
 
     TAKE = enum.auto()
-    #: It will never take a letter to this mailbox.
+    #: It refuses a message to this mailbox for good.
     REFUSE = enum.auto()
     #: It asks to come back later.
     DEFER = enum.auto()
-    #: It has heard the whole letter and says nothing, until its mood changes.
+    #: It has read the whole message and says nothing, until its mood changes.
     STALL = enum.auto()
-    #: It breaks off while the letter is being said.
+    #: It breaks off in the middle of the message.
     DROP = enum.auto()
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A letter that the server answered for, and to whom the envelope said it goes."""
+    """A message that the server accepted, and the recipient of its envelope."""
 
     to: str
-    letter: EmailMessage
+    message: EmailMessage
 
     @property
     def name(self) -> str:
         """Its Message-ID."""
-        return str(self.letter["Message-ID"])
+        return str(self.message["Message-ID"])
 
     @property
     def text(self) -> str:
         """Its part of plain text."""
-        part = self.letter.get_body(("plain",))
+        part = self.message.get_body(("plain",))
         assert part is not None
         return str(part.get_content())
 
 
-class Post:
+class MailServer:
     """The mailboxes behind the server, and its moods. Tests read them, conversations write them."""
 
     def __init__(self) -> None:
@@ -66,19 +66,19 @@ class Post:
         self.mood = Mood.TAKE
         #: Conversations that stall at this moment.
         self.stalled = 0
-        #: Seconds the server thinks about each letter.
+        #: Seconds the server thinks about each message.
         self.slowness = 0.0
-        #: Runs once, with the next letter: just before the server would keep it, or just after.
+        #: Runs once, with the next message: just before the server would keep it, or just after.
         self.before: Callable[[], None] | None = None
         self.after: Callable[[], None] | None = None
 
     def to(self, email: str) -> list[Taken]:
-        """Give the letters that were taken for one mailbox."""
+        """Give the messages that were taken for one mailbox."""
         return [taken for taken in list(self.took) if taken.to == email]
 
     def wait_for(self, email: str, patience: float = 30.0) -> Taken:
-        """Wait for the first letter to a mailbox. Raises AssertionError when none comes."""
-        assert wait_until(lambda: self.to(email) != [], patience), f"no letter came to {email}"
+        """Wait for the first message to a mailbox. Raises AssertionError when none comes."""
+        assert wait_until(lambda: self.to(email) != [], patience), f"no message came to {email}"
         return self.to(email)[0]
 
     # --- what the library calls -----------------------------------------------------------------
@@ -97,17 +97,17 @@ class Post:
     async def handle_DATA(  # noqa: N802 (the library's name)
         self, _server: SMTP, _session: Session, envelope: Envelope
     ) -> str:
-        """Keep a letter that was heard in full."""
+        """Keep a message that was read in full."""
         await self._stall()
         await asyncio.sleep(self.slowness)
         before, self.before = self.before, None
         if before is not None:
             before()
             await asyncio.sleep(_DYING)
-            return "451 4.3.0 nobody hears this"
+            return "451 4.3.0 the client is gone"
         content = cast("bytes", envelope.content)
-        letter = message_from_bytes(content, policy=policy.default)
-        self.took.extend(Taken(to, letter) for to in envelope.rcpt_tos)
+        message = message_from_bytes(content, policy=policy.default)
+        self.took.extend(Taken(to, message) for to in envelope.rcpt_tos)
         after, self.after = self.after, None
         if after is not None:
             after()
@@ -124,7 +124,7 @@ class Post:
 
 
 class _Conversation(SMTP):
-    """A conversation that can break off in the middle of a letter."""
+    """A conversation that can break off in the middle of a message."""
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 (the library's name)
         if self.event_handler.mood is not Mood.DROP:
@@ -141,9 +141,9 @@ class _Controller(Controller):
 
 
 @contextmanager
-def post() -> Iterator[Post]:
+def running() -> Iterator[MailServer]:
     """Run a mail server until the block ends."""
-    made = Post()
+    made = MailServer()
     controller: Any = _Controller(made, hostname="127.0.0.1", port=made.port)
     controller.start()
     try:

@@ -1,4 +1,4 @@
-"""An outbox on a database of its own, and what tests ask of it while others carry its letters."""
+"""An outbox on a database of its own, and what tests ask of it while workers send its messages."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ class House:
         return Auth(DB(settings["database_url"]), Settings(given))
 
     def write(self) -> str:
-        """Put a letter to a mailbox of its own into the outbox; give that mailbox."""
+        """Put a message to a mailbox of its own into the outbox; give that mailbox."""
         email = f"person{next(self.numbers)}@example.com"
         with self.auth._db.transaction():
             self.auth.mail.write("test", email, None, {})
         return email
 
-    def reset_letter(self, email: str) -> str:
-        """Let the owner of a new account ask to get back in; give the name of the letter."""
+    def reset_message(self, email: str) -> str:
+        """Let the owner of a new account ask for a reset; give the name of the message."""
         self.auth.accounts.register(email, PASSPHRASE)
         self.auth.password_reset.ask(email)
         return self.auth.mail.list(1)[0].uid
 
-    def carried(self, by: dict[str, str]) -> None:
-        """Carry what is due in this process, with the settings of a mail server."""
+    def send(self, by: dict[str, str]) -> None:
+        """Send what is due in this process, with the settings of a mail server."""
         auth = self.opened(self.settings | by)
         auth.mail.work()
         auth.close()
@@ -59,19 +59,21 @@ class House:
     def time_passes(self) -> None:
         """End every claim and every pause, as time would do."""
         with self.auth._db.transaction() as tx:
-            tx.change(update(Message).where(Message.state == MessageState.WAITING).values(due=0.0))
+            tx.change(
+                update(Message).where(Message.state == MessageState.WAITING).values(due_at=0.0)
+            )
 
-    def letters(self) -> list[Message]:
-        """Give every letter as it is now."""
+    def messages(self) -> list[Message]:
+        """Give every message as it is now."""
         with self.auth._db.reading() as tx:
             return list(tx.scalars(select(Message).order_by(Message.id)).all())
 
     def all_sent(self) -> bool:
-        """Look whether no letter is left that did not leave."""
-        return {letter.state for letter in self.letters()} == {MessageState.SENT}
+        """Tell whether every message was sent."""
+        return {message.state for message in self.messages()} == {MessageState.SENT}
 
     def environment(self, by: dict[str, str]) -> dict[str, str]:
-        """Give the environment of a process that carries to a mail server."""
+        """Give the environment of a process that sends to a mail server."""
         return environment(self.folder, **self.settings, **by)
 
     @contextmanager
@@ -97,10 +99,10 @@ def to(port: int, timeout: int = 15) -> dict[str, str]:
 
 
 def names(house: House) -> dict[str, str]:
-    """Give the Message-ID of every letter by its mailbox."""
-    return {letter.email: f"<{letter.uid}@example.org>" for letter in house.letters()}
+    """Give the Message-ID of every message by its mailbox."""
+    return {message.email: f"<{message.uid}@example.org>" for message in house.messages()}
 
 
 def waiting(house: House) -> list[Message]:
-    """Give the letters that wait."""
-    return [letter for letter in house.letters() if letter.state == MessageState.WAITING]
+    """Give the messages that wait."""
+    return [message for message in house.messages() if message.state == MessageState.WAITING]

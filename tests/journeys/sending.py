@@ -1,12 +1,12 @@
-"""A process that carries letters and does nothing else, until it is killed."""
+"""A process that sends emails and does nothing else, until it is killed."""
 
 import time
 
 from bienvenue import Auth
 
 
-def carry() -> None:
-    """Carry what is due, on the database of the environment, again and again."""
+def send() -> None:
+    """Send what is due, on the database of the environment, again and again."""
     auth = Auth()
     while True:
         auth.mail.work()

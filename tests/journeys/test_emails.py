@@ -1,4 +1,4 @@
-"""Letters leave by real workers and a real mail server, however either of them fails."""
+"""Messages are sent by real workers to a real mail server, however either of them fails."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from bienvenue.features.mail import Message, MessageState, operations
+from bienvenue import queue
+from bienvenue.features.mail import Message, MessageState
 from tests.attacks.nursery import Child, Cradle
 from tests.conftest import PASSPHRASE
 from tests.databases import KINDS, Databases
-from tests.journeys.mail_server import Mood, Post, post
+from tests.journeys.mail_server import MailServer, Mood, running
 from tests.journeys.outbox import PATIENCE, SENDER, House, names, to, waiting
-from tests.journeys.sending import carry
+from tests.journeys.sending import send
 from tests.journeys.serving import KILLS, Heard, Program, command, serving
 from tests.ports import free_port, wait_until
 
@@ -50,17 +51,17 @@ def house(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path) 
 
 
 @pytest.fixture
-def server() -> Iterator[Post]:
+def server() -> Iterator[MailServer]:
     """A mail server."""
-    with post() as made:
+    with running() as made:
         yield made
 
 
-# --- several carriers -----------------------------------------------------------------------------
+# --- several workers ----------------------------------------------------------------------------
 
 
-def test_three_workers_carry_each_letter_once(house: House, server: Post) -> None:
-    """They carry three letters at one time, and none of them twice."""
+def test_three_workers_send_each_message_once(house: House, server: MailServer) -> None:
+    """They send three messages at one time, and none of them twice."""
     emails = [house.write() for _ in range(60)]
     by = to(server.port)
     server.mood = Mood.STALL
@@ -71,14 +72,14 @@ def test_three_workers_carry_each_letter_once(house: House, server: Post) -> Non
     assert sorted(taken.to for taken in server.took) == sorted(emails)
     assert names(house) == {taken.to: taken.name for taken in server.took}
     assert len({taken.name for taken in server.took}) == 60
-    assert {letter.tries for letter in house.letters()} == {1}
+    assert {message.tries for message in house.messages()} == {1}
 
 
-# --- carriers that are killed ---------------------------------------------------------------------
+# --- workers that are killed --------------------------------------------------------------------
 
 
 class Writer:
-    """Writes letters all the time, until it is told to stop."""
+    """Writes messages all the time, until it is told to stop."""
 
     def __init__(self, house: House) -> None:
         """Begin."""
@@ -90,7 +91,7 @@ class Writer:
 
     def _write(self) -> None:
         while not self._over.wait(0.1):
-            # A slow machine is not to leave more than the last carrier can send in its time.
+            # A slow machine is not to leave more than the last worker can send in its time.
             if len(waiting(self._house)) < _MOST_WAITING:
                 self.emails.append(self._house.write())
 
@@ -100,11 +101,11 @@ class Writer:
         self._thread.join()
 
 
-def killed_while_it_carries(house: House, server: Post, kill: int) -> None:
-    """Let a carrier work on letters and kill it: at random, or with a letter half said or taken."""
+def killed_while_it_sends(house: House, server: MailServer, kill: int) -> None:
+    """Let a worker send messages and kill it: at random, or around a message it just sent."""
     cradle = Cradle(house.folder, None, house.environment(to(server.port)), house.folder / "log")
     already = len(server.took)
-    child = Child(cradle, carry)
+    child = Child(cradle, send)
     if kill % 3 == 0:
         server.after = child.kill
     elif kill % 3 == 1:
@@ -117,15 +118,15 @@ def killed_while_it_carries(house: House, server: Post, kill: int) -> None:
     assert child.wait(PATIENCE) == -signal.SIGKILL
 
 
-def worker_killed(house: House, server: Post) -> None:
-    """Kill `bienvenue work` with a letter that the server has just taken."""
+def worker_killed(house: House, server: MailServer) -> None:
+    """Kill `bienvenue work` with a message that the server has just accepted."""
     with house.working(to(server.port)) as worker:
         server.after = worker.kill
         assert worker.wait(PATIENCE) == -signal.SIGKILL
 
 
-def test_no_kill_loses_a_letter(house: House, server: Post) -> None:
-    """Twenty carriers are killed; what came twice came under the same Message-ID."""
+def test_no_kill_loses_a_message(house: House, server: MailServer) -> None:
+    """Twenty workers are killed; what came twice came under the same Message-ID."""
     server.slowness = 0.005
     writer = Writer(house)
     try:
@@ -134,7 +135,7 @@ def test_no_kill_loses_a_letter(house: House, server: Post) -> None:
             if kill % 10 == 9:
                 worker_killed(house, server)
             else:
-                killed_while_it_carries(house, server, kill)
+                killed_while_it_sends(house, server, kill)
     finally:
         writer.stop()
     house.time_passes()
@@ -145,12 +146,12 @@ def test_no_kill_loses_a_letter(house: House, server: Post) -> None:
     came = [taken.to for taken in server.took]
     assert set(came) == set(writer.emails)
     assert {(taken.to, taken.name) for taken in server.took} == set(named.items())
-    # Those killed with a letter in hand that the server had taken made it come again.
+    # A worker that was killed after the server accepted its message made it come again.
     certain = len([kill for kill in range(KILLS) if kill % 3 == 0 or kill % 10 == 9])
     assert certain <= len(came) - len(named) <= KILLS
 
 
-# --- servers that fail ----------------------------------------------------------------------------
+# --- servers that fail --------------------------------------------------------------------------
 
 
 def within_time(program: Program, path: str, form: dict[str, str]) -> Heard:
@@ -161,8 +162,8 @@ def within_time(program: Program, path: str, form: dict[str, str]) -> Heard:
     return heard
 
 
-def test_a_server_that_stalls_delays_nobody(house: House, server: Post) -> None:
-    """Answers are what they were, and the letters leave once it recovers."""
+def test_a_server_that_stalls_delays_nobody(house: House, server: MailServer) -> None:
+    """Answers are what they were, and the messages are sent once it recovers."""
     people = [f"{name}@example.com" for name in ("ann", "bob", "carol")]
     with serving(house.folder, **house.settings, **to(server.port, timeout=1)) as served:
 
@@ -196,115 +197,117 @@ def test_a_server_that_stalls_delays_nobody(house: House, server: Post) -> None:
         assert served.stop() == 0
 
 
-def test_a_dead_server_leaves_letters_waiting(house: House) -> None:
+def test_a_dead_server_leaves_messages_waiting(house: House) -> None:
     """The operator sees which, and why."""
     email = house.write()
     dead = to(free_port())
-    house.carried(dead)
+    house.send(dead)
     listed = command(house.folder, "outbox", "list", **house.settings, **dead)
-    letter = house.letters()[0]
+    message = house.messages()[0]
     assert (listed.returncode, listed.stderr) == (0, "")
-    assert listed.stdout.startswith(letter.uid)
+    assert listed.stdout.startswith(message.uid)
     assert f"  waiting    test                {email}  (127.0.0.1:" in listed.stdout
     assert "cannot be reached: Connection refused)" in listed.stdout
-    assert letter.due > time.time() + 20
+    assert message.due_at > time.time() + 20
 
 
 @pytest.mark.parametrize("mood", [Mood.DROP, Mood.DEFER])
-def test_a_letter_outlives_a_conversation_that_failed(
-    house: House, server: Post, mood: Mood
+def test_a_message_outlives_a_conversation_that_failed(
+    house: House, server: MailServer, mood: Mood
 ) -> None:
-    """It leaves when the server is well, and each pause is longer than the one before."""
+    """It is sent when the server is well, and each pause is longer than the one before."""
     email = house.write()
     server.mood = mood
     pauses = []
     for _ in range(3):
         house.time_passes()
-        house.carried(to(server.port))
-        pauses.append(house.letters()[0].due - time.time())
+        house.send(to(server.port))
+        pauses.append(house.messages()[0].due_at - time.time())
     assert 20 < pauses[0] <= 30 < pauses[1] <= 60 < pauses[2] <= 120
-    assert (house.letters()[0].state, server.took) == (MessageState.WAITING, [])
+    assert (house.messages()[0].state, server.took) == (MessageState.WAITING, [])
     server.mood = Mood.TAKE
-    house.carried(to(server.port))
+    house.send(to(server.port))
     assert server.took == []
     house.time_passes()
-    house.carried(to(server.port))
+    house.send(to(server.port))
     assert [taken.to for taken in server.took] == [email]
     assert house.all_sent()
 
 
-def test_a_letter_that_is_refused_is_dead_until_it_is_sent_again(
-    house: House, server: Post
+def test_a_message_that_is_refused_is_dead_until_it_is_sent_again(
+    house: House, server: MailServer
 ) -> None:
-    """It is told in the record, and once more only where the operator says so."""
+    """The audit log says so, and it is sent again only when the operator resends it."""
     email, by = house.write(), to(server.port)
     server.mood = Mood.REFUSE
-    house.carried(by)
+    house.send(by)
     house.time_passes()
-    house.carried(by)
-    letter = house.letters()[0]
-    assert (letter.state, letter.tries) == (MessageState.DEAD, 1)
-    assert letter.problem == f"127.0.0.1:{server.port} refused the recipient: 550 5.1.1"
+    house.send(by)
+    message = house.messages()[0]
+    assert (message.state, message.tries) == (MessageState.DEAD, 1)
+    assert message.problem == f"127.0.0.1:{server.port} refused the recipient: 550 5.1.1"
     shown = command(house.folder, "audit", "show", **house.settings)
     assert shown.stdout.count("email.failed") == 1
     server.mood = Mood.TAKE
-    again = command(house.folder, "outbox", "resend", letter.uid, **house.settings, **by)
-    assert again.stdout == f"{letter.uid} to {email} leaves within seconds\n"
-    house.carried(by)
+    again = command(house.folder, "outbox", "resend", message.uid, **house.settings, **by)
+    assert again.stdout == f"{message.uid} to {email} is sent within seconds\n"
+    house.send(by)
     assert [taken.name for taken in server.to(email)] == [names(house)[email]]
     assert house.all_sent()
 
 
-def test_a_round_ends_while_letters_are_left(
-    house: House, server: Post, monkeypatch: pytest.MonkeyPatch
+def test_a_batch_ends_while_messages_are_left(
+    house: House, server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker with many letters still seals the record, and stops when it is told to."""
-    monkeypatch.setattr(operations, "ROUND", 0.2)
+    """A worker with many messages still stops when it is told to."""
+    monkeypatch.setattr(queue, "BATCH", 0.2)
     server.slowness = 0.05
     emails = [house.write() for _ in range(20)]
-    house.carried(to(server.port))
+    house.send(to(server.port))
     assert 0 < len(server.took) < len(emails)
-    assert {letter.tries for letter in waiting(house)} == {0}
+    assert {message.tries for message in waiting(house)} == {0}
 
 
-def test_a_letter_that_cannot_be_made_holds_up_no_other(house: House, server: Post) -> None:
+def test_a_message_that_cannot_be_made_holds_up_no_other(house: House, server: MailServer) -> None:
     """A template of the operator fails in a way of its own."""
     folder = house.folder / "templates" / "bienvenue" / "mail"
     folder.mkdir(parents=True)
     (folder / "test.txt").write_text("Subject: {{ 1 + service }}")
     house.write()
-    house.reset_letter("fay@example.com")
-    house.carried(to(server.port) | {"templates": str(house.folder / "templates")})
+    house.reset_message("fay@example.com")
+    house.send(to(server.port) | {"templates": str(house.folder / "templates")})
     assert [taken.to for taken in server.took] == ["fay@example.com"]
-    assert [letter.problem for letter in waiting(house)] == ["it cannot be made: TypeError"]
-    assert waiting(house)[0].due < time.time() + 31
+    assert [message.problem for message in waiting(house)] == ["it cannot be made: TypeError"]
+    assert waiting(house)[0].due_at < time.time() + 31
 
 
-# --- commands -------------------------------------------------------------------------------------
+# --- commands -----------------------------------------------------------------------------------
 
 
-def test_a_letter_that_is_resent_after_its_link_is_over_leaves(house: House, server: Post) -> None:
+def test_a_message_that_is_resent_after_its_link_expired_is_sent(
+    house: House, server: MailServer
+) -> None:
     """Without the link, and with the time at which it was written."""
-    uid = house.reset_letter("dora@example.com")
-    house.carried(to(server.port))
+    uid = house.reset_message("dora@example.com")
+    house.send(to(server.port))
     first = server.wait_for("dora@example.com")
     with house.auth._db.transaction() as tx:
-        tx.change(update(Message).values(expires=time.time() - 1))
+        tx.change(update(Message).values(expires_at=time.time() - 1))
     house.auth.mail.resend(uid)
-    house.carried(to(server.port))
+    house.send(to(server.port))
     again = server.to("dora@example.com")[1:]
     assert [taken.name for taken in again] == [first.name]
-    assert [taken.letter["Date"] for taken in again] == [first.letter["Date"]]
+    assert [taken.message["Date"] for taken in again] == [first.message["Date"]]
     assert "[the link is not kept]" in again[0].text
     assert house.all_sent()
 
 
-def test_the_outbox_shows_the_link_until_a_server_has_it(house: House, server: Post) -> None:
-    """Without a mail server the operator reads it; afterwards nobody does."""
+def test_the_outbox_shows_the_link_until_a_server_has_it(house: House, server: MailServer) -> None:
+    """Without a mail server the operator reads it; afterwards it is erased."""
     empty = command(house.folder, "outbox", **house.settings)
-    assert (empty.returncode, empty.stdout) == (0, "no letters are kept\n")
-    uid = house.reset_letter("eve@example.com")
-    house.carried({})
+    assert (empty.returncode, empty.stdout) == (0, "the outbox is empty\n")
+    uid = house.reset_message("eve@example.com")
+    house.send({})
     for words in (["outbox"], ["outbox", "list"]):
         listed = command(house.folder, *words, **house.settings)
         assert listed.stdout.startswith(uid)
@@ -314,7 +317,7 @@ def test_the_outbox_shows_the_link_until_a_server_has_it(house: House, server: P
     assert "To: eve@example.com\n" in shown
     assert "/reset_password?token=" in shown
     by = to(server.port)
-    house.carried(by)
+    house.send(by)
     link = next(line for line in shown.splitlines() if "?token=" in line)
     assert link in server.wait_for("eve@example.com").text
     later = command(house.folder, "outbox", "show", uid, **house.settings, **by).stdout
@@ -322,20 +325,20 @@ def test_the_outbox_shows_the_link_until_a_server_has_it(house: House, server: P
     assert "token=" not in later
     nobodys = command(house.folder, "outbox", "show", "nobody", **house.settings)
     assert (nobodys.returncode, nobodys.stdout) == (1, "")
-    assert nobodys.stderr == "Error: There is no letter of this name.\n"
+    assert nobodys.stderr == "Error: There is no email with this name.\n"
 
 
-def test_a_test_letter(house: House, server: Post) -> None:
-    """It says what the server is, and why a letter did not leave."""
+def test_a_test_email(house: House, server: MailServer) -> None:
+    """It describes the mail server, or says why the message was not sent."""
     words = ("outbox", "test", "me@example.org")
     sent = command(house.folder, *words, **house.settings, **to(server.port))
     assert (sent.returncode, sent.stderr) == (0, "")
     assert sent.stdout.splitlines() == [
         f"127.0.0.1:{server.port} speaks no TLS and was given no password",
-        "it took a letter to me@example.org; look whether it arrives",
+        "it accepted an email to me@example.org; check that it arrives",
     ]
-    assert server.wait_for("me@example.org").letter["From"] == f"Bienvenue <{SENDER}>"
-    assert house.letters() == []
+    assert server.wait_for("me@example.org").message["From"] == f"Bienvenue <{SENDER}>"
+    assert house.messages() == []
     for settings, why in (
         ({}, "no SMTP server is configured: set BIENVENUE_SMTP_HOST"),
         (to(dead := free_port()), f"127.0.0.1:{dead} cannot be reached: Connection refused"),

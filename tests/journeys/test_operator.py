@@ -87,7 +87,7 @@ def test_a_terminal_is_told_where_letters_are_read_and_no_log_is(tmp_path: Path)
             path = found[1].decode().removeprefix(f"http://localhost:{port}")
             program = served.program()
             assert program.ask("GET", path).status == 303
-            assert program.ask("GET", "/outbox").json == {"letters": []}
+            assert program.ask("GET", "/outbox").json == {"messages": []}
         finally:
             process.terminate()
             process.wait(30)

@@ -1,4 +1,4 @@
-"""checkup: what is said of letters that do not leave, or leave where others read them."""
+"""checkup: findings on emails that are not sent, cross a network in clear, or failed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CODES = ("BV024", "BV025", "BV026")
 
 
 def found(service: Service) -> list[str]:
-    """Give the findings on letters."""
+    """Give the findings on emails."""
     around = Circumstances(service.auth, service.auth._db)
     return [one.code for one in checkup.run(around) if one.code in CODES]
 
@@ -33,15 +33,15 @@ def found(service: Service) -> list[str]:
         (SENDING | {"base_url": "https://login.example.org"}, []),
     ],
 )
-def test_how_letters_leave(
+def test_how_emails_are_sent(
     make_service: MakeService, settings: dict[str, str], codes: list[str]
 ) -> None:
     """In clear only to this machine, and somehow where the public is served."""
     assert found(make_service(**settings)) == codes
 
 
-def test_letters_that_were_given_up(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until they left after all, or are not kept any more."""
+def test_emails_that_were_given_up(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until they are sent after all, or deleted."""
     with service.auth._db.transaction() as tx:
         service.auth.mail.write("test", EMAIL, None, {})
         tx.change(update(Message).values(state=MessageState.DEAD))

@@ -1,4 +1,4 @@
-"""Migrations keep what is stored: a database with rows of every table, as an earlier release left it.
+"""Migrations keep what is stored: rows of every table, as an earlier release left them.
 
 `data/rows-0013.json` was written by the service at commit e7a344a: accounts in every state, open
 sessions, a sealed audit log, emails that wait, and one outstanding link of every kind.
@@ -61,9 +61,7 @@ def _value(value: Any) -> Any:
 
 
 @pytest.fixture
-def upgraded(
-    url: str, make_service: MakeService, moving_clock: Clock, tmp_path: Path
-) -> Iterator[Service]:
+def upgraded(url: str, make_service: MakeService, moving_clock: Clock, tmp_path: Path) -> Service:
     """A service on the upgraded database, a minute after its last row was written."""
     db = DB(url)
     assert schema.upgrade(db) == schema.newest()
@@ -71,7 +69,7 @@ def upgraded(
     moving_clock.time = BEFORE["now"] + 60
     key = tmp_path / "key-of-before"
     key.write_text(BEFORE["key"])
-    yield make_service(database_url=url, secret_key_file=key, **SMTP)
+    return make_service(database_url=url, secret_key_file=key, **SMTP)
 
 
 def test_every_table_of_before_has_a_row() -> None:
@@ -80,7 +78,8 @@ def test_every_table_of_before_has_a_row() -> None:
     assert len(BEFORE["rows"]) == 18
 
 
-def test_no_table_of_before_is_left_and_no_row_is_lost(upgraded: Service, url: str) -> None:
+@pytest.mark.usefixtures("upgraded")
+def test_no_table_of_before_is_left_and_no_row_is_lost(url: str) -> None:
     """What has its own table keeps its rows; the links stand in one table."""
     counts = {}
     db = DB(url)
@@ -191,7 +190,7 @@ Spent = Callable[[FlaskClient, str], Any]
 SPENDING: dict[str, tuple[bool, Spent]] = {
     "password_reset": (
         False,
-        lambda client, path: client.put(
+        lambda client, _: client.put(
             "/reset_password",
             data={"email": "carol@example.com", "new_password": "sept grenouilles sur un nuage"},
         ),
@@ -202,7 +201,7 @@ SPENDING: dict[str, tuple[bool, Spent]] = {
     ),
     "invitation": (
         False,
-        lambda client, path: client.post(
+        lambda client, _: client.post(
             "/users", data={"email": "hugo@example.com", "password": PASSWORD}
         ),
     ),

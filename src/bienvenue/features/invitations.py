@@ -185,7 +185,7 @@ def _line(row: Token) -> str:
 def invite_command(service: Any, email: str) -> None:
     """Invite somebody to register; the letter has the link, and nothing else has it."""
     found = service.auth.invitations.invite(email)
-    where = "leaves within seconds" if service.auth.mail.leaves else "is in the outbox"
+    where = "is sent within seconds" if service.auth.mail.sends_mail else "is in the outbox"
     click.echo(
         f"invited {found.sent_to} until {clock.written(found.expires_at)}; the letter {where}"
     )

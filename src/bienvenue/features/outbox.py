@@ -1,8 +1,8 @@
-"""outbox: reading letters in a browser, for as long as no server carries them.
+"""outbox: reading emails in a browser, while no mail server is configured.
 
-Whoever runs the service opens it by a link with a key, which `bienvenue serve` prints to its
-terminal and `bienvenue outbox open` prints again. Coming from this machine proves nothing: behind a
-proxy everybody does. A key works on the day it was made and on the next.
+The operator opens it by a link with a key, which `bienvenue serve` prints to its terminal and
+`bienvenue outbox open` prints again. A request from this machine proves nothing: behind a proxy
+every request comes from there. A key works on the day it was made and on the next (UTC).
 """
 
 import base64
@@ -35,31 +35,31 @@ class OutboxClosed(Refusal):
 
 
 class MessagesAreSent(Exception):
-    """A server carries the letters, so nobody reads them here."""
+    """A mail server is configured, so emails are not read here."""
 
 
 # --- operations ---------------------------------------------------------------------------------
 
 
 class Outbox(Feature[Section]):
-    """The operations of reading letters in a browser."""
+    """The operations of reading emails in a browser."""
 
     name = "outbox"
     pages: ClassVar[Pages] = Pages()
 
     def link(self) -> str:
         """Give the link that opens the outbox, today and tomorrow. Raises MessagesAreSent."""
-        if self._auth.mail.leaves:
+        if self._auth.mail.sends_mail:
             raise MessagesAreSent
         return f"{self._auth.settings.base_url}{self._auth.mount}/outbox?token={self._key(0)}"
 
     def list(self, key: str | None) -> Sequence[Message]:
-        """Give the newest letters. Raises OutboxClosed, and NotFound where letters leave."""
+        """Give the newest messages. Raises OutboxClosed, and NotFound where emails are sent."""
         self._require(key)
         return self._auth.mail.list()
 
     def read(self, key: str | None, uid: str) -> tuple[Message, EmailMessage, str]:
-        """Give a letter, how it is read, and what its links begin with.
+        """Give a message, its rendering, and the base URL of its links.
 
         Raises as `list` does, and NoSuchMessage.
         """
@@ -68,13 +68,13 @@ class Outbox(Feature[Section]):
         return mail.find(uid), mail.read(uid), f"{self._auth.settings.base_url}/"
 
     def _require(self, key: str | None) -> None:
-        if self._auth.mail.leaves:
+        if self._auth.mail.sends_mail:
             raise NotFound
         if not any(hmac.compare_digest(self._key(days), key or "") for days in (0, 1)):
             raise OutboxClosed
 
     def _key(self, days_ago: int) -> str:
-        """Make the key of a day: 256 bits that only the key file gives."""
+        """Make the key of a day: 256 bits derived from the key file."""
         day = int(clock.now()) // DAY - days_ago
         mac = self._auth.keys.lasting_mac(purposes.OUTBOX_PAGE, str(day).encode())
         return base64.urlsafe_b64encode(mac).decode().rstrip("=")
@@ -86,7 +86,7 @@ page = Outbox.pages
 
 
 class MessageLine(Reply):
-    """One letter of the list. `at` is RFC 3339 in UTC."""
+    """One message of the list. `at` is RFC 3339 in UTC."""
 
     uid: str
     at: str
@@ -95,25 +95,25 @@ class MessageLine(Reply):
     state: str
 
     @classmethod
-    def of(cls, letter: Message) -> "MessageLine":
+    def of(cls, message: Message) -> "MessageLine":
         """Describe a row of the outbox."""
         return cls(
-            uid=letter.uid,
-            at=clock.written(letter.at),
-            to=letter.email,
-            about=letter.kind,
-            state=letter.state,
+            uid=message.uid,
+            at=clock.written(message.created_at),
+            to=message.email,
+            about=message.kind,
+            state=message.state,
         )
 
 
 class Messages(Reply):
-    """The newest letters, newest first."""
+    """The newest messages, newest first."""
 
-    letters: list[MessageLine]
+    messages: list[MessageLine]
 
 
 class MessageShown(Reply):
-    """One letter, as its reader sees it; `links` are those it bears, alone in a paragraph."""
+    """One message as its reader sees it; `links` are those that stand alone in a paragraph."""
 
     uid: str
     at: str
@@ -123,16 +123,16 @@ class MessageShown(Reply):
     links: list[str]
 
     @classmethod
-    def of(cls, letter: Message, written: EmailMessage, base: str) -> "MessageShown":
-        """Describe a letter; its links are those that lead to us."""
-        part = written.get_body(("plain",))
+    def of(cls, message: Message, rendered: EmailMessage, base: str) -> "MessageShown":
+        """Describe a message; its links are those that lead to this service."""
+        part = rendered.get_body(("plain",))
         text = "" if part is None else str(part.get_content())
         paragraphs = [one.strip() for one in text.split("\n\n")]
         return cls(
-            uid=letter.uid,
-            at=clock.written(letter.at),
-            to=letter.email,
-            subject=str(written["Subject"]),
+            uid=message.uid,
+            at=clock.written(message.created_at),
+            to=message.email,
+            subject=str(rendered["Subject"]),
             text=text,
             links=[one for one in paragraphs if one.startswith(base) and " " not in one],
         )
@@ -146,10 +146,10 @@ class MessageShown(Reply):
     link="outbox",
 )
 def outbox_page(visitor: Visitor) -> Answer:
-    """List the letters that stay here, for whoever runs the service."""
+    """List the emails that stay here, for the operator."""
     found = AUTH.outbox.list(visitor.links.get("outbox"))
     return Answer(
-        Messages(letters=[MessageLine.of(row) for row in found]), template="outbox/list.html"
+        Messages(messages=[MessageLine.of(row) for row in found]), template="outbox/list.html"
     )
 
 
@@ -159,8 +159,8 @@ def outbox_page(visitor: Visitor) -> Answer:
     errors=(OutboxClosed, NotFound, NoSuchMessage),
     public=True,
 )
-def outbox_letter(uid: str, visitor: Visitor) -> Answer:
-    """Show one letter in full, with its link while that works."""
+def outbox_message(uid: str, visitor: Visitor) -> Answer:
+    """Show one email in full, with its link while that works."""
     shown = MessageShown.of(*AUTH.outbox.read(visitor.links.get("outbox"), uid))
     return Answer(shown, template="outbox/email.html")
 
@@ -171,10 +171,10 @@ def outbox_letter(uid: str, visitor: Visitor) -> Answer:
 @group.command("open")
 @click.pass_obj
 def open_command(service: Any) -> None:
-    """Print the link under which letters are read in a browser, today and tomorrow."""
+    """Print the link under which emails are read in a browser, today and tomorrow."""
     try:
         click.echo(service.auth.outbox.link())
     except MessagesAreSent:
         raise click.ClickException(
-            "letters leave by SMTP: `bienvenue outbox` says what became of them"
+            "emails are sent by SMTP: `bienvenue outbox` lists what became of them"
         ) from None

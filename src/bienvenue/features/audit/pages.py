@@ -71,4 +71,6 @@ class Activity(Reply):
 def activity(me: SignedIn) -> Answer:
     """Say what happened to one's account, the newest hundred events first."""
     entries = AUTH.audit.list(me.user_id)
-    return Answer(Activity.of(entries, AUTH.mail.about(entries)), template="audit/activity.html")
+    return Answer(
+        Activity.of(entries, AUTH.mail.texts_for(entries)), template="audit/activity.html"
+    )

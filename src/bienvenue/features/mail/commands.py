@@ -1,4 +1,4 @@
-"""The commands on letters."""
+"""The commands on messages."""
 
 from email.message import EmailMessage
 from typing import Any
@@ -11,16 +11,16 @@ from bienvenue.features.mail.operations import Mail
 from bienvenue.features.mail.smtp import SendProblem
 
 
-def _line(letter: Message) -> str:
-    problem = f"  ({letter.problem})" if letter.problem else ""
-    when = clock.written(letter.at)
-    return f"{letter.uid}  {when}  {letter.state:9}  {letter.kind:18}  {letter.email}{problem}"
+def _line(message: Message) -> str:
+    problem = f"  ({message.problem})" if message.problem else ""
+    head = f"{message.uid}  {clock.written(message.created_at)}  {message.state:9}"
+    return f"{head}  {message.kind:18}  {message.email}{problem}"
 
 
 @click.group("outbox", invoke_without_command=True)
 @click.pass_context
 def outbox(ctx: click.Context) -> None:
-    """The letters to people. Alone it lists them."""
+    """The emails to people. Alone it lists them."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_command)
 
@@ -29,52 +29,54 @@ def outbox(ctx: click.Context) -> None:
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
 @click.pass_obj
 def list_command(service: Any, limit: int) -> None:
-    """List the newest letters: name, written, state, kind, to whom."""
+    """List the newest emails: name, time, state, kind, recipient."""
     found = service.auth.mail.list(limit)
-    for letter in found:
-        click.echo(_line(letter))
+    for message in found:
+        click.echo(_line(message))
     if not found:
-        click.echo("no letters are kept")
+        click.echo("the outbox is empty")
 
 
-def _text(letter: EmailMessage) -> str:
-    head = "".join(f"{name}: {letter[name]}\n" for name in ("From", "To", "Subject", "Date"))
-    part = letter.get_body(("plain",))
+def _text(message: EmailMessage) -> str:
+    head = "".join(f"{name}: {message[name]}\n" for name in ("From", "To", "Subject", "Date"))
+    part = message.get_body(("plain",))
     return head + "\n" + ("" if part is None else str(part.get_content()).rstrip("\n"))
 
 
 @outbox.command("show")
-@click.argument("letter")
+@click.argument("name")
 @click.pass_obj
-def show(service: Any, letter: str) -> None:
-    """Print a letter in full, with its link until that is spent, over, or was sent."""
-    click.echo(_text(service.auth.mail.read(letter)))
+def show(service: Any, name: str) -> None:
+    """Print an email in full, with its link until it is sent, spent or expired."""
+    click.echo(_text(service.auth.mail.read(name)))
 
 
 @outbox.command("resend")
-@click.argument("letter")
+@click.argument("name")
 @click.pass_obj
-def resend(service: Any, letter: str) -> None:
-    """Let a letter be carried again; a link that was erased does not come back."""
+def resend(service: Any, name: str) -> None:
+    """Send an email again; a link that was erased does not come back."""
     mail: Mail = service.auth.mail
-    found = mail.resend(letter)
-    where = "leaves within seconds" if mail.leaves else "stays here: no SMTP server is configured"
-    click.echo(f"{found.uid} to {found.email} {where}")
+    found = mail.resend(name)
+    sends = (
+        "is sent within seconds" if mail.sends_mail else "stays here: no SMTP server is configured"
+    )
+    click.echo(f"{found.uid} to {found.email} {sends}")
 
 
 @outbox.command("test")
 @click.argument("email")
 @click.pass_obj
 def test(service: Any, email: str) -> None:
-    """Send a test letter at once, and say what the server is."""
+    """Send a test email at once, and describe the mail server."""
     mail: Mail = service.auth.mail
-    if not mail.leaves:
+    if not mail.sends_mail:
         raise click.ClickException("no SMTP server is configured: set BIENVENUE_SMTP_HOST")
     try:
         click.echo(mail.test(email))
     except SendProblem as problem:
         raise click.ClickException(str(problem)) from None
-    click.echo(f"it took a letter to {email}; look whether it arrives")
+    click.echo(f"it accepted an email to {email}; check that it arrives")
 
 
 Mail.commands = (outbox,)

@@ -1,4 +1,4 @@
-"""The outbox: one row a letter, and the statements by which carriers share it."""
+"""The outbox: one row a message, and how many messages are asked for."""
 
 import enum
 import functools
@@ -15,161 +15,142 @@ from sqlalchemy import (
     bindparam,
     case,
     insert,
-    select,
-    update,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from bienvenue import queue
 from bienvenue.db import upsert
-from bienvenue.feature import Refusal
 from bienvenue.user import Base, table_of
 
 LEASE = 300.0
-"""Seconds a carrier has for a letter it claimed; then another may take it.
+"""Seconds a worker may hold a message it claimed: twice the deadline of a conversation."""
 
-Twice what the longest conversation with a server is allowed to take.
-"""
+TEST_DEADLINE = 60.0
+"""Seconds a test message may take: an operator waits for it."""
 
 GIVE_UP = 2 * 86400.0
-"""Seconds after which a letter that no server took is dead."""
+"""Seconds after which a message that no server accepted is dead."""
+
+PAUSES = 30.0, 3600.0
+"""The first and the longest pause between two tries of a message, in seconds."""
 
 KEPT = 30 * 86400.0
-"""Seconds a letter is kept, whatever became of it."""
+"""Seconds a message is kept, whatever became of it."""
 
-FIRST_PAUSE, LONGEST_PAUSE = 30.0, 3600.0
-"""Seconds between two tries, first and at most."""
+GAP, AN_HOUR = 120.0, 5
+"""Seconds between two messages with a link to one email, and how many an hour it can get."""
 
-TROUBLES = 3
-"""Letters that fail one after another before a round ends: the server is at fault, not they."""
+FROM_A_NETWORK = 20
+"""Messages that one network can request in an hour."""
+
+NOTICES_AN_HOUR = 10
+"""Notices of one kind that one email can get in an hour."""
 
 HOUR = 3600.0
-"""Seconds in which letters to one email, or asked for by one network, are counted."""
+"""Seconds in which requests for messages are counted."""
 
 _big = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class MessageState(enum.StrEnum):
-    """Where a letter is on its way."""
+    """What became of a message."""
 
-    #: Not carried yet; without a server it stays so.
-    WAITING = "waiting"
-    #: A server took it.
+    #: Not sent yet; without a server it stays so.
+    WAITING = queue.WAITING
+    #: A server accepted it.
     SENT = "sent"
-    #: A server refused it for good, or none took it for two days.
-    DEAD = "dead"
-    #: Its token was spent, replaced or over before anybody carried it.
+    #: A server refused it for good, or none accepted it for two days.
+    DEAD = queue.DEAD
+    #: Its token was spent, replaced or expired before it was sent.
     WITHDRAWN = "withdrawn"
-    #: Written for nobody, so that an unknown email costs what a known one does.
+    #: Written without a recipient, so that an unknown email costs what a known one does.
     VOID = "void"
 
 
 class Message(Base):
-    """One letter. What it says is made of `kind` and `facts`; `sealed` has what bears a token."""
+    """One message, rendered from `kind` and `facts`; `encrypted_link` holds its link, encrypted."""
 
     __tablename__ = "messages"
     __table_args__ = (
-        Index("ix_messages_state_due_at", "state", "due"),
+        Index("ix_messages_state_due_at", "state", "due_at"),
         {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(_big, primary_key=True)
-    #: Its public name, and the left side of its Message-ID.
+    #: Its public name, and the left part of its Message-ID.
     uid: Mapped[str] = mapped_column(String(36), unique=True)
-    at: Mapped[float] = mapped_column("created_at", key="at", index=True)
+    created_at: Mapped[float] = mapped_column(index=True)
     kind: Mapped[str] = mapped_column(String(64))
     user_id: Mapped[int | None] = mapped_column(index=True)
-    #: Where it goes.
+    #: The recipient.
     email: Mapped[str] = mapped_column(String(254), index=True)
     #: Plain values for its template as JSON, none of them secret.
     facts: Mapped[str] = mapped_column(Text)
-    #: The link it bears, sealed; NULL when it bears none, or none any more.
-    sealed: Mapped[bytes | None] = mapped_column("encrypted_link", LargeBinary, key="sealed")
-    #: When that link is over.
-    expires: Mapped[float | None] = mapped_column("expires_at", key="expires")
+    #: Its link, encrypted; NULL when it has none, or none any more.
+    encrypted_link: Mapped[bytes | None] = mapped_column(LargeBinary)
+    #: When that link expires.
+    expires_at: Mapped[float | None]
     state: Mapped[str] = mapped_column(String(16))
-    #: When a carrier may take it; while one has it, when the claim ends.
-    due: Mapped[float] = mapped_column("due_at", key="due")
-    #: How often it was claimed. A carrier marks only what it claimed last.
+    #: When a worker may claim it; while one holds it, when its lease ends.
+    due_at: Mapped[float]
+    #: How often it was claimed. A worker changes only the row it claimed last.
     tries: Mapped[int]
-    sent: Mapped[float | None] = mapped_column("sent_at", key="sent")
-    #: Why the last try failed; neither the email nor anything of the letter.
+    sent_at: Mapped[float | None]
+    #: Why the last try failed, without the email or anything of the message.
     problem: Mapped[str | None] = mapped_column(String(200))
 
 
 class EmailRequests(Base):
-    """How many letters of one kind left for one key, an email or a network, in one hour."""
+    """How many messages were requested in an hour for one email and kind, or by one network."""
 
     __tablename__ = "email_requests"
     __table_args__ = {"sqlite_with_rowid": False}
 
-    #: A MAC, so the table names no email that was typed.
+    #: A MAC, so that the table names no email that was typed.
     key: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
-    #: When the hour began, and when the last letter left.
-    since: Mapped[float] = mapped_column("hour_began_at", key="since")
-    last: Mapped[float] = mapped_column("last_asked_at", key="last", index=True)
-    letters: Mapped[int] = mapped_column("emails", key="letters")
+    #: When the hour began, and when the last request was granted.
+    hour_began_at: Mapped[float]
+    last_asked_at: Mapped[float] = mapped_column(index=True)
+    emails: Mapped[int]
 
 
-class NoSuchMessage(Refusal):
-    """No letter has this name."""
+messages = table_of(Message)
+columns = messages.c
+_requests = table_of(EmailRequests)
 
-    status = 404
-    code = "no_such_message"
-    message = "There is no letter of this name."
-
-
-letters = table_of(Message)
-columns = letters.c
-_asked = table_of(EmailRequests)
+#: A message whose link expired is not sent; one whose link was erased is, when it is resent.
+SENDABLE = (
+    columns.encrypted_link.is_(None)
+    | columns.expires_at.is_(None)
+    | (columns.expires_at > queue.NOW)
+)
 
 
 # --- statements ---------------------------------------------------------------------------------
 
-
-@functools.cache
-def claiming(on_postgresql: bool) -> Any:
-    """Write the statement that takes the next letter due at `now` for as long as LEASE.
-
-    Other carriers take other letters: PostgreSQL passes over the rows they hold, and SQLite has
-    one writer at a time.
-    """
-    now = bindparam("now", type_=Float)
-    waiting = (columns.state == MessageState.WAITING) & (columns.due <= now)
-    # A letter whose link was erased leaves without it, when the operator says so.
-    alive = columns.sealed.is_(None) | columns.expires.is_(None) | (columns.expires > now)
-    following = select(columns.id).where(waiting, alive).order_by(columns.due, columns.id).limit(1)
-    if on_postgresql:
-        following = following.with_for_update(skip_locked=True)
-    return (
-        update(letters)
-        .where(columns.id == following.scalar_subquery(), waiting)
-        .values(due=now + LEASE, tries=columns.tries + 1)
-        .returning(*columns)
-    )
+WRITE = insert(messages)
 
 
 @functools.cache
-def asking(on_postgresql: bool) -> Any:
-    """Write the statement that counts a letter, unless it is too soon or there were too many."""
-    table = _asked.c
+def requesting(on_postgresql: bool) -> Any:
+    """Give the statement that counts a request, unless it comes too soon or is one too many."""
+    table = _requests.c
     now, most = bindparam("now", type_=Float), bindparam("most", type_=Integer)
-    over = table.since <= now - HOUR
+    over = table.hour_began_at <= now - HOUR
     gap = bindparam("gap", type_=Float)
-    # Without a gap no clock refuses anybody: whoever read it earlier may come here later.
-    soon = (gap > 0) & (table.last > now - gap)
-    inserted = upsert(_asked, on_postgresql).values(
-        key=bindparam("the_key"), since=now, last=now, letters=1
+    # Without a gap nothing comes too soon: of two processes the one that read the earlier clock may
+    # run second.
+    soon = (gap > 0) & (table.last_asked_at > now - gap)
+    inserted = upsert(_requests, on_postgresql).values(
+        key=bindparam("the_key"), hour_began_at=now, last_asked_at=now, emails=1
     )
     changed = {
-        "since": case((over, now), else_=table.since),
-        "last": now,
-        "letters": case((over, 1), else_=table.letters + 1),
+        "hour_began_at": case((over, now), else_=table.hour_began_at),
+        "last_asked_at": now,
+        "emails": case((over, 1), else_=table.emails + 1),
     }
     return inserted.on_conflict_do_update(
         index_elements=[table.key],
         set_=changed,
-        where=~soon & (over | (table.letters < most)),
-    ).returning(table.letters)
-
-
-WRITE = insert(letters)
+        where=~soon & (over | (table.emails < most)),
+    ).returning(table.emails)

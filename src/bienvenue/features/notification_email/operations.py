@@ -210,13 +210,22 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
             row = {"user_id": user_id, "email": email, "verified_at": clock.now()}
             written = upsert(_emails, self._db.on_postgresql).values(row)
             tx.execute(written.on_conflict_do_update(index_elements=[_table.user_id], set_=row))
-            if before not in {None, email}:
-                facts = {"notification_email": before}
-                removed = Event("notification_email.removed", user_id, facts)
-                self._auth.mail.tell(removed, [before])
+            if before is not None and before != email:
+                self._replaced(user_id, before)
             added = where | {"notification_email": email}
             self._auth.publish(Event("notification_email.added", user_id, added))
         return email
+
+    def _replaced(self, user_id: int, email: str) -> None:
+        """Notify the notification email that another one replaces."""
+        facts = {
+            "device": user_agent.UNKNOWN,
+            "ip": "",
+            "mount": self._auth.mount,
+            "email": self._db.find_user_by(id=user_id).email,
+            "notification_email": email,
+        }
+        self._auth.mail.notify("notification_email_removed", email, user_id, facts)
 
     def remove(self, me: "SignedIn", ip: str = "", agent: str = "") -> None:
         """Let no more notices go to my second email, and tell both. Raises ReauthenticationRequired, NoNotificationEmail.

@@ -84,7 +84,7 @@ class Registration(Feature[VerificationSettings]):
         hashed = self._auth.passwords.hash(password, ip)
         if invitation is not None:
             return self._register_invited(email, hashed, invitation, ip)
-        if not self._auth.mail.leaves:
+        if not self._auth.mail.sends_mail:
             return self._auth.accounts.add(email, hashed)
         self._pend(email, hashed, ip, mount)
         return None
@@ -135,7 +135,9 @@ class Registration(Feature[VerificationSettings]):
             to, expires = ("", link.expires_at) if found is None else (email, found[1])
             links.sent(link, self._write(email, to, link, expires, ip=ip, mount=mount))
 
-    def _write(self, email: str, to: str, link: Link, expires: float, *, ip: str, mount: str) -> str:
+    def _write(
+        self, email: str, to: str, link: Link, expires: float, *, ip: str, mount: str
+    ) -> str:
         """Write to whoever registered, or to the owner of a taken email; give the letter's name.
 
         `to` is the email, or nothing where nobody registered: to nobody is written by as much.

@@ -32,6 +32,7 @@ _KINDS = {
     "second_email_proof": "notification_email_verification",
     "second_email_removed": "notification_email_removed",
 }
+_VERIFICATION = "notification_email_verification"
 _FACTS = {"root": "mount", "second_email": "notification_email"}
 
 
@@ -67,8 +68,7 @@ def _rename(table: str, columns: dict[str, str]) -> None:
 def _copy(old: str, new: str, columns: dict[str, str]) -> None:
     """Copy columns of every row from one table to another."""
     op.execute(
-        f"INSERT INTO {new} ({', '.join(columns.values())}) "  # noqa: S608 (names of ours)
-        f"SELECT {', '.join(columns)} FROM {old}"
+        f"INSERT INTO {new} ({', '.join(columns.values())}) SELECT {', '.join(columns)} FROM {old}"
     )
 
 
@@ -89,7 +89,7 @@ def _number_on(table: str, old: str) -> None:
             bind.execute(sa.text("INSERT INTO sqlite_sequence VALUES (:new, :last)"), known)
         return
     op.execute(
-        f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), last_value, is_called) "  # noqa: S608 (names of ours)
+        f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), last_value, is_called) "
         f"FROM {old}_id_seq"
     )
 
@@ -333,8 +333,8 @@ def _one_time_tokens() -> None:
         op.create_index("_".join(["ix_one_time_tokens", *columns]), "one_time_tokens", columns)
     bind, rows = op.get_bind(), []
     for purpose, query, made in _links():
-        for row in bind.execute(sa.text(query)).all():
-            values = row._mapping
+        for row in bind.execute(sa.text(query)).mappings().all():
+            values = dict(row)
             given = {name: values[name] for name in values if name in table.c} | made(row)
             given["digest"] = bytes(given["digest"])
             rows.append({"uid": str(uuid.uuid4())} | _EMPTY | given | {"purpose": purpose})
@@ -346,13 +346,13 @@ _EMPTY: dict[str, Any] = {"user_id": None, "data": "{}", "message_uid": None, "s
 
 
 def _one_a_user(purpose: str) -> Callable[[Any], dict[str, Any]]:
-    return lambda row: {"slot": f"{purpose} {row.user_id}"}
+    return lambda row: {"slot": f"{purpose} {row['user_id']}"}
 
 
 def _message(kind: str, whose: str) -> str:
     """Write the look-up of the email that bears a link of which only the account is known."""
     return (
-        f"(SELECT max(messages.uid) FROM messages WHERE messages.kind = '{kind}'"  # noqa: S608 (ours)
+        f"(SELECT max(messages.uid) FROM messages WHERE messages.kind = '{kind}'"
         f" AND {whose} AND messages.encrypted_link IS NOT NULL) AS message_uid"
     )
 
@@ -365,7 +365,7 @@ def _links() -> Iterator[tuple[str, str, Callable[[Any], dict[str, Any]]]]:
             "SELECT digest, email AS sent_to, letter AS message_uid, at AS created_at,"
             " expires AS expires_at, hashed_password FROM registrations ORDER BY at, digest"
         ),
-        lambda row: {"data": json.dumps({"hashed_password": row.hashed_password})},
+        lambda row: {"data": json.dumps({"hashed_password": row["hashed_password"]})},
     )
     yield (
         "password_reset",
@@ -376,8 +376,8 @@ def _links() -> Iterator[tuple[str, str, Callable[[Any], dict[str, Any]]]]:
             " JOIN users ON users.id = resets.user_id WHERE users.reset_token IS NOT NULL"
         ),
         lambda row: {
-            "digest": bytes.fromhex(row.digest),
-            "slot": f"password_reset {row.user_id}",
+            "digest": bytes.fromhex(row["digest"]),
+            "slot": f"password_reset {row['user_id']}",
         },
     )
     yield (
@@ -387,7 +387,7 @@ def _links() -> Iterator[tuple[str, str, Callable[[Any], dict[str, Any]]]]:
             f" {_message('invitation', 'messages.email = invitations.email')} FROM invitations"
             " ORDER BY at"
         ),
-        lambda row: {"slot": f"invitation {row.sent_to}"},
+        lambda row: {"slot": f"invitation {row['sent_to']}"},
     )
     yield (
         "email_change",
@@ -396,8 +396,8 @@ def _links() -> Iterator[tuple[str, str, Callable[[Any], dict[str, Any]]]]:
             " expires AS expires_at, old, ip FROM email_changes ORDER BY asked"
         ),
         lambda row: {
-            "data": json.dumps({"ip": row.ip, "old": row.old}),
-            "slot": f"email_change {row.user_id}",
+            "data": json.dumps({"ip": row["ip"], "old": row["old"]}),
+            "slot": f"email_change {row['user_id']}",
         },
     )
     yield (
@@ -411,8 +411,9 @@ def _links() -> Iterator[tuple[str, str, Callable[[Any], dict[str, Any]]]]:
     yield (
         "notification_email",
         (
-            "SELECT digest, user_id, asked AS sent_to, expires AS created_at, expires AS expires_at,"
-            f" {_message('notification_email_verification', 'messages.email = second_emails.asked')}"
+            "SELECT digest, user_id, asked AS sent_to, expires AS created_at,"
+            " expires AS expires_at,"
+            f" {_message(_VERIFICATION, 'messages.email = second_emails.asked')}"
             " FROM second_emails WHERE digest IS NOT NULL"
         ),
         _one_a_user("notification_email"),

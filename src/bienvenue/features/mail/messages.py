@@ -1,7 +1,7 @@
-"""What a letter says: a template of plain text, from which its HTML part is made too.
+"""Renders messages: a template of plain text gives the subject, the text and the HTML part.
 
-The first line of a template is the subject. A folder named by `BIENVENUE_TEMPLATES` may hold
-others of the same names.
+The first line of a template is the subject. The folder that `BIENVENUE_TEMPLATES` names may hold
+other templates of the same names.
 """
 
 import json
@@ -24,27 +24,27 @@ from bienvenue.settings import Settings
 
 
 class MessageText(NamedTuple):
-    """A letter as a person reads it."""
+    """Subject and text of a message, as a person reads them."""
 
     subject: str
     text: str
 
 
 class StoredMessage(Protocol):
-    """What a letter is made of."""
+    """The columns of a message that its text is rendered from."""
 
     uid: str
-    at: float
+    created_at: float
     kind: str
     email: str
     facts: str
 
 
-class Writer:
-    """Makes letters of rows."""
+class Renderer:
+    """Renders the messages of one service."""
 
     def __init__(self, settings: Settings, sender: str | None) -> None:
-        """Take the settings, and whom letters come from, as `Bienvenue <no-reply@example.org>`."""
+        """Take the settings and the sender of messages, as `Bienvenue <no-reply@example.org>`."""
         self._settings = settings
         name, email = parseaddr(sender or "")
         self.sender = email or "no-reply@localhost"
@@ -59,55 +59,55 @@ class Writer:
             lstrip_blocks=True,
         )
 
-    def written(self, row: StoredMessage, link: str | None) -> MessageText:
-        """Give subject and text of a letter; without its link the text says that it is erased."""
+    def text(self, row: StoredMessage, link: str | None) -> MessageText:
+        """Give subject and text of a message; where there is no link the text says so."""
         template = self._templates.get_template(f"mail/{row.kind}.txt")
         values = self._values(row)
         spoken = i18n.of(values["language"])
         shown = spoken.plain("[the link is not kept]") if link is None else self._url(link)
         if "device" in values:
             values["device"] = user_agent.told(values["device"], spoken)
-        text = template.render(values, _=spoken.plain, link=shown)
-        subject, _, rest = text.partition("\n")
+        rendered = template.render(values, _=spoken.plain, link=shown)
+        subject, _, rest = rendered.partition("\n")
         return MessageText(_one_line(subject.removeprefix("Subject:")), rest.strip() + "\n")
 
     def message(self, row: StoredMessage, link: str | None) -> EmailMessage:
-        """Give a letter as it is sent, with a part of text and a part of HTML (RFC 5322, 2046).
+        """Give a message as it is sent, with a part of text and a part of HTML (RFC 5322, 2046).
 
         Its Message-ID is the same however often it is made.
         """
-        subject, text = self.written(row, link)
+        subject, text = self.text(row, link)
         values = self._values(row)
-        letter = EmailMessage()
-        letter["From"] = Address(self._name, addr_spec=self.sender)
-        letter["To"] = row.email
-        letter["Subject"] = subject
-        letter["Date"] = format_datetime(clock.in_utc(row.at))
-        letter["Message-ID"] = f"<{row.uid}@{self.sender.rpartition('@')[2]}>"
-        # Nobody's holiday answers to it (RFC 3834).
-        letter["Auto-Submitted"] = "auto-generated"
-        letter.set_content(text)
+        message = EmailMessage()
+        message["From"] = Address(self._name, addr_spec=self.sender)
+        message["To"] = row.email
+        message["Subject"] = subject
+        message["Date"] = format_datetime(clock.in_utc(row.created_at))
+        message["Message-ID"] = f"<{row.uid}@{self.sender.rpartition('@')[2]}>"
+        # Vacation responders do not answer it (RFC 3834).
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(text)
         paragraphs = [part.strip() for part in text.split("\n\n")]
         page = self._templates.get_template("mail/email.html")
         html = page.render(values, subject=subject, paragraphs=paragraphs)
-        letter.add_alternative(html, subtype="html")
-        # Last, as what is said of the content before it has parts is said of the first one.
-        letter["Content-Language"] = values["language"]
-        return letter
+        message.add_alternative(html, subtype="html")
+        # Last: headers about content that are set earlier move to the first part.
+        message["Content-Language"] = values["language"]
+        return message
 
     def _values(self, row: StoredMessage) -> dict[str, Any]:
         facts: dict[str, Any] = json.loads(row.facts)
         before = {
-            # The mount of our pages below the base URL; rows of before call it `root` or have none.
-            "mount": facts.get("root", ""),
+            # The path of our pages below the base URL; older messages have none.
+            "mount": "",
             "language": self._settings.core.language,
-            # A letter to a second email names the first one, which is the account's.
+            # A notice to a notification email names the email of the account instead.
             "email": row.email,
         }
         return {
             **before,
             **facts,
-            "at": clock.written(row.at),
+            "at": clock.written(row.created_at),
             "service": self._settings.core.service_name,
             "base_url": self._settings.base_url,
         }
@@ -117,5 +117,5 @@ class Writer:
 
 
 def _one_line(text: str) -> str:
-    """Give a text as a header can bear it: what it says may come from whoever asked."""
+    """Give a text as a header can hold it: a part of it may come from a request."""
     return " ".join(text.split())

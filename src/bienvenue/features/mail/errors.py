@@ -1,0 +1,24 @@
+"""How mail says no."""
+
+from bienvenue.feature import Refusal
+
+
+class TooManyEmails(Refusal):
+    """One network asked for more emails in an hour than FROM_A_NETWORK."""
+
+    status = 429
+    code = "too_many_emails"
+    message = "Too many emails were requested from your network. Try again in 1 hour."
+
+    def __init__(self) -> None:
+        """Ask to come back in an hour."""
+        super().__init__()
+        self.retry_after = 3600
+
+
+class NoSuchMessage(Refusal):
+    """No message has this name."""
+
+    status = 404
+    code = "no_such_message"
+    message = "There is no email with this name."

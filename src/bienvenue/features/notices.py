@@ -1,0 +1,71 @@
+"""notices: an email to the owner of an account about what changed it.
+
+A feature declares which of its events the owner is notified of, and the template of each
+(`Feature.notices`). The notice goes to the email of the account and to its notification email (NIST
+SP 800-63B-4 section 4.6; ASVS 6.3.7), is written in the transaction of the event, and has no link.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import NoResultFound
+
+from bienvenue import user_agent
+from bienvenue.db import DB
+from bienvenue.feature import Event, Feature
+from bienvenue.features.known_devices import KnownDevices
+from bienvenue.features.mail import Mail
+from bienvenue.features.notification_email import NotificationEmails
+from bienvenue.settings import Section
+
+if TYPE_CHECKING:
+    from bienvenue.auth import Auth
+
+_REPEATED = ("until", "notification_email")
+"""Facts of an event that its notice may show."""
+
+
+class Notices(Feature[Section]):
+    """Writes the notices of all features."""
+
+    name = "notices"
+
+    def __init__(self, auth: "Auth", db: DB, settings: Section) -> None:
+        """Open after the features it needs: mail, known devices, notification emails."""
+        super().__init__(auth, db, settings)
+        self._known_devices: KnownDevices = auth.known_devices
+        self._mail: Mail = auth.mail
+        self._notification_emails: NotificationEmails = auth.notification_email
+
+    @functools.cached_property
+    def kinds(self) -> Mapping[str, str]:
+        """The kind of notice for each event that has one, as the features declare them."""
+        return {
+            name: kind for feature in self._auth.features for name, kind in feature.notices.items()
+        }
+
+    def on_event(self, event: Event) -> None:
+        """Notify the owner of the account that an event changed, in the event's transaction."""
+        kind = self.kinds.get(event.name)
+        if kind is None or event.user_id is None:
+            return
+        if kind == "new_device" and self._known_devices.has_one(event.user_id):
+            # The first device of an account is the one its owner just signed in from.
+            return
+        try:
+            user = self._db.find_user_by(id=event.user_id)
+        except NoResultFound:
+            return
+        facts = {
+            "device": event.facts.get("device", user_agent.UNKNOWN),
+            "ip": event.facts.get("ip", ""),
+            "mount": self._auth.mount,
+            "email": user.email,
+            **{name: event.facts[name] for name in _REPEATED if name in event.facts},
+        }
+        second = self._notification_emails.email_of(user.id)
+        # An event with an email of its own told the email of the account by that one.
+        first = None if "message_uid" in event.facts else user.email
+        for email in dict.fromkeys(to for to in (first, second) if to is not None):
+            self._mail.notify(kind, email, user.id, facts)

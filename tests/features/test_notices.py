@@ -1,0 +1,104 @@
+"""notices: an email about each change of an account, to its email and its notification email."""
+
+from __future__ import annotations
+
+import pytest
+
+from bienvenue.feature import Event
+from bienvenue.features.mail import Message
+from bienvenue.features.notices import Notices
+from tests.conftest import EMAIL, PASSPHRASE, Service
+from tests.features.hearing import Hearing
+from tests.features.notification_emails import SECOND, proven, told
+from tests.features.password_resets import letters, text_of
+
+OTHER = "another passphrase, quite long"
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+pytestmark = pytest.mark.usefixtures("bob")
+
+
+def rows(service: Service) -> list[Message]:
+    """Give every message, newest first."""
+    return list(service.auth.mail.list(1000))
+
+
+def test_a_changed_password_is_told(service: Service) -> None:
+    """To the email of the account, with a part of text and one of HTML, and no link."""
+    user = service.auth.accounts.find(EMAIL)
+    opened = service.auth.sessions.sign_in(EMAIL, PASSPHRASE)
+    me = service.auth.sessions.check(opened.secret)
+    assert me is not None
+    hearing = Hearing(service.auth)
+    service.auth.passwords.change(me, PASSPHRASE, OTHER)
+    (row,) = rows(service)
+    kind = "password_changed"
+    assert (row.kind, row.email, row.user_id, row.encrypted_link) == (kind, EMAIL, user.id, None)
+    message = service.auth.mail.read(row.uid)
+    assert message["Subject"] == "The password of your Bienvenue account was changed"
+    assert (message["To"], message["Auto-Submitted"]) == (EMAIL, "auto-generated")
+    assert [part.get_content_type() for part in message.walk()] == [
+        "multipart/alternative",
+        "text/plain",
+        "text/html",
+    ]
+    assert hearing.only("email.queued").facts == {"message": kind, "message_uid": row.uid}
+
+
+def test_the_first_device_is_not_told_and_the_second_is(service: Service) -> None:
+    """The notice names the device; at most ten of a kind are written in an hour."""
+    sessions = service.auth.sessions
+    first = sessions.sign_in(EMAIL, PASSPHRASE)
+    sessions.sign_in(EMAIL, PASSPHRASE, device=first.device)
+    assert rows(service) == []
+    sessions.sign_in(EMAIL, PASSPHRASE, ip="192.0.2.7", agent=FIREFOX)
+    (row,) = rows(service)
+    text = text_of(service, row)
+    assert row.kind == "new_device"
+    assert "Firefox" in text
+    assert "192.0.2.7" in text
+    for _ in range(11):
+        sessions.sign_in(EMAIL, PASSPHRASE)
+    assert len(rows(service)) == 10
+
+
+def test_the_notification_email_is_told_too(service: Service) -> None:
+    """Both notices name the account, and neither names the notification email."""
+    proven(service)
+    service.signed_in()
+    assert told(service, "new_device") == [EMAIL, SECOND]
+    for message in letters(service, "new_device"):
+        assert EMAIL in text_of(service, message)
+        assert SECOND not in text_of(service, message)
+
+
+def test_an_event_with_an_email_of_its_own_is_told_to_the_notification_email_alone(
+    service: Service,
+) -> None:
+    """The email of the account got that one."""
+    proven(service)
+    service.auth.account_closure.close_for(EMAIL)
+    assert told(service, "account_closed") == [EMAIL]
+    assert told(service, "account_closed_notice") == [SECOND]
+
+
+def test_an_event_without_an_account_is_told_to_no_one(service: Service) -> None:
+    """Neither one that names no user, nor one whose user is gone, nor one that has no notice."""
+    bob = service.auth.accounts.find(EMAIL).id
+    for event in (
+        Event("password.changed"),
+        Event("password.changed", bob + 1),
+        Event("session.opened", bob),
+    ):
+        service.auth.notices.on_event(event)
+    assert rows(service) == []
+
+
+def test_every_notice_has_an_event_and_a_template(service: Service) -> None:
+    """A feature that declares a notice has both, so no event fails for want of a text."""
+    kinds = service.auth.notices.kinds
+    assert isinstance(service.auth.notices, Notices)
+    assert len(kinds) >= 7
+    assert set(kinds) <= service.auth._events
+    for kind in kinds.values():
+        assert service.auth.mail._renderer._templates.get_template(f"mail/{kind}.txt")
