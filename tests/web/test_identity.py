@@ -86,7 +86,7 @@ def test_a_use_is_recorded_when_it_is_due(service: Service, moving_clock: Clock,
 
     def seen() -> float:
         (row,) = service.auth.sessions.list(me.user_id)
-        return row.seen
+        return row.last_seen_at
 
     def use() -> None:
         if way == "edge":
