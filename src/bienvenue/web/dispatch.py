@@ -85,7 +85,7 @@ class Dispatcher:
         for path in self.pages:
             blueprint.add_url_rule(
                 path,
-                endpoint=path.strip("/").replace("/", "-").replace(".", "-") or "root",
+                endpoint=path.strip("/").replace("/", "-").replace(".", "-") or "index",
                 view_func=self._view(path),
                 methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
                 provide_automatic_options=False,
