@@ -8,6 +8,7 @@ them all.
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources.abc import Traversable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -124,6 +125,8 @@ class Feature(Generic[S]):
     notices: ClassVar[Mapping[str, str]] = _NOTHING
     #: What the one-time links it sends are for.
     links: ClassVar[Sequence["Purpose"]] = ()
+    #: A folder of texts in other languages, `<code>/LC_MESSAGES/bienvenue.mo` below it.
+    catalogue: ClassVar[Traversable | None] = None
 
     def __init__(self, auth: "Auth", db: DB, settings: S) -> None:
         """Open the feature for one Auth, on its database, with its section of the settings."""

@@ -22,6 +22,9 @@ from jinja2 import (
 from bienvenue import clock, i18n, user_agent
 from bienvenue.settings import Settings
 
+#: The values that are moments (RFC 3339) and are written for people.
+_MOMENTS = ("at", "asked", "until")
+
 
 class MessageText(NamedTuple):
     """A letter as a person reads it."""
@@ -67,6 +70,7 @@ class Writer:
         shown = spoken.plain("[the link is not kept]") if link is None else self._url(link)
         if "device" in values:
             values["device"] = user_agent.told(values["device"], spoken)
+        values |= {name: spoken.moment(values[name]) for name in _MOMENTS if name in values}
         text = template.render(values, _=spoken.plain, link=shown)
         subject, _, rest = text.partition("\n")
         return MessageText(_one_line(subject.removeprefix("Subject:")), rest.strip() + "\n")
