@@ -87,7 +87,7 @@ def in_words() -> Iterator[str]:
     """Give the messages of refusals and fields, and the sentences of the audit log."""
     _load_all()
     for refusal in _below(Refusal):
-        yield from filter(None, [refusal.message, refusal.heading])
+        yield from filter(None, [refusal.page_message or refusal.message, refusal.heading])
     yield from (message for _code, message in (*body.WORDS.values(), body.ANOTHER_TYPE))
     for feature in _below(Feature):
         yield from (TOLD.get(name, sentence) for name, sentence in feature.events.items())

@@ -54,6 +54,8 @@ class Refusal(Exception):
     status: ClassVar[int] = 400
     code: ClassVar[str] = "refused"
     message: str = "This is refused."
+    #: What pages say in place of a `message` that programs compare.
+    page_message: ClassVar[str] = ""
     #: The path of the page to which a browser is redirected, to do first what is missing.
     redirect_to: ClassVar[str | None] = None
     #: The heading of its page, where the status alone says too little.
@@ -69,9 +71,10 @@ class Refusal(Exception):
         `params` stand where the message has their `{name}`.
         """
         #: The message id in the catalogues (gettext), and the values of its `{name}`.
-        self.msgid = self.message if message is None else message
+        self.msgid = message or self.page_message or self.message
         self.params = params
-        self.message = self.msgid.format(**params) if params else self.msgid
+        text = message or self.message
+        self.message = text.format(**params) if params else text
         super().__init__(self.message)
         self.field = field
         #: Extension members of the problem document (RFC 9457 section 3.2).

@@ -43,10 +43,22 @@ MONTHS = (
 DATE, TIME, MOMENT = "{day} {month} {year}", "{hour}:{minute}", "{date}, {time} UTC"
 """How English writes a date, a time of the day, and both."""
 
+_HOUR, _DAY = 60, 24 * 60
+
 FOLDER = resources.files("bienvenue") / "languages"
 
 _folders: list[Traversable] = [FOLDER]
 _current: ContextVar[str | None] = ContextVar("language", default=None)
+
+
+class Moment(str):
+    """A moment (RFC 3339) among the values of a text, written for people where the text is read."""
+
+    __slots__ = ()
+
+    def __format__(self, spec: str) -> str:
+        """Write it in English, as programs read it in the message of a refusal."""
+        return format(of(SOURCE).moment(str(self)), spec)
 
 
 @dataclass(frozen=True)
@@ -60,12 +72,12 @@ class Language:
     def plain(self, text: str, **values: Any) -> str:
         """Give a text in this language with values in the place of their `{name}`."""
         found = self._of(text)
-        return found.format(**values) if values else found
+        return found.format(**self._said(values)) if values else found
 
     def markup(self, text: str, **values: Any) -> Markup:
         """Do the same for a page: values are escaped unless they are markup themselves."""
         found = Markup(self._of(text))  # noqa: S704 (ours, never a visitor's)
-        return found.format(**values) if values else found
+        return found.format(**self._said(values)) if values else found
 
     def plural(self, one: str, many: str, count: int, **values: Any) -> Markup:
         """Give the text for a number of things, for a page; `{count}` is the number."""
@@ -85,6 +97,25 @@ class Language:
         when = _utc(at)
         time = self._in("time", TIME).format(hour=f"{when:%H}", minute=f"{when:%M}")
         return self._in("moment", MOMENT).format(date=self.date(at), time=time)
+
+    def duration(self, seconds: float) -> str:
+        """Write a length of time in days, hours or minutes, as `1 hour`; a day is 24 hours."""
+        minutes = max(1, round(seconds / 60))
+        said = self.catalogue.ngettext
+        if minutes % _DAY == 0 and minutes > _DAY:
+            count = minutes // _DAY
+            return said("{count} day", "{count} days", count).format(count=count)
+        if minutes % _HOUR == 0:
+            count = minutes // _HOUR
+            return said("{count} hour", "{count} hours", count).format(count=count)
+        return said("{count} minute", "{count} minutes", minutes).format(count=minutes)
+
+    def _said(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Give values for people: a moment is written as this language writes it."""
+        return {
+            name: self.moment(value) if isinstance(value, Moment) else value
+            for name, value in values.items()
+        }
 
     def _of(self, text: str) -> str:
         # The text of nothing is the header of a catalogue.

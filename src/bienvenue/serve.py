@@ -87,7 +87,7 @@ def run(
     click.echo(f"Accounts are in {'PostgreSQL' if db.file is None else db.file}")
     if sys.stdout.isatty() and not auth.mail.leaves:
         # To a terminal only: any other output is stored as a log.
-        click.echo(f"Letters stay here; read them at {auth.outbox.link()}")
+        click.echo(f"Emails are not sent; read them at {auth.outbox.link()}")
     sys.stdout.flush()
     server = Granian(
         target,

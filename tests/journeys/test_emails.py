@@ -249,7 +249,7 @@ def test_a_letter_that_is_refused_is_dead_until_it_is_sent_again(
     assert shown.stdout.count("email.failed") == 1
     server.mood = Mood.TAKE
     again = command(house.folder, "outbox", "resend", letter.uid, **house.settings, **by)
-    assert again.stdout == f"{letter.uid} to {email} leaves within seconds\n"
+    assert again.stdout == f"{letter.uid} to {email} is sent within seconds\n"
     house.carried(by)
     assert [taken.name for taken in server.to(email)] == [names(house)[email]]
     assert house.all_sent()
@@ -295,14 +295,14 @@ def test_a_letter_that_is_resent_after_its_link_is_over_leaves(house: House, ser
     again = server.to("dora@example.com")[1:]
     assert [taken.name for taken in again] == [first.name]
     assert [taken.letter["Date"] for taken in again] == [first.letter["Date"]]
-    assert "[the link is not kept]" in again[0].text
+    assert "[link removed]" in again[0].text
     assert house.all_sent()
 
 
 def test_the_outbox_shows_the_link_until_a_server_has_it(house: House, server: Post) -> None:
     """Without a mail server the operator reads it; afterwards nobody does."""
     empty = command(house.folder, "outbox", **house.settings)
-    assert (empty.returncode, empty.stdout) == (0, "no letters are kept\n")
+    assert (empty.returncode, empty.stdout) == (0, "no emails are stored\n")
     uid = house.reset_letter("eve@example.com")
     house.carried({})
     for words in (["outbox"], ["outbox", "list"]):
@@ -318,11 +318,11 @@ def test_the_outbox_shows_the_link_until_a_server_has_it(house: House, server: P
     link = next(line for line in shown.splitlines() if "?token=" in line)
     assert link in server.wait_for("eve@example.com").text
     later = command(house.folder, "outbox", "show", uid, **house.settings, **by).stdout
-    assert "[the link is not kept]" in later
+    assert "[link removed]" in later
     assert "token=" not in later
     nobodys = command(house.folder, "outbox", "show", "nobody", **house.settings)
     assert (nobodys.returncode, nobodys.stdout) == (1, "")
-    assert nobodys.stderr == "Error: There is no letter of this name.\n"
+    assert nobodys.stderr == "Error: There is no email with this name.\n"
 
 
 def test_a_test_letter(house: House, server: Post) -> None:
@@ -332,7 +332,7 @@ def test_a_test_letter(house: House, server: Post) -> None:
     assert (sent.returncode, sent.stderr) == (0, "")
     assert sent.stdout.splitlines() == [
         f"127.0.0.1:{server.port} speaks no TLS and was given no password",
-        "it took a letter to me@example.org; look whether it arrives",
+        "it accepted an email to me@example.org; check whether it arrives",
     ]
     assert server.wait_for("me@example.org").letter["From"] == f"Bienvenue <{SENDER}>"
     assert house.letters() == []

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import io
+import re
 import string
-from collections.abc import Iterator
 from gettext import NullTranslations
 from pathlib import Path
 
@@ -17,11 +16,9 @@ from markupsafe import Markup
 from bienvenue import i18n
 from bienvenue.auth import Auth
 from bienvenue.db import DB
-from bienvenue.feature import Feature
-from bienvenue.features.audit.operations import WHY
+from bienvenue.feature import Feature, Reason, Refusal
 from bienvenue.i18n import Language
 from bienvenue.settings import Section, Settings
-from tests.house.source import MODULES
 from tools import texts
 
 CATALOGUES = texts.catalogues()
@@ -43,6 +40,11 @@ def placeholders(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
 
 
+def words(said: object) -> list[str]:
+    """Give a text or its plural forms."""
+    return [str(one) for one in (said if isinstance(said, list | tuple) else [said])]
+
+
 @pytest.mark.parametrize("code", CATALOGUES)
 def test_no_text_is_missing_unused_or_older_than_its_compiled_form(code: str) -> None:
     """Gathering them again changes neither file, and each has what belongs into it."""
@@ -52,11 +54,8 @@ def test_no_text_is_missing_unused_or_older_than_its_compiled_form(code: str) ->
     assert po == path.read_bytes(), "run `make texts`"
     assert mo == path.with_suffix(".mo").read_bytes(), "run `make texts`"
     for message in catalogue:
-        if message.id:
-            ids = message.id if isinstance(message.id, tuple) else (message.id,)
-            said = message.string if isinstance(message.string, tuple) else (message.string,)
-            wanted = placeholders(ids[-1])
-            assert [one for one in said if placeholders(one) != wanted] == [], ids
+        wanted = placeholders(words(message.id)[-1])
+        assert [one for one in words(message.string) if placeholders(one) != wanted] == []
 
 
 def test_a_text_that_is_new_is_missing_and_one_that_is_gone_is_taken_out() -> None:
@@ -106,22 +105,10 @@ def test_a_pattern_with_a_field_that_is_not_filled_in_is_no_pattern() -> None:
         texts.as_braces("h:mm a")
 
 
-def reasons() -> Iterator[str]:
-    """Give every reason that the code gives for an end or for forgetting."""
-    for module in MODULES:
-        for node in ast.walk(module.tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                given = {"revoke": 1, "_end": 2, "end_all": 1, "_tell_ended": 1}
-                at = given.get(node.func.attr)
-                words = node.args[at : at + 1] if at is not None else []
-                yield from (str(one.value) for one in words if isinstance(one, ast.Constant))
-
-
 def test_every_reason_is_one_that_can_be_read() -> None:
-    """What the code says is on the list from which texts are gathered."""
-    found = set(reasons())
-    assert "password changed" in found
-    assert found <= set(WHY)
+    """Each reason for an end stands in the catalogues."""
+    found = texts.template()
+    assert [reason for reason in Reason if found.get(reason.value) is None] == []
 
 
 def test_values_are_escaped_on_pages_and_not_in_emails() -> None:
@@ -182,6 +169,42 @@ def test_a_moment_is_written_for_people(at: str, english: str, french: str) -> N
     for code, text in (("en", english), ("fr", french)):
         assert i18n.of(code).moment(at) == text
         assert text.startswith(i18n.of(code).date(at) + ",")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "french"),
+    [
+        (20, "1 minute", "1 minute"),
+        (5400, "90 minutes", "90 minutes"),
+        (3599.7, "1 hour", "1 heure"),
+        (86400, "24 hours", "24 heures"),
+        (90000, "25 hours", "25 heures"),
+        (7 * 86400, "7 days", "7 jours"),
+    ],
+)
+def test_a_duration_is_written_for_people(seconds: float, english: str, french: str) -> None:
+    """In the largest unit that says it without a fraction; a day is 24 hours."""
+    assert i18n.of("en").duration(seconds) == english
+    assert FRENCH.duration(seconds) == french
+
+
+def test_a_moment_in_a_refusal_is_written_in_the_language_of_its_reader() -> None:
+    """Programs read English; a page, its own language."""
+    at = i18n.Moment("2026-11-09T20:09:36Z")
+    refusal = Refusal(message="It opens on {at}.", at=at)
+    assert refusal.message == "It opens on 9 November 2026, 20:09 UTC."
+    assert FRENCH.markup(refusal.msgid, **refusal.params) == (
+        "It opens on 9 novembre 2026, 20:09 UTC."
+    )
+
+
+def test_french_has_its_spaces() -> None:
+    """A narrow no-break space before `: ; ! ?` and within guillemets, an apostrophe for text."""
+    catalogue, _, _ = texts.renewed("fr", CATALOGUES["fr"].read_bytes())
+    for message in catalogue:
+        for text in words(message.string) if message.id and not message.context else ():
+            assert not re.search(r"(?<!\u202f)[:;!?](?=\s|$)", text), text
+            assert not re.search(r"[ \u00a0][:;!?»]|«(?!\u202f)|'", text), text
 
 
 def test_a_language_that_is_not_spoken_is_english() -> None:

@@ -171,10 +171,10 @@ def outbox_letter(uid: str, visitor: Visitor) -> Answer:
 @group.command("open")
 @click.pass_obj
 def open_command(service: Any) -> None:
-    """Print the link under which letters are read in a browser, today and tomorrow."""
+    """Print the link that opens the outbox in a browser, today and tomorrow."""
     try:
         click.echo(service.auth.outbox.link())
     except MessagesAreSent:
         raise click.ClickException(
-            "letters leave by SMTP: `bienvenue outbox` says what became of them"
+            "emails are sent by SMTP: `bienvenue outbox` lists them with their state"
         ) from None

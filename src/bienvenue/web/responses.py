@@ -60,6 +60,7 @@ def as_page(template: str, status: int, language: Language, **values: Any) -> Re
         ngettext=language.plural,
         date_of=language.date,
         moment_of=language.moment,
+        duration_of=language.duration,
         language=language.code,
         **values,
     )

@@ -17,7 +17,7 @@ class TooManyEmails(Refusal):
 
     status = 429
     code = "too_many_emails"
-    message = "Too many letters were asked for from here. Try again in an hour."
+    message = "Too many emails were requested from your network. Try again in 1 hour."
 
     def __init__(self) -> None:
         """Ask to come back in an hour."""

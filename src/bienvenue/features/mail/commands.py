@@ -20,7 +20,7 @@ def _line(letter: Message) -> str:
 @click.group("outbox", invoke_without_command=True)
 @click.pass_context
 def outbox(ctx: click.Context) -> None:
-    """The letters to people. Alone it lists them."""
+    """Emails to users. Alone it lists them."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_command)
 
@@ -29,12 +29,12 @@ def outbox(ctx: click.Context) -> None:
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
 @click.pass_obj
 def list_command(service: Any, limit: int) -> None:
-    """List the newest letters: name, written, state, kind, to whom."""
+    """List the newest emails: name, queued, state, kind, recipient."""
     found = service.auth.mail.list(limit)
     for letter in found:
         click.echo(_line(letter))
     if not found:
-        click.echo("no letters are kept")
+        click.echo("no emails are stored")
 
 
 def _text(letter: EmailMessage) -> str:
@@ -47,7 +47,7 @@ def _text(letter: EmailMessage) -> str:
 @click.argument("letter")
 @click.pass_obj
 def show(service: Any, letter: str) -> None:
-    """Print a letter in full, with its link until that is spent, over, or was sent."""
+    """Print an email in full, with its link until that is used, expired or sent."""
     click.echo(_text(service.auth.mail.read(letter)))
 
 
@@ -55,10 +55,10 @@ def show(service: Any, letter: str) -> None:
 @click.argument("letter")
 @click.pass_obj
 def resend(service: Any, letter: str) -> None:
-    """Let a letter be carried again; a link that was erased does not come back."""
+    """Send an email again; a link that was erased does not come back."""
     mail: Mail = service.auth.mail
     found = mail.resend(letter)
-    where = "leaves within seconds" if mail.leaves else "stays here: no SMTP server is configured"
+    where = "is sent within seconds" if mail.leaves else "stays here: no SMTP server is configured"
     click.echo(f"{found.uid} to {found.email} {where}")
 
 
@@ -66,7 +66,7 @@ def resend(service: Any, letter: str) -> None:
 @click.argument("email")
 @click.pass_obj
 def test(service: Any, email: str) -> None:
-    """Send a test letter at once, and say what the server is."""
+    """Send a test email at once, and print the mail server."""
     mail: Mail = service.auth.mail
     if not mail.leaves:
         raise click.ClickException("no SMTP server is configured: set BIENVENUE_SMTP_HOST")
@@ -74,7 +74,7 @@ def test(service: Any, email: str) -> None:
         click.echo(mail.test(email))
     except SendProblem as problem:
         raise click.ClickException(str(problem)) from None
-    click.echo(f"it took a letter to {email}; look whether it arrives")
+    click.echo(f"it accepted an email to {email}; check whether it arrives")
 
 
 Mail.commands = (outbox,)

@@ -115,7 +115,7 @@ class NoSuchMessage(Refusal):
 
     status = 404
     code = "no_such_message"
-    message = "There is no letter of this name."
+    message = "There is no email with this name."
 
 
 letters = table_of(Message)

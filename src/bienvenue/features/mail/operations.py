@@ -55,8 +55,8 @@ class Mail(Feature[MailSettings]):
     name = "mail"
     Settings = MailSettings
     events: ClassVar = {
-        "email.queued": "A letter to a person was put into the outbox.",
-        "email.failed": "A letter was given up: a server refused it, or none took it in two days.",
+        "email.queued": "An email to a user was queued.",
+        "email.failed": "An email was given up: a server refused it, or none accepted it in two days.",
     }
 
     def __init__(self, auth: "Auth", db: DB, settings: MailSettings) -> None:
@@ -89,6 +89,8 @@ class Mail(Feature[MailSettings]):
         """
         now = clock.now()
         sealed = None
+        # The text says for how long its link works, in whole minutes.
+        lifetime = {} if expires is None else {"lifetime": 60 * round((expires - now) / 60)}
         if link is not None:
             sealed = self._auth.keys.encrypt(purposes.EMAILED_LINK, link.encode())
         with self._db.transaction() as tx:
@@ -98,7 +100,7 @@ class Mail(Feature[MailSettings]):
                 "kind": kind,
                 "user_id": user_id,
                 "email": email,
-                "facts": json.dumps({**facts, "language": self._language_of(user_id)}),
+                "facts": json.dumps({**facts, **lifetime, "language": self._language_of(user_id)}),
                 "sealed": sealed,
                 "expires": expires,
                 "state": MessageState.WAITING if email else MessageState.VOID,

@@ -51,7 +51,7 @@ class MailSettings(Section):
 
     smtp_host: str | None = Field(
         None,
-        description="The mail server that carries letters, by name or ip. Without it letters stay "
+        description="The mail server that sends emails, by name or IP. Without it emails stay "
         "in the outbox.",
         pattern=r"^[A-Za-z0-9._:-]+$",
     )
@@ -86,7 +86,7 @@ class MailSettings(Section):
     mail_from: str | None = Field(
         None,
         validate_default=True,
-        description="Who letters come from: no-reply@example.org, or with a name, as "
+        description="The sender of emails: no-reply@example.org, or with a name, as "
         "Bienvenue <no-reply@example.org>. Required with smtp_host.",
     )
 
