@@ -52,8 +52,8 @@ openapi: $(VENV)/run.stamp ## print the OpenAPI document of the service
 password-list: $(VENV)/dev.stamp ## rebuild the list of common passwords from its sources
 	@$(BIN)/python tools/password_list.py
 
-texts: $(VENV)/dev.stamp ## gather the texts for people into every language's file
-	@$(BIN)/python tools/texts.py
+texts: $(VENV)/dev.stamp ## gather the texts for people into every catalogue, and compile it
+	@$(BIN)/python -m tools.texts
 
 pictures: $(VENV)/dev.stamp ## take the pictures of pages that README and docs show
 	@$(BIN)/python -m tools.pictures

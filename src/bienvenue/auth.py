@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import key_file, schema
+from bienvenue import i18n, key_file, schema
 from bienvenue.db import DB
 from bienvenue.feature import Event, Feature, Reason, Refusal
 from bienvenue.features.account_closure import AccountClosure
@@ -98,6 +98,8 @@ class Auth:
         return key_file.of(self.settings)
 
     def _open(self, feature: type[F]) -> F:
+        if feature.catalogue is not None:
+            i18n.add_catalogue(feature.catalogue)
         opened = feature(self, self._db, self.settings.of(feature.Settings))
         self.features.append(opened)
         return opened

@@ -107,7 +107,7 @@ def serve_command(despite_errors: bool, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @click.pass_obj
 def check_command(service: Service, as_json: bool) -> None:
-    """Look at the configuration as it is; status 1 when something must not stay so."""
+    """Check the configuration; status 1 when something is an error."""
     auth = Auth(service.db, service.settings)
     findings = checkup.run(checkup.Circumstances(auth, service.db), slow=True)
     if as_json:
@@ -145,7 +145,7 @@ def rotate_keys(service: Service) -> None:
 @click.argument("fingerprint")
 @click.pass_obj
 def retire_key(service: Service, fingerprint: str) -> None:
-    """Take an older key away; what it signed does not verify any more."""
+    """Remove an older key; what it signed no longer verifies."""
     key_file.retire(key_file.file_of(service.settings), fingerprint)
     click.echo(f"{fingerprint} is retired")
 
@@ -153,7 +153,7 @@ def retire_key(service: Service, fingerprint: str) -> None:
 @main.command("work")
 @click.pass_obj
 def work_command(service: Service) -> None:
-    """Send emails, seal the record and delete what has expired, until interrupted.
+    """Send emails, seal the audit log and delete what has expired, until interrupted.
 
     `bienvenue serve` does it by itself; this is for other servers. Any number may run.
     """
@@ -208,12 +208,22 @@ def settings_command(service: Service) -> None:
             click.echo(f"    {field.description}")
 
 
+_GROUPS = {
+    "audit": "The audit log.",
+    "invitations": "Invitations to create an account.",
+    "rate-limits": "Failed attempts and the limits on them.",
+    "registrations": "Registrations whose email is not verified yet.",
+    "users": "Accounts and their users.",
+}
+"""What `--help` says of the groups that several commands make."""
+
+
 def _collect() -> None:
     """Give every feature's commands their place: `users add` goes into the group `users`."""
     for feature in Feature.__subclasses__():
         for command in feature.commands:
             group, _, name = str(command.name).rpartition(" ")
-            parent = main if not group else _group(group, feature.__doc__ or "")
+            parent = main if not group else _group(group, _GROUPS.get(group, feature.__doc__ or ""))
             parent.add_command(command, name)
 
 

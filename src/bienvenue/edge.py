@@ -51,7 +51,7 @@ class AmbiguousRequest(Refusal):
 
     status = 400
     code = "ambiguous_request"
-    message = "This request says two things at once."
+    message = "This request is ambiguous."
 
 
 class IncompleteBody(Refusal):

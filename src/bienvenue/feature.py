@@ -8,6 +8,7 @@ them all.
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources.abc import Traversable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -53,6 +54,8 @@ class Refusal(Exception):
     status: ClassVar[int] = 400
     code: ClassVar[str] = "refused"
     message: str = "This is refused."
+    #: What pages say in place of a `message` that programs compare.
+    page_message: ClassVar[str] = ""
     #: The path of the page to which a browser is redirected, to do first what is missing.
     redirect_to: ClassVar[str | None] = None
     #: The heading of its page, where the status alone says too little.
@@ -68,9 +71,10 @@ class Refusal(Exception):
         `params` stand where the message has their `{name}`.
         """
         #: The message id in the catalogues (gettext), and the values of its `{name}`.
-        self.msgid = self.message if message is None else message
+        self.msgid = message or self.page_message or self.message
         self.params = params
-        self.message = self.msgid.format(**params) if params else self.msgid
+        text = message or self.message
+        self.message = text.format(**params) if params else text
         super().__init__(self.message)
         self.field = field
         #: Extension members of the problem document (RFC 9457 section 3.2).
@@ -124,6 +128,8 @@ class Feature(Generic[S]):
     notices: ClassVar[Mapping[str, str]] = _NOTHING
     #: What the one-time links it sends are for.
     links: ClassVar[Sequence["Purpose"]] = ()
+    #: A folder of texts in other languages, `<code>/LC_MESSAGES/bienvenue.mo` below it.
+    catalogue: ClassVar[Traversable | None] = None
 
     def __init__(self, auth: "Auth", db: DB, settings: S) -> None:
         """Open the feature for one Auth, on its database, with its section of the settings."""

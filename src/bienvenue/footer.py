@@ -20,6 +20,13 @@ def usable_footer(value: str) -> str:
     return value
 
 
+def usable_url(value: str) -> str:
+    """Return a URL that a page leads to. Raises ValueError unless it is of http or https."""
+    if not _is_url(value):
+        raise ValueError("is a URL of http or https, as https://example.org/support")
+    return value
+
+
 def links(value: str) -> Iterator[Link]:
     """Yield the links of `Privacy=https://example.org/privacy, Terms=https://example.org/terms`.
 

@@ -10,14 +10,14 @@ class MalformedText(Refusal):
     """The text holds a NUL or half of a surrogate pair."""
 
     code = "malformed_text"
-    message = "This text holds a character that no keyboard makes."
+    message = "This text contains a character that can't be used."
 
 
 class MalformedEmail(Refusal):
     """The text is no email address to which a message can be sent."""
 
     code = "malformed_email"
-    message = "This is not an email, as name@example.org."
+    message = "Enter an email address, like name@example.org."
 
 
 def text(value: str, field: str) -> str:

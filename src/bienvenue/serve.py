@@ -86,8 +86,8 @@ def run(
     click.echo(f"Bienvenue listens on {where} (stop it with Ctrl-C)")
     click.echo(f"Accounts are in {'PostgreSQL' if db.file is None else db.file}")
     if sys.stdout.isatty() and not auth.mail.sends_mail:
-        # To a terminal only: what goes anywhere else is kept as a log.
-        click.echo(f"Letters stay here; read them at {auth.outbox.link()}")
+        # To a terminal only: any other output is stored as a log.
+        click.echo(f"Emails are not sent; read them at {auth.outbox.link()}")
     sys.stdout.flush()
     server = Granian(
         target,

@@ -29,7 +29,7 @@ from pydantic import (
 from bienvenue import i18n
 from bienvenue.accent import usable_accent
 from bienvenue.client_ip import TrustedProxies
-from bienvenue.footer import usable_footer
+from bienvenue.footer import usable_footer, usable_url
 
 PREFIX = "BIENVENUE_"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -68,6 +68,13 @@ def _origins(value: str) -> str:
 def _spoken(value: str) -> str:
     if value not in i18n.all_languages():
         raise ValueError(f"is one of {', '.join(i18n.all_languages())}")
+    return value
+
+
+def _email(value: str) -> str:
+    name, at, host = value.partition("@")
+    if not (name and at and host) or re.search(r"[\s<>,;?&%\"]", value) or "@" in host:
+        raise ValueError("is an email address, as support@example.org")
     return value
 
 
@@ -143,8 +150,8 @@ class Core(Section):
     )
     language: Annotated[str, AfterValidator(_spoken)] = Field(
         i18n.SOURCE,
-        description="The language of whoever chose none, and whose browser names none that is "
-        "spoken here: a code, as en or fr.",
+        description="The language of pages and emails when the user chose none and the browser "
+        "asks for none of those available: a code, as en or fr.",
     )
     templates: Path | None = Field(
         None,
@@ -165,11 +172,27 @@ class Core(Section):
         description="A picture that stands for the service on its pages, SVG or PNG, of at most "
         "256 KiB.",
     )
+    support_email: Annotated[str, AfterValidator(_email)] | None = Field(
+        None, description="The email address of your support, which pages and emails name."
+    )
+    support_url: Annotated[str, AfterValidator(usable_url)] | None = Field(
+        None, description="The page of your support, which pages and emails name instead."
+    )
     footer: Annotated[str, AfterValidator(usable_footer)] = Field(
         "",
         description="Links at the foot of every page, as Privacy=https://example.org/privacy, "
         "Terms=https://example.org/terms.",
     )
+
+    @property
+    def support(self) -> str | None:
+        """Where people find support, as text: the page, else the email address."""
+        return self.support_url or self.support_email
+
+    @property
+    def support_link(self) -> str | None:
+        """The same as a link of a page."""
+        return self.support_url or (self.support_email and f"mailto:{self.support_email}")
 
 
 S = TypeVar("S", bound=Section)

@@ -32,7 +32,7 @@ def enter(page: Page) -> None:
 
 
 def press(page: Page, name: str) -> None:
-    """Go on with Tab to what has this name, seeing where one is, and press it."""
+    """Continue with Tab to what has this name, seeing where one is, and press it."""
     for _ in range(25):
         page.keyboard.press("Tab")
         style, text = page.evaluate(
@@ -55,40 +55,40 @@ def write(page: Page, field: str, text: str) -> None:
 def test_a_person_with_a_keyboard_alone(site: Site, page: Page) -> None:
     """Register, sign in, change the password and sign out; errors have the focus and are told."""
     page.goto(site.url)
-    press(page, "Register")
+    press(page, "Create account")
     write(page, "#email", EMAIL)
     page.keyboard.press("Tab")
     write(page, "#password", "trop court")
     enter(page)
     password = page.locator("#password")
     expect(password).to_have_attribute("aria-invalid", "true")
-    expect(password).to_have_accessible_description(re.compile("at least 15 characters"))
+    expect(password).to_have_accessible_description(re.compile("Use at least 15 characters"))
     write(page, "#password", PASSPHRASE)
-    press(page, "Register")
+    press(page, "Create account")
     press(page, "Sign in")
     write(page, "#email", EMAIL)
     page.keyboard.press("Tab")
     write(page, "#password", "ce ne sont pas les mots")
     enter(page)
-    expect(password).to_have_accessible_description(re.compile("do not belong together"))
+    expect(password).to_have_accessible_description(re.compile("Wrong email or password"))
     write(page, "#password", PASSPHRASE)
     enter(page)
     expect(page.locator("h1")).to_have_text("Profile")
-    press(page, "Skip to the content")
-    press(page, "Change your password")
+    press(page, "Skip to content")
+    press(page, "Change password")
     expect(page.locator("h1")).to_have_text("Change your password")
-    press(page, "Skip to the content")
+    press(page, "Skip to content")
     page.keyboard.press("Tab")
     write(page, "#old_password", PASSPHRASE)
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     write(page, "#new_password", NEW)
     enter(page)
-    expect(page.locator(".note")).to_contain_text("Your password is changed")
+    expect(page.locator(".note")).to_contain_text("Password changed")
     page.reload()
     expect(page.locator(".note")).to_have_count(0)
     press(page, "Sign out")
-    expect(page.locator(".note")).to_have_text("You are signed out.")
+    expect(page.locator(".note")).to_have_text("You've signed out.")
     assert site.service.auth.valid_login(EMAIL, NEW)
 
 
@@ -102,9 +102,9 @@ def test_a_person_without_scripts(site: Site, new_page: NewPage) -> None:
     assert page.locator(".meter:visible").count() == 0
     fill(page, old_password=PASSPHRASE, new_password=NEW)
     send(page)
-    assert page.locator(".note").inner_text().startswith("Your password is changed")
+    assert page.locator(".note").inner_text().startswith("Password changed")
     page.click("text=Sign out")
-    page.wait_for_selector("text=You are signed out.")
+    page.wait_for_selector("text=You've signed out.")
 
 
 def test_scripts_show_the_password_and_count(site: Site, page: Page) -> None:
@@ -113,9 +113,9 @@ def test_scripts_show_the_password_and_count(site: Site, page: Page) -> None:
     fill(page, email=EMAIL)
     meter = page.locator(".meter")
     for typed, said in [
-        ("quatorze lettr", "One more character is needed."),
-        ("e\u0301" * 13, "2 more characters are needed."),
-        ("🐸" * 15, "That is long enough."),
+        ("quatorze lettr", "1 more character needed."),
+        ("e\u0301" * 13, "2 more characters needed."),
+        ("🐸" * 15, "Long enough."),
         ("", ""),
     ]:
         fill(page, password=typed)
@@ -124,7 +124,7 @@ def test_scripts_show_the_password_and_count(site: Site, page: Page) -> None:
     reveal = page.get_by_role("button", name="Show Password")
     reveal.click()
     expect(page.locator("#password")).to_have_attribute("type", "text")
-    expect(page.get_by_text("The password is shown.")).to_have_count(1)
+    expect(page.get_by_text("Password shown.")).to_have_count(1)
     expect(page.get_by_role("button", name="Hide Password")).to_be_visible()
     with page.expect_request(lambda request: request.method == "POST"):
         page.click(SEND)
@@ -138,7 +138,7 @@ def test_pressing_twice_does_it_once(site: Site, page: Page) -> None:
     site.open(page, "/users/new")
     fill(page, email=EMAIL, password=PASSPHRASE)
     page.locator(SEND).dblclick()
-    page.wait_for_selector("text=Your account is made")
+    page.wait_for_selector("text=Your account is ready")
     assert len(asked) == 1
 
 
@@ -152,7 +152,7 @@ def test_going_back_shows_nothing_of_somebody_who_left(site: Site, page: Page) -
     assert heading(page) == "Profile"
     site.open(page, "/activity")
     page.click("text=Sign out")
-    page.wait_for_selector("text=You are signed out.")
+    page.wait_for_selector("text=You've signed out.")
     page.go_back()
     page.wait_for_selector("h1:has-text('Sign in')")
     assert EMAIL not in page.content()
@@ -166,10 +166,10 @@ def test_two_tabs(site: Site, page: Page) -> None:
     site.open(other, "/password")
     fill(other, old_password=PASSPHRASE, new_password=NEW)
     page.click("text=Sign out")
-    page.wait_for_selector("text=You are signed out.")
+    page.wait_for_selector("text=You've signed out.")
     other.click(SEND)
     other.wait_for_selector("text=This page is out of date")
-    other.click("text=Open the page again")
+    other.click("text=Reload the page")
     other.wait_for_selector("h1:has-text('Sign in')")
     fill(other, email=EMAIL, password=PASSPHRASE)
     send(other)
@@ -178,7 +178,7 @@ def test_two_tabs(site: Site, page: Page) -> None:
     fill(other, old_password=PASSPHRASE, new_password=NEW)
     send(other)
     site.open(page, "/sessions")
-    assert heading(page) == "Where you are signed in"
+    assert heading(page) == "Where you're signed in"
 
 
 def test_a_password_manager_finds_its_way(site: Site, page: Page) -> None:
@@ -209,16 +209,16 @@ def test_from_registering_to_closing(site: Site, page: Page) -> None:
     """A whole life: register, another email, close, change one's mind, close for good."""
     register(site, page)
     site.sign_in(page)
-    page.click("text=Change your email")
+    page.click("text=Change email")
     fill(page, new_email=OTHER)
     send(page)
-    link(site, page, "prove a new email")
-    page.click("text=Change the email")
+    link(site, page, "Verify a new email")
+    page.click("text=Change email")
     page.wait_for_selector("h1:has-text('Profile')")
     expect(page.locator("dl")).to_contain_text(OTHER)
     for mind_changes in (True, False):
         site.open(page, "/account/close")
-        page.click("main button:text-is('Close the account')")
+        page.click("main button:text-is('Close account')")
         page.wait_for_selector("h1:has-text('Your account is closed')")
         site.open(page, "/profile")
         assert heading(page) == "Sign in"
@@ -226,8 +226,8 @@ def test_from_registering_to_closing(site: Site, page: Page) -> None:
         send(page)
         expect(page.locator("[role=alert]")).to_be_visible()
         if mind_changes:
-            link(site, page, "the account is closed, and how to keep it")
-            page.click("text=Keep the account")
+            link(site, page, "Account closed")
+            page.click("text=Reopen account")
             page.wait_for_selector("h1:has-text('Your account is open again')")
             site.open(page, "/sessions/new")
             fill(page, email=OTHER, password=PASSPHRASE)
@@ -245,14 +245,14 @@ def test_what_was_typed_outlives_the_session(site: Site, page: Page) -> None:
     site.open(typing, "/email")
     fill(typing, new_email=OTHER)
     page.click("text=Sign out")
-    page.wait_for_selector("text=You are signed out.")
+    page.wait_for_selector("text=You've signed out.")
     typing.click(SEND)
     typing.wait_for_selector("text=This page is out of date")
-    typing.click("text=Open the page again")
+    typing.click("text=Reload the page")
     typing.wait_for_selector("h1:has-text('Sign in')")
     fill(typing, email=EMAIL, password=PASSPHRASE)
     send(typing)
-    assert heading(typing) == "Change your email"
+    assert heading(typing) == "Change email"
     assert typing.input_value("#new_email") == OTHER
     send(typing)
     assert heading(typing) == "Check your email"

@@ -191,7 +191,7 @@ def _owners(site: Site, page: Page) -> Iterator[str]:
     yield "email-asked"
     page.goto(_link(site, "new_email_verification"))
     yield "email-new"
-    _press(site, page, "Change the email")
+    _press(site, page, "Change email")
     yield "email-changed"
     undo = _link(site, "email_changed")
     site.open(page, "/notification_email")
@@ -200,17 +200,17 @@ def _owners(site: Site, page: Page) -> Iterator[str]:
     send(page)
     yield "second-malformed"
     fill(page, notification_email=SECOND)
-    _press(site, page, "Send a letter there")
+    _press(site, page, "Send verification email")
     yield "second-asked"
     page.goto(_link(site, "notification_email_verification"))
     yield "second-prove"
-    _press(site, page, "Yes, send them here")
+    _press(site, page, "Send notifications here")
     yield "second-proven"
     site.open(page, "/notification_email")
     yield "second-named"
     site.open(page, "/account/close")
     yield "leaving"
-    _press(site, page, "Close the account")
+    _press(site, page, "Close account")
     yield "leaving-closed"
     site.open(page, "/sessions/new")
     fill(page, email=OTHER, password=PASSPHRASE)
@@ -218,11 +218,11 @@ def _owners(site: Site, page: Page) -> Iterator[str]:
     yield "sign-in-closing"
     page.goto(_link(site, "account_closed"))
     yield "leaving-undo"
-    _press(site, page, "Keep the account")
+    _press(site, page, "Reopen account")
     yield "leaving-kept"
     page.goto(undo)
     yield "email-undo"
-    _press(site, page, "Restore the email")
+    _press(site, page, "Restore email")
     yield "email-restored"
     site.service.auth.register_user(DISABLED, PASSPHRASE)
     site.service.auth.accounts.disable(DISABLED)

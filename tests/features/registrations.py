@@ -28,7 +28,7 @@ def register(
 
 
 def again(service: Service, email: str = EMAIL, ip: str = IP) -> TestResponse:
-    """Ask for another letter as a program."""
+    """Ask for another email as a program."""
     return service.client().post(
         "/email/verification/resend", json={"email": email}, environ_base={"REMOTE_ADDR": ip}
     )

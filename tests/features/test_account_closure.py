@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import update
 
-from bienvenue import clock, tokens
+from bienvenue import clock, i18n, tokens
 from bienvenue.features.account_closure import AccountNotClosed, AccountNotOpen
 from bienvenue.features.mail import MessageState
 from bienvenue.features.one_time_tokens import OneTimeToken
@@ -58,7 +58,7 @@ def test_closing_ends_everything_and_writes_one_letter(
     (letter,) = letters(service, "account_closed")
     assert (letter.email, letter.state) == (EMAIL, MessageState.WAITING)
     assert letter.expires_at == moving_clock.time + GRACE
-    assert until in text_of(service, letter)
+    assert i18n.of("en").moment(until) in text_of(service, letter)
     assert link(service) == f"http://localhost:5000/account/reopen?token={token_of(service)}"
     event = hearing.only("account.closed")
     where = {"session", "ip", "agent", "device"}
@@ -116,8 +116,8 @@ def test_only_the_right_password_hears_that_the_account_is_closing(
     until = clock.written(moving_clock.time + GRACE)
     assert (refused.status_code, refused.get_json()["code"]) == (403, "account_closed")
     assert refused.get_json()["until"] == until
-    assert until[:10] in refused.get_json()["message"]
-    assert "letter" in refused.get_json()["message"]
+    assert i18n.of("en").moment(until) in refused.get_json()["message"]
+    assert "email we sent" in refused.get_json()["message"]
     heard = [
         service.client().post("/sessions", json={"email": email, "password": "wrong"})
         for email in (EMAIL, "nobody@example.com")

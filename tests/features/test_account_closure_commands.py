@@ -42,7 +42,7 @@ def test_an_operator_closes_and_keeps(service: Service, moving_clock: Clock) -> 
 def test_an_operator_sees_and_removes_a_second_email(service: Service) -> None:
     """And both are told."""
     command = notification_email.pages.second_email_command
-    assert run(service, command, EMAIL).output == "none is proven\n"
+    assert run(service, command, EMAIL).output == "no notification email\n"
     assert isinstance(
         run(service, command, EMAIL, "--remove").exception, notification_email.NoNotificationEmail
     )

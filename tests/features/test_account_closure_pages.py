@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from flask.testing import FlaskClient
 
-from bienvenue import clock
+from bienvenue import clock, i18n
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features.closures import CREDENTIALS, GRACE, closed, link, sign_in, token_of, undo
 from tests.features.hearing import Hearing
@@ -108,7 +108,7 @@ def test_a_person_closes_the_account_and_keeps_it_after_all(
     assert browser.get("/profile").location == "/sessions/new?next=%2Fprofile"
     refused = browser.sign_in(EMAIL, PASSPHRASE)
     assert refused.status_code == 403
-    assert until[:10] in refused.text
+    assert i18n.of("en").moment(until) in refused.text
     opened = browser.get(path_of(link(service)))
     assert (opened.status_code, opened.location) == (303, "/account/reopen")
     assert EMAIL in browser.get("/account/reopen").text
@@ -171,7 +171,7 @@ def test_a_link_that_is_over_says_so(service: Service) -> None:
     form = browser.form("/account/reopen", "/account/reopen")
     undo(service, token)
     for answer in (browser.get("/account/reopen"), browser.send(form)):
-        assert (answer.status_code, "was used already" in answer.text) == (403, True)
+        assert (answer.status_code, "was already used" in answer.text) == (403, True)
     program = service.client().get("/account/reopen")
     assert (program.status_code, program.get_json()["code"]) == (403, "wrong_reopening_token")
 

@@ -297,7 +297,7 @@ def test_a_person_registers_in_a_browser(service: Service) -> None:
     assert EMAIL in made.text
     taken = browser.submit("/users/new", "/users", email=EMAIL, password=PASSPHRASE)
     assert taken.status_code == 409
-    assert "email already registered" in taken.text
+    assert "There is already an account with this email." in taken.text
 
 
 @pytest.mark.parametrize("medium", ["json", "data"])

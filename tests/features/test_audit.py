@@ -242,7 +242,7 @@ def test_people_see_their_own_activity(service: Service) -> None:
         "session.opened",
         "account.registered",
     ]
-    assert seen[0]["email"]["subject"] == "The password of your Bienvenue account was changed"
+    assert seen[0]["email"]["subject"] == "Your Bienvenue password was changed"
     assert seen[2]["reason"] == "password changed"
     assert seen[5] == {
         "at": seen[5]["at"],
@@ -277,7 +277,7 @@ def test_the_page_shows_it(service: Service) -> None:
     user = service.auth.accounts.find(EMAIL)
     service.auth.publish(Event("session.opened", user.id, {"agent": "<b>x", "ip": "192.0.2.7"}))
     shown = browser.get("/activity").text
-    assert "Your account was made." in shown
+    assert "Your account was created." in shown
     assert "192.0.2.7" in shown
     assert "<b>x" not in shown
 

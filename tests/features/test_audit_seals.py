@@ -378,7 +378,7 @@ def test_the_command_says_whether_it_is_whole(chain: Auth, service: Service) -> 
     """By its status too, and it always says what it cannot see."""
     whole = run(service, commands.verify)
     assert whole.exit_code == 0
-    assert whole.output.startswith("The record is whole.\nsealed: 9 rows in 3 batches;")
+    assert whole.output.startswith("The audit log is intact.\nsealed: 9 rows in 3 batches;")
     assert "head: 3:" in whole.output
     tamper(chain, "DELETE FROM audit_log WHERE id = 5")
     broken = run(service, commands.verify)

@@ -67,7 +67,7 @@ def test_where_registration_is_closed_nobody_registers(
         service.auth.invitations.invite("eve@example.com")
     assert (users(service.auth), hash_costs) == (0, [])
     page = Browser(service).get("/users/new")
-    assert (page.status_code, "Nobody can register here" in page.text) == (403, True)
+    assert (page.status_code, "New accounts can't be created here" in page.text) == (403, True)
     assert 'action="/users"' not in page.text
 
 

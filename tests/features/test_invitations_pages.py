@@ -44,7 +44,7 @@ def test_an_invited_person_registers_in_a_browser(service: Service) -> None:
     assert token not in browser.get("/users/new").text
     wrong = browser.send(form, email="amy@example.com", password=PASSPHRASE)
     assert wrong.status_code == 403
-    assert "takes an invitation" in wrong.text
+    assert "need an invitation" in wrong.text
     done = browser.send(form, password=PASSPHRASE)
     assert (done.status_code, done.mimetype) == (201, "text/html")
     assert browser.client.get_cookie("invitation_token") is None
@@ -70,7 +70,7 @@ def test_without_an_invitation_there_is_no_form(service: Service) -> None:
     for path in ("/users/new", f"/users/new?token={'x' * 43}", "/users/new"):
         answer = browser.get(path)
     assert answer.status_code == 403
-    assert "takes an invitation" in answer.text
+    assert "need an invitation" in answer.text
     assert 'action="/users"' not in answer.text
     assert heard(service.client().get("/users/new")) == (403, "wrong_invitation")
 
@@ -106,7 +106,7 @@ def test_the_commands_of_invitations(service: Service, moving_clock: Clock) -> N
 
     at = clock.written(moving_clock.now())
     until = clock.written(moving_clock.now() + WEEK)
-    assert said("invitations", "list") == "nobody is invited\n"
+    assert said("invitations", "list") == "no invitations are open\n"
     here = f"invited {EMAIL} until {until}; the letter is in the outbox\n"
     assert said("invite", EMAIL) == here
     names = {f"BIENVENUE_{name.upper()}": value for name, value in SMTP.items()}
@@ -118,9 +118,9 @@ def test_the_commands_of_invitations(service: Service, moving_clock: Clock) -> N
     assert listed == f"{row.uid}  {at}  until {until}  {EMAIL}\n"
     assert newest(service, "invitation") not in listed
     assert said("invitations", "withdraw", row.uid) == f"withdrew the invitation of {EMAIL}\n"
-    assert "no invitation of this name" in said("invitations", "withdraw", row.uid)
+    assert "no invitation with this name" in said("invitations", "withdraw", row.uid)
     closed = said("invite", EMAIL, BIENVENUE_REGISTRATION="closed")
-    assert "Nobody can register here" in closed
+    assert "New accounts can't be created here" in closed
     service.auth.register_user(EMAIL, PASSPHRASE)
     assert "already exists" in said("invite", EMAIL)
 
@@ -135,6 +135,6 @@ def test_pages_lead_to_registering_only_where_anybody_may(
         assert ('href="/users/new"' in browser.get(path).text) is leads, path
     told = browser.get("/users/new")
     assert told.status_code == (200 if leads else 403)
-    assert ("Registering is closed" in told.text) is (mode == "closed")
-    assert ("It takes an invitation" in told.text) is (mode == "invited")
+    assert ("Registration is closed" in told.text) is (mode == "closed")
+    assert ("You need an invitation" in told.text) is (mode == "invited")
     assert 'href="/sessions/new"' in told.text

@@ -42,7 +42,7 @@ def test_it_works_once(make_service: MakeService, kind: Kind) -> None:
     assert case.code(case.look(case.token)) == (403, kind.refused)
     (letter,) = letters(case.service, kind.email)
     assert (letter.encrypted_link, letter.state) == (None, MessageState.WITHDRAWN)
-    assert "[the link is not kept]" in text_of(case.service, letter)
+    assert "[link removed]" in text_of(case.service, letter)
 
 
 @each

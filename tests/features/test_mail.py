@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from bienvenue import purposes
 from bienvenue.features.mail import Mail, Message, MessageState, NoSuchMessage, SendProblem, smtp
 from bienvenue.features.mail.models import GIVE_UP, KEPT, LEASE
+from bienvenue.user import table_of
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing
 
@@ -102,11 +103,49 @@ def test_a_link_is_stored_encrypted(service: Service) -> None:
         assert f"http://localhost:5000{LINK}" in part
 
 
+def test_an_email_says_what_happened_where_and_what_to_do(
+    make_service: MakeService, moving_clock: Clock
+) -> None:
+    """Device, time and ip on one line, and whom to ask; the HTML part says the same."""
+    service = make_service(support_email="help@example.org")
+    auth = service.auth
+    user = auth.register_user(EMAIL, PASSPHRASE)
+    auth.sessions.sign_in(EMAIL, PASSPHRASE)
+    firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    auth.sessions.sign_in(EMAIL, PASSPHRASE, ip="203.0.113.7", agent=firefox)
+    row = next(row for row in rows(service) if row.kind == "new_device")
+    letter = auth.mail.read(row.uid)
+    paragraphs = [
+        "Hi,",
+        f"Someone signed in to your Bienvenue account {user.email} from a new device.",
+        "Firefox on Linux · 15 January 2027, 08:00 UTC · 203.0.113.7",
+        "If it was you, you don't need to do anything. If it wasn't, change your password now. "
+        "That signs out all other devices:",
+        "http://localhost:5000/password",
+        "Questions? Contact support: help@example.org",
+    ]
+    assert text_of(letter) == "\n\n".join(paragraphs) + "\n"
+    html = letter.get_body(("html",))
+    assert html is not None
+    assert paragraphs[2] in html.get_content()
+
+
+def test_an_email_of_an_earlier_version_names_no_lifetime(service: Service) -> None:
+    """Its facts do not say for how long its link works."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    service.auth.password_reset.ask(EMAIL)
+    (row,) = rows(service)
+    assert "It works once, for 1 hour:" in text_of(service.auth.mail.read(row.uid))
+    with service.auth._db.transaction() as tx:
+        tx.execute(update(table_of(Message)).values(facts='{"ip": "", "language": "en"}'))
+    assert "It works once, for a limited time:" in text_of(service.auth.mail.read(row.uid))
+
+
 def test_nothing_of_a_visitor_makes_a_header(make_service: MakeService) -> None:
     """A name with a line break stays one line; HTML is escaped."""
     service = make_service(service_name="A <b>\r\nBcc: x@example.org")
     message = service.auth.mail.read(written(service).uid)
-    assert message["Subject"] == "A test letter of A <b>"
+    assert message["Subject"] == "Test email from A <b>"
     assert "Bcc" not in message.keys()  # noqa: SIM118 (a message is no mapping)
     html = message.get_body(("html",))
     assert html is not None
@@ -149,7 +188,7 @@ def test_a_message_is_sent_once_and_its_link_is_erased(
     assert message["Message-ID"] == f"<{row.uid}@example.org>"
     found = sending.auth.mail.find(row.uid)
     assert (found.state, found.encrypted_link, found.problem) == (MessageState.SENT, None, None)
-    assert "[the link is not kept]" in text_of(sending.auth.mail.read(row.uid))
+    assert "[link removed]" in text_of(sending.auth.mail.read(row.uid))
 
 
 def test_a_server_in_trouble_is_tried_later_and_later(
@@ -248,7 +287,7 @@ def test_an_expired_link_is_not_sent(
     """The sweep erases it."""
     row = written(sending, kind="password_reset", link=LINK, expires=moving_clock.time + 60)
     moving_clock.forward(60)
-    assert "[the link is not kept]" in text_of(sending.auth.mail.read(row.uid))
+    assert "[link removed]" in text_of(sending.auth.mail.read(row.uid))
     sending.auth.work()
     assert server.messages == []
     sending.auth.sweep(moving_clock.time)
@@ -290,7 +329,7 @@ def test_an_account_takes_its_messages_along(service: Service) -> None:
     written(service, kind="password_reset", user_id=user.id, link=LINK, expires=4e9)
     told = service.auth.mail.export(user.id)["emails"]
     assert [(one["to"], one["subject"], one["state"]) for one in told] == [
-        (EMAIL, "Choose a new password for Bienvenue", "waiting")
+        (EMAIL, "Reset your Bienvenue password", "waiting")
     ]
     service.auth.accounts.delete(EMAIL)
     assert rows(service) == []
@@ -305,10 +344,10 @@ def test_people_see_what_was_written_to_them(service: Service) -> None:
     client.post("/reset_password", json={"email": EMAIL})
     found: Any = client.get("/activity").json
     (told,) = [one for one in found["activity"] if one["event"] == "password_reset.requested"]
-    assert told["email"]["subject"] == "Choose a new password for Bienvenue"
-    assert "[the link is not kept]" in told["email"]["text"]
+    assert told["email"]["subject"] == "Reset your Bienvenue password"
+    assert "[link removed]" in told["email"]["text"]
     page = client.get("/activity", headers={"Accept": "text/html"}).text
-    assert "Choose a new password for Bienvenue" in page
+    assert "Reset your Bienvenue password" in page
     assert "token=" not in page
 
 
@@ -317,7 +356,7 @@ def test_a_link_encrypted_by_a_retired_key_is_not_shown(service: Service) -> Non
     row = written(service, kind="password_reset", link=LINK, expires=4e9)
     with service.auth._db.transaction() as tx:
         tx.change(update(Message).values(encrypted_link=b"x" * 40))
-    assert "[the link is not kept]" in text_of(service.auth.mail.read(row.uid))
+    assert "[link removed]" in text_of(service.auth.mail.read(row.uid))
 
 
 def test_only_what_is_kept_has_a_text(service: Service) -> None:

@@ -64,7 +64,7 @@ def test_no_letter_with_a_way_in_goes_there(service: Service) -> None:
     assert told(service, "account_closed_notice") == [SECOND]
     (notice,) = letters(service, "account_closed_notice")
     assert notice.encrypted_link is None
-    assert f"mailbox of {EMAIL}" in text_of(service, notice)
+    assert f"inbox of {EMAIL}" in text_of(service, notice)
     undo(service, token)
     assert told(service, "account_reopened") == [EMAIL, SECOND]
 
@@ -150,13 +150,13 @@ def test_a_person_adds_one_and_removes_it_in_a_browser(
     wrong = browser.submit(
         "/notification_email", "/notification_email", _method="PUT", notification_email=EMAIL
     )
-    assert (wrong.status_code, "Name another one" in wrong.text) == (422, True)
+    assert (wrong.status_code, "Enter another one" in wrong.text) == (422, True)
     assert f'value="{EMAIL}"' in wrong.text
     sent = browser.submit(
         "/notification_email", "/notification_email", _method="PUT", notification_email=SECOND
     )
     assert (sent.status_code, SECOND in sent.text) == (202, True)
-    assert "on its way" in browser.get("/notification_email").text
+    assert "sent an email" in browser.get("/notification_email").text
     reader = Browser(service)
     opened = reader.get(path_of(link(service, PROOF)))
     assert (opened.status_code, opened.location) == (303, "/notification_email/verification")
@@ -192,7 +192,7 @@ def test_opening_the_link_changes_nothing(service: Service, method: str, accept:
     assert dump(service) == before
     assert prove(service, token).status_code == 200
     late = client.get("/notification_email/verification", headers={"Accept": accept})
-    assert (late.status_code, "replaced by a newer one" in late.text) == (403, True)
+    assert (late.status_code, "was replaced or has expired" in late.text) == (403, True)
 
 
 def test_the_link_leads_below_the_path_of_our_pages(mounted: FlaskClient, service: Service) -> None:

@@ -76,7 +76,7 @@ def test_asking_writes_a_letter_and_keeps_a_digest(service: Service) -> None:
     assert (letter.email, letter.state, letter.facts) == (
         EMAIL,
         MessageState.WAITING,
-        f'{{"ip": "{IP}", "language": "en"}}',
+        f'{{"ip": "{IP}", "lifetime": 3600, "language": "en"}}',
     )
     token = link(service).partition("?token=")[2]
     assert link(service) == f"http://localhost:5000/reset_password?token={token}"

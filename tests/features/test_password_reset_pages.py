@@ -111,7 +111,7 @@ def test_a_link_that_is_over_says_so_and_offers_another(service: Service) -> Non
     for path in ("/reset_password/new", f"/reset_password?token={used}", "/reset_password/new"):
         answer = browser.get(path)
     assert answer.status_code == 403
-    assert "Ask for another" in answer.text
+    assert "Get a new one" in answer.text
     assert 'action="/reset_password"' in answer.text
     program = service.client().get("/reset_password/new")
     assert (program.status_code, program.get_json()["code"]) == (403, "wrong_reset_token")
@@ -126,7 +126,7 @@ def test_a_link_spent_meanwhile_is_refused_on_the_page(service: Service) -> None
     put(service, token)
     late = browser.send(form, new_password="huit grenouilles sous un toit")
     assert late.status_code == 403
-    assert "Ask for another" in late.text
+    assert "Get a new one" in late.text
     assert service.auth.valid_login(EMAIL, NEW)
 
 

@@ -302,7 +302,7 @@ def test_a_password_is_changed_in_a_browser(service: Service) -> None:
         "/password", "/password", old_password="wrong old", new_password=NEW, _method="PUT"
     )
     assert refused.status_code == 403
-    assert "The old password is not right." in refused.text
+    assert "Wrong current password." in refused.text
     assert "wrong old" not in refused.text
     assert NEW not in refused.text
     done = browser.submit(

@@ -143,16 +143,18 @@ def test_what_nobody_speaks_is_refused(
         "/preferences", json=sent, headers={"Accept-Language": "fr", "Accept": "*/*"}
     )
     assert (answer.status_code, answer.get_json()["code"]) == (status, code)
-    assert answer.get_json()["message"].startswith(("This is none", "This field", "There is no"))
+    assert answer.get_json()["message"].startswith(
+        ("This isn't", "This field", "This request has no")
+    )
 
 
 def test_a_refusal_on_a_page_is_in_the_language_of_the_page(service: Service) -> None:
     """With its values; in JSON it stays English."""
     sent = {"email": EMAIL, "password": "quatorze carac"}
     page = service.client().post("/users", data=sent, headers=FRENCH)
-    assert "Un mot de passe a au moins 15 caractères." in page.text
+    assert "Utilisez au moins 15 caractères." in page.text
     json = service.client().post("/users", json=sent, headers={"Accept-Language": "fr"})
-    assert json.get_json()["message"] == "A password has at least 15 characters."
+    assert json.get_json()["message"] == "Use at least 15 characters."
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,7 @@ def test_a_device_is_named_in_the_language_of_its_reader(
     assert listed["device"] == name
     for path in ("/sessions", "/profile", "/activity"):
         assert said in client.get(path, headers=HTML | french).text, path
-    assert f"\u00a0: {said}" in text_of(service, letters(service, "new_device")[-1])
+    assert f"\n\n{said} · " in text_of(service, letters(service, "new_device")[-1])
 
 
 def _devices(client: FlaskClient, headers: dict[str, str]) -> list[dict[str, Any]]:

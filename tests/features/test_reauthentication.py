@@ -117,7 +117,7 @@ def test_a_browser_goes_on_where_it_was(service: Service, moving_clock: Clock) -
     path = "/reauthentication?next=%2Fpassword"
     again = browser.submit(path, "/reauthentication", password=WRONG)
     assert again.status_code == 403
-    assert "This password is not right." in again.text
+    assert "Wrong password." in again.text
     assert 'value="/password"' in again.text
     on = browser.submit(path, "/reauthentication", password=PASSPHRASE)
     assert (on.status_code, on.location) == (303, "/password")

@@ -120,7 +120,9 @@ def test_the_owner_of_a_taken_email_is_written_to(service: Service) -> None:
         {"ip": IP, "message": "already_registered", "message_uid": letter.uid},
     )
     (told,) = [one for one in service.auth.audit.list(user.id) if one.name == event.name]
-    assert told.sentence == "Somebody wanted to register with your email. Nothing was changed."
+    assert (
+        told.sentence == "Someone tried to create an account with your email. Nothing was changed."
+    )
 
 
 def test_a_disabled_account_gets_no_letter(service: Service) -> None:

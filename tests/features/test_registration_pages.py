@@ -45,7 +45,7 @@ def test_a_person_registers_in_a_browser(service: Service) -> None:
     wrong = browser.send(form, password=OTHER)
     assert (wrong.status_code, OTHER in wrong.text) == (403, False)
     assert f'value="{EMAIL}"' in wrong.text
-    assert "do not belong together" in wrong.text
+    assert "Wrong password, or the link has expired." in wrong.text
     done = browser.send(form, password=PASSPHRASE)
     assert done.status_code == 201
     assert 'href="/sessions/new"' in done.text
@@ -109,7 +109,7 @@ def test_a_link_that_is_over_offers_another_letter(service: Service) -> None:
     browser.get(f"/email/verification?token={'x' * 43}")
     answer = browser.get("/email/verification")
     assert answer.status_code == 403
-    assert "Register again" in answer.text
+    assert "Create your account again" in answer.text
     assert 'action="/email/verification/resend"' in answer.text
     program = service.client().get("/email/verification")
     assert (program.status_code, program.get_json()["code"]) == (403, "wrong_verification_token")
@@ -149,13 +149,13 @@ def test_what_is_refused_shows_the_form_and_promises_no_letter(service: Service)
     form = browser.form("/email/verification", "/email/verification/resend")
     bad = browser.send(form, email="bob")
     assert bad.status_code == 400
-    assert "is on its way" not in bad.text
+    assert "sent an email" not in bad.text
     assert 'value="bob"' in bad.text
     for number in range(20):
         browser.client.post("/email/verification/resend", json={"email": f"p{number}@example.com"})
     many = browser.send(form, email=EMAIL)
     assert (many.status_code, many.headers["Retry-After"]) == (429, "3600")
-    assert "is on its way" not in many.text
+    assert "sent an email" not in many.text
     full = browser.submit("/users/new", "/users", email=EMAIL, password=PASSPHRASE)
     assert full.status_code == 429
     assert f'value="{EMAIL}"' in full.text

@@ -84,8 +84,8 @@ def test_the_letter_is_written_in_the_language_of_who_registers(service: Service
     )
     (letter,) = letters(service, "registration")
     message = service.auth.mail.read(letter.uid)
-    assert message["Subject"] == "Prouvez votre adresse e-mail pour Bienvenue"
-    assert "le compte est alors créé" in text_of(service, letter)
+    assert message["Subject"] == "Vérifiez votre adresse e-mail pour Bienvenue"
+    assert "saisissez le mot de passe que vous avez choisi" in text_of(service, letter)
 
 
 # --- for the operator ---------------------------------------------------------------------------
@@ -126,5 +126,8 @@ def test_the_commands_speak_of_registrations(service: Service, moving_clock: Clo
     until = clock.written(moving_clock.now() + DAY)
     assert listed.output == f"{at}  until {until}  {EMAIL}\n"
     gone = run.invoke(main, ["registrations", "withdraw", EMAIL], env=environ)
-    assert gone.output == "forgot 1 registrations\n"
-    assert run.invoke(main, ["registrations", "list"], env=environ).output == "nobody is expected\n"
+    assert gone.output == "withdrew 1 registrations\n"
+    assert (
+        run.invoke(main, ["registrations", "list"], env=environ).output
+        == "no registrations are pending\n"
+    )

@@ -70,7 +70,7 @@ def test_a_person_signs_in_and_out_in_a_browser(service: Service) -> None:
     )
     refused = browser.sign_in(EMAIL, "a wrong password")
     assert refused.status_code == 401
-    assert "do not belong together" in refused.text
+    assert "Wrong email or password." in refused.text
     assert f'value="{EMAIL}"' in refused.text
     assert "a wrong password" not in refused.text
     done = browser.sign_in(EMAIL, PASSPHRASE)

@@ -122,7 +122,7 @@ def test_what_cannot_be_added_is_refused_in_a_sentence(run: Run) -> None:
     """The refusals of registering, with status 1."""
     run("users", "add", EMAIL, "--no-password")
     refused(run("users", "add", EMAIL, "--no-password"), f"User {EMAIL} already exists")
-    refused(run("users", "add", "bob", "--no-password"), "not an email")
+    refused(run("users", "add", "bob", "--no-password"), "Enter an email address")
     amy = ("users", "add", "amy@example.com", "--password-stdin")
     refused(run(*amy, typed="short\n"), "at least 15 characters")
     refused(run(*amy, typed="passwordpassword"), "common")
@@ -171,7 +171,7 @@ def test_disabling_enabling_and_deleting(run: Run, service: Service) -> None:
 @pytest.mark.parametrize("command", ["show", "disable", "enable", "delete", "sign-out"])
 def test_nobody_is_nobody_to_every_command(run: Run, command: str) -> None:
     """With status 1."""
-    refused(run("users", command, "eve@example.com"), "no account of this email or uid")
+    refused(run("users", command, "eve@example.com"), "no account with this email or uid")
 
 
 def test_signing_out_one_or_everybody(run: Run, service: Service) -> None:

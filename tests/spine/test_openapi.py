@@ -71,7 +71,7 @@ def test_a_refusal_is_as_the_document_says(service: Service) -> None:
     answer = service.client().post("/sessions", json={"email": 7}).get_json()
     assert set(problem["required"]) <= answer.keys() <= problem["properties"].keys()
     assert {"detail", "message"} <= set(problem["required"])
-    assert answer["detail"] == answer["message"] == "This field is text."
+    assert answer["detail"] == answer["message"] == "This field must be text."
 
 
 def test_passwords_are_marked_as_secret(service: Service) -> None:

@@ -96,6 +96,10 @@ def test_the_stylesheet_and_the_shades_know_the_same_grounds() -> None:
         ("accent", "#fffff0;} body{", "six hexadecimal digits"),
         ("accent", "#ffffff", "near to white"),
         ("accent", "#F4F4F2", "near to white"),
+        ("support_email", "support", "an email address"),
+        ("support_email", "a@b?bcc=eve@example.net", "an email address"),
+        ("support_email", "@example.org", "an email address"),
+        ("support_url", "javascript:alert(1)", "http or https"),
         ("footer", "Privacy", "a list as"),
         ("footer", "=https://example.org", "a list as"),
         ("footer", "Privacy=javascript:alert(1)", "http or https"),
@@ -185,6 +189,27 @@ def test_colour_and_links_are_on_every_page(make_service: MakeService) -> None:
 
 
 @ONE_DATABASE
+@pytest.mark.parametrize(
+    ("settings", "link"),
+    [
+        ({}, None),
+        ({"support_email": "help@example.org"}, "mailto:help@example.org"),
+        (
+            {"support_email": "help@example.org", "support_url": "https://example.org/help?a&b"},
+            "https://example.org/help?a&amp;b",
+        ),
+    ],
+)
+def test_every_page_leads_to_support(
+    make_service: MakeService, settings: dict[str, object], link: str | None
+) -> None:
+    """Where a setting names it: the page of support before its email address."""
+    shown = make_service(**settings).client().get("/nothing", headers=HTML).text
+    assert (f'<a href="{link}">Contact support</a>' in shown) is (link is not None)
+    assert ("Contact support" in shown) is (link is not None)
+
+
+@ONE_DATABASE
 def test_a_folder_of_templates_comes_first(make_service: MakeService, tmp_path: Path) -> None:
     """A page, the frame of all pages, and what is added to the style sheet."""
     own = tmp_path / "own" / "bienvenue"
@@ -245,8 +270,8 @@ def test_what_was_done_is_told_once(service: Service) -> None:
     browser = Browser(service)
     browser.sign_in("bob@example.com", "une phrase de passe bien longue")
     browser.submit("/sessions", "/sessions", _method="DELETE")
-    assert "You are signed out." in browser.get("/").text
-    assert "You are signed out." not in browser.get("/").text
+    assert "You've signed out." in browser.get("/").text
+    assert "You've signed out." not in browser.get("/").text
     browser.client.set_cookie("flash", "call-this-number")
     answer = browser.get("/")
     assert "call-this-number" not in answer.text
@@ -273,6 +298,6 @@ def test_a_spent_link_is_not_opened_again(service: Service) -> None:
     for path in ("/email/restore", "/notification_email/verification", "/account/reopen"):
         told = browser.get(path)
         assert told.status_code == 403
-        assert "This link does not work any more" in told.text, path
-        assert "Open the page again" not in told.text, path
+        assert "This link no longer works" in told.text, path
+        assert "Reload the page" not in told.text, path
         assert 'class="button" href="/"' in told.text

@@ -42,6 +42,7 @@ class EmailTaken(Refusal, ValueError):
     status = 409
     code = "email_taken"
     message = "email already registered"
+    page_message = "There is already an account with this email."
 
     def __init__(self, email: str) -> None:
         """Keep the exercise's words for code; HTTP says `message`, without the email."""
@@ -54,7 +55,7 @@ class NoSuchUser(Refusal):
 
     status = 404
     code = "no_such_user"
-    message = "There is no account of this email or uid."
+    message = "There is no account with this email or uid."
 
 
 # --- operations ---------------------------------------------------------------------------------
@@ -66,10 +67,10 @@ class Accounts(Feature[Section]):
     name = "accounts"
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
-        "account.registered": "An account was made.",
+        "account.registered": "An account was created.",
         "account.disabled": "An administrator disabled an account; its sessions ended.",
         "account.enabled": "An administrator enabled an account again.",
-        "account.deleted": "An account was deleted, with all it held.",
+        "account.deleted": "An account and all its data were deleted.",
     }
 
     def register(self, email: str, password: str, ip: str = "") -> User:
@@ -297,10 +298,10 @@ def _line(user: User, closing: Collection[int] = ()) -> str:
 @click.command("users add")
 @click.argument("email")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-@click.option("--no-password", is_flag=True, help="Make an account without a password.")
+@click.option("--no-password", is_flag=True, help="Create an account without a password.")
 @click.pass_obj
 def add(service: Any, email: str, password_stdin: bool, no_password: bool) -> None:
-    """Make an account."""
+    """Create an account."""
     accounts: Accounts = service.auth.accounts
     if no_password:
         user = accounts.add_without_password(email)
@@ -316,7 +317,7 @@ def add(service: Any, email: str, password_stdin: bool, no_password: bool) -> No
 @click.command("users list")
 @click.pass_obj
 def list_command(service: Any) -> None:
-    """List all accounts, oldest first: uid, made, state, email."""
+    """List all accounts, oldest first: uid, created, state, email."""
     closing = service.auth.account_closure.all()
     for user in service.auth.accounts.list():
         click.echo(_line(user, closing))
@@ -326,7 +327,7 @@ def list_command(service: Any) -> None:
 @click.argument("user")
 @click.pass_obj
 def show(service: Any, user: str) -> None:
-    """Show everything that is kept about a user, but for secrets, as JSON."""
+    """Print all data of a user, except secrets, as JSON."""
     found = service.auth.accounts.find(user)
     click.echo(json.dumps(service.auth.export(found.id), indent=2))
 
@@ -343,7 +344,7 @@ def disable(service: Any, user: str) -> None:
 @click.argument("user")
 @click.pass_obj
 def enable(service: Any, user: str) -> None:
-    """Enable an account again that is disabled or being closed."""
+    """Enable an account that is disabled or closed."""
     click.echo(f"enabled {service.auth.accounts.enable(user).email}")
 
 
@@ -352,10 +353,10 @@ def enable(service: Any, user: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def delete_command(service: Any, user: str, yes: bool) -> None:
-    """Delete an account and everything it holds, for good."""
+    """Delete an account and all its data, for good."""
     found = service.auth.accounts.find(user)
     if not yes:
-        click.confirm(f"Delete {found.email} and everything it holds, for good?", abort=True)
+        click.confirm(f"Delete {found.email} and all its data, for good?", abort=True)
     click.echo(f"deleted {service.auth.accounts.delete(found.uid).email}")
 
 

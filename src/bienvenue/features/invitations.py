@@ -29,9 +29,9 @@ class RegistrationClosed(Refusal):
 
     status = 403
     code = "registration_closed"
-    heading = "Registering is closed"
+    heading = "Registration is closed"
     link_to = "/sessions/new"
-    message = "Nobody can register here by themselves. Write to whoever runs this service."
+    message = "New accounts can't be created here. Contact support."
 
 
 class WrongInvitation(Refusal):
@@ -39,11 +39,11 @@ class WrongInvitation(Refusal):
 
     status = 403
     code = "wrong_invitation"
-    heading = "It takes an invitation"
+    heading = "You need an invitation"
     link_to = "/sessions/new"
     message = (
-        "Registering here takes an invitation: open the link of its letter, and register with the "
-        "email it was sent to. It works once, and for a while."
+        "You need an invitation to create an account. Open the link in the invitation email, and "
+        "use the email address it was sent to. The link works once and expires."
     )
 
 
@@ -52,7 +52,7 @@ class NoSuchInvitation(Refusal):
 
     status = 404
     code = "no_such_invitation"
-    message = "There is no invitation of this name or email."
+    message = "There is no invitation with this name or email."
 
 
 # --- operations ---------------------------------------------------------------------------------
@@ -62,7 +62,9 @@ class RegistrationSettings(Section):
     """Who may register."""
 
     registration: Literal["open", "invited", "closed"] = Field(
-        "open", description="Who may register: anybody (open), those invited, or nobody (closed)."
+        "open",
+        description="Who may register: everyone (open), people with an invitation (invited), or "
+        "no one (closed).",
     )
     invitation_lifetime: Seconds = Field(
         7 * 86400, le=90 * 86400, description="How long an invitation works; at most 90 days."
@@ -76,7 +78,7 @@ class Invitations(Feature[RegistrationSettings]):
     Settings = RegistrationSettings
     links = (INVITATION,)
     events: ClassVar = {
-        "invitation.sent": "An administrator invited somebody to register.",
+        "invitation.sent": "An administrator sent an invitation.",
         "invitation.withdrawn": "An administrator withdrew an invitation.",
     }
 
@@ -183,30 +185,30 @@ def _line(row: Token) -> str:
 @click.argument("email")
 @click.pass_obj
 def invite_command(service: Any, email: str) -> None:
-    """Invite somebody to register; the letter has the link, and nothing else has it."""
+    """Invite someone to create an account; only the email has the link."""
     found = service.auth.invitations.invite(email)
     where = "is sent within seconds" if service.auth.mail.sends_mail else "is in the outbox"
     click.echo(
-        f"invited {found.sent_to} until {clock.written(found.expires_at)}; the letter {where}"
+        f"invited {found.sent_to} until {clock.written(found.expires_at)}; the email {where}"
     )
 
 
 @click.command("invitations list")
 @click.pass_obj
 def list_command(service: Any) -> None:
-    """List the invitations that still work: name, made, until, to whom."""
+    """List the invitations that still work: name, created, until, email."""
     found = service.auth.invitations.list()
     for row in found:
         click.echo(_line(row))
     if not found:
-        click.echo("nobody is invited")
+        click.echo("no invitations are open")
 
 
 @click.command("invitations withdraw")
 @click.argument("invitation")
 @click.pass_obj
 def withdraw_command(service: Any, invitation: str) -> None:
-    """Take back an invitation, by its name or email."""
+    """Withdraw an invitation, by its name or email."""
     click.echo(
         f"withdrew the invitation of {service.auth.invitations.withdraw(invitation).sent_to}"
     )

@@ -59,7 +59,7 @@ class KnownDevices(Feature[Section]):
     """The operations on known devices."""
 
     name = "known_devices"
-    events: ClassVar = {"device.first_seen": "A person signed in from a device not seen before."}
+    events: ClassVar = {"device.first_seen": "A user signed in from a new device."}
     notices: ClassVar = {"device.first_seen": "new_device"}
 
     def knows(self, email: str, secret: str | None) -> bool:

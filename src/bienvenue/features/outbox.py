@@ -171,10 +171,10 @@ def outbox_message(uid: str, visitor: Visitor) -> Answer:
 @group.command("open")
 @click.pass_obj
 def open_command(service: Any) -> None:
-    """Print the link under which emails are read in a browser, today and tomorrow."""
+    """Print the link that opens the outbox in a browser, today and tomorrow."""
     try:
         click.echo(service.auth.outbox.link())
     except MessagesAreSent:
         raise click.ClickException(
-            "emails are sent by SMTP: `bienvenue outbox` lists what became of them"
+            "emails are sent by SMTP: `bienvenue outbox` lists them with their state"
         ) from None

@@ -40,7 +40,7 @@ class WrongResetToken(Refusal):
 
     status = 403
     code = "wrong_reset_token"
-    message = "This link was used, replaced by a newer one, or is over. Ask for another."
+    message = "This link was already used, was replaced or has expired. Get a new one."
 
 
 # --- operations ---------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ class PasswordResetSettings(Section):
     """How long a link works."""
 
     password_reset_lifetime: Seconds = Field(
-        3600, le=86400, description="How long the link of a reset letter works; at most a day."
+        3600, le=86400, description="How long the link to reset a password works; at most a day."
     )
 
 
@@ -61,8 +61,8 @@ class PasswordReset(Feature[PasswordResetSettings]):
     Settings = PasswordResetSettings
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
-        "password_reset.requested": "Somebody asked to get back into an account.",
-        "password.reset": "A password was replaced by whoever opened the letter's link.",
+        "password_reset.requested": "A password reset was requested.",
+        "password.reset": "The password was reset with a link sent by email.",
     }
     notices: ClassVar = {"password.reset": "password_was_reset"}
     links = (PASSWORD_RESET,)

@@ -47,7 +47,7 @@ class PasswordTooShort(Refusal):
 
     status = 422
     code = "password_too_short"
-    message = "A password has at least {least} characters."
+    message = "Use at least {least} characters."
 
 
 class PasswordTooLong(Refusal):
@@ -55,7 +55,7 @@ class PasswordTooLong(Refusal):
 
     status = 422
     code = "password_too_long"
-    message = f"A password has at most {LONGEST:,} characters."
+    message = f"Use at most {LONGEST:,} characters."
 
 
 class PasswordCommon(Refusal):
@@ -64,8 +64,8 @@ class PasswordCommon(Refusal):
     status = 422
     code = "password_common"
     message = (
-        "This password is on the list of common and stolen ones, which are tried first. "
-        "Choose another: a few words that nobody says together, for instance."
+        "This password is common or was stolen, so it's easy to guess. Choose another one, for "
+        "example a few unrelated words."
     )
 
 
@@ -75,8 +75,8 @@ class PasswordOwnWords(Refusal):
     status = 422
     code = "password_own_words"
     message = (
-        "This password is made of your email or of this service's name, which are tried first. "
-        "Choose another: a few words that nobody says together, for instance."
+        "This password is made of your email or the name of this service, so it's easy to guess. "
+        "Choose another one, for example a few unrelated words."
     )
 
 
@@ -85,7 +85,7 @@ class WrongCredentials(Refusal):
 
     status = 401
     code = "wrong_credentials"
-    message = "This email and this password do not belong together."
+    message = "Wrong email or password."
 
 
 class WrongOldPassword(Refusal):
@@ -93,7 +93,7 @@ class WrongOldPassword(Refusal):
 
     status = 403
     code = "wrong_old_password"
-    message = "The old password is not right."
+    message = "Wrong current password."
 
 
 class AccountDisabled(Refusal):
@@ -101,7 +101,7 @@ class AccountDisabled(Refusal):
 
     status = 403
     code = "account_disabled"
-    message = "This account is disabled. Write to whoever runs this service."
+    message = "This account is disabled. Contact support."
 
 
 # --- operations ---------------------------------------------------------------------------------
@@ -150,10 +150,10 @@ class Passwords(Feature[PasswordSettings]):
     Settings = PasswordSettings
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
-        "password.changed": "A person replaced the password, knowing the old one.",
+        "password.changed": "A user changed the password with the current one.",
         "password.rehashed": "A sign-in replaced an outdated hash; the password is the same.",
         "password.refused": "A password was wrong, or the account is disabled or not there.",
-        "hash_queue.refused": "Somebody found no place to be hashed: too many came at once.",
+        "hash_queue.refused": "A sign-in was refused because too many came at once.",
     }
     notices: ClassVar = {"password.changed": "password_changed"}
 

@@ -48,7 +48,7 @@ class UnknownChoice(Refusal):
 
     status = 422
     code = "unknown_choice"
-    message = "This is none of the choices."
+    message = "This isn't one of the choices."
 
 
 # --- operations ---------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ class ReauthenticationRequired(Refusal):
 
     status = 403
     code = "reauthentication_required"
-    message = "Type your password once more first: it is a while since you signed in."
+    message = "You signed in a while ago. Enter your password first."
     redirect_to = "/reauthentication"
 
 
@@ -38,7 +38,7 @@ class WrongPassword(Refusal):
 
     status = 403
     code = "wrong_password"
-    message = "This password is not right."
+    message = "Wrong password."
 
 
 # --- operations ---------------------------------------------------------------------------------
@@ -49,9 +49,7 @@ class Reauthentication(Feature[Section]):
 
     name = "reauthentication"
     pages: ClassVar[Pages] = Pages()
-    events: ClassVar = {
-        "session.reauthenticated": "A signed-in person typed their password once more."
-    }
+    events: ClassVar = {"session.reauthenticated": "The password was confirmed."}
 
     def require(self, me: "SignedIn") -> None:
         """Raise ReauthenticationRequired unless this person signed in, or confirmed it, a short while ago."""

@@ -21,20 +21,19 @@ for (const button of document.querySelectorAll("button.reveal")) {
 
 /* Say how many characters are missing, counted as the service counts them: to the eye at once, to
    the ear when the typing rests. */
-for (const meter of document.querySelectorAll("[data-least]")) {
+for (const meter of document.querySelectorAll("[data-needed]")) {
   const field = document.getElementById(meter.dataset.of);
   const said = meter.nextElementSibling;
-  const least = Number(meter.dataset.least);
+  const needed = JSON.parse(meter.dataset.needed);
   let rest;
   const measure = () => {
     const typed = [...field.value.normalize("NFC")].length;
-    const missing = least - typed;
+    const missing = needed.length - typed;
     meter.classList.toggle("enough", missing <= 0);
     meter.textContent =
       typed === 0 ? ""
       : missing <= 0 ? meter.dataset.enough
-      : missing === 1 ? meter.dataset.one
-      : meter.dataset.more.replace("{}", String(missing));
+      : needed[missing - 1];
     clearTimeout(rest);
     rest = setTimeout(() => { said.textContent = meter.textContent; }, 1000);
   };
@@ -61,12 +60,14 @@ addEventListener("pageshow", (event) => {
   if (event.persisted) document.querySelectorAll("form[data-sent]").forEach(release);
 });
 
-/* Times are those of the clock on the wall. */
+/* Times are those of the clock on the wall, as the reader's country writes them. */
+const page = document.documentElement.lang;
+const region = navigator.languages.find((tag) => tag.split("-")[0] === page) ?? page;
 for (const time of document.querySelectorAll("time[datetime]")) {
   const at = new Date(time.dateTime);
   if (Number.isNaN(at.getTime())) continue;
-  const style = time.textContent.includes(":") ? { timeStyle: "short" } : {};
-  const written = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", ...style });
+  const style = "minutes" in time.dataset ? { timeStyle: "short" } : {};
+  const written = new Intl.DateTimeFormat(region, { dateStyle: "long", ...style });
   time.title = time.textContent;
   time.textContent = written.format(at);
 }

@@ -32,14 +32,14 @@ class MalformedBody(Refusal):
     """The body does not have the form that its content type names."""
 
     code = "malformed_body"
-    message = "The body of this request cannot be read."
+    message = "The body of this request can't be read."
 
 
 class DuplicateField(Refusal):
     """A name occurs twice, so two readers could use different values."""
 
     code = "duplicate_field"
-    message = "This field is there twice."
+    message = "This field appears twice."
 
 
 class BodyTooLarge(Refusal):
@@ -47,7 +47,7 @@ class BodyTooLarge(Refusal):
 
     status = 413
     code = "body_too_large"
-    message = "The body of this request is over 64 KiB."
+    message = "The body of this request is larger than 64 KiB."
 
 
 class UnsupportedMediaType(Refusal):
@@ -64,7 +64,7 @@ class InvalidFields(Refusal):
     code = "invalid_fields"
     #: The codes it can have: that of the first field that is wrong.
     codes: ClassVar = ("missing_field", "unknown_field", "wrong_type", "empty_field", "wrong_value")
-    message = "Some fields are not as they should be."
+    message = "Some fields are invalid."
 
     def __init__(self, errors: Sequence[dict[str, str]]) -> None:
         """Take every error with its field, code and message; code and field are the first one's."""
@@ -75,12 +75,12 @@ class InvalidFields(Refusal):
 
 WORDS = {
     "missing": ("missing_field", "This field is missing."),
-    "extra_forbidden": ("unknown_field", "There is no field of this name here."),
-    "string_type": ("wrong_type", "This field is text."),
-    "string_too_short": ("empty_field", "This field is empty."),
-    "literal_error": ("wrong_value", "This field has none of the values it may have."),
+    "extra_forbidden": ("unknown_field", "This request has no field with this name."),
+    "string_type": ("wrong_type", "This field must be text."),
+    "string_too_short": ("empty_field", "Fill in this field."),
+    "literal_error": ("wrong_value", "This field has a value that isn't allowed."),
 }
-ANOTHER_TYPE = ("wrong_type", "This field is of another type.")
+ANOTHER_TYPE = ("wrong_type", "This field has the wrong type.")
 
 
 def sent(request: Request) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def _json(body: bytes) -> dict[str, Any]:
         # Bad UTF-8, bad JSON, NaN, a number of thousands of digits, arrays thousands deep.
         raise MalformedBody from None
     if not isinstance(value, dict):
-        raise MalformedBody(message="The body of this request is no JSON object.")
+        raise MalformedBody(message="The body of this request isn't a JSON object.")
     return value
 
 
@@ -177,7 +177,7 @@ def _pairs(body: bytes) -> dict[str, Any]:
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(pairs) > _MOST_FIELDS:
-        raise MalformedBody(message="There are more than {most} fields here.", most=_MOST_FIELDS)
+        raise MalformedBody(message="This request has more than {most} fields.", most=_MOST_FIELDS)
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name in values:

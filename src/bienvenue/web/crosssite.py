@@ -42,7 +42,7 @@ class OutOfDate(Refusal):
     status = 403
     code = "out_of_date"
     heading = "This page is out of date"
-    message = "This page was out of date. Open it again; nothing was changed."
+    message = "This page was out of date, and nothing was changed. Reload it and try again."
 
 
 class UnknownHost(Refusal):
@@ -50,7 +50,9 @@ class UnknownHost(Refusal):
 
     status = 400
     code = "unknown_host"
-    message = "This service does not answer under this name; BIENVENUE_BASE_URL says which."
+    message = (
+        "This service doesn't answer to this host name. BIENVENUE_BASE_URL sets the right one."
+    )
 
 
 class Hosts:

@@ -27,7 +27,7 @@ class NotFound(Refusal):
 
     status = 404
     code = "not_found"
-    message = "There is nothing here."
+    message = "There is nothing at this address."
 
 
 class MethodNotAllowed(Refusal):
@@ -35,7 +35,7 @@ class MethodNotAllowed(Refusal):
 
     status = 405
     code = "method_not_allowed"
-    message = "This path does not answer this method."
+    message = "This path doesn't support this method."
 
     def __init__(self, allowed: Iterable[str]) -> None:
         """Take the methods that the path answers."""
@@ -47,7 +47,7 @@ class Malformed(Refusal):
     """No page can read this request, for example one for a range that a file does not have."""
 
     code = "malformed_request"
-    message = "This request cannot be read."
+    message = "This request can't be read."
 
 
 class Unavailable(Refusal):
@@ -55,7 +55,7 @@ class Unavailable(Refusal):
 
     status = 503
     code = "unavailable"
-    message = "The service cannot do this right now. Nothing was changed; try again in a moment."
+    message = "The service can't do this right now, and nothing was changed. Try again in a moment."
 
     def __init__(self) -> None:
         """Let the client try again after 5 seconds."""

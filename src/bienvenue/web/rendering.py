@@ -135,6 +135,8 @@ class Rendering:
             branding=self.branding,
             form_token=self._form_token,
             registration=self._auth.invitations.settings.registration,
+            lifetimes=self._lifetimes(),
+            support=self._settings.core.support_link,
             theme=cookies.chosen(request, cookies.THEME, self._settings),
             service=self._settings.core.service_name,
             password_min_length=self._auth.passwords.settings.password_min_length,
@@ -147,6 +149,17 @@ class Rendering:
             new = request.environ[_NEW_FORM]
             cookies.write(response, cookies.FORM, new, self._settings, None)
         return response
+
+    def _lifetimes(self) -> dict[str, int]:
+        """Return for how many seconds links work, by what they are for."""
+        change = self._auth.email_change.settings
+        notification = self._auth.notification_email.settings
+        return {
+            "password_reset": self._auth.password_reset.settings.password_reset_lifetime,
+            "notification_email": notification.notification_email_lifetime,
+            "email_change": change.email_change_lifetime,
+            "email_restore": change.email_restore_lifetime,
+        }
 
     def _page_path(self, path: str | None) -> str | None:
         """Return a path if a page of ours has it, whatever a browser makes of it; else None."""

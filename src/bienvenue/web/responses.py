@@ -57,6 +57,10 @@ def as_page(template: str, status: int, language: Language, **values: Any) -> Re
         f"bienvenue/{template}",
         _=language.markup,
         device_name=lambda name: user_agent.told(name, language),
+        ngettext=language.plural,
+        date_of=language.date,
+        moment_of=language.moment,
+        duration_of=language.duration,
         language=language.code,
         **values,
     )

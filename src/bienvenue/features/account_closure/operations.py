@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, ForeignKey, delete, exists, insert, select
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bienvenue import clock, purposes, user_agent
+from bienvenue import clock, i18n, purposes, user_agent
 from bienvenue.db import retried
 from bienvenue.feature import Event, Feature, Reason, Refusal
 from bienvenue.features.one_time_tokens import Purpose, columns
@@ -54,14 +54,14 @@ class AccountClosed(AccountDisabled):
 
     code = "account_closed"
     message = (
-        "This account is closed, and will be deleted on {day} at {time} UTC. To keep it, open the "
-        "link of the letter that says so."
+        "This account is closed and will be deleted on {until}. To reopen it, open the link in the "
+        "email we sent about it."
     )
 
     def __init__(self, due: float) -> None:
         """Take when it is deleted, in seconds since 1970."""
         until = clock.written(due)
-        super().__init__(day=until[:10], time=until[11:16])
+        super().__init__(until=i18n.Moment(until))
         self.extensions["until"] = until
 
 
@@ -70,9 +70,9 @@ class WrongReopeningToken(Refusal):
 
     status = 403
     code = "wrong_reopening_token"
-    heading = "This link does not work any more"
+    heading = "This link no longer works"
     link_to = "/"
-    message = "This link was used already, or what it was to keep has been deleted."
+    message = "This link was already used, or the account has been deleted."
 
 
 class AccountNotOpen(Refusal):
@@ -80,7 +80,7 @@ class AccountNotOpen(Refusal):
 
     status = 409
     code = "account_not_open"
-    message = "This account is disabled, or is being closed already."
+    message = "This account is disabled or already closed."
 
 
 class AccountNotClosed(Refusal):
@@ -88,9 +88,7 @@ class AccountNotClosed(Refusal):
 
     status = 409
     code = "account_not_closed"
-    message = (
-        "This account is not being closed, or was disabled meanwhile: `users enable` opens it."
-    )
+    message = "This account isn't closed, or was disabled. `users enable` opens it."
 
 
 # --- operations ---------------------------------------------------------------------------------
@@ -114,9 +112,9 @@ class AccountClosure(Feature[ClosureSettings]):
     Settings = ClosureSettings
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
-        "account.exported": "A person took a copy of everything that is kept about them.",
-        "account.closed": "An account was closed, to be deleted when the time to undo it is over.",
-        "account.reopened": "An account that was being closed was opened again.",
+        "account.exported": "A user downloaded their data.",
+        "account.closed": "An account was closed; it is deleted when it can no longer be reopened.",
+        "account.reopened": "A closed account was reopened.",
     }
     notices: ClassVar = {
         "account.closed": "account_closed_notice",

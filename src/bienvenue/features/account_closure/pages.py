@@ -132,7 +132,7 @@ def reopen_account(form: Reopening, visitor: Visitor) -> Answer:
 @click.argument("user")
 @click.pass_obj
 def close_command(service: Any, user: str) -> None:
-    """Close an account for its owner, who gets the letter that can undo it."""
+    """Close an account for its owner, who gets an email to reopen it."""
     closed, until = service.auth.account_closure.close_for(user)
     click.echo(f"closed {closed.email}, which is deleted at {until}")
 
@@ -141,8 +141,8 @@ def close_command(service: Any, user: str) -> None:
 @click.argument("user")
 @click.pass_obj
 def reopen_command(service: Any, user: str) -> None:
-    """Open an account again that is being closed."""
-    click.echo(f"kept {service.auth.account_closure.keep(user)}")
+    """Reopen a closed account."""
+    click.echo(f"reopened {service.auth.account_closure.keep(user)}")
 
 
 AccountClosure.commands = (close_command, reopen_command)

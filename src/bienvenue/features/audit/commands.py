@@ -14,7 +14,7 @@ from bienvenue.features.audit.operations import Audit
 @click.option("--head", metavar="BATCH:MAC", help="A head from the log, to compare with.")
 @click.pass_obj
 def verify(service: Any, head: str | None) -> None:
-    """Say whether the record is as it was sealed; status 1 when it is not."""
+    """Check that the audit log is as it was sealed; status 1 when it is not."""
     try:
         report = service.auth.audit.verify(head)
     except ValueError as error:
@@ -22,7 +22,7 @@ def verify(service: Any, head: str | None) -> None:
     if report.problem is not None:
         click.echo(report.problem)
     else:
-        click.echo("The record is whole.")
+        click.echo("The audit log is intact.")
     click.echo(
         f"sealed: {report.rows} rows in {report.batches} batches; personal values erased: "
         f"{report.erased}; not sealed yet: {report.unsealed}"

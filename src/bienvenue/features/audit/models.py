@@ -80,7 +80,7 @@ class AuditSettings(Section):
     """How long the record keeps what is personal."""
 
     audit_personal: Seconds = Field(
-        365 * 86400, description="How long the record keeps ips and devices; rows stay."
+        365 * 86400, description="How long the audit log keeps IPs and devices; rows stay."
     )
 
 

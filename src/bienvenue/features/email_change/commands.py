@@ -13,7 +13,7 @@ from bienvenue.features.email_change.operations import EmailChange
 @click.option("--without-undo", is_flag=True, help="Send the old email no link that restores it.")
 @click.pass_obj
 def set_email(service: Any, user: str, new: str, without_undo: bool) -> None:
-    """Change the email of a user at once, and tell the old one."""
+    """Change the email of a user at once, and notify the old one."""
     auth = service.auth
     old = auth.email_change.set(user, new, undo=not without_undo)
     click.echo(f"changed {old} to {auth.accounts.find(new).email}")

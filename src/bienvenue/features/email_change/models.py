@@ -25,7 +25,7 @@ class SameEmail(Refusal):
 
     status = 422
     code = "same_email"
-    message = "This is the email of your account already."
+    message = "This is already the email of your account."
 
 
 class WrongEmailToken(Refusal):
@@ -34,8 +34,8 @@ class WrongEmailToken(Refusal):
     status = 403
     code = "wrong_email_change_token"
     message = (
-        "This link was used, replaced by a newer one, is over, or is for another account. "
-        "Ask for another."
+        "This link was already used, was replaced, has expired or is for another account. "
+        "Get a new one."
     )
 
 
@@ -44,9 +44,9 @@ class WrongUndoToken(Refusal):
 
     status = 403
     code = "wrong_email_restore_token"
-    heading = "This link does not work any more"
+    heading = "This link no longer works"
     link_to = "/"
-    message = "This link was used, or is over. Write to whoever runs this service."
+    message = "This link was already used or has expired. Contact support."
 
 
 class EmailChangeSettings(Section):
@@ -55,7 +55,7 @@ class EmailChangeSettings(Section):
     email_change_lifetime: Seconds = Field(
         86400,
         le=7 * 86400,
-        description="How long the link works that proves a new email; at most a week.",
+        description="How long the link works that verifies a new email; at most a week.",
     )
     email_restore_lifetime: Seconds = Field(
         7 * 86400,

@@ -45,7 +45,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         "email_change.requested": "A signed-in person asked to change the email of the account.",
         "email.changed": "The email of an account was changed; its other sessions ended.",
         "email.assigned": "An administrator changed the email of an account; its sessions ended.",
-        "email.restored": "An earlier email of an account was restored by the link sent to it.",
+        "email.restored": "An earlier email of an account was restored with the link sent to it.",
     }
     links = (EMAIL_CHANGE, EMAIL_RESTORE)
 
@@ -179,7 +179,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         with self._db.transaction() as tx:
             user = self._auth.accounts.find(name)
             if user.email == new:
-                raise SameEmail(message="This is the email of the account already.")
+                raise SameEmail(message="This is already the email of the account.")
             facts = {"asked": clock.written(clock.now()), "ip": ""}
             move = _Move(user.id, user.email, new)
             told = self._change(tx, move, facts, self._auth.mount, undo=undo)

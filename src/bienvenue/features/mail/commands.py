@@ -20,7 +20,7 @@ def _line(message: Message) -> str:
 @click.group("outbox", invoke_without_command=True)
 @click.pass_context
 def outbox(ctx: click.Context) -> None:
-    """The emails to people. Alone it lists them."""
+    """Emails to users. Alone it lists them."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_command)
 
@@ -29,12 +29,12 @@ def outbox(ctx: click.Context) -> None:
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
 @click.pass_obj
 def list_command(service: Any, limit: int) -> None:
-    """List the newest emails: name, time, state, kind, recipient."""
+    """List the newest emails: name, queued, state, kind, recipient."""
     found = service.auth.mail.list(limit)
     for message in found:
         click.echo(_line(message))
     if not found:
-        click.echo("the outbox is empty")
+        click.echo("no emails are stored")
 
 
 def _text(message: EmailMessage) -> str:
@@ -47,7 +47,7 @@ def _text(message: EmailMessage) -> str:
 @click.argument("name")
 @click.pass_obj
 def show(service: Any, name: str) -> None:
-    """Print an email in full, with its link until it is sent, spent or expired."""
+    """Print an email in full, with its link until that is used, expired or sent."""
     click.echo(_text(service.auth.mail.read(name)))
 
 
@@ -68,7 +68,7 @@ def resend(service: Any, name: str) -> None:
 @click.argument("email")
 @click.pass_obj
 def test(service: Any, email: str) -> None:
-    """Send a test email at once, and describe the mail server."""
+    """Send a test email at once, and print the mail server."""
     mail: Mail = service.auth.mail
     if not mail.sends_mail:
         raise click.ClickException("no SMTP server is configured: set BIENVENUE_SMTP_HOST")
@@ -76,7 +76,7 @@ def test(service: Any, email: str) -> None:
         click.echo(mail.test(email))
     except SendProblem as problem:
         raise click.ClickException(str(problem)) from None
-    click.echo(f"it accepted an email to {email}; check that it arrives")
+    click.echo(f"it accepted an email to {email}; check whether it arrives")
 
 
 Mail.commands = (outbox,)

@@ -5,6 +5,7 @@ other templates of the same names.
 """
 
 import json
+import re
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
@@ -21,6 +22,9 @@ from jinja2 import (
 
 from bienvenue import clock, i18n, user_agent
 from bienvenue.settings import Settings
+
+#: The values that are moments (RFC 3339) and are written for people.
+_MOMENTS = ("at", "asked", "until")
 
 
 class MessageText(NamedTuple):
@@ -64,12 +68,23 @@ class Renderer:
         template = self._templates.get_template(f"mail/{row.kind}.txt")
         values = self._values(row)
         spoken = i18n.of(values["language"])
-        shown = spoken.plain("[the link is not kept]") if link is None else self._url(link)
+        known = values.get("device", user_agent.UNKNOWN) != user_agent.UNKNOWN
+        shown = spoken.plain("[link removed]") if link is None else self._url(link)
         if "device" in values:
             values["device"] = user_agent.told(values["device"], spoken)
-        rendered = template.render(values, _=spoken.plain, link=shown)
-        subject, _, rest = rendered.partition("\n")
-        return MessageText(_one_line(subject.removeprefix("Subject:")), rest.strip() + "\n")
+        values |= {name: spoken.moment(values[name]) for name in _MOMENTS if values.get(name)}
+        ip = values.get("ip", "")
+        # What happened is followed by `Firefox on Linux · 9 November 2026, 20:09 UTC · 192.0.2.1`.
+        device = values["device"] if "device" in values and (known or ip) else ""
+        values["where"] = " · ".join(filter(None, [device, values["at"], ip]))
+        lifetime = values.get("lifetime")
+        said = spoken.plain("a limited time") if lifetime is None else spoken.duration(lifetime)
+        values["lifetime"] = said
+        text = template.render(values, _=spoken.plain, link=shown)
+        subject, _, rest = text.partition("\n")
+        if support := self._settings.core.support:
+            rest += "\n\n" + spoken.plain("Questions? Contact support: {support}", support=support)
+        return MessageText(_one_line(subject.removeprefix("Subject:")), _spaced(rest))
 
     def message(self, row: StoredMessage, link: str | None) -> EmailMessage:
         """Give a message as it is sent, with a part of text and a part of HTML (RFC 5322, 2046).
@@ -114,6 +129,11 @@ class Renderer:
 
     def _url(self, link: str) -> str:
         return self._settings.base_url + link
+
+
+def _spaced(text: str) -> str:
+    """Give a text whose paragraphs stand one empty line apart."""
+    return re.sub(r"\n{3,}", "\n\n", text.strip()) + "\n"
 
 
 def _one_line(text: str) -> str:

@@ -87,6 +87,8 @@ class Mail(Feature[MailSettings]):
         """
         now = clock.now()
         encrypted = None
+        # The text says for how long its link works, in whole minutes.
+        lifetime = {} if expires is None else {"lifetime": 60 * round((expires - now) / 60)}
         if link is not None:
             encrypted = self._auth.keys.encrypt(purposes.EMAILED_LINK, link.encode())
         with self._db.transaction() as tx:
@@ -96,7 +98,7 @@ class Mail(Feature[MailSettings]):
                 "kind": kind,
                 "user_id": user_id,
                 "email": email,
-                "facts": json.dumps({**facts, "language": self._language_of(user_id)}),
+                "facts": json.dumps({**facts, **lifetime, "language": self._language_of(user_id)}),
                 "encrypted_link": encrypted,
                 "expires_at": expires,
                 "state": MessageState.WAITING if email else MessageState.VOID,

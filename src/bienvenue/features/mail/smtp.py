@@ -59,8 +59,8 @@ class MailSettings(Section):
 
     smtp_host: str | None = Field(
         None,
-        description="The mail server that sends emails, by name or ip. Without it emails stay in "
-        "the outbox.",
+        description="The mail server that sends emails, by name or IP. Without it emails stay "
+        "in the outbox.",
         pattern=r"^[A-Za-z0-9._:-]+$",
     )
     smtp_port: int | None = Field(

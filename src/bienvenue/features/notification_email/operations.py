@@ -61,7 +61,7 @@ class SameAsAccountEmail(Refusal):
 
     status = 422
     code = "same_as_account_email"
-    message = "This is the email of your account, which gets every notice. Name another one."
+    message = "This is the email of your account, which already receives notifications. Enter another one."
 
 
 class NoNotificationEmail(Refusal):
@@ -69,7 +69,7 @@ class NoNotificationEmail(Refusal):
 
     status = 404
     code = "no_notification_email"
-    message = "There is no second email."
+    message = "There is no notification email."
 
 
 class WrongNotificationEmailToken(Refusal):
@@ -77,19 +77,21 @@ class WrongNotificationEmailToken(Refusal):
 
     status = 403
     code = "wrong_notification_email_token"
-    heading = "This link does not work any more"
+    heading = "This link no longer works"
     link_to = "/"
-    message = "This link was used, replaced by a newer one, or is over."
+    message = "This link was already used, was replaced or has expired."
 
 
 # --- operations ---------------------------------------------------------------------------------
 
 
 class NotificationEmailSettings(Section):
-    """How long the link to a second email works."""
+    """How long the link that verifies a notification email works."""
 
     notification_email_lifetime: Seconds = Field(
-        86400, le=7 * 86400, description="How long the link to a second email works."
+        86400,
+        le=7 * 86400,
+        description="How long the link that verifies a notification email works.",
     )
 
 
@@ -100,9 +102,9 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
     Settings = NotificationEmailSettings
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
-        "notification_email.requested": "A person named a second email; a letter there asks whether it is.",
-        "notification_email.added": "Whoever reads the second email said that notices may go there.",
-        "notification_email.removed": "A second email gets no notices any more.",
+        "notification_email.requested": "A notification email was entered and sent a link.",
+        "notification_email.added": "A notification email was verified.",
+        "notification_email.removed": "A notification email was removed.",
     }
     notices: ClassVar = {
         "notification_email.added": "notification_email_added",

@@ -155,16 +155,16 @@ def prove_second_email(form: NotificationEmailVerification, visitor: Visitor) ->
 
 @click.command("users notification-email")
 @click.argument("user")
-@click.option("--remove", is_flag=True, help="Remove it, and tell both.")
+@click.option("--remove", is_flag=True, help="Remove it, and notify both addresses.")
 @click.pass_obj
 def second_email_command(service: Any, user: str, remove: bool) -> None:
-    """Show the second email of an account, to which notices go as well."""
+    """Show the notification email of an account."""
     second: NotificationEmails = service.auth.notification_email
     if remove:
         click.echo(f"removed {second.remove_for(user)}")
     else:
         known = second.of(service.auth.accounts.find(user).id)
-        click.echo(known.email or "none is proven")
+        click.echo(known.email or "no notification email")
 
 
 NotificationEmails.commands = (second_email_command,)

@@ -24,7 +24,7 @@ def _lines(counts: list[Count]) -> Iterator[str]:
 @click.argument("user")
 @click.pass_obj
 def unlock(service: Any, user: str) -> None:
-    """Forget the wrong passwords tried for an account, so that it can sign in again."""
+    """Forget the wrong passwords tried for an account, so that it can be signed in to again."""
     click.echo(f"unlocked {service.auth.rate_limits.unlock(user)}")
 
 

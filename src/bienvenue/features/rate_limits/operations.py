@@ -31,7 +31,7 @@ class TooManyAttempts(Refusal):
 
     status = 429
     code = "too_many_attempts"
-    message = "Too many wrong passwords were tried. Wait a little and try again."
+    message = "Too many wrong passwords. Wait before you try again."
 
     def __init__(self, policy: str, wait: float) -> None:
         """Take the name of the rule and the seconds to wait."""
@@ -45,8 +45,8 @@ class PasswordLocked(TooManyAttempts):
 
     code = "password_locked"
     message = (
-        "Too many wrong passwords were tried in a row. Sign in from a device you used before, "
-        "or write to whoever runs this service."
+        "Too many wrong passwords in a row. Sign in from a device you've used before, or contact "
+        "support."
     )
 
 
@@ -70,7 +70,7 @@ class RateLimits(Feature[RateLimitSettings]):
     name = "rate_limits"
     Settings = RateLimitSettings
     events: ClassVar = {
-        "rate_limit.reached": "An attempt was refused because of the failures before it.",
+        "rate_limit.reached": "A sign-in was refused after too many failures.",
         "account.unlocked": "An administrator cleared the failures of an account.",
     }
 

@@ -28,9 +28,7 @@ class WrongVerificationToken(Refusal):
 
     status = 403
     code = "wrong_verification_token"
-    message = (
-        "This link and this password do not belong together, or the link is over. Register again."
-    )
+    message = "Wrong password, or the link has expired. Create your account again."
 
 
 # --- operations ---------------------------------------------------------------------------------
@@ -40,7 +38,9 @@ class VerificationSettings(Section):
     """How long a registration waits."""
 
     verification_lifetime: Seconds = Field(
-        86400, le=7 * 86400, description="How long the link that proves an email works; 7d at most."
+        86400,
+        le=7 * 86400,
+        description="How long the link that verifies an email works; 7d at most.",
     )
 
 
@@ -52,10 +52,10 @@ class Registration(Feature[VerificationSettings]):
     pages: ClassVar[Pages] = Pages()
     links = (REGISTRATION,)
     events: ClassVar = {
-        "registration.requested": "Somebody registered with an email, which is not proven by it.",
-        "registration.refused": "A registration's link was opened with another password.",
-        "registration.withdrawn": "An administrator withdrew registrations that waited.",
-        "email.verified": "A person showed that letters to the account's email reach them.",
+        "registration.requested": "Someone asked to create an account with an email that isn't verified yet.",
+        "registration.refused": "A verification link was opened with a wrong password.",
+        "registration.withdrawn": "An administrator withdrew pending registrations.",
+        "email.verified": "The email of an account was verified.",
     }
 
     # --- registering ----------------------------------------------------------------------------

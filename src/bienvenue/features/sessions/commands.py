@@ -11,10 +11,10 @@ from bienvenue.features.sessions.operations import Sessions
 
 @click.command("users sign-out")
 @click.argument("user", required=False)
-@click.option("--everybody", is_flag=True, help="End every session of everybody.")
+@click.option("--everybody", is_flag=True, help="End all sessions of all users.")
 @click.pass_obj
 def sign_out(service: Any, user: str | None, everybody: bool) -> None:
-    """End all sessions of a user, or of everybody."""
+    """End all sessions of a user, or of all users."""
     if everybody == (user is not None):
         raise click.UsageError("name a user, or say --everybody")
     if everybody:

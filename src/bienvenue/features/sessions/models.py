@@ -57,7 +57,7 @@ class NoSuchSession(Refusal):
 
     status = 404
     code = "no_such_session"
-    message = "You have no such session; it may have ended already."
+    message = "This session doesn't exist or has already ended."
 
 
 class MFARequired(Refusal):
