@@ -47,7 +47,7 @@ def queue_on(db: DB) -> Queue:
 
 def add(db: DB, count: int = 1, *, due_at: float | None = None, ready: bool = True) -> None:
     """Put rows into the queue."""
-    at = clock.now() if due_at is None else due
+    at = clock.now() if due_at is None else due_at
     row = {"state": WAITING, "due_at": at, "tries": 0, "problem": None, "ready": ready}
     with db.transaction() as tx:
         tx.execute(insert(jobs), [row] * count)
