@@ -24,7 +24,7 @@ class DataExport(Reply):
 
     uid: str
     email: str
-    created: str
+    created_at: str
 
 
 class ClosureForm(Reply):
