@@ -101,14 +101,16 @@ class Language:
     def duration(self, seconds: float) -> str:
         """Write a length of time in days, hours or minutes, as `1 hour`; a day is 24 hours."""
         minutes = max(1, round(seconds / 60))
-        said = self.catalogue.ngettext
         if minutes % _DAY == 0 and minutes > _DAY:
             count = minutes // _DAY
-            return said("{count} day", "{count} days", count).format(count=count)
+            text = self.catalogue.ngettext("{count} day", "{count} days", count)
+            return text.format(count=count)
         if minutes % _HOUR == 0:
             count = minutes // _HOUR
-            return said("{count} hour", "{count} hours", count).format(count=count)
-        return said("{count} minute", "{count} minutes", minutes).format(count=minutes)
+            text = self.catalogue.ngettext("{count} hour", "{count} hours", count)
+            return text.format(count=count)
+        text = self.catalogue.ngettext("{count} minute", "{count} minutes", minutes)
+        return text.format(count=minutes)
 
     def _said(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Give values for people: a moment is written as this language writes it."""

@@ -29,7 +29,7 @@ def test_an_operator_closes_and_keeps(service: Service, moving_clock: Clock) -> 
     assert "  closing   " in run(service, accounts.list_command).output
     again = run(service, account_closure.pages.close_command, EMAIL)
     assert isinstance(again.exception, account_closure.AccountNotOpen)
-    assert run(service, account_closure.pages.reopen_command, EMAIL).output == f"kept {EMAIL}\n"
+    assert run(service, account_closure.pages.reopen_command, EMAIL).output == f"reopened {EMAIL}\n"
     assert "  enabled   " in run(service, accounts.list_command).output
     kept = run(service, account_closure.pages.reopen_command, EMAIL)
     assert isinstance(kept.exception, account_closure.AccountNotClosed)

@@ -107,7 +107,7 @@ def test_the_commands_of_invitations(service: Service, moving_clock: Clock) -> N
     at = clock.written(moving_clock.now())
     until = clock.written(moving_clock.now() + WEEK)
     assert said("invitations", "list") == "no invitations are open\n"
-    here = f"invited {EMAIL} until {until}; the letter is in the outbox\n"
+    here = f"invited {EMAIL} until {until}; the email is in the outbox\n"
     assert said("invite", EMAIL) == here
     names = {f"BIENVENUE_{name.upper()}": value for name, value in SMTP.items()}
     assert said("invite", EMAIL, **names) == here.replace(
