@@ -319,7 +319,7 @@ def test_sweeping_deletes_what_is_over(
     moving_clock.forward(DAY - 1)
     assert client.post("/reauthentication", json={"password": PASSPHRASE}).status_code == 200
     token = asked(service, client)
-    sweep = service.auth.email_change.sweep
+    sweep = service.auth.one_time_tokens.sweep
     assert sweep(begun + DAY - 1, 9) == 0
     assert [sweep(begun + DAY, 1) for _ in range(3)] == [1, 1, 0]
     assert service.auth.email_change.asked_by(me_of(service, client), token) == NEW_EMAIL

@@ -252,7 +252,7 @@ def test_sweeping_forgets_what_is_over(service: Service, moving_clock: Clock) ->
     moving_clock.forward(1)
     now = moving_clock.now()
     assert [row.sent_to for row in service.auth.invitations.list()] == [EMAIL]
-    assert [service.auth.invitations.sweep(now, 1) for _ in range(3)] == [1, 1, 0]
+    assert [service.auth.one_time_tokens.sweep(now, 1) for _ in range(3)] == [1, 1, 0]
     assert register(service, invitation=token).status_code == 201
 
 

@@ -235,9 +235,9 @@ def test_sweeping_leaves_what_is_proven(service: Service, moving_clock: Clock) -
     proven(service, client)
     asked(service, client, "robert@third.example")
     moving_clock.forward(DAY - 1)
-    assert service.auth.notification_email.sweep(clock.now(), 10) == 0
+    assert service.auth.one_time_tokens.sweep(clock.now(), 10) == 0
     moving_clock.forward(1)
-    assert service.auth.notification_email.sweep(clock.now(), 10) == 1
+    assert service.auth.one_time_tokens.sweep(clock.now(), 10) == 1
     assert second_of(service) == SECOND
 
 

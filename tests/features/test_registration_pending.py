@@ -49,7 +49,7 @@ def test_sweeping_forgets_what_is_over(service: Service, moving_clock: Clock) ->
     token = registered(service)
     moving_clock.forward(1)
     now = moving_clock.now()
-    assert [service.auth.registration.sweep(now, 1) for _ in range(3)] == [1, 1, 0]
+    assert [service.auth.one_time_tokens.sweep(now, 1) for _ in range(3)] == [1, 1, 0]
     assert len(outstanding(service, "registration")) == 1
     assert prove(service, token).status_code == 201
 

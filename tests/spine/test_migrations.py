@@ -20,6 +20,7 @@ from sqlalchemy import inspect, text
 from bienvenue import DB, clock, schema
 from tests.conftest import Clock, MakeService, Service
 from tests.databases import KINDS, Databases
+from tests.features.password_resets import text_of
 from tests.features.registrations import SMTP
 from tests.spine.test_schema import upgrade_to
 
@@ -177,10 +178,7 @@ def test_emails_that_wait_are_sent_with_their_links(upgraded: Service) -> None:
     """Each has a template by its kind of today, and its link as it was encrypted."""
     messages = upgraded.auth.mail.list(1000)
     assert len(messages) == len(BEFORE["rows"]["mail"])
-    read = [
-        str(upgraded.auth.mail.read(message.uid).get_body(("plain",)).get_content())  # type: ignore[union-attr]
-        for message in messages
-    ]
+    read = [text_of(upgraded, message) for message in messages]
     for link in LINKS.values():
         assert sum(link in one for one in read) == 1, link
 
@@ -192,23 +190,23 @@ SPENDING: dict[str, tuple[bool, Spent]] = {
         False,
         lambda client, _: client.put(
             "/reset_password",
-            data={"email": "carol@example.com", "new_password": "sept grenouilles sur un nuage"},
+            json={"email": "carol@example.com", "new_password": "sept grenouilles sur un nuage"},
         ),
     ),
     "verification": (
         False,
-        lambda client, path: client.post(path, data={"password": PASSWORD}),
+        lambda client, path: client.post(path, json={"password": PASSWORD}),
     ),
     "invitation": (
         False,
         lambda client, _: client.post(
-            "/users", data={"email": "hugo@example.com", "password": PASSWORD}
+            "/users", json={"email": "hugo@example.com", "password": PASSWORD}
         ),
     ),
-    "email_change": (True, lambda client, path: client.post(path)),
-    "email_restore": (False, lambda client, path: client.post(path)),
-    "notification_email": (False, lambda client, path: client.post(path)),
-    "reopening": (False, lambda client, path: client.post(path)),
+    "email_change": (True, lambda client, path: client.post(path, json={})),
+    "email_restore": (False, lambda client, path: client.post(path, json={})),
+    "notification_email": (False, lambda client, path: client.post(path, json={})),
+    "reopening": (False, lambda client, path: client.post(path, json={})),
 }
 
 
