@@ -55,7 +55,7 @@ def write(page: Page, field: str, text: str) -> None:
 def test_a_person_with_a_keyboard_alone(site: Site, page: Page) -> None:
     """Register, sign in, change the password and sign out; errors have the focus and are told."""
     page.goto(site.url)
-    press(page, "Create account")
+    press(page, "Create an account")
     write(page, "#email", EMAIL)
     page.keyboard.press("Tab")
     write(page, "#password", "trop court")
