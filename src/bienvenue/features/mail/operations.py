@@ -251,7 +251,7 @@ class Mail(Feature[MailSettings]):
                 "problem": None,
             }
             if found.expires_at is not None and found.expires_at <= now:
-                changes["sealed"] = None
+                changes["encrypted_link"] = None
             tx.change(update(Message).where(columns.id == found.id).values(**changes))
         return found
 
