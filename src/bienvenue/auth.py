@@ -75,12 +75,12 @@ class Auth:
         self.reauthentication = self._open(Reauthentication)
         self.rate_limits = self._open(RateLimits)
         self.audit = self._open(Audit)
-        # After the record, whose seals are not to wait for a mail server.
+        self.preferences = self._open(Preferences)
+        # After the audit log, whose seals are not to wait for a mail server.
         self.mail = self._open(Mail)
         self.one_time_tokens = self._open(OneTimeTokens)
         self.outbox = self._open(Outbox)
         self.password_reset = self._open(PasswordReset)
-        self.preferences = self._open(Preferences)
         self.invitations = self._open(Invitations)
         self.registration = self._open(Registration)
         self.notification_email = self._open(NotificationEmails)

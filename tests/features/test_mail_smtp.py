@@ -225,7 +225,7 @@ def test_a_message_that_is_refused(
 
 @pytest.mark.parametrize("end", [GO_ON, RESET])
 def test_a_server_that_hangs_up_within_the_letter(end: bytes) -> None:
-    """Nobody knows whether it was taken, so it is sent again."""
+    """Whether it accepted the message is unknown, so the message is sent again."""
     with Puppet([*AGREED, end]) as settings:
         assert "broke off the conversation" in problem(settings)
 
@@ -242,7 +242,7 @@ def test_a_server_that_stalls(said: list[bytes]) -> None:
 
 @pytest.mark.parametrize("deadline", [MOMENT, 10])
 def test_a_server_that_stalls_within_tls(authority: Authority, deadline: float) -> None:
-    """Before its greeting, and with the message: nobody waits for its end of TLS."""
+    """Before its greeting, and with the message; its end of TLS is not waited for."""
     for said in ([], [*AGREED, GO_ON]):
         began = time.monotonic()
         with Puppet([*said, SILENCE], tls=authority.context()) as clear:
@@ -283,7 +283,7 @@ def test_the_deadline(says: list[bytes], pause: float, security: str) -> None:
 
 
 def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody listens, nobody has that name, nothing leads there, or the time was over before."""
+    """It does not listen, its name is unknown, there is no route to it, or no time is left."""
     port = free_port()
     assert problem(to(port)) == f"127.0.0.1:{port} cannot be reached: Connection refused"
     assert problem(to(port, "::1")).startswith(f"[::1]:{port} cannot be reached: ")
@@ -345,7 +345,7 @@ def test_a_goodbye_that_fails(goodbye: bytes, monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_what_is_no_email(sender: str, recipient: str) -> None:
-    """Nobody is asked to carry a message there, ever."""
+    """No server is asked to accept a message there, and no other try is made."""
     problem_of(lambda: send(to(25), a_message(), sender, recipient, 10), permanent=True)
 
 

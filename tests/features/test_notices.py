@@ -35,7 +35,7 @@ def test_a_changed_password_is_told(service: Service) -> None:
     kind = "password_changed"
     assert (row.kind, row.email, row.user_id, row.encrypted_link) == (kind, EMAIL, user.id, None)
     message = service.auth.mail.read(row.uid)
-    assert message["Subject"] == "The password of your Bienvenue account was changed"
+    assert message["Subject"] == "Your Bienvenue password was changed"
     assert (message["To"], message["Auto-Submitted"]) == (EMAIL, "auto-generated")
     assert [part.get_content_type() for part in message.walk()] == [
         "multipart/alternative",

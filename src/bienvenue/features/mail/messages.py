@@ -80,8 +80,8 @@ class Renderer:
         lifetime = values.get("lifetime")
         said = spoken.plain("a limited time") if lifetime is None else spoken.duration(lifetime)
         values["lifetime"] = said
-        text = template.render(values, _=spoken.plain, link=shown)
-        subject, _, rest = text.partition("\n")
+        rendered = template.render(values, _=spoken.plain, link=shown)
+        subject, _, rest = rendered.partition("\n")
         if support := self._settings.core.support:
             rest += "\n\n" + spoken.plain("Questions? Contact support: {support}", support=support)
         return MessageText(_one_line(subject.removeprefix("Subject:")), _spaced(rest))
@@ -113,7 +113,7 @@ class Renderer:
     def _values(self, row: StoredMessage) -> dict[str, Any]:
         facts: dict[str, Any] = json.loads(row.facts)
         before = {
-            # The path of our pages below the base URL; older messages have none.
+            # The mount of our pages below the base URL; the oldest messages have none.
             "mount": "",
             "language": self._settings.core.language,
             # A notice to a notification email names the email of the account instead.

@@ -33,6 +33,7 @@ from bienvenue.features.mail.models import (
     requesting,
 )
 from bienvenue.features.mail.smtp import MailSettings, SendProblem
+from bienvenue.features.preferences import Preferences
 from bienvenue.key_ring import KeyProblem
 from bienvenue.queue import Queue
 
@@ -54,8 +55,9 @@ class Mail(Feature[MailSettings]):
     }
 
     def __init__(self, auth: "Auth", db: DB, settings: MailSettings) -> None:
-        """Open with the templates of this service and the queue of its database."""
+        """Open after the preferences, which know the language of a reader."""
         super().__init__(auth, db, settings)
+        self._preferences: Preferences = auth.preferences
         self._renderer = Renderer(auth.settings, settings.mail_from)
         self._queue = Queue(
             db, messages, lease=LEASE, give_up=GIVE_UP, pauses=PAUSES, only=SENDABLE
@@ -110,7 +112,7 @@ class Mail(Feature[MailSettings]):
 
     def _language_of(self, user_id: int | None) -> str:
         """Give the language of a message: its reader's, else that of the current request."""
-        chosen = self._auth.preferences.language_of(user_id)
+        chosen = self._preferences.language_of(user_id)
         return chosen or i18n.current() or self._auth.settings.core.language
 
     def may_ask(self, kind: str, email: str, gap: float, most: int) -> bool:
@@ -249,7 +251,7 @@ class Mail(Feature[MailSettings]):
                 "problem": None,
             }
             if found.expires_at is not None and found.expires_at <= now:
-                changes["sealed"] = None
+                changes["encrypted_link"] = None
             tx.change(update(Message).where(columns.id == found.id).values(**changes))
         return found
 
@@ -276,28 +278,13 @@ class Mail(Feature[MailSettings]):
 
     # --- erasing --------------------------------------------------------------------------------
 
-    def withdraw(self, user_id: int, kind: str | None = None) -> None:
-        """Erase the links of a user's messages, or of one kind; those that wait are not sent."""
-        with self._db.transaction() as tx:
-            self._withdraw(
-                tx,
-                (columns.user_id == user_id)
-                & (columns.encrypted_link.is_not(None))
-                & ((columns.kind == kind) if kind is not None else True),
-            )
-
     def adopt(self, email: str, kind: str, user_id: int) -> None:
         """Erase the links of the messages of a kind to an email, and make them a new user's."""
         with self._db.transaction() as tx:
-            self.withdraw_to(email, kind)
-            mine = (columns.email == email) & (columns.kind == kind) & columns.user_id.is_(None)
-            tx.change(update(Message).where(mine).values(user_id=user_id))
-
-    def withdraw_to(self, email: str, kind: str) -> None:
-        """Erase the links of the messages of one kind to an email."""
-        with self._db.transaction() as tx:
-            mine = (columns.email == email) & (columns.kind == kind)
-            self._withdraw(tx, mine & columns.encrypted_link.is_not(None))
+            these = (columns.email == email) & (columns.kind == kind)
+            self._withdraw(tx, these & columns.encrypted_link.is_not(None))
+            unowned = these & columns.user_id.is_(None)
+            tx.change(update(Message).where(unowned).values(user_id=user_id))
 
     def erase(self, uids: Sequence[str], *, wholly: bool = False) -> None:
         """Erase the links of messages by their names; those that wait are not sent.
@@ -320,7 +307,7 @@ class Mail(Feature[MailSettings]):
         return gone + tx.change(update(Message).where(which).values(encrypted_link=None))
 
     def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
-        """Delete all emails of an account that is deleted."""
+        """Delete the messages of an account that is deleted."""
         if reason != Reason.ACCOUNT_DELETED:
             return
         with self._db.transaction() as tx:
