@@ -224,8 +224,8 @@ def test_a_message_that_is_refused(
 
 
 @pytest.mark.parametrize("end", [GO_ON, RESET])
-def test_a_server_that_hangs_up_within_the_letter(end: bytes) -> None:
-    """Nobody knows whether it was taken, so it is sent again."""
+def test_a_server_that_hangs_up_within_the_email(end: bytes) -> None:
+    """No one knows whether it was taken, so it is sent again."""
     with Puppet([*AGREED, end]) as settings:
         assert "broke off the conversation" in problem(settings)
 
@@ -242,7 +242,7 @@ def test_a_server_that_stalls(said: list[bytes]) -> None:
 
 @pytest.mark.parametrize("deadline", [MOMENT, 10])
 def test_a_server_that_stalls_within_tls(authority: Authority, deadline: float) -> None:
-    """Before its greeting, and with the message: nobody waits for its end of TLS."""
+    """Before its greeting, and with the message: no one waits for its end of TLS."""
     for said in ([], [*AGREED, GO_ON]):
         began = time.monotonic()
         with Puppet([*said, SILENCE], tls=authority.context()) as clear:
@@ -283,7 +283,7 @@ def test_the_deadline(says: list[bytes], pause: float, security: str) -> None:
 
 
 def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody listens, nobody has that name, nothing leads there, or the time was over before."""
+    """No one listens, no one has that name, nothing leads there, or the time was over before."""
     port = free_port()
     assert problem(to(port)) == f"127.0.0.1:{port} cannot be reached: Connection refused"
     assert problem(to(port, "::1")).startswith(f"[::1]:{port} cannot be reached: ")
@@ -316,7 +316,7 @@ def test_what_speaks_no_smtp(banner: bytes) -> None:
 
 
 @pytest.mark.parametrize("says", [[b"554 5.3.2 no\r\n"], [HELLO[0], b"502 5.5.1 no\r\n"]])
-def test_a_server_that_lets_nobody_in(says: list[bytes]) -> None:
+def test_a_server_that_lets_no_one_in(says: list[bytes]) -> None:
     """It may tomorrow: nothing was said of this message yet."""
     with Puppet(says) as settings:
         assert " refused " in problem(settings)
@@ -345,7 +345,7 @@ def test_a_goodbye_that_fails(goodbye: bytes, monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_what_is_no_email(sender: str, recipient: str) -> None:
-    """Nobody is asked to carry a message there, ever."""
+    """No one is asked to send a message there, ever."""
     problem_of(lambda: send(to(25), a_message(), sender, recipient, 10), permanent=True)
 
 
