@@ -113,9 +113,7 @@ def asking_for_the_letter_again(target: Target) -> Outcome:
         for who in (person, expected, nobody)
     ]
     if not _alike(heard):
-        return Won(
-            f"{[reply.status for reply, _ in heard]}: no registrations are pending under the last one"
-        )
+        return Won(f"{[reply.status for reply, _ in heard]}: no one is waiting under the last one")
     target.cli("invite", nobody.email)
     mine = token_in(told(target, nobody.email, "invitation"))
     invited = target.node(registration="invited")

@@ -147,7 +147,8 @@ def test_a_row_of_a_lower_number_and_an_earlier_time_is_sealed_later(service: Se
     service.auth.audit.seal()
     tamper(
         service.auth,
-        "INSERT INTO audit_log (id, at, name, facts, times) VALUES (-1, 5, 'account.enabled', '{}', 1)",
+        "INSERT INTO audit_log (id, at, name, facts, times)"
+        " VALUES (-1, 5, 'account.enabled', '{}', 1)",
     )
     assert service.auth.audit.seal() == 1
     assert ids(service.auth, 2) == [-1]

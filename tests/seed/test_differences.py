@@ -205,9 +205,9 @@ def test_unknown_fields_are_refused(service: Service) -> None:
 
 #: Each difference by its name in the table of the docs.
 DIFFERENCES: dict[str, Callable[..., None]] = {
-    "session-id-is-the-root": test_the_column_session_id_holds_the_root_and_not_the_secret,
+    "session-id-is-the-generation": test_the_column_session_id_holds_the_root_and_not_the_secret,
     "many-sessions": test_a_second_session_leaves_the_first_one_alive,
-    "none-finds-nobody": test_none_finds_no_one,
+    "none-finds-no-user": test_none_finds_no_one,
     "password-policy": test_a_short_password_is_refused,
     "registered-201": test_registering_answers_201,
     "taken-409": test_a_taken_email_answers_409,
@@ -222,7 +222,7 @@ DIFFERENCES: dict[str, Callable[..., None]] = {
     "long-passwords": test_above_72_bytes_the_other_form_of_bcrypt_is_used,
     "destroy-all": test_destroy_session_ends_all_sessions,
     "reset-token-is-a-digest": test_the_column_reset_token_holds_a_digest,
-    "reset-by-letter": test_the_reset_token_goes_by_email_only,
+    "reset-by-email": test_the_reset_token_goes_by_email_only,
     "reset-token-ends": test_a_reset_token_ends,
     "reset-names-its-email": test_a_reset_names_the_email_of_its_token,
     "reset-ends-sessions": test_a_reset_ends_all_sessions,
