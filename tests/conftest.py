@@ -124,7 +124,7 @@ def make_service(database: str, tmp_path: Path) -> Iterator[MakeService]:
             "secret_key_file": keys,
             "instance": tmp_path / "instance",
             "bcrypt_cost": 4,
-            # Races fire fifty sign-ins at once; only tests of the gate want it short.
+            # Races fire fifty sign-ins at once; only tests of the hash queue want it short.
             "hash_queue": 1000,
             # The same for the failures a race reserves; only tests of limits want them few.
             "rate_limit_account": 1000,

@@ -64,7 +64,7 @@ class Databases:
         self._kept: dict[str, Any] = {}
 
     def fresh(self, kind: str, *, migrated: bool = True) -> str:
-        """Give the URL of a database nobody else uses."""
+        """Give the URL of a database no one else uses."""
         name = f"test_{os.getpid()}_{next(self._numbers)}"
         return (
             self._sqlite(name, migrated) if kind == "sqlite" else self._postgresql(name, migrated)
@@ -132,7 +132,7 @@ class Databases:
         return url.render_as_string(hide_password=False)
 
     def _execute(self, statement: str, name: str = "postgres") -> Any:
-        """Run a statement on a connection that is kept, so that its server need not begin anew."""
+        """Run a statement on a connection that is kept, so that its server need not begin again."""
         if name not in self._kept:
             url = self._url(name).replace("+psycopg", "")
             self._kept[name] = _driver().connect(url, autocommit=True)

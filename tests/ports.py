@@ -1,4 +1,4 @@
-"""Ports of this machine: a free one, and whether somebody answers there."""
+"""Ports of this machine: a free one, and whether someone answers there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _held: list[IO[bytes]] = []
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on and no other test process is given."""
+    """Return a port of this machine that no one listens on and no other test process is given."""
     folder = Path(tempfile.gettempdir(), f"ports-of-tests-{os.getuid()}")
     folder.mkdir(exist_ok=True)
     while True:
@@ -38,7 +38,7 @@ def free_port() -> int:
 
 
 def answers(port: int) -> bool:
-    """Say whether somebody listens on this port."""
+    """Say whether someone listens on this port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

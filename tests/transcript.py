@@ -142,7 +142,7 @@ def _run_step(bash: Bash, step: Step, port: int | None, instead: Instead | None 
         return bash.output.read_text(encoding="utf-8", errors="replace").splitlines()
 
     def as_expected() -> bool:
-        # Whatever else a server says in the background is nobody's business.
+        # Whatever else a server says in the background is no one's business.
         return (background and not step.expected) or matches(step.expected, printed())
 
     wrong = ""

@@ -1,4 +1,4 @@
-"""A bookshelf that only signed-in people see: the service inside a Flask application."""  # noqa: INP001 (a program by itself)
+"""A bookshelf that only signed-in users see: the service inside a Flask application."""  # noqa: INP001 (a program by itself)
 
 from flask import Flask
 
@@ -11,5 +11,5 @@ Bienvenue(app)
 @app.get("/shelf")
 @login_required
 def shelf() -> dict[str, str]:
-    """Show somebody's books."""
+    """Show the user's books."""
     return {"shelf of": current_user.email}

@@ -11,9 +11,9 @@ from tests.attacks.target import PASSPHRASE, Person, Target
 from tests.races import race
 
 
-@attack("A02", "A cookie without a value is somebody's session.", wins="broken:A02_optional_filter")
+@attack("A02", "A cookie without a value is someone's session.", wins="broken:A02_optional_filter")
 def empty_cookie_is_a_session(target: Target) -> Outcome:
-    """Somebody is signed in; a stranger shows the cookies of nobody."""
+    """Someone is signed in; an attacker shows the cookies of no one."""
     target.person().sign_in()
     for cookie in (None, "session_id=", "session_id=None", "session_id=null", "session_id"):
         reply = target.request("GET", "/profile", cookie=cookie)
@@ -58,7 +58,7 @@ def one_session_a_person(target: Target) -> Outcome:
 
 @attack("A06", "A stolen copy of the database opens everybody's session.", wins="course")
 def the_dump_opens_sessions(target: Target) -> Outcome:
-    """Copy the database, and show every value in it that could be a secret as one's own."""
+    """Copy the database, and show every value in it that could be a secret as their own."""
     victim = target.person()
     victim.sign_in()
     rows = [row for table in target.dump().values() for row in table]

@@ -1,4 +1,4 @@
-"""B: who has an account, from what a stranger can see or clock.
+"""B: who has an account, from what an attacker can see or clock.
 
 Hashing is nearly all the time a sign-in takes, so its cost is compared in bcrypt rounds, exactly;
 a clock would have to guess.
@@ -23,7 +23,7 @@ WRONG = "une phrase que personne ne dit"
 
 
 def told_apart(known: Reply, unknown: Reply) -> str | None:
-    """Say by what a stranger can tell two answers apart, if by anything."""
+    """Say by what an attacker can tell two answers apart, if by anything."""
     if known.seen != unknown.seen:
         return f"{known.status} {known.text.strip()!r} or {unknown.status} {unknown.text.strip()!r}"
     if known.rounds != unknown.rounds:

@@ -128,12 +128,12 @@ def guessing_behind_headers(target: Target) -> Outcome:
 
 @attack(
     "C10",
-    "A stranger's wrong passwords keep the owner out.",
+    "An attacker's wrong passwords keep the owner out.",
     wins="broken:C10_one_count_for_all",
     settings=DEFAULTS,
 )
 def the_owner_is_kept_out(target: Target) -> Outcome:
-    """Guess until nobody else may, and see whether the owner still comes in at home."""
+    """Guess until no one else may, and see whether the owner still comes in at home."""
     person, stranger = target.person(), target.stranger()
     laptop = known_device(person)
     with target.clock_stopped():
@@ -146,7 +146,7 @@ def the_owner_is_kept_out(target: Target) -> Outcome:
 
 @attack("C11", "One password is tried at everybody's account.", wins="course", settings=DEFAULTS)
 def spraying_one_password(target: Target) -> Outcome:
-    """Try one password at a hundred and twenty emails; the last one's owner has chosen it."""
+    """Try one password at a hundred and twenty emails; the last their owner has chosen it."""
     careless, stranger = target.person(PASSPHRASE), target.stranger()
     with target.clock_stopped():
         people = [*(target.newcomer() for _ in range(119)), careless]
@@ -168,7 +168,7 @@ def spraying_one_password(target: Target) -> Outcome:
     settings=DEFAULTS,
 )
 def the_limit_tells(target: Target) -> Outcome:
-    """Guess at an account and at none until somebody is told to wait."""
+    """Guess at an account and at none until someone is told to wait."""
     known, unknown = target.person(), target.newcomer()
     with target.clock_stopped():
         for number in range(1, ACCOUNT + 4):
@@ -186,7 +186,7 @@ def the_limit_tells(target: Target) -> Outcome:
     settings=DEFAULTS,
 )
 def the_count_is_forgotten(target: Target) -> Outcome:
-    """Guess as often as one may, then at another process, and after the first began anew."""
+    """Guess as often as one may, then at another process, and after the first began again."""
     person, stranger = target.person(), target.stranger()
     with target.clock_stopped():
         for _ in range(ACCOUNT):

@@ -55,7 +55,7 @@ def one_network_spelt_many_ways(target: Target) -> Outcome:
 
 @attack("C07", "Another spelling of the path is not counted.", wins="course", settings=DEFAULTS)
 def the_path_spelt_many_ways(target: Target) -> Outcome:
-    """Guess until nobody else may, then send the right password by every spelling of the path."""
+    """Guess until no one else may, then send the right password by every spelling of the path."""
     person, stranger = target.person(), target.stranger()
     form = {"email": person.email, "password": person.password}
     with target.clock_stopped():
@@ -121,7 +121,7 @@ def an_endless_password(target: Target) -> Outcome:
     wins="broken:C18_agents_as_sent",
 )
 def an_endless_browser(target: Target) -> Outcome:
-    """Sign in from devices that nobody saw before, each with a longer name than the last."""
+    """Sign in from devices that no one saw before, each with a longer name than the last."""
     person = target.person()
     person.sign_in()
     efforts = []

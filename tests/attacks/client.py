@@ -24,7 +24,7 @@ class Reply:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
-    #: bcrypt rounds (the sum of 2**cost) the target did meanwhile, by whomever asked.
+    #: bcrypt rounds (the sum of 2**cost) the target did meanwhile, by anyone asked.
     rounds: int
 
     @property
@@ -47,7 +47,7 @@ class Reply:
 
     @property
     def seen(self) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
-        """Everything a stranger can compare but for date and request id: status, headers, body."""
+        """Everything an attacker can compare but for date and request id: status, headers, body."""
         names = {"date", "x-request-id"}
         return self.status, tuple(h for h in self.headers if h[0].lower() not in names), self.body
 

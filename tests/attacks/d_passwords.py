@@ -176,7 +176,7 @@ def changing_without_the_old_one(target: Target) -> Outcome:
 
 @attack("D13", "Signing in makes the account.", wins="broken:D13_made_at_sign_in")
 def signing_in_makes_an_account(target: Target) -> Outcome:
-    """Sign in with somebody's email before they have an account, and wait for them."""
+    """Sign in with someone's email before they have an account, and wait for them."""
     victim = target.newcomer()
     reply = victim.try_password("the attacker's own passphrase")
     if reply.ok:

@@ -1,4 +1,4 @@
-"""E and B: proving an email, invitations, and what letters tell or give to whom."""
+"""E and B: verifying an email, invitations, and what emails tell or give to whom."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import time
 
 from tests.attacks.attack import Outcome, Refused, Won, attack
 from tests.attacks.client import Reply
-from tests.attacks.e_reset import ask, letters, spend, token_of
+from tests.attacks.e_reset import ask, messages, spend, token_of
 from tests.attacks.target import PASSPHRASE, Person, Target, TargetFails
 
-#: A mail server that is not there: letters wait in the outbox, and registering proves the email.
+#: A mail server that is not there: emails wait in the outbox, and registering proves the email.
 MAIL = {
     "smtp_host": "127.0.0.1",
     "smtp_port": "9",
@@ -26,24 +26,24 @@ _TOKEN = re.compile(r"token=([A-Za-z0-9_-]{43})\b")
 
 
 def register(target: Target, email: str, password: str = PASSPHRASE, **more: str) -> Reply:
-    """Register from an ip that nobody came from yet."""
+    """Register from an ip that no one came from yet."""
     return target.stranger().post("/users", email=email, password=password, **more)
 
 
-def where_letters_leave(target: Target) -> Target:
+def where_emails_are_sent(target: Target) -> Target:
     """Give the service with a mail server; the course has none."""
     return target if target.is_course else target.node(**MAIL)
 
 
 def told(target: Target, email: str, kind: str) -> list[str]:
-    """Give the texts of the letters of a kind to an email, the newest first."""
+    """Give the texts of the emails of a kind to an address, the newest first."""
     said = target.cli("outbox", "list", "--limit", "1000").text.splitlines()
     found = [line.split()[0] for line in said if email in line and f" {kind} " in line]
     return [target.cli("outbox", "show", name).text for name in found]
 
 
 def token_in(texts: list[str]) -> str:
-    """Give the token of the newest letter. Raises TargetFails."""
+    """Give the token of the newest email. Raises TargetFails."""
     found = _TOKEN.search(texts[0]) if texts else None
     if found is None:
         raise TargetFails(f"no letter with a link came: {texts}")
@@ -51,7 +51,7 @@ def token_in(texts: list[str]) -> str:
 
 
 def prove(target: Target, token: str, password: str = PASSPHRASE, **more: str) -> Reply:
-    """Prove an email by a token."""
+    """Verify an email by a token."""
     return target.stranger().post(
         "/email/verification", verification_token=token, password=password, **more
     )
@@ -78,7 +78,7 @@ def _alike(replies: list[tuple[Reply, str]]) -> bool:
 
 @attack("B02", "An account without a password answers faster.", wins="broken:B02_no_hash_for_none")
 def an_account_without_a_password(target: Target) -> Outcome:
-    """Sign in to one that an operator made without a password, and as nobody."""
+    """Sign in to one that an operator made without a password, and as no one."""
     without, nobody = target.newcomer(), target.newcomer()
     if target.cli("users", "add", without.email, "--no-password").code:
         raise TargetFails("no account was made")
@@ -92,7 +92,7 @@ def an_account_without_a_password(target: Target) -> Outcome:
 def registering_for_somebody(target: Target) -> Outcome:
     """Register with a taken email and with a free one, and compare every byte and every hash."""
     taken, free = target.person(), target.newcomer()
-    service = where_letters_leave(target)
+    service = where_emails_are_sent(target)
     heard = [(register(service, who.email, NEW), who.email) for who in (taken, free)]
     if not _alike(heard):
         return Won(f"{heard[0][0].status} for a taken email, {heard[1][0].status} for a free one")
@@ -101,11 +101,11 @@ def registering_for_somebody(target: Target) -> Outcome:
     return Refused(f"{heard[0][0].status} for both, and the owner is told")
 
 
-@attack("B13", "A repeated letter tells who registered.", wins="broken:B13_says_nobody_waits")
+@attack("B13", "A repeated email tells who registered.", wins="broken:B13_says_nobody_waits")
 def asking_for_the_letter_again(target: Target) -> Outcome:
-    """Ask once more for somebody with an account, for somebody expected, and for nobody."""
+    """Ask once more for someone with an account, for someone expected, and for no one."""
     person, expected, nobody = target.person(), target.newcomer(), target.newcomer()
-    service = where_letters_leave(target)
+    service = where_emails_are_sent(target)
     register(service, expected.email)
     target.execute("DELETE FROM email_requests")
     heard = [
@@ -113,9 +113,7 @@ def asking_for_the_letter_again(target: Target) -> Outcome:
         for who in (person, expected, nobody)
     ]
     if not _alike(heard):
-        return Won(
-            f"{[reply.status for reply, _ in heard]}: no registrations are pending under the last one"
-        )
+        return Won(f"{[reply.status for reply, _ in heard]}: no one is waiting under the last one")
     target.cli("invite", nobody.email)
     mine = token_in(told(target, nobody.email, "invitation"))
     invited = target.node(registration="invited")
@@ -126,26 +124,30 @@ def asking_for_the_letter_again(target: Target) -> Outcome:
     return Refused(f"{heard[0][0].status} for all three, {answers[0][0].status} for all invited")
 
 
-@attack("B15", "Nobody's email receives a letter all the same.", wins="broken:B15_writes_to_nobody")
+@attack(
+    "B15",
+    "An unregistered address receives an email all the same.",
+    wins="broken:B15_writes_to_nobody",
+)
 def a_letter_to_a_third_party(target: Target) -> Outcome:
-    """Ask for a reset of an email without an account: somebody may own that mailbox."""
+    """Ask for a reset of an email without an account: someone may own that mailbox."""
     nobody = target.newcomer()
     reply = ask(nobody)
-    if letters(nobody):
+    if messages(nobody):
         return Won("a stranger's mailbox got a letter about an account it never had")
     return Refused(f"{reply.status}, and no letter")
 
 
 @attack(
     "C14",
-    "A new letter forgets the wrong passwords.",
+    "A new email forgets the wrong passwords.",
     wins="broken:C14_new_letter_new_tries",
     settings={"rate_limit_account": "5"},
 )
 def new_letters_bring_new_tries(target: Target) -> Outcome:
-    """Guess the password of a registration whose link was stolen, with new letters in between."""
+    """Guess the password of a registration whose link was stolen, with new emails in between."""
     person = target.newcomer()
-    service = where_letters_leave(target)
+    service = where_emails_are_sent(target)
     register(service, person.email)
     tried = 0
     for number in range(12):
@@ -159,9 +161,13 @@ def new_letters_bring_new_tries(target: Target) -> Outcome:
     return Refused(f"{tried} guesses were compared, whatever letters were sent between them")
 
 
-@attack("E01", "A forged Host is where the letter leads.", wins="broken:E01_links_to_the_host")
+@attack(
+    "E01",
+    "A forged Host is where the link in the email leads.",
+    wins="broken:E01_links_to_the_host",
+)
 def a_forged_host(target: Target) -> Outcome:
-    """Ask for the victim's letter under other names, in every header that could say one."""
+    """Ask for the victim's email under other names, in every header that could say one."""
     person = target.person()
     port = target.port
     for headers in (
@@ -174,18 +180,18 @@ def a_forged_host(target: Target) -> Outcome:
         target.execute("DELETE FROM email_requests")
         form = {"email": person.email}
         target.stranger().request("POST", "/reset_password", form=form, headers=headers)
-    texts = [target.cli("outbox", "show", name).text for name in letters(person)]
+    texts = [target.cli("outbox", "show", name).text for name in messages(person)]
     if any("evil.example" in text for text in texts):
         return Won("the letter leads the victim to evil.example, which reads the token")
     return Refused(f"{len(texts)} letters, all with links to the configured base URL")
 
 
-@attack("E03", "A look-alike email gets the letter.", wins="broken:E03_writes_as_typed")
+@attack("E03", "A look-alike address gets the email.", wins="broken:E03_writes_as_typed")
 def a_look_alike(target: Target) -> Outcome:
-    """Ask for the victim's email with a letter that folds into one of theirs."""
+    """Ask for the victim's email with an email that folds into one of theirs."""
     person = target.person()
-    for letter, other in (("s", "\u017f"), ("k", "\u212a"), ("i", "\u0131"), ("o", "\uff4f")):
-        typed = person.email.replace(letter, other)
+    for message, other in (("s", "\u017f"), ("k", "\u212a"), ("i", "\u0131"), ("o", "\uff4f")):
+        typed = person.email.replace(message, other)
         target.execute("DELETE FROM email_requests")
         target.stranger().post("/reset_password", email=typed)
     sent = {str(row["email"]) for row in target.execute("SELECT email FROM messages")}
@@ -195,10 +201,10 @@ def a_look_alike(target: Target) -> Outcome:
     return Refused("letters go to the email that is stored, and look-alikes are no emails here")
 
 
-@attack("E15", "Somebody says that their email is proven.", wins="broken:E15_believes_the_form")
+@attack("E15", "Someone says that their email is verified.", wins="broken:E15_believes_the_form")
 def proven_by_saying_so(target: Target) -> Outcome:
-    """Register with a victim's email, and say in every way that it is proven."""
-    service = where_letters_leave(target)
+    """Register with a victim's email, and claim in every way that it is verified."""
+    service = where_emails_are_sent(target)
     victim = target.newcomer()
     for name in ("email_verified_at", "email_verified", "proven", "verified", "state"):
         register(service, victim.email, **{name: "true"})
@@ -210,10 +216,12 @@ def proven_by_saying_so(target: Target) -> Outcome:
     return Refused("no field makes an account or a proof")
 
 
-@attack("E16", "The proof of my email proves yours.", wins="broken:E16_proves_what_it_is_told")
+@attack(
+    "E16", "The verification of my email proves yours.", wins="broken:E16_proves_what_it_is_told"
+)
 def my_proof_your_email(target: Target) -> Outcome:
-    """Register with one's own email, and send the victim's beside the token."""
-    service = where_letters_leave(target)
+    """Register with their own email, and send the victim's beside the token."""
+    service = where_emails_are_sent(target)
     me, victim = target.newcomer(), target.newcomer()
     register(service, me.email)
     token = token_in(told(target, me.email, "registration"))
@@ -265,7 +273,7 @@ def an_invitation_again(target: Target) -> Outcome:
 @attack("E20", "Registration is closed but for one door.", wins="broken:E20_proving_is_open")
 def the_door_that_was_left_open(target: Target) -> Outcome:
     """Register at a closed service in every way, and with a link from before it was closed."""
-    before = where_letters_leave(target)
+    before = where_emails_are_sent(target)
     early, late = target.newcomer(), target.newcomer()
     register(before, early.email)
     token = token_in(told(target, early.email, "registration"))
@@ -295,10 +303,10 @@ def an_heir(target: Target) -> Outcome:
     return Refused("neither the session nor the link knows the new account")
 
 
-@attack("E25", "An email with markup writes the letter anew.", wins="broken:E25_rendered_twice")
+@attack("E25", "Markup in an email address rewrites the message.", wins="broken:E25_rendered_twice")
 def an_email_with_markup(target: Target) -> Outcome:
     """Register as a template, which an email may be, and sign in by a browser that is a link."""
-    service = where_letters_leave(target)
+    service = where_emails_are_sent(target)
     before, _, domain = target.newcomer().email.partition("@")
     victim = f"{before}.{{{{7*7}}}}@{domain}"
     register(service, victim)

@@ -1,4 +1,4 @@
-"""E: the letter by which one gets back in, and what its link is worth to others."""
+"""E: the email by which one gets back in, and what its link is worth to others."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _TOKEN = re.compile(r"token=([A-Za-z0-9_-]{43})\b")
 
 
 def ask(person: Person) -> Reply:
-    """Ask for a way back in, from an ip that nobody asked from yet."""
+    """Ask for a way back in, from an ip that no one asked from yet."""
     return person.target.stranger().post("/reset_password", email=person.email)
 
 
-def letters(person: Person) -> list[str]:
-    """Give the names of the letters with a link that this person got, newest first."""
+def messages(person: Person) -> list[str]:
+    """Give the names of the emails with a link that this person got, newest first."""
     said = person.target.cli("outbox", "list", "--limit", "1000").text.splitlines()
     return [line.split()[0] for line in said if person.email in line and " password_reset " in line]
 
@@ -30,7 +30,7 @@ def token_of(person: Person) -> str:
     reply = ask(person)
     if person.target.is_course:
         return str(reply.json["reset_token"])
-    found = _TOKEN.search(person.target.cli("outbox", "show", letters(person)[0]).text)
+    found = _TOKEN.search(person.target.cli("outbox", "show", messages(person)[0]).text)
     if found is None:
         raise TargetFails(f"no letter came: {reply.status} {reply.text}")
     return found[1]
@@ -50,7 +50,7 @@ def headers(reply: Reply) -> tuple[tuple[str, str], ...]:
 
 @attack("A01", "A reset without a token finds whoever has none.", wins="course")
 def a_reset_without_a_token(target: Target) -> Outcome:
-    """Send an empty token, none at all, and the word None for somebody who asked for nothing."""
+    """Send an empty token, none at all, and the word None for someone who asked for nothing."""
     person = target.person()
     for sent in ({}, {"reset_token": ""}, {"reset_token": "None"}, {"reset_token": "0" * 64}):
         form = {"email": person.email, "new_password": NEW} | sent
@@ -72,7 +72,7 @@ def the_token_in_the_answer(target: Target) -> Outcome:
 
 @attack("B07", "Asking for a reset says who has an account.", wins="course")
 def asking_for_nobody(target: Target) -> Outcome:
-    """Ask for somebody, for somebody disabled and for nobody, and compare every byte."""
+    """Ask for someone, for someone disabled and for no one, and compare every byte."""
     known, disabled, unknown = target.person(), target.person(), target.newcomer()
     if not target.is_course:
         target.cli("users", "disable", disabled.email)
@@ -86,7 +86,7 @@ def asking_for_nobody(target: Target) -> Outcome:
         return Won(f"{told[0][0]} where there is an account, {told[2][0]} where there is none")
     if target.is_course:
         return Refused("the same for all")
-    if letters(unknown) or letters(disabled):
+    if messages(unknown) or messages(disabled):
         return Won("somebody without an account got a letter")
     return Refused(f"{told[0][0]} for all, in the same words")
 
@@ -98,7 +98,7 @@ def a_full_mailbox(target: Target) -> Outcome:
     race(lambda _: ask(person), 50)
     for _ in range(10):
         ask(person)
-    found = len(letters(person))
+    found = len(messages(person))
     if found != 1:
         return Won(f"{found} letters left in a minute")
     return Refused("sixty asked, one letter left")
@@ -119,7 +119,7 @@ def a_token_spent_twice(target: Target) -> Outcome:
 
 @attack("E06", "A token works long after it was asked for.", wins="course", alone=True)
 def an_old_token(target: Target) -> Outcome:
-    """Find a letter of this morning."""
+    """Find an email of this morning."""
     person = target.person()
     token = token_of(person)
     target.clock_forward(HOUR + 1)
@@ -128,9 +128,9 @@ def an_old_token(target: Target) -> Outcome:
     return Refused("the token of an hour ago is over")
 
 
-@attack("E07", "A token of one's own opens another account.", wins="broken:E07_any_account")
+@attack("E07", "The token of one account opens another.", wins="broken:E07_any_account")
 def my_token_your_account(target: Target) -> Outcome:
-    """Ask for oneself, and spend it with the victim's email."""
+    """Ask for themselves, and spend it with the victim's email."""
     me, victim = target.person(), target.person()
     token = token_of(me)
     reply = spend(victim, token)
@@ -164,7 +164,7 @@ def an_earlier_token(target: Target) -> Outcome:
 
 @attack("E13", "A thief's session survives the reset.", wins="course")
 def a_session_outlives_the_reset(target: Target) -> Outcome:
-    """Be signed in as the victim while the victim gets back in by letter."""
+    """Be signed in as the victim while the victim gets back in by email."""
     person = target.person()
     thief = person.sign_in()
     if not spend(person, token_of(person)).ok:
@@ -176,7 +176,7 @@ def a_session_outlives_the_reset(target: Target) -> Outcome:
 
 @attack("E17", "A scanner that opens every link spends it.", wins="broken:E17_looking_spends")
 def a_scanner_opens_the_link(target: Target) -> Outcome:
-    """Follow the letter's link by HEAD and GET, with cookies, before the person does."""
+    """Follow the email's link by HEAD and GET, with cookies, before the person does."""
     person = target.person()
     token = token_of(person)
     scanner: Visitor = target.stranger()

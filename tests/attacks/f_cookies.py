@@ -1,4 +1,4 @@
-"""F: cookies nobody was given."""
+"""F: cookies no one was given."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def forged(user_id: int) -> list[str]:
     return [plain, *map(str, signed), *map(str, timed)]
 
 
-@attack("F07", "A cookie made by oneself opens a session.", wins="broken:F07_cookies_of_before")
+@attack("F07", "A forged cookie opens a session.", wins="broken:F07_cookies_of_before")
 def a_cookie_of_ones_own_making(target: Target) -> Outcome:
     """Show garbage, and claims signed with keys everybody knows."""
     target.person().sign_in()

@@ -1,4 +1,4 @@
-"""F: what a browser or a cache remembers of somebody."""
+"""F: what a browser or a cache remembers of someone."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def a_device_outlives_the_password(target: Target) -> Outcome:
 
 @attack(
     "F14",
-    "Where a host pushed its context, everybody is whoever signed in first.",
+    "Where a host pushed its context, every visitor is the user who signed in first.",
     wins="broken:F14_kept_in_g",
     how="host",
 )
 def kept_longer_than_a_request(target: Target) -> Outcome:
-    """Ask for a guarded view of the host after somebody else did: signed in, as another, as nobody.
+    """Ask for a guarded view of the host after someone else did: signed in, as another, as no one.
 
-    Pages whose forms carry a token are asked for too: each visitor has a cookie of their own.
+    Pages whose forms send a token are asked for too: each visitor has a cookie of their own.
     """
     alice, bob, stranger = target.person(), target.person(), target.visitor()
     browser, other = alice.sign_in(), bob.sign_in()
@@ -94,7 +94,7 @@ class Cache:
 
 @attack("F12", "A cache gives one person's page to the next.", wins="course")
 def a_page_out_of_a_cache(target: Target) -> Outcome:
-    """Stand a cache in front; somebody signed in reads every page, then a stranger does."""
+    """Stand a cache in front; someone signed in reads every page, then an attacker does."""
     person, cache = target.person(), Cache()
     browser, stranger = person.sign_in(), target.visitor()
     read = 0

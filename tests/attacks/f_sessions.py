@@ -52,7 +52,7 @@ def replay_after_signing_out(target: Target) -> Outcome:
 
 @attack(
     "F05",
-    "Whoever is disabled or deleted stays signed in.",
+    "Anyone who is disabled or deleted stays signed in.",
     wins=("broken:F05_disabled_stays", "broken:F05_deleted_stays"),
 )
 def no_longer_welcome(target: Target) -> Outcome:
@@ -93,7 +93,7 @@ def a_session_without_an_end(target: Target) -> Outcome:
     "F10", "One person ends the session of another.", wins="broken:F10_anybodys_session_by_its_uid"
 )
 def ending_a_strangers_session(target: Target) -> Outcome:
-    """Take the public name of the victim's session, and delete it as oneself."""
+    """Take the public name of the victim's session, and delete it as themselves."""
     victim, attacker = target.person().sign_in(), target.person().sign_in()
     device = victim.get("/sessions").json["sessions"][0]["uid"]
     reply = attacker.delete(f"/sessions/{device}")
@@ -104,7 +104,7 @@ def ending_a_strangers_session(target: Target) -> Outcome:
 
 @attack("F10", "One person's list shows the devices of another.", wins="broken:F10_everybodys_list")
 def listing_a_strangers_devices(target: Target) -> Outcome:
-    """Sign in, ask for the list of devices in every way one can name somebody, and count."""
+    """Sign in, ask for the list of devices in every way one can name someone, and count."""
     victim, attacker = target.person().sign_in(), target.person().sign_in()
     me = victim.get("/profile").json
     for query in ("", f"?uid={me['uid']}", f"?user={me['email']}", "?user_id=1", "?which=all"):
@@ -157,7 +157,7 @@ def more_sessions_than_the_cap(target: Target) -> Outcome:
 
 
 @attack(
-    "F18", "In a shared browser the second person gets at the first one's account.", wins="course"
+    "F18", "In a shared browser the second user reaches the account of the first.", wins="course"
 )
 def two_people_in_one_browser(target: Target) -> Outcome:
     """The first leaves without signing out; the second signs in, and finds the old cookie."""

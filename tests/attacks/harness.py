@@ -82,7 +82,7 @@ def application(course: str = "", how: str = "alone") -> Any:
 
 
 def _host() -> Any:
-    """Make an application of somebody else's, which has our pages and a guarded view of its own."""
+    """Make an application of someone else's, which has our pages and a guarded view of its own."""
     bienvenue: Any = importlib.import_module("bienvenue")
     app = importlib.import_module("flask").Flask("theirs")
     bienvenue.Bienvenue(app)
@@ -115,7 +115,7 @@ def measure(app: Any, file: Path) -> None:
 def keep_serving(file: Path) -> None:
     """Go on in a child, and in a new one whenever it is killed, as under a supervisor.
 
-    The file names the child. Whoever returns from here is one; the parent ends with its child.
+    The file names the child. Anyone who returns from here is one; the parent ends with its child.
     """
     # Made once here and closed, so that a child finds loaded whatever making one loads.
     application().extensions["bienvenue"].auth.close()

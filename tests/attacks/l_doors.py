@@ -1,4 +1,4 @@
-"""L: which doors are open, and to whom."""
+"""L: which ways in are open, and to whom."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tests.attacks.routes import METHODS, PUBLIC, closed, routes
 from tests.attacks.target import Target
 
 
-@attack("L03", "A page that nobody thought of is open to strangers.", wins="broken:L03_open_doors")
+@attack("L03", "A page that no one thought of is open to attackers.", wins="broken:L03_open_doors")
 def a_page_somebody_forgot(target: Target) -> Outcome:
-    """Ask as a stranger for every path there is, by every method, and for those made up."""
+    """Ask as an attacker for every path there is, by every method, and for those made up."""
     there = {(route.method, route.path) for route in routes(target)}
     for route in closed(target):
         for name in ("x", "1", str(uuid.uuid4())):
@@ -46,8 +46,11 @@ def what_belongs_to_another(target: Target) -> Outcome:
             for method in METHODS:
                 at = path.partition("{")[0] + name
                 reply = attacker.request(method, at)
-                nobodys = attacker.request(method, at.replace(name, str(uuid.uuid4())))
-                if reply.ok or (reply.status, reply.body) != (nobodys.status, nobodys.body):
+                unregistered = attacker.request(method, at.replace(name, str(uuid.uuid4())))
+                if reply.ok or (reply.status, reply.body) != (
+                    unregistered.status,
+                    unregistered.body,
+                ):
                     return Won(f"{method} {path} with the victim's name answers {reply.status}")
     if not victim.get("/profile").ok:
         return Won("the victim's session is gone")

@@ -1,4 +1,4 @@
-"""L: fields that carry more, or something else, than they should."""
+"""L: fields that send more, or something else, than they should."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ NOT_TEXT: tuple[Any, ...] = (
 
 @attack(
     "L01",
-    "A field that nobody asked for is written into the account.",
+    "A field that no one asked for is written into the account.",
     wins=("broken:L01_registers_all_it_is_sent", "broken:L01_updates_all_it_is_sent"),
 )
 def more_than_was_asked_for(target: Target) -> Outcome:

@@ -31,7 +31,7 @@ import_module("bienvenue.app")
 import_module("bienvenue.cli")
 import_module("bienvenue.serve")
 
-# Its thousand rules are compiled when somebody is named by none of them.
+# Its thousand rules are compiled when someone is named by none of them.
 import_module("ua_parser").parse("nobody")
 
 # Or the collector would walk through all of it in every child, which would copy the memory.

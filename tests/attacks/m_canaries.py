@@ -100,7 +100,7 @@ def everything(target: Target, canaries: Canaries) -> None:
 
 
 def as_a_browser(person: Person, canaries: Canaries) -> None:
-    """Sign in and out by the pages, which carry form tokens."""
+    """Sign in and out by the pages, which send form tokens."""
     browser = person.target.visitor()
     page = browser.request("GET", "/sessions/new", headers=PAGE)
     token = keep(canaries, page)

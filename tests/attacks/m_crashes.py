@@ -103,7 +103,7 @@ class Diary:
     changing: dict[str, tuple[Person, str]] = field(default_factory=dict)
 
     def registering(self) -> None:
-        """Register and sign in one person after another until nobody answers."""
+        """Register and sign in one person after another until no one answers."""
 
         def register(_: int) -> None:
             person = self.target.newcomer().register()

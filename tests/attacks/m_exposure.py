@@ -37,7 +37,7 @@ INSIDE = ("Traceback", 'File "', ".py", "sqlalchemy", "SELECT ", "sqlite", "psyc
     noisy=True,
 )
 def the_inside_is_shown(target: Target) -> Outcome:
-    """Ask for what tools leave open, and cause an error that nobody expects."""
+    """Ask for what tools leave open, and cause an error that no one expects."""
     front = target.get("/").text
     for path in LEFT_OPEN:
         reply = target.get(path)

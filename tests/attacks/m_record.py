@@ -1,4 +1,4 @@
-"""M: whoever can write to the database changes the record of what they did."""
+"""M: anyone who can write to the database changes the record of what they did."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tests.attacks.attack import Outcome, Refused, Won, attack
 from tests.attacks.target import Said, Target
 
 
-@attack("M10", "The record is changed unseen.", wins="broken:M10_rows_not_compared")
+@attack("M10", "The audit log is changed unseen.", wins="broken:M10_rows_not_compared")
 def the_record_is_changed(target: Target) -> Outcome:
-    """Say of a sealed row that somebody else did it, then take it out."""
+    """Say of a sealed row that someone else did it, then take it out."""
     target.person().sign_in()
     target.work()
     [row] = target.execute(

@@ -18,7 +18,7 @@ GUESSED = ("00" * 32, b"changeme".hex() * 4)
     noisy=True,
 )
 def a_guessed_key(target: Target) -> Outcome:
-    """Start the service on keys that anybody would try."""
+    """Start the service on keys that anyone would try."""
     file = target.folder / "keys"
     good = file.read_text()
     for key in GUESSED:

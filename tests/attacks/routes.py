@@ -8,7 +8,7 @@ from tests.attacks.target import Target, TargetFails
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
-#: What a stranger may ask for. Whoever opens one more to strangers says so here too.
+#: What an attacker may ask for. Anyone who opens one more to attackers says so here too.
 PUBLIC = {
     ("GET", "/"),
     ("GET", "/healthz"),
@@ -53,9 +53,9 @@ class Route:
 
 
 def routes(target: Target) -> list[Route]:
-    """Give every path and method there is; whoever answers GET answers HEAD too.
+    """Give every path and method there is; anyone who answers GET answers HEAD too.
 
-    Raises TargetFails where nobody says, as the course.
+    Raises TargetFails where no one says, as the course.
     """
     described = target.get("/openapi.json")
     if not described.ok:
@@ -66,7 +66,7 @@ def routes(target: Target) -> list[Route]:
 
 
 def closed(target: Target) -> list[Route]:
-    """Give those that are not for strangers."""
+    """Give those that are not for attackers."""
     return [
         route
         for route in routes(target)

@@ -171,26 +171,26 @@ class Target:
         return Visitor(self, headers={name.replace("_", "-"): v for name, v in headers.items()})
 
     def stranger(self, **headers: str) -> Visitor:
-        """Give a visitor with an ip that nobody came from yet."""
+        """Give a visitor with an ip that no one came from yet."""
         number = next(_ips)
         visitor = self.visitor(**headers)
         visitor.ip = f"127.1.{number // 250}.{number % 250 + 1}"
         return visitor
 
     def request(self, method: str, path: str, **sent: Any) -> Reply:
-        """Send one request of somebody new; `Visitor.request` says what can be sent."""
+        """Send one request of someone new; `Visitor.request` says what can be sent."""
         return self.visitor().request(method, path, **sent)
 
     def get(self, path: str) -> Reply:
-        """Ask for a path as somebody new."""
+        """Ask for a path as someone new."""
         return self.visitor().get(path)
 
     def post(self, path: str, **form: str) -> Reply:
-        """Send form fields as somebody new."""
+        """Send form fields as someone new."""
         return self.visitor().post(path, **form)
 
     def newcomer(self, password: str = PASSPHRASE) -> Person:
-        """Give a person with an email nobody used yet, and no account."""
+        """Give a person with an email no one used yet, and no account."""
         return Person(self, f"person{os.getpid()}x{next(_numbers):05}@example.org", password)
 
     def person(self, password: str = PASSPHRASE) -> Person:
@@ -204,7 +204,7 @@ class Target:
         return self._run(harness.command, *arguments, stdin=stdin)
 
     def work(self) -> None:
-        """Do once what `bienvenue work` does every minute, as sealing the record."""
+        """Do once what `bienvenue work` does every minute, as sealing the audit log."""
         done = self._run(harness.work)
         if done.code:
             raise TargetFails(f"the work failed:\n{done.text}")
@@ -268,7 +268,7 @@ class Target:
         return (self.folder / "log").read_text("utf-8", "replace")
 
     def dump(self) -> dict[str, list[dict[str, Any]]]:
-        """Give every row of every table, as whoever steals the database has them."""
+        """Give every row of every table, as anyone who steals the database has them."""
         with self._database() as connection:
             tables = MetaData()
             tables.reflect(connection)
@@ -292,7 +292,7 @@ class Target:
 
 @dataclass
 class Person:
-    """Somebody with an email and a password."""
+    """Someone with an email and a password."""
 
     target: Target
     email: str

@@ -33,7 +33,7 @@ def test_counts_hashes(target: Target) -> None:
 
 
 def test_keeps_cookies(target: Target) -> None:
-    """In the jar of one visitor, and of nobody else; signing out empties it."""
+    """In the jar of one visitor, and of no one else; signing out empties it."""
     browser = target.person().sign_in()
     assert browser.get("/profile").ok
     assert not target.get("/profile").ok
@@ -55,7 +55,7 @@ def test_logs_are_kept(target: Target) -> None:
 
 
 def test_moves_the_clock(builds: Builds) -> None:
-    """Sessions end when their time is over, with nobody waiting for it."""
+    """Sessions end when their time is over, with no one waiting for it."""
     target = builds.shared("sqlite", {"session_lifetime": "1h"})
     browser = target.person().sign_in()
     target.clock_forward(3590)
@@ -76,7 +76,7 @@ def test_stops_the_clock(builds: Builds) -> None:
     assert browser.get("/profile").ok
 
 
-def test_strangers_have_ips(builds: Builds) -> None:
+def test_attackers_have_ips(builds: Builds) -> None:
     """Each one its own, which the service sees."""
     target = builds.shared("sqlite")
     person = target.person()

@@ -1,1 +1,1 @@
-"""The benchmark works; what it finds out is nobody's test."""
+"""The benchmark works; what it finds out is no one's test."""

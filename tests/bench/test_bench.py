@@ -21,7 +21,7 @@ TOP = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The service, with somebody signed in."""
+    """The service, with someone signed in."""
     folder = tmp_path_factory.mktemp("bench")
     # A storm signs one person in more often than the cap on sessions, and the probe's would end.
     own = {"bcrypt_cost": "4", "workers": "1", "session_cap": "10000"}
@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_only_profiles_are_counted(server: Server) -> None:
-    """Whoever is not signed in hears 401, which is another answer than the one expected."""
+    """Anyone who is not signed in hears 401, which is another answer than the one expected."""
     good = load.measure(server.port, server.check, 0.3)
     assert good.answers > 0
     assert good.others == 0
@@ -41,7 +41,7 @@ def test_only_profiles_are_counted(server: Server) -> None:
 
 
 def test_a_storm_counts_sign_ins_and_waits(server: Server) -> None:
-    """At a cost this low nobody is sent away; the probe names the person every time."""
+    """At a cost this low no one is sent away; the probe names the person every time."""
     came = storm.rage(server, 0.5, clients=3)
     assert came.signed_in > 0
     assert came.heard[200] >= came.signed_in - 3

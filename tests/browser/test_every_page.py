@@ -21,7 +21,7 @@ from tests.conftest import MakeService
 from tests.databases import Databases
 from tests.thorough import THOROUGH
 
-#: Pictures of the states, for whoever looks at them after a run; git ignores the folder.
+#: Pictures of the states, for anyone who looks at them after a run; git ignores the folder.
 SHOTS = Path(__file__).parents[2] / "build" / "pages"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 #: What axe need not tell, and not fetch: it has the style sheets from the page.

@@ -142,7 +142,7 @@ def test_pressing_twice_does_it_once(site: Site, page: Page) -> None:
     assert len(asked) == 1
 
 
-def test_going_back_shows_nothing_of_somebody_who_left(site: Site, page: Page) -> None:
+def test_going_back_shows_nothing_of_someone_who_left(site: Site, page: Page) -> None:
     """And a form one goes back to can be sent again."""
     register(site, page)
     site.sign_in(page, "ce ne sont pas les mots")
@@ -199,14 +199,14 @@ def test_a_password_manager_finds_its_way(site: Site, page: Page) -> None:
 
 
 def link(site: Site, page: Page, about: str) -> None:
-    """Open the newest letter about something in the outbox, and its link."""
+    """Open the newest email about something in the outbox, and its link."""
     page.goto(site.service.auth.outbox.link())
     page.locator("main li a", has_text=re.compile(f"^{about}$")).first.click()
     page.click("main a[href*='token=']")
 
 
 def test_from_registering_to_closing(site: Site, page: Page) -> None:
-    """A whole life: register, another email, close, change one's mind, close for good."""
+    """A whole life: register, another email, close, change their mind, close for good."""
     register(site, page)
     site.sign_in(page)
     page.click("text=Change email")

@@ -1,6 +1,6 @@
 """A walk past every page there is, in every state that it can be in.
 
-Whoever adds a page leads the walk past it here: a test compares what was met with what is served.
+A new page needs a stop on this walk: a test compares what was met with what is served.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from playwright.sync_api import Page
 from bienvenue.db import DatabaseUnavailable
 from tests.browser.site import SEND, Site, fill, send
 from tests.conftest import EMAIL, PASSPHRASE
-from tests.features.password_resets import letters, text_of
+from tests.features.password_resets import messages, text_of
 
 #: Settings under which the third wrong password of an account has to wait.
 IMPATIENT = {"rate_limit_account": 2}
-#: And settings under which registering proves the email first; nothing carries the letters.
-BY_LETTER = {"smtp_host": "127.0.0.1", "smtp_security": "none", "mail_from": "us@example.org"}
+#: And settings under which registering proves the email first; nothing carries the emails.
+BY_EMAIL = {"smtp_host": "127.0.0.1", "smtp_security": "none", "mail_from": "us@example.org"}
 WRONG = "ce ne sont pas les bons mots"
 NEW = "sept grenouilles sur un nuage"
 NOBODY, DISABLED = "nobody@example.com", "dora@example.com"
@@ -32,14 +32,14 @@ PHONE = (
 
 def walk(site: Site, page: Page) -> Iterator[str]:
     """Bring a window into one state after another, and name each."""
-    yield from _strangers(site, page)
-    yield from _letters(site, page)
+    yield from _attackers(site, page)
+    yield from _messages(site, page)
     yield from _insiders(site, page)
     yield from _refusals(site, page)
     yield from _owners(site, page)
 
 
-def _strangers(site: Site, page: Page) -> Iterator[str]:
+def _attackers(site: Site, page: Page) -> Iterator[str]:
     site.open(page, "/")
     yield "welcome"
     site.open(page, "/preferences")
@@ -78,7 +78,7 @@ def _strangers(site: Site, page: Page) -> Iterator[str]:
         yield name
 
 
-def _letters(site: Site, page: Page) -> Iterator[str]:
+def _messages(site: Site, page: Page) -> Iterator[str]:
     site.open(page, "/reset_password/new")
     yield "reset-over"
     site.open(page, "/reset_password")
@@ -163,8 +163,8 @@ def _refusals(site: Site, page: Page) -> Iterator[str]:
 
 
 def _link(site: Site, kind: str) -> str:
-    """Give the link of the newest letter of a kind."""
-    text = text_of(site.service, letters(site.service, kind)[-1])
+    """Give the link of the newest email of a kind."""
+    text = text_of(site.service, messages(site.service, kind)[-1])
     return str(re.findall(r"https?://\S+token=\S+", text)[0])
 
 
@@ -232,8 +232,8 @@ def _owners(site: Site, page: Page) -> Iterator[str]:
     yield "sign-in-disabled"
 
 
-def walk_by_letter(site: Site, page: Page) -> Iterator[str]:
-    """Bring a window into the states of a service that proves emails."""
+def walk_by_email(site: Site, page: Page) -> Iterator[str]:
+    """Bring a window into the states of a service that verifies emails."""
     site.open(page, "/email/verification")
     yield "proof-over"
     fill(page, email="bob@localhost")
@@ -245,8 +245,8 @@ def walk_by_letter(site: Site, page: Page) -> Iterator[str]:
     yield "proof-sent"
     send(page)
     yield "proof-sent-again"
-    letter = letters(site.service, "registration")[-1]
-    page.goto(str(re.findall(r"https?://\S+", text_of(site.service, letter))[0]))
+    message = messages(site.service, "registration")[-1]
+    page.goto(str(re.findall(r"https?://\S+", text_of(site.service, message))[0]))
     yield "verification"
     fill(page, password=WRONG)
     send(page)
@@ -274,7 +274,7 @@ def walk_by_invitation(site: Site, page: Page) -> Iterator[str]:
 
 
 def walk_closed(site: Site, page: Page) -> Iterator[str]:
-    """Bring a window into the states of a service where nobody registers."""
+    """Bring a window into the states of a service where no one registers."""
     site.open(page, "/")
     yield "welcome-closed"
     site.open(page, "/sessions/new")
@@ -288,7 +288,7 @@ def walk_closed(site: Site, page: Page) -> Iterator[str]:
 #: Every walk, with the settings of the service that it needs.
 WALKS: dict[Callable[[Site, Page], Iterator[str]], Any] = {
     walk: IMPATIENT,
-    walk_by_letter: BY_LETTER,
+    walk_by_email: BY_EMAIL,
     walk_by_invitation: {"registration": "invited"},
     walk_closed: {"registration": "closed"},
 }

@@ -18,7 +18,7 @@ def _forget() -> dict[str, ModuleType]:
 
 
 def load(*names: str) -> tuple[ModuleType, ...]:
-    """Load these files of the course anew; ``app`` opens ``a.db`` in the current folder.
+    """Load these files of the course again; ``app`` opens ``a.db`` in the current folder.
 
     The files import each other by names that others may use too, so these names mean the course
     only while it loads. Files loaded in one call share each other; two calls share nothing.

@@ -83,7 +83,7 @@ def test_the_code_of_a_chapter_stands_in_the_file(chapter: Path) -> None:
 
 @pytest.mark.parametrize("file", EXERCISE)
 def test_the_chapters_show_every_line(file: str) -> None:
-    """Whoever types in all chapters has the whole exercise, docstrings and blank lines apart."""
+    """Anyone who types in all chapters has the whole exercise, docstrings and blank lines apart."""
     shown: list[int] = []
     for block in (block for chapter in CHAPTERS for block in blocks(chapter)):
         if block.file == file:
@@ -184,7 +184,7 @@ def test_the_commands_of_the_index_exist() -> None:
 
 @pytest.mark.parametrize("file", EXERCISE)
 def test_every_file_says_how_weak_it_is(file: str) -> None:
-    """Whoever opens one file alone reads at its top what it is not for."""
+    """Anyone who opens one file alone reads at its top what it is not for."""
     opening = ast.get_docstring(ast.parse((COURSE / file).read_text(encoding="utf-8")))
     assert opening is not None
     assert "as weak as the exercise is" in opening

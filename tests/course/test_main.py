@@ -56,7 +56,7 @@ def test_the_script_stops_at_the_first_wrong_answer(base_url: str) -> None:
     assert "AssertionError: expected status 200, got 404" in done.stderr
 
 
-def test_the_script_says_that_nobody_answers() -> None:
+def test_the_script_says_that_no_one_answers() -> None:
     """Without an app there is a sentence and no traceback."""
     done = run_main(f"http://localhost:{free_port()}")
     assert done.returncode != 0

@@ -69,7 +69,7 @@ class _Clerk:
         self._threads: list[threading.Thread] = []
 
     def receive(self, gate: socket.socket) -> None:
-        """Take on whoever comes, until the gate is shut."""
+        """Take on anyone who comes, until the gate is shut."""
         with suppress(OSError):
             while True:
                 asking, _ = gate.accept()
@@ -77,7 +77,7 @@ class _Clerk:
                 self._threads[-1].start()
 
     def close(self) -> None:
-        """Wait for the last of them; whoever asked is gone, so they end now."""
+        """Wait for the last of them; the caller is gone, so they end now."""
         for thread in self._threads:
             thread.join()
 
@@ -96,7 +96,7 @@ class _Clerk:
                 if number := asking.recv(1):
                     os.kill(child.number, number[0])
                     continue
-                # Whoever asked was killed, and so is what it started.
+                # The caller was killed, and so is what it started.
                 with suppress(ProcessLookupError):
                     os.killpg(child.number, signal.SIGKILL)
                 child.kill()

@@ -231,7 +231,7 @@ def test_every_link_leads_somewhere(page: Page) -> None:
 
 
 def test_every_page_of_the_documentation_is_in_an_index() -> None:
-    """Whoever begins at README finds it: an index of a folder leads to it."""
+    """Anyone who begins at README finds it: an index of a folder leads to it."""
     reached: set[Path] = set()
     waiting = [TOP / "README.md"]
     while waiting:

@@ -63,7 +63,9 @@ def test_it_begins_where_and_as_it_is_told(program: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 0), (signal.SIGKILL, -9)])
-def test_it_ends_with_whoever_asked(program: str, tmp_path: Path, sent: int, status: int) -> None:
+def test_it_ends_with_anyone_who_asked(
+    program: str, tmp_path: Path, sent: int, status: int
+) -> None:
     """A signal is passed on, and nothing stays where none can be."""
     port = free_port()
     wanted = [program, "serve", "--despite-errors", "--port", str(port)]

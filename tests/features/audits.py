@@ -1,4 +1,4 @@
-"""Looks into the record, and changes it behind the service's back, for tests."""
+"""Looks into the audit log, and changes it behind the service's back, for tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import Service
 
 
 def names(auth: Auth) -> list[str]:
-    """Name every event of the record, oldest first."""
+    """Name every event of the audit log, oldest first."""
     return [entry.name for entry in reversed(auth.audit.list(limit=None))]
 
 
@@ -39,7 +39,7 @@ def sealed(auth: Auth) -> Sequence[SealedBatch]:
 
 
 def tamper(auth: Auth, statement: str, **values: Any) -> None:
-    """Do what somebody does who can write to the database and has no key."""
+    """Do what someone does who can write to the database and has no key."""
     with auth._db.transaction() as tx:
         tx.execute(text(statement), values)
 

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from bienvenue import clock
 from tests.conftest import EMAIL, PASSPHRASE, Service
-from tests.features.password_resets import letters, text_of
+from tests.features.password_resets import messages, text_of
 
 DAY = 86400
 GRACE = 14 * DAY
@@ -23,8 +23,8 @@ def close(service: Service, client: FlaskClient | None = None) -> TestResponse:
 
 
 def link(service: Service, kind: str = "account_closed") -> str:
-    """Give the link of the newest letter of a kind."""
-    (found,) = re.findall(r"https?://\S+\?token=\S+", text_of(service, letters(service, kind)[-1]))
+    """Give the link of the newest email of a kind."""
+    (found,) = re.findall(r"https?://\S+\?token=\S+", text_of(service, messages(service, kind)[-1]))
     return str(found)
 
 

@@ -29,7 +29,7 @@ class Case:
     kind: Kind
     service: Service
     token: str
-    #: Whoever is signed in to the account, where spending the token takes that.
+    #: Anyone who is signed in to the account, where spending the token takes that.
     client: FlaskClient
 
     def spend(self, token: object) -> TestResponse:
@@ -86,7 +86,7 @@ class Kind:
     settings: Mapping[str, object] = field(default_factory=dict)
 
     def sent(self, make_service: MakeService, **settings: object) -> Case:
-        """Make a service, and send a link of this kind to somebody of it."""
+        """Make a service, and send a link of this kind to someone of it."""
         service = make_service(**SMTP | dict(self.settings) | settings)
         service.auth.register_user(EMAIL, PASSPHRASE)
         client = service.client()

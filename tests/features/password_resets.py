@@ -1,4 +1,4 @@
-"""Asks for reset letters, reads their tokens and looks into every table, for tests."""
+"""Asks for reset emails, reads their tokens and looks into every table, for tests."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ def column(service: Service) -> str | None:
 
 
 def ask(service: Service, email: str = EMAIL, ip: str = IP) -> TestResponse:
-    """Ask for a letter as a program."""
+    """Ask for an email as a program."""
     return service.client().post(
         "/reset_password", json={"email": email}, environ_base={"REMOTE_ADDR": ip}
     )
 
 
-def letters(service: Service, kind: str = "password_reset") -> list[Message]:
-    """Give the letters of a kind, oldest first."""
-    return [letter for letter in reversed(service.auth.mail.list()) if letter.kind == kind]
+def messages(service: Service, kind: str = "password_reset") -> list[Message]:
+    """Give the emails of a kind, oldest first."""
+    return [message for message in reversed(service.auth.mail.list()) if message.kind == kind]
 
 
-def text_of(service: Service, letter: Message) -> str:
-    """Give what a letter says."""
-    body = service.auth.mail.read(letter.uid).get_body(("plain",))
+def text_of(service: Service, message: Message) -> str:
+    """Give what an email says."""
+    body = service.auth.mail.read(message.uid).get_body(("plain",))
     assert body is not None
     return str(body.get_content())
 
 
 def link(service: Service) -> str:
-    """Give the link of the newest reset letter."""
-    (found,) = re.findall(r"https?://\S+", text_of(service, letters(service)[-1]))
+    """Give the link of the newest reset email."""
+    (found,) = re.findall(r"https?://\S+", text_of(service, messages(service)[-1]))
     return str(found)
 
 
 def asked(service: Service, email: str = EMAIL) -> str:
-    """Ask for a letter and give the token of its link."""
-    before = len(letters(service))
+    """Ask for an email and give the token of its link."""
+    before = len(messages(service))
     assert ask(service, email).status_code == 202
-    assert len(letters(service)) == before + 1
+    assert len(messages(service)) == before + 1
     return link(service).partition("?token=")[2]
 
 

@@ -1,4 +1,4 @@
-"""Registers, reads the letters of registering and proves emails, for tests."""
+"""Registers, reads the emails of registering and verifies emails, for tests."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from werkzeug.test import TestResponse
 
 from bienvenue.features.mail import Message
 from tests.conftest import EMAIL, PASSPHRASE, Service
-from tests.features.password_resets import IP, letters, text_of
+from tests.features.password_resets import IP, messages, text_of
 
-#: A server that nobody asks: letters are written as if they left.
+#: A server that no one asks: emails are written as if they left.
 SMTP = {"smtp_host": "mail.example.org", "mail_from": "no-reply@example.org"}
 OTHER = "huit hérissons dans un hamac"
 
@@ -34,38 +34,38 @@ def again(service: Service, email: str = EMAIL, ip: str = IP) -> TestResponse:
     )
 
 
-def link_in(service: Service, letter: Message) -> str:
-    """Give the link of a letter."""
-    (found,) = re.findall(r"https?://\S+", text_of(service, letter))
+def link_in(service: Service, message: Message) -> str:
+    """Give the link of an email."""
+    (found,) = re.findall(r"https?://\S+", text_of(service, message))
     return str(found)
 
 
-def token_in(service: Service, letter: Message) -> str:
-    """Give the token of the link of a letter."""
-    return link_in(service, letter).partition("?token=")[2]
+def token_in(service: Service, message: Message) -> str:
+    """Give the token of the link of an email."""
+    return link_in(service, message).partition("?token=")[2]
 
 
 def newest(service: Service, kind: str = "registration") -> str:
-    """Give the token of the newest letter of a kind."""
-    return token_in(service, letters(service, kind)[-1])
+    """Give the token of the newest email of a kind."""
+    return token_in(service, messages(service, kind)[-1])
 
 
 def registered(service: Service, email: str = EMAIL, password: str = PASSPHRASE) -> str:
-    """Register and give the token of the letter."""
-    before = len(letters(service, "registration"))
+    """Register and give the token of the email."""
+    before = len(messages(service, "registration"))
     assert register(service, email, password).status_code == 202
-    assert len(letters(service, "registration")) == before + 1
+    assert len(messages(service, "registration")) == before + 1
     return newest(service)
 
 
 def prove(service: Service, token: str, password: str = PASSPHRASE, **more: str) -> TestResponse:
-    """Prove an email as a program."""
+    """Verify an email as a program."""
     sent = {"verification_token": token, "password": password} | more
     return service.client().post("/email/verification", json=sent)
 
 
 def invited(service: Service, email: str = EMAIL) -> str:
-    """Invite somebody and give the token of the letter."""
+    """Invite someone and give the token of the email."""
     service.auth.invitations.invite(email)
     return newest(service, "invitation")
 

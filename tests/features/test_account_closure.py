@@ -1,4 +1,4 @@
-"""leaving: closing an account, what is refused meanwhile, and opening it again."""
+"""account_closure: closing an account, what is refused meanwhile, and opening it again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.features.closures import (
     undo,
 )
 from tests.features.hearing import Hearing, rows
-from tests.features.password_resets import ask, asked, dump, letters, put, text_of
+from tests.features.password_resets import ask, asked, dump, messages, put, text_of
 
 pytestmark = pytest.mark.usefixtures("bob")
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("bob")
 # --- closing ------------------------------------------------------------------------------------
 
 
-def test_closing_ends_everything_and_writes_one_letter(
+def test_closing_ends_everything_and_writes_one_email(
     service: Service, moving_clock: Clock
 ) -> None:
     """The answer says until when; every session, device and link is dead at once."""
@@ -55,17 +55,17 @@ def test_closing_ends_everything_and_writes_one_letter(
     assert client.get_cookie("session_id") is None
     assert (rows(service.auth), service.auth.known_devices.knows(EMAIL, device.value)) == (0, False)
     assert put(service, reset).status_code == 403
-    (letter,) = letters(service, "account_closed")
-    assert (letter.email, letter.state) == (EMAIL, MessageState.WAITING)
-    assert letter.expires_at == moving_clock.time + GRACE
-    assert i18n.of("en").moment(until) in text_of(service, letter)
+    (message,) = messages(service, "account_closed")
+    assert (message.email, message.state) == (EMAIL, MessageState.WAITING)
+    assert message.expires_at == moving_clock.time + GRACE
+    assert i18n.of("en").moment(until) in text_of(service, message)
     assert link(service) == f"http://localhost:5000/account/reopen?token={token_of(service)}"
     event = hearing.only("account.closed")
     where = {"session", "ip", "agent", "device"}
     assert event.facts.keys() == where | {"until", "message", "message_uid"}
     assert hearing.names == ["sessions.ended", "account.closed"]
     assert hearing.only("sessions.ended").facts == {"reason": "account closed"}
-    assert letters(service, "account_closed_notice") == []
+    assert messages(service, "account_closed_notice") == []
 
 
 def test_closing_needs_a_fresh_session(service: Service, moving_clock: Clock) -> None:
@@ -75,7 +75,7 @@ def test_closing_needs_a_fresh_session(service: Service, moving_clock: Clock) ->
     refused = client.delete("/profile")
     assert (refused.status_code, refused.get_json()["code"]) == (403, "reauthentication_required")
     assert client.get("/account/close").get_json()["code"] == "reauthentication_required"
-    assert letters(service, "account_closed") == []
+    assert messages(service, "account_closed") == []
     client.post("/reauthentication", json={"password": PASSPHRASE})
     assert client.delete("/profile").status_code == 202
 
@@ -90,7 +90,7 @@ def test_a_program_sends_no_field(service: Service) -> None:
 
 
 def test_a_session_that_ended_meanwhile_closes_nothing(service: Service) -> None:
-    """The root is part of the condition: whoever signed out everywhere is not closed after it."""
+    """The generation is part of the condition: signing out everywhere stops it."""
     client = service.signed_in()
     cookie = client.get_cookie("session_id")
     assert cookie is not None
@@ -109,7 +109,7 @@ def test_a_session_that_ended_meanwhile_closes_nothing(service: Service) -> None
 def test_only_the_right_password_hears_that_the_account_is_closing(
     service: Service, moving_clock: Clock, hash_costs: list[int]
 ) -> None:
-    """Anybody else hears what they would hear anyway, at the same cost."""
+    """Anyone else hears what they would hear anyway, at the same cost."""
     closed(service)
     hash_costs.clear()
     refused = sign_in(service)
@@ -129,7 +129,7 @@ def test_only_the_right_password_hears_that_the_account_is_closing(
 
 
 def test_no_other_way_in_is_open_meanwhile(service: Service) -> None:
-    """No reset letter, no token for code, no session for code; the email stays taken."""
+    """No reset email, no token for code, no session for code; the email stays taken."""
     closed(service)
     before = len(service.auth.mail.list())
     assert ask(service).json == {"email": EMAIL, "message": "check your email"}
@@ -159,7 +159,7 @@ def test_the_export_says_when_the_account_is_deleted(service: Service, moving_cl
 
 
 def test_the_link_opens_the_account_again_once(service: Service) -> None:
-    """As it was, with nobody signed in; the owner is told."""
+    """As it was, with no one signed in; the owner is told."""
     token = closed(service)
     hearing = Hearing(service.auth)
     answer = undo(service, token)
@@ -167,10 +167,13 @@ def test_the_link_opens_the_account_again_once(service: Service) -> None:
     assert "Set-Cookie" not in answer.headers or "session_id" not in answer.headers["Set-Cookie"]
     assert rows(service.auth) == 0
     assert sign_in(service).status_code == 200
-    assert (dump(service)["account_closures"], len(letters(service, "account_reopened"))) == ([], 1)
+    assert (dump(service)["account_closures"], len(messages(service, "account_reopened"))) == (
+        [],
+        1,
+    )
     assert hearing.only("account.reopened").facts.keys() == {"ip", "agent", "device"}
-    (letter,) = letters(service, "account_closed")
-    assert (letter.encrypted_link, letter.state) == (None, MessageState.WITHDRAWN)
+    (message,) = messages(service, "account_closed")
+    assert (message.encrypted_link, message.state) == (None, MessageState.WITHDRAWN)
     again = undo(service, token)
     assert (again.status_code, again.get_json()["code"]) == (403, "wrong_reopening_token")
 
@@ -235,7 +238,7 @@ def test_a_token_that_opens_nothing(
 def test_disabling_a_closing_account_wins_over_the_link(
     service: Service, moving_clock: Clock
 ) -> None:
-    """Whoever closed it cannot open it again; it is deleted when it was to be."""
+    """Anyone who closed it cannot open it again; it is deleted when it was to be."""
     token = closed(service)
     moving_clock.forward(60)
     hearing = Hearing(service.auth)
@@ -262,14 +265,14 @@ def test_enabling_a_closing_account_keeps_it(
     service.auth.accounts.enable(EMAIL)
     assert sign_in(service).status_code == 200
     assert undo(service, token).status_code == 403
-    assert letters(service, "account_closed")[0].encrypted_link is None
+    assert messages(service, "account_closed")[0].encrypted_link is None
     moving_clock.forward(GRACE)
     assert sweep(service) == 0
     assert service.auth.valid_login(EMAIL, PASSPHRASE)
 
 
 def test_an_administrator_closes_and_keeps(service: Service, moving_clock: Clock) -> None:
-    """As the owner would, with the same letter; each only where there is something to do."""
+    """As the owner would, with the same email; each only where there is something to do."""
     del moving_clock
     with pytest.raises(AccountNotClosed):
         service.auth.account_closure.keep(EMAIL)
@@ -278,7 +281,7 @@ def test_an_administrator_closes_and_keeps(service: Service, moving_clock: Clock
     with pytest.raises(AccountNotOpen):
         service.auth.account_closure.close_for(EMAIL)
     assert only(service.auth, "account.closed").personal == {"until": until}
-    assert "signed in to it" not in text_of(service, letters(service, "account_closed")[0])
+    assert "signed in to it" not in text_of(service, messages(service, "account_closed")[0])
     assert service.auth.account_closure.keep(EMAIL) == EMAIL
     assert sign_in(service).status_code == 200
     service.auth.accounts.disable(EMAIL)

@@ -39,7 +39,7 @@ def test_an_operator_closes_and_keeps(service: Service, moving_clock: Clock) -> 
 
 
 @pytest.mark.usefixtures("bob")
-def test_an_operator_sees_and_removes_a_second_email(service: Service) -> None:
+def test_an_operator_sees_and_removes_a_notification_email(service: Service) -> None:
     """And both are told."""
     command = notification_email.pages.second_email_command
     assert run(service, command, EMAIL).output == "no notification email\n"
@@ -66,7 +66,7 @@ def url(request: pytest.FixtureRequest, databases: Databases) -> Iterator[str]:
 def test_accounts_of_an_earlier_version_leave_as_new_ones_do(
     url: str, moving_clock: Clock, tmp_path: Path
 ) -> None:
-    """Open ones stay open, disabled ones disabled; nobody has a second email, nobody is deleted."""
+    """Open accounts stay open, disabled ones disabled, and none is deleted."""
     db = DB(url)
     before = schema.versions()[schema.versions().index(_version_of("leaving")) - 1]
     upgrade_to(db, before)

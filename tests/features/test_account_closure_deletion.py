@@ -1,4 +1,4 @@
-"""leaving: the deletion when the grace is over, and what is left of the person."""
+"""account_closure: the deletion when the grace is over, and what is left of the person."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.features.closures import (
     undo,
 )
 from tests.features.hearing import Hearing, users
-from tests.features.password_resets import asked, dump, letters, put
+from tests.features.password_resets import asked, dump, messages, put
 from tests.races import race
 
 pytestmark = pytest.mark.statements
@@ -30,10 +30,10 @@ pytestmark = pytest.mark.statements
 AGENT = "Mozilla/5.0 (canary-of-bob)"
 
 
-def test_nothing_of_the_person_is_left_and_the_record_still_verifies(
+def test_nothing_of_the_person_is_left_and_the_audit_log_still_verifies(
     service: Service, moving_clock: Clock
 ) -> None:
-    """Sealed before, between and after; the rows of the record that stay name nobody."""
+    """Sealed before, between and after; the rows of the audit log that stay name no one."""
     client = service.client()
     client.post("/users", json={"email": EMAIL, "password": PASSPHRASE})
     for _ in range(2):
@@ -156,15 +156,15 @@ def test_of_undo_and_deletion_at_once_one_wins(
     assert dump(service)["account_closures"] == []
 
 
-def test_twenty_undo_at_once_and_one_letter_tells_of_it(service: Service) -> None:
+def test_twenty_undo_at_once_and_one_email_tells_of_it(service: Service) -> None:
     """One opens the account; the others hear that the link was used."""
     token = closed(service)
     answers = race(lambda _: undo(service, token).status_code, 20)
     assert sorted(answers) == [200] + [403] * 19
-    assert len(letters(service, "account_reopened")) == 1
+    assert len(messages(service, "account_reopened")) == 1
 
 
-def test_twenty_close_at_once_and_one_letter_is_written(service: Service) -> None:
+def test_twenty_close_at_once_and_one_email_is_written(service: Service) -> None:
     """Its link is the one that works."""
     client = service.signed_in()
     cookie = client.get_cookie("session_id")
@@ -177,7 +177,7 @@ def test_twenty_close_at_once_and_one_letter_is_written(service: Service) -> Non
         return mine.delete("/profile").status_code
 
     assert sorted(race(act, 20)) == [202] + [401] * 19
-    (_,) = letters(service, "account_closed")
+    (_,) = messages(service, "account_closed")
     assert len(dump(service)["account_closures"]) == 1
 
 
@@ -194,7 +194,7 @@ def test_an_administrator_who_disables_in_the_same_moment_wins(
         if which == 0:
             service.auth.accounts.disable(EMAIL)
         elif number == 2:
-            # Whoever disables may have been first.
+            # Another administrator may have been first.
             with suppress(AccountNotOpen):
                 service.auth.account_closure.close_for(EMAIL)
         else:
@@ -208,7 +208,7 @@ def test_an_administrator_who_disables_in_the_same_moment_wins(
 
 
 def test_two_who_delete_at_once_delete_once(service: Service) -> None:
-    """The second hears that there is nobody."""
+    """The second hears that there is no one."""
     service.auth.register_user(EMAIL, PASSPHRASE)
     hearing = Hearing(service.auth)
 

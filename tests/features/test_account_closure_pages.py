@@ -1,4 +1,4 @@
-"""leaving in a browser: taking one's data along, closing the account, and keeping it."""
+"""account_closure in a browser: taking their data along, closing the account, and keeping it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def signed_in(service: Service) -> Browser:
     return browser
 
 
-# --- taking one's data along --------------------------------------------------------------------
+# --- taking their data along --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("accept", ["text/html,*/*;q=0.8", "application/json", "*/*"])
@@ -70,7 +70,7 @@ def test_a_browser_confirms_first_and_comes_back_to_the_file(
     assert browser.get("/export").get_json()["email"] == EMAIL
 
 
-def test_nobody_is_exported_who_is_not_signed_in_or_not_there(
+def test_no_one_is_exported_who_is_not_signed_in_or_not_there(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Deleted between the check and the reading: signed out, not an error."""
@@ -94,7 +94,7 @@ def test_nobody_is_exported_who_is_not_signed_in_or_not_there(
 def test_a_person_closes_the_account_and_keeps_it_after_all(
     service: Service, moving_clock: Clock
 ) -> None:
-    """From the profile to the page, the button, the letter, and back."""
+    """From the profile to the page, the button, the email, and back."""
     browser = signed_in(service)
     assert 'href="/account/close"' in browser.get("/profile").text
     shown = browser.get("/account/close")

@@ -30,7 +30,7 @@ LONG_DOMAIN = ".".join(["d" * 60] * 4)
         ("bob@bücher.example", "bob@xn--bcher-kva.example"),
         ("bob@BÜCHER.example", "bob@xn--bcher-kva.example"),
         ("bob@xn--bcher-kva.example", "bob@xn--bcher-kva.example"),
-        # A domain has one ASCII form, whoever looks it up; what is stored is that form.
+        # A domain has one ASCII form, no matter who looks it up; what is stored is that form.
         ("bob@\u212aelvin.example", "bob@kelvin.example"),
         ("bob@\uff45xample.com", "bob@example.com"),
     ],
@@ -72,7 +72,7 @@ def test_an_email_has_one_spelling(typed: str, stored: str) -> None:
     ],
 )
 def test_what_is_no_email_is_refused(typed: str) -> None:
-    """Nothing is guessed at: what cannot get a letter as it is written is malformed."""
+    """Nothing is guessed at: what cannot get an email as it is written is malformed."""
     with pytest.raises(MalformedEmail) as refusal:
         normalize.email(typed)
     assert refusal.value.field == "email"
@@ -118,7 +118,7 @@ def test_a_taken_email_is_refused_and_changes_nothing(service: Service) -> None:
 
 
 def test_a_taken_email_costs_the_same_hash(service: Service, hash_costs: list[int]) -> None:
-    """Whoever counts the time learns nothing from it."""
+    """Anyone who counts the time learns nothing from it."""
     service.auth.accounts.register(EMAIL, PASSPHRASE)
     with pytest.raises(EmailTaken):
         service.auth.accounts.register(EMAIL, PASSPHRASE)
@@ -182,8 +182,8 @@ def test_list_goes_through_all_in_the_order_they_came(
     assert [user.email for user in service.auth.accounts.list()] == emails[::-1]
 
 
-def test_disabling_ends_the_sessions_and_closes_the_door(service: Service) -> None:
-    """All at once; and only whoever knows the password learns that the account is disabled."""
+def test_disabling_ends_the_sessions_and_closes_the_dispatcher(service: Service) -> None:
+    """All at once; and only someone who knows the password learns that the account is disabled."""
     client = service.signed_in()
     hearing = Hearing(service.auth)
     user = service.auth.accounts.disable(EMAIL)
@@ -246,8 +246,8 @@ def test_deleting_takes_everything_and_the_id_is_never_given_again(service: Serv
 
 
 @pytest.mark.parametrize("operation", ["disable", "enable", "delete", "find"])
-def test_nobody_cannot_be_worked_on(service: Service, operation: str) -> None:
-    """A name that nobody has is refused, and nothing is announced."""
+def test_no_one_cannot_be_worked_on(service: Service, operation: str) -> None:
+    """A name that no one has is refused, and nothing is announced."""
     hearing = Hearing(service.auth)
     with pytest.raises(NoSuchUser) as refusal:
         getattr(service.auth.accounts, operation)("eve@example.com")

@@ -31,7 +31,7 @@ def personal_rows(auth: Auth) -> int:
 
 
 def activity(client: FlaskClient) -> list[dict[str, Any]]:
-    """Ask for one's own activity."""
+    """Ask for their own activity."""
     answer = client.get("/activity").json
     assert answer is not None
     return cast("list[dict[str, Any]]", answer["activity"])
@@ -60,7 +60,7 @@ def test_what_is_personal_stands_behind_a_commitment(service: Service) -> None:
     assert one.commitment != two.commitment
 
 
-def test_a_fact_nobody_called_clear_is_personal(service: Service) -> None:
+def test_a_fact_no_one_called_clear_is_personal(service: Service) -> None:
     """A new feature that forgets to say which it is puts nothing of a person where it stays."""
     service.auth.publish(Event("password.refused", 1, {"phone": "+33 1 23", "reason": "a test"}))
     (row,) = stored(service.auth)
@@ -69,7 +69,7 @@ def test_a_fact_nobody_called_clear_is_personal(service: Service) -> None:
 
 
 def test_a_row_lives_and_dies_with_its_event(service: Service) -> None:
-    """What is rolled back did not happen, and the record does not say it did."""
+    """What is rolled back did not happen, and the audit log does not say it did."""
 
     def fail() -> None:
         with service.auth._db.transaction():
@@ -100,7 +100,7 @@ def test_refused_attempts_are_recorded(service: Service) -> None:
 
 
 def test_no_secret_is_recorded(service: Service) -> None:
-    """A tour of what there is leaves no password, secret, hash or email in the record."""
+    """A tour of what there is leaves no password, secret, hash or email in the audit log."""
     client = service.signed_in()
     secrets = [
         cookie.value for name in ("session_id", "device_id") if (cookie := client.get_cookie(name))
@@ -117,7 +117,7 @@ def test_no_secret_is_recorded(service: Service) -> None:
 
 
 def test_fifty_sign_ins_at_once_are_fifty_rows(make_service: MakeService) -> None:
-    """Nobody waits for a number, none fails, and none is lost."""
+    """No one waits for a number, none fails, and none is lost."""
     service = make_service()
     service.auth.register_user(EMAIL, PASSPHRASE)
 
@@ -262,7 +262,7 @@ def test_people_see_their_own_activity(service: Service) -> None:
     ]
 
 
-def test_strangers_see_nothing(service: Service) -> None:
+def test_attackers_see_nothing(service: Service) -> None:
     """401 for a program, the page of signing in for a browser."""
     service.signed_in()
     assert service.client().get("/activity").status_code == 401
@@ -303,7 +303,7 @@ def test_every_event_has_a_sentence(service: Service) -> None:
     assert all(sentence.endswith(".") for sentence in sentences.values())
 
 
-def test_the_command_shows_the_record(service: Service) -> None:
+def test_the_command_shows_the_audit_log(service: Service) -> None:
     """Of everybody or of one person, deleted ones by their number, with control codes escaped."""
     for email in (EMAIL, "amy@example.com"):
         service.auth.register_user(email, PASSPHRASE)

@@ -147,7 +147,8 @@ def test_a_row_of_a_lower_number_and_an_earlier_time_is_sealed_later(service: Se
     service.auth.audit.seal()
     tamper(
         service.auth,
-        "INSERT INTO audit_log (id, at, name, facts, times) VALUES (-1, 5, 'account.enabled', '{}', 1)",
+        "INSERT INTO audit_log (id, at, name, facts, times)"
+        " VALUES (-1, 5, 'account.enabled', '{}', 1)",
     )
     assert service.auth.audit.seal() == 1
     assert ids(service.auth, 2) == [-1]
@@ -269,7 +270,7 @@ def test_a_removed_seal_is_found(chain: Auth) -> None:
 
 
 def test_an_unsealed_row_of_the_past_is_missing(chain: Auth) -> None:
-    """Taking a row out of its batch, to have it sealed anew, is taking it away."""
+    """Taking a row out of its batch, to have it sealed again, is taking it away."""
     row = ids(chain, 2)[0]
     tamper(chain, "UPDATE audit_log SET batch = NULL, user_id = 2 WHERE id = :row", row=row)
     chain.audit.seal()
@@ -317,8 +318,8 @@ def test_erased_personal_values_are_no_error(chain: Auth) -> None:
     assert (report.problem, report.rows, report.erased) == (None, 9, 9)
 
 
-def test_a_chain_computed_anew_without_the_key_is_found(chain: Auth) -> None:
-    """Whoever can write the tables can follow every rule but this one."""
+def test_a_chain_computed_again_without_the_key_is_found(chain: Auth) -> None:
+    """Anyone who can write the tables can follow every rule but this one."""
     row = ids(chain, 2)[1]
     tamper(chain, "UPDATE audit_log SET user_id = 2 WHERE id = :row", row=row)
     previous = sealed(chain)[0].mac

@@ -222,6 +222,6 @@ def test_own_words_are_compared_without_case_and_form() -> None:
 
 
 @given(st.permutations(["ann", "lee", "example", "org"]), st.text("0123456789 .-_!", max_size=9))
-def test_own_words_joined_by_anything_but_letters(words: list[str], joint: str) -> None:
+def test_own_words_joined_by_anything_but_emails(words: list[str], joint: str) -> None:
     assert made_of_own_words(joint.join(words), OWN)
     assert not made_of_own_words(joint.join([*words, "q"]), OWN)

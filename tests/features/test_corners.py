@@ -62,7 +62,7 @@ def test_signing_out_ends_the_session_whatever_its_secret_is_now(service: Servic
 
 
 def test_a_shortened_lifetime_holds_for_open_sessions(make_service: MakeService) -> None:
-    """Whoever lowers it need not sign everybody out."""
+    """Anyone who lowers it need not sign everybody out."""
     before = make_service(session_lifetime="30d")
     secret, me = signed_in(before)
     after = make_service(session_lifetime=1, session_idle=1)
@@ -94,7 +94,7 @@ def test_a_password_of_nothing_but_spaces_is_refused(service: Service, password:
     "criteria",
     [{"email": 5}, {"id": "x"}, {"email": "a\0b"}, {"id": 2**70}, {"uid": b"bytes"}],
 )
-def test_a_value_of_another_kind_finds_nobody(
+def test_a_value_of_another_kind_finds_no_one(
     service: Service, criteria: dict[str, object]
 ) -> None:
     """The same on both databases."""
@@ -103,7 +103,7 @@ def test_a_value_of_another_kind_finds_nobody(
         service.auth._db.find_user_by(**criteria)
 
 
-def test_the_exercises_methods_take_nothing_for_nobody(service: Service) -> None:
+def test_the_exercises_methods_take_nothing_for_no_one(service: Service) -> None:
     """In any other case False, or None."""
     nothing: str = None  # type: ignore[assignment]  # what a careless caller passes
     assert not service.auth.valid_login(nothing, nothing)
@@ -177,7 +177,7 @@ def test_more_fields_than_any_form_has_are_refused(service: Service) -> None:
     assert (answer.status_code, answer.get_json()["code"]) == (400, "malformed_body")
 
 
-def test_a_view_of_the_host_that_asks_who_is_there_says_503_when_nobody_can_tell(
+def test_a_view_of_the_host_that_asks_who_is_there_says_503_when_no_one_can_tell(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where it is not guarded."""

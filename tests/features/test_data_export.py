@@ -1,4 +1,4 @@
-"""leaving: what `GET /export` holds is everything, and nothing of anybody else."""
+"""account_closure: what `GET /export` holds is everything, and nothing of anyone else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.features import password_resets
 from tests.features.closures import token_of
 from tests.features.notification_emails import PROOF
 
-#: What of a person's rows is not given, with the reason. Whoever adds a column says so here, or
+#: What of a person's rows is not given, with the reason. Anyone who adds a column says so here, or
 #: gives it.
 LEFT_OUT = {
     "users.id": "a number that never leaves the service; the public name is `uid`",
@@ -57,7 +57,7 @@ LEFT_OUT = {
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody whose every value is their own."""
+    """Someone whose every value is their own."""
 
     email: str
     second: str
@@ -115,10 +115,10 @@ def live(service: Service, moving: Clock, who: Person) -> FlaskClient:
         assert client.put("/notification_email", json=sent, **origin).status_code == 202
         if email == who.second:
             proof = {"notification_email_token": token_of(service, PROOF)}
-            proving = service.client().post(
+            verifying = service.client().post(
                 "/notification_email/verification", json=proof, **origin
             )
-            assert proving.status_code == 200
+            assert verifying.status_code == 200
     moving.forward(120)
     assert password_resets.ask(service, who.email, who.ip).status_code == 202
     sent = {"new_email": f"next.{who.email}"}
@@ -207,7 +207,7 @@ def test_what_is_left_out_is_there(service: Service) -> None:
     assert table_of(Account).name == "users"
 
 
-def test_nothing_of_somebody_else_is_in_the_export(service: Service, moving_clock: Clock) -> None:
+def test_nothing_of_someone_else_is_in_the_export(service: Service, moving_clock: Clock) -> None:
     """Of all that is given to Eve, Bob is given only words that are the same for everybody."""
     live(service, moving_clock, BOB)
     moving_clock.forward(1000)
@@ -221,8 +221,8 @@ def test_nothing_of_somebody_else_is_in_the_export(service: Service, moving_cloc
         assert canary in json.dumps(theirs)
     shared = set(leaves(mine)) & set(leaves(theirs))
     same = {str(name) for feature in service.auth.features for name in feature.events}
-    same |= {letter["subject"] for letter in theirs["emails"]}
-    same |= {letter.kind for letter in service.auth.mail.list(1000)}
+    same |= {message["subject"] for message in theirs["emails"]}
+    same |= {message.kind for message in service.auth.mail.list(1000)}
     assert shared - same == {
         "1",
         "email changed",

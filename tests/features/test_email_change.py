@@ -1,4 +1,4 @@
-"""email: asking for another one, who is written to, how often, and what is kept."""
+"""email_change: asking for another one, who is written to, how often, and what is kept."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.features.email_changes import (
     undo,
 )
 from tests.features.hearing import Hearing
-from tests.features.password_resets import dump, letters, outstanding, statements, text_of
+from tests.features.password_resets import dump, messages, outstanding, statements, text_of
 
 HOUR = 3600
 IP = "192.0.2.1"
@@ -84,21 +84,25 @@ def test_a_taken_email_is_answered_as_a_free_one(service: Service, medium: str) 
         ("new_email_verification", NEW_EMAIL),
     ]
     assert [one.email for one in service.auth.mail.list() if one.email == EVE] == []
-    for letter in letters(service, "new_email_taken"):
-        assert (letter.encrypted_link, "token" in text_of(service, letter)) == (None, False)
-        assert "bob" not in text_of(service, letter)
+    for message in messages(service, "new_email_taken"):
+        assert (message.encrypted_link, "token" in text_of(service, message)) == (None, False)
+        assert "bob" not in text_of(service, message)
 
 
-def test_asking_writes_a_letter_and_keeps_a_digest(service: Service, client: FlaskClient) -> None:
-    """The link stands sealed in the letter's row, and the token in no column of any table."""
+def test_asking_writes_an_email_and_keeps_a_digest(service: Service, client: FlaskClient) -> None:
+    """The link stands sealed in the email's row, and the token in no column of any table."""
     hearing = Hearing(service.auth)
     answer = ask(client, NEW_EMAIL.title())
     assert answer.json == {"email": NEW_EMAIL.title(), "message": "check your email"}
-    (letter,) = letters(service, "new_email_verification")
-    assert (letter.email, letter.user_id, letter.state) == (NEW_EMAIL, None, MessageState.WAITING)
+    (message,) = messages(service, "new_email_verification")
+    assert (message.email, message.user_id, message.state) == (
+        NEW_EMAIL,
+        None,
+        MessageState.WAITING,
+    )
     token = token_of(service, "new_email_verification")
-    assert link_of(service, letter) == f"http://localhost:5000/email/new?token={token}"
-    assert EMAIL not in text_of(service, letter)
+    assert link_of(service, message) == f"http://localhost:5000/email/new?token={token}"
+    assert EMAIL not in text_of(service, message)
     assert tokens.well_formed(token)
     event = hearing.only("email_change.requested")
     session = client.get("/profile").get_json()["session"]["uid"]
@@ -114,13 +118,13 @@ def test_asking_writes_a_letter_and_keeps_a_digest(service: Service, client: Fla
 
 
 def test_asking_takes_a_fresh_session(service: Service, moving_clock: Clock) -> None:
-    """A stranger and whoever signed in a while ago write no letter."""
+    """An attacker and anyone who signed in a while ago write no email."""
     assert ask(service.client()).status_code == 401
     stale = service.signed_in()
     moving_clock.forward(15 * 60)
     refused = ask(stale)
     assert (refused.status_code, refused.get_json()["code"]) == (403, "reauthentication_required")
-    assert letters(service, "new_email_verification") == []
+    assert messages(service, "new_email_verification") == []
     stale.post("/reauthentication", json={"password": PASSPHRASE})
     assert ask(stale).status_code == 202
 
@@ -143,22 +147,22 @@ def test_what_cannot_be_the_new_email_is_refused(
     refused = ask(client, new)
     assert (refused.status_code, refused.get_json()["code"]) == (status, code)
     assert refused.get_json()["field"] == "new_email"
-    assert [letter.kind for letter in service.auth.mail.list()] == []
+    assert [message.kind for message in service.auth.mail.list()] == []
     assert outstanding(service, "email_change") == []
     assert dump(service)["email_requests"] == []
 
 
-# --- how many letters ---------------------------------------------------------------------------
+# --- how many emails ---------------------------------------------------------------------------
 
 
-def test_one_letter_in_two_minutes(
+def test_one_email_in_two_minutes(
     service: Service, moving_clock: Clock, client: FlaskClient
 ) -> None:
     """Asking sooner says the same and leaves the outstanding link as it is."""
     first = asked(service, client)
     moving_clock.forward(119)
     assert ask(client).status_code == 202
-    assert len(letters(service, "new_email_verification")) == 1
+    assert len(messages(service, "new_email_verification")) == 1
     me = me_of(service, client)
     assert service.auth.email_change.asked_by(me, first) == NEW_EMAIL
     moving_clock.forward(1)
@@ -166,17 +170,17 @@ def test_one_letter_in_two_minutes(
     assert service.auth.email_change.asked_by(me, second) == NEW_EMAIL
     with pytest.raises(WrongEmailToken):
         service.auth.email_change.asked_by(me, first)
-    states = [letter.state for letter in letters(service, "new_email_verification")]
+    states = [message.state for message in messages(service, "new_email_verification")]
     assert states == [MessageState.WITHDRAWN, MessageState.WAITING]
 
 
-def test_an_email_gets_five_letters_in_an_hour(service: Service, moving_clock: Clock) -> None:
-    """Whoever asks; nobody hears that it was the sixth, and the hour after begins anew."""
+def test_an_email_gets_five_emails_in_an_hour(service: Service, moving_clock: Clock) -> None:
+    """For any caller; no one hears that it was the sixth, and the hour after begins again."""
     clients = [service.signed_in(f"bob{number}@example.com") for number in range(6)]
     for client in clients:
         assert ask(client).status_code == 202
         moving_clock.forward(120)
-    assert len(letters(service, "new_email_verification")) == 5
+    assert len(messages(service, "new_email_verification")) == 5
     moving_clock.forward(HOUR - 6 * 120)
     for client in clients[-1:]:
         client.post("/reauthentication", json={"password": PASSPHRASE})
@@ -184,13 +188,13 @@ def test_an_email_gets_five_letters_in_an_hour(service: Service, moving_clock: C
 
 
 def test_an_account_asks_ten_times_an_hour(service: Service, client: FlaskClient) -> None:
-    """One person writes to no more strangers than that, from wherever; others can still ask."""
+    """One person writes to no more attackers than that, from wherever; others can still ask."""
     for number in range(10):
         assert ask(client, f"s{number}@example.com", f"198.51.100.{number}").status_code == 202
     refused = ask(client, NEW_EMAIL, "198.51.100.99")
     assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_emails")
     assert refused.headers["Retry-After"] == "3600"
-    assert len(letters(service, "new_email_verification")) == 10
+    assert len(messages(service, "new_email_verification")) == 10
     assert ask(service.signed_in(AMY)).status_code == 202
 
 
@@ -239,9 +243,9 @@ def test_an_administrator_changes_an_email_at_once(service: Service, client: Fla
     assert done.output == f"changed {EMAIL} to {NEW_EMAIL}\n"
     assert client.get("/profile").status_code == 401
     assert service.auth.valid_login(NEW_EMAIL, PASSPHRASE)
-    (letter,) = letters(service, "email_changed")
-    assert letter.email == EMAIL
-    assert "An administrator made the change." in text_of(service, letter)
+    (message,) = messages(service, "email_changed")
+    assert message.email == EMAIL
+    assert "An administrator made the change." in text_of(service, message)
     facts = hearing.only("email.assigned").facts
     assert (facts["old"], facts["new"]) == (EMAIL, NEW_EMAIL)
     assert service.auth.registration.proven(service.auth.accounts.find(NEW_EMAIL).id) is None
@@ -254,18 +258,18 @@ def test_an_administrator_takes_an_email_from_a_thief_for_good(service: Service)
     command = service.auth.email_change.commands[0]
     change(service, service.signed_in(), THIRD)
     run(service, command, THIRD, EMAIL)
-    told = letters(service, "email_changed")[-1]
+    told = messages(service, "email_changed")[-1]
     assert (told.email, told.encrypted_link) == (THIRD, None)
     assert "contact support" in text_of(service, told)
     assert outstanding(service, "email_restore") == []
     run(service, command, EMAIL, NEW_EMAIL, "--without-undo")
-    told = letters(service, "email_changed")[-1]
+    told = messages(service, "email_changed")[-1]
     assert (told.email, told.encrypted_link) == (EMAIL, None)
     assert outstanding(service, "email_restore") == []
 
 
 def test_an_administrator_hears_what_cannot_be(service: Service) -> None:
-    """Nobody of this name, an email somebody has or is kept for somebody, and the same one."""
+    """No one of this name, an email someone has or is kept for someone, and the same one."""
     service.signed_in(AMY)
     change(service, service.signed_in())
     before = dump(service)["users"]
@@ -288,7 +292,7 @@ def test_an_administrator_hears_what_cannot_be(service: Service) -> None:
 def test_the_export_says_what_is_outstanding(
     service: Service, moving_clock: Clock, client: FlaskClient
 ) -> None:
-    """The change that waits for a proof, and what can be restored until when; no token."""
+    """The change that waits for a verification, and what can be restored until when; no token."""
     user = service.auth.accounts.find(EMAIL)
     exported = service.auth.export(user.id)
     assert (exported["email_change"], exported["former_emails"]) == (None, [])
@@ -329,7 +333,7 @@ def test_sweeping_deletes_what_is_over(
 
 
 def test_an_account_that_is_deleted_takes_all_of_it_along(service: Service) -> None:
-    """The rows, every letter, also that to the email nobody proved, and the reservation."""
+    """The rows, every email, also that to the email no one verified, and the reservation."""
     client = service.signed_in()
     back = change(service, client)
     asked(service, client, THIRD)

@@ -1,4 +1,4 @@
-"""email in a browser: both links, the cookies they become, and the pages."""
+"""email_change in a browser: both links, the cookies they become, and the pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.features.email_changes import (
     token_of,
     undo,
 )
-from tests.features.password_resets import NEW, dump, letters, link, put
+from tests.features.password_resets import NEW, dump, link, messages, put
 from tests.features.test_password_reset_pages import path_of
 from tests.web.browser import HTML, Browser
 
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.usefixtures("bob")
 
 
 def newest(service: Service, kind: str) -> str:
-    """Give the path of the link in the newest letter of a kind."""
-    return path_of(link_of(service, letters(service, kind)[-1]))
+    """Give the path of the link in the newest email of a kind."""
+    return path_of(link_of(service, messages(service, kind)[-1]))
 
 
 def test_a_person_changes_the_email_in_a_browser(service: Service) -> None:
@@ -54,7 +54,7 @@ def test_a_person_changes_the_email_in_a_browser(service: Service) -> None:
 
 
 def test_mail_that_opens_elsewhere_leads_by_way_of_signing_in(service: Service) -> None:
-    """The link's token waits in its cookie; whoever signs in is back at the button."""
+    """The link's token waits in its cookie; anyone who signs in is back at the button."""
     client = service.signed_in()
     asked(service, client)
     phone = Browser(service)
@@ -84,7 +84,7 @@ def test_a_browser_that_is_not_fresh_is_led_to_confirm(
 
 
 def test_the_owner_gets_everything_back_in_a_browser(service: Service) -> None:
-    """From the letter at the old email, signed out, to a new password."""
+    """From the email at the old address, signed out, to a new password."""
     change(service, service.signed_in())
     browser = Browser(service)
     opened = browser.get(newest(service, "email_changed"))
@@ -103,7 +103,7 @@ def test_the_owner_gets_everything_back_in_a_browser(service: Service) -> None:
 
 
 def test_dead_links_say_so(service: Service) -> None:
-    """The page of the proof offers to ask again, that of the undo to write to the operator."""
+    """The page of a new email offers to ask again, that of the undo to write to the operator."""
     client = service.signed_in()
     token = asked(service, client)
     prove(client, token)
@@ -219,7 +219,7 @@ def test_a_program_hears_where_to_go_on(service: Service) -> None:
 
 
 def test_a_refused_email_is_shown_again(service: Service) -> None:
-    """With the reason at the field, for one's own email too."""
+    """With the reason at the field, for their own email too."""
     browser = Browser(service)
     browser.sign_in(EMAIL, PASSPHRASE)
     same = browser.submit("/email", "/email", _method="PUT", new_email=EMAIL)
@@ -247,10 +247,10 @@ def test_links_lead_below_the_path_of_our_pages(mounted: FlaskClient, service: S
 
 
 def test_a_request_for_another_host_makes_no_link_to_it(service: Service) -> None:
-    """Letters bear the configured base URL."""
+    """Emails bear the configured base URL."""
     client = service.signed_in()
     assert client.put(
         "/email", json={"new_email": NEW_EMAIL}, headers={"Host": "evil.example"}
     ).status_code in {400, 421}
-    assert letters(service, "new_email_verification") == []
+    assert messages(service, "new_email_verification") == []
     assert ask(client).status_code == 202

@@ -1,4 +1,4 @@
-"""email at the same moment: one winner, and nobody between two states."""
+"""email_change at the same moment: one winner, and no one between two states."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.features.email_changes import (
     prove,
     undo,
 )
-from tests.features.password_resets import NEW, dump, letters, outstanding, put
+from tests.features.password_resets import NEW, dump, messages, outstanding, put
 from tests.features.password_resets import asked as reset_asked
 from tests.races import race
 
@@ -32,7 +32,7 @@ def test_of_two_who_change_to_one_email_one_wins(service: Service, moving_clock:
     clients = [service.signed_in(f"{name}@example.com") for name in ("amy", "bob")]
     found = []
     for client in clients:
-        # Two letters to one email are two minutes apart.
+        # Two emails to one address are two minutes apart.
         moving_clock.forward(120)
         found.append(asked(service, client))
     answers = race(lambda number: prove(clients[number], found[number]), 2)
@@ -42,13 +42,13 @@ def test_of_two_who_change_to_one_email_one_wins(service: Service, moving_clock:
 
 
 def test_ten_ask_at_once_and_one_link_works(service: Service) -> None:
-    """All of one account, each for another email; every letter but one is withdrawn."""
+    """All of one account, each for another email; every email but one is withdrawn."""
     client = service.signed_in()
     me = me_of(service, client)
     race(lambda number: service.auth.email_change.ask(me, f"s{number}@example.com"), 10)
-    found = letters(service, "new_email_verification")
+    found = messages(service, "new_email_verification")
     assert len(found) == 10
-    (alive,) = [letter for letter in found if letter.encrypted_link is not None]
+    (alive,) = [message for message in found if message.encrypted_link is not None]
     assert len(outstanding(service, "email_change")) == 1
     body = service.auth.mail.read(alive.uid).get_body(("plain",))
     assert body is not None
@@ -78,7 +78,7 @@ def test_a_change_and_a_reset_at_once(service: Service, turn: int) -> None:
 
 @pytest.mark.parametrize("turn", range(3))
 def test_registering_while_the_email_is_given_up(service: Service, turn: int) -> None:
-    """Nobody slips in between the old owner and the reservation."""
+    """No one slips in between the old owner and the reservation."""
     del turn
     client = service.signed_in()
     proof = asked(service, client)
@@ -101,7 +101,7 @@ def test_registering_while_the_email_is_given_up(service: Service, turn: int) ->
 
 @pytest.mark.parametrize("turn", range(3))
 def test_registering_while_the_email_is_restored(service: Service, turn: int) -> None:
-    """The owner gets it, whoever else tries in the same moment."""
+    """The owner gets it, no matter who else tries in the same moment."""
     del turn
     back = change(service, service.signed_in())
 
@@ -129,7 +129,7 @@ def test_both_undos_of_two_changes_at_once(service: Service) -> None:
 
 
 def test_the_thief_changes_on_while_the_owner_undoes(service: Service) -> None:
-    """Either comes first; the owner has the email, and nobody is signed in."""
+    """Either comes first; the owner has the email, and no one is signed in."""
     client = service.signed_in()
     back = change(service, client, THIRD)
     proof, me = asked(service, client), me_of(service, client)
@@ -177,7 +177,7 @@ def test_an_account_that_goes_while_its_token_is_spent(service: Service, happens
 
 
 def test_an_email_that_changed_meanwhile_is_not_changed_again(service: Service) -> None:
-    """Whoever read the account before finds that it has not the old email any more."""
+    """Anyone who read the account before finds that it has not the old email any more."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
     service.auth.email_change.set(EMAIL, "robert@example.com")
     with service.auth._db.transaction() as tx, pytest.raises(NoSuchUser):

@@ -1,4 +1,4 @@
-"""email: what the proof of a new one is good for, for whom and how long, and all that it ends."""
+"""email_change: what a verification is good for, for whom and how long, and what it ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.features.email_changes import (
     undo,
 )
 from tests.features.hearing import Hearing
-from tests.features.password_resets import NEW, dump, letters, put, text_of
+from tests.features.password_resets import NEW, dump, messages, put, text_of
 from tests.features.password_resets import asked as reset_asked
 
 pytestmark = pytest.mark.statements
@@ -36,7 +36,7 @@ Client = FlaskClient
 
 
 def test_a_token_changes_the_email_once(service: Service) -> None:
-    """Signing in is with the new email from then on; the record and the old email are told."""
+    """Signing in is with the new email from then on; the audit log and the old email are told."""
     hearing = Hearing(service.auth)
     client = service.signed_in()
     token = asked(service, client)
@@ -49,7 +49,7 @@ def test_a_token_changes_the_email_once(service: Service) -> None:
     assert service.auth.valid_login(NEW_EMAIL, PASSPHRASE)
     assert not service.auth.valid_login(EMAIL, PASSPHRASE)
     assert service.auth.registration.proven(service.auth.accounts.find(NEW_EMAIL).id) is not None
-    (told,) = letters(service, "email_changed")
+    (told,) = messages(service, "email_changed")
     session = client.get("/profile").get_json()["session"]["uid"]
     assert hearing.only("email.changed").facts == {
         "ip": "127.0.0.1",
@@ -61,7 +61,7 @@ def test_a_token_changes_the_email_once(service: Service) -> None:
     }
     assert prove(client, token).status_code == 403
     assert hearing.names.count("email.changed") == 1
-    (proof,) = letters(service, "new_email_verification")
+    (proof,) = messages(service, "new_email_verification")
     user = service.auth.accounts.find(NEW_EMAIL)
     assert (proof.encrypted_link, proof.state, proof.user_id) == (
         None,
@@ -76,9 +76,9 @@ def test_the_old_email_is_told_what_it_has_to_know(service: Service, moving_cloc
     token = asked(service, client)
     moving_clock.forward(60)
     prove(client, token)
-    (letter,) = letters(service, "email_changed")
-    said = text_of(service, letter)
-    assert letter.email == EMAIL
+    (message,) = messages(service, "email_changed")
+    said = text_of(service, message)
+    assert message.email == EMAIL
     for wanted in (
         "to r…@example.org",
         "requested on 15 January 2027, 08:00 UTC",
@@ -119,18 +119,18 @@ def _replace_by_a_taken_one(service: Service, _clock: Clock, client: Client, tok
     return token
 
 
-def _somebody_was_first(service: Service, _clock: Clock, _client: Client, token: str) -> str:
+def _someone_was_first(service: Service, _clock: Clock, _client: Client, token: str) -> str:
     service.auth.register_user(NEW_EMAIL, PASSPHRASE)
     return token
 
 
-def _somebody_has_it_kept(service: Service, _clock: Clock, _client: Client, token: str) -> str:
+def _it_is_reserved(service: Service, _clock: Clock, _client: Client, token: str) -> str:
     service.auth.register_user(NEW_EMAIL, PASSPHRASE)
     service.auth.email_change.set(NEW_EMAIL, AMY)
     return token
 
 
-def _of_somebody_else(service: Service, _clock: Clock, _client: Client, _token: str) -> str:
+def _of_someone_else(service: Service, _clock: Clock, _client: Client, _token: str) -> str:
     return asked(service, service.signed_in(AMY), "amanda@example.org")
 
 
@@ -141,9 +141,9 @@ def _of_somebody_else(service: Service, _clock: Clock, _client: Client, _token: 
         _reset,
         _change_behind,
         _replace_by_a_taken_one,
-        _somebody_was_first,
-        _somebody_has_it_kept,
-        _of_somebody_else,
+        _someone_was_first,
+        _it_is_reserved,
+        _of_someone_else,
     ],
 )
 def test_a_token_that_changes_nothing(
@@ -160,8 +160,8 @@ def test_a_token_that_changes_nothing(
     assert dump(service)["users"] == before
 
 
-def test_a_token_is_worth_nothing_to_anybody_else(service: Service) -> None:
-    """Neither to a stranger nor in the session of another account, which stays as it was."""
+def test_a_token_is_worth_nothing_to_anyone_else(service: Service) -> None:
+    """Neither to an attacker nor in the session of another account, which stays as it was."""
     client, amy = service.signed_in(), service.signed_in(AMY)
     token = asked(service, client)
     assert prove(service.client(), token).status_code == 401
@@ -172,7 +172,7 @@ def test_a_token_is_worth_nothing_to_anybody_else(service: Service) -> None:
 
 
 def test_another_device_of_the_same_person_proves_it(service: Service) -> None:
-    """Letters open where they open; the device that asked is signed out."""
+    """Emails open where they open; the device that asked is signed out."""
     one, other = service.signed_in(), service.signed_in()
     assert prove(other, asked(service, one)).status_code == 200
     assert [client.get("/profile").status_code for client in (one, other)] == [401, 200]
@@ -209,7 +209,7 @@ def test_a_change_ends_what_was_open(service: Service) -> None:
     assert (knows(NEW_EMAIL, mine.value), knows(NEW_EMAIL, theirs.value)) == (True, False)
     for email in (EMAIL, NEW_EMAIL):
         assert put(service, token, email=email).status_code == 403
-    assert letters(service)[0].encrypted_link is None
+    assert messages(service)[0].encrypted_link is None
 
 
 def test_failures_go_with_the_account(service: Service) -> None:
@@ -241,8 +241,8 @@ def test_failures_go_with_the_account(service: Service) -> None:
     assert service.auth.valid_login(EMAIL, NEW)
 
 
-def test_strangers_failures_at_the_new_email_lock_nobody(service: Service) -> None:
-    """They were none of this account's, as nobody had the email."""
+def test_attackers_failures_at_the_new_email_lock_no_one(service: Service) -> None:
+    """They were none of this account's, as no one had the email."""
     client = service.signed_in()
     for _ in range(UNKNOWN_DEVICES):
         service.auth.rate_limits.reserve(Attempt("sign_in", NEW_EMAIL))

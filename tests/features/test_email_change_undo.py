@@ -1,4 +1,4 @@
-"""email: taking it back from whoever changed it, whatever they did, and who must not have it."""
+"""email_change: restoring the old email, whatever a thief did, and who must not have it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.features.email_changes import (
     undo,
 )
 from tests.features.hearing import Hearing
-from tests.features.password_resets import NEW, dump, letters, outstanding, put
+from tests.features.password_resets import NEW, dump, messages, outstanding, put
 from tests.features.password_resets import ask as ask_reset
 
 AMY = "amy@example.com"
@@ -29,7 +29,7 @@ STOLEN = "cinq grenouilles dans un arbre"
 
 
 def test_an_undo_restores_the_email_and_begins_a_reset(service: Service) -> None:
-    """Nobody is signed in, nobody can sign in, and the letter lets the owner choose a password."""
+    """No one is signed in, no one can sign in, and the email lets the owner choose a password."""
     hearing = Hearing(service.auth)
     client = service.signed_in()
     back = change(service, client)
@@ -44,16 +44,16 @@ def test_an_undo_restores_the_email_and_begins_a_reset(service: Service) -> None
         assert not service.auth.valid_login(email, PASSPHRASE)
     facts = hearing.only("email.restored").facts
     assert facts == {"ip": "127.0.0.1", "old": NEW_EMAIL, "new": EMAIL}
-    (letter,) = letters(service)
-    assert (letter.email, letter.state) == (EMAIL, MessageState.WAITING)
+    (message,) = messages(service)
+    assert (message.email, message.state) == (EMAIL, MessageState.WAITING)
     assert service.auth.registration.proven(service.auth.accounts.find(EMAIL).id) is not None
     assert put(service, token_of(service, "password_reset")).status_code == 200
     assert service.auth.valid_login(EMAIL, NEW)
     assert prove(service.signed_in(EMAIL, NEW), waiting).status_code == 403
     assert undo(service, back).get_json()["code"] == "wrong_email_restore_token"
-    assert [letter.email for letter in service.auth.mail.list() if letter.email == NEW_EMAIL] == [
-        NEW_EMAIL
-    ]
+    assert [
+        message.email for message in service.auth.mail.list() if message.email == NEW_EMAIL
+    ] == [NEW_EMAIL]
     assert (outstanding(service, "email_change"), outstanding(service, "email_restore")) == ([], [])
     assert not reserved(service, NEW_EMAIL)
 
@@ -73,9 +73,9 @@ def test_a_thief_who_changed_everything_loses_it_all(service: Service, moving_cl
     service.auth.accounts.enable(NEW_EMAIL)
     thief = service.signed_in(NEW_EMAIL, STOLEN)
     waiting = asked(service, thief, "fourth@example.net")
-    letter = letters(service, "email_changed")[0]
-    assert (letter.email, letter.state) == (EMAIL, MessageState.WAITING)
-    assert token_of_letter(service, letter.uid) == back
+    message = messages(service, "email_changed")[0]
+    assert (message.email, message.state) == (EMAIL, MessageState.WAITING)
+    assert token_of_email(service, message.uid) == back
     moving_clock.forward(WEEK - 122)
     assert undo(service, back).status_code == 200
     assert thief.get("/profile").status_code == 401
@@ -89,8 +89,8 @@ def test_a_thief_who_changed_everything_loses_it_all(service: Service, moving_cl
         assert not reserved(service, email)
 
 
-def token_of_letter(service: Service, uid: str) -> str:
-    """Give the token that a letter bears."""
+def token_of_email(service: Service, uid: str) -> str:
+    """Give the token that an email bears."""
     body = service.auth.mail.read(uid).get_body(("plain",))
     assert body is not None
     return str(body.get_content()).partition("?token=")[2].split()[0]
@@ -110,7 +110,7 @@ def test_the_link_of_a_later_change_restores_what_was_before_it(service: Service
     assert not reserved(service, NEW_EMAIL)
 
 
-def test_whoever_goes_back_takes_back_what_came_after(
+def test_anyone_who_goes_back_takes_back_what_came_after(
     service: Service, moving_clock: Clock
 ) -> None:
     """The owner may have the old email again by asking; no link brings the other one back."""
@@ -120,9 +120,9 @@ def test_whoever_goes_back_takes_back_what_came_after(
     second = change(service, client, THIRD)
     moving_clock.forward(121)
     token = asked(service, client, EMAIL)
-    assert letters(service, "new_email_verification")[-1].email == EMAIL
+    assert messages(service, "new_email_verification")[-1].email == EMAIL
     assert prove(client, token).status_code == 200
-    told = letters(service, "email_changed")[-1]
+    told = messages(service, "email_changed")[-1]
     assert (told.email, told.encrypted_link) == (THIRD, None)
     for back in (first, second):
         assert undo(service, back).status_code == 403
@@ -131,8 +131,8 @@ def test_whoever_goes_back_takes_back_what_came_after(
     assert client.get("/profile").status_code == 200
 
 
-def test_nobody_else_has_the_old_email_meanwhile(service: Service, moving_clock: Clock) -> None:
-    """Neither by registering, nor from an administrator, nor by changing to it; then anybody."""
+def test_no_one_else_has_the_old_email_meanwhile(service: Service, moving_clock: Clock) -> None:
+    """Neither by registering, nor from an administrator, nor by changing to it; then anyone."""
     amy = service.signed_in(AMY)
     change(service, service.signed_in())
     for passing in (WEEK - 1, 1):
@@ -153,16 +153,16 @@ def test_nobody_else_has_the_old_email_meanwhile(service: Service, moving_clock:
     assert exists(service, EMAIL)
 
 
-def test_a_reserved_email_is_told_that_somebody_tried(service: Service) -> None:
+def test_a_reserved_email_is_told_that_someone_tried(service: Service) -> None:
     """In the words of a taken one, and without a token."""
     amy = service.signed_in(AMY)
     change(service, service.signed_in())
     assert ask(amy, EMAIL).status_code == 202
-    (letter,) = letters(service, "new_email_taken")
-    assert (letter.email, letter.encrypted_link) == (EMAIL, None)
+    (message,) = messages(service, "new_email_taken")
+    assert (message.email, message.encrypted_link) == (EMAIL, None)
 
 
-def test_an_email_somebody_got_after_all_is_not_taken_from_them(service: Service) -> None:
+def test_an_email_someone_got_after_all_is_not_taken_from_them(service: Service) -> None:
     """A row behind the service's back: the link is refused, and stays as it was."""
     back = change(service, service.signed_in())
     service.auth._db.add_user(EMAIL, "!")
@@ -171,12 +171,12 @@ def test_an_email_somebody_got_after_all_is_not_taken_from_them(service: Service
     assert dump(service) == before
 
 
-def test_a_disabled_account_has_its_email_back_and_no_letter(service: Service) -> None:
+def test_a_disabled_account_has_its_email_back_and_no_email(service: Service) -> None:
     """Who may not come in is sent no way in; once enabled, the owner asks for one."""
     back = change(service, service.signed_in())
     service.auth.accounts.disable(NEW_EMAIL)
     assert undo(service, back).status_code == 200
-    assert letters(service) == []
+    assert messages(service) == []
     assert service.auth.accounts.find(EMAIL).disabled_at is not None
     service.auth.accounts.enable(EMAIL)
     assert not service.auth.valid_login(EMAIL, PASSPHRASE)
@@ -184,21 +184,21 @@ def test_a_disabled_account_has_its_email_back_and_no_letter(service: Service) -
     assert put(service, token_of(service, "password_reset")).status_code == 200
 
 
-def test_the_letter_of_the_reset_is_none_of_a_strangers(service: Service) -> None:
-    """Whoever asked for letters a moment ago does not keep the owner's from being written."""
+def test_the_email_of_the_reset_is_none_of_a_attackers(service: Service) -> None:
+    """Anyone who asked for emails a moment ago does not keep the owner's from being written."""
     client = service.signed_in()
     for _ in range(3):
         ask_reset(service)
     back = change(service, client)
     ask_reset(service)
-    before = len(letters(service))
+    before = len(messages(service))
     undo(service, back)
-    assert len(letters(service)) == before + 1
+    assert len(messages(service)) == before + 1
     assert put(service, token_of(service, "password_reset")).status_code == 200
 
 
 def test_a_registration_of_a_reserved_email_makes_no_account(make_service: MakeService) -> None:
-    """Where registering is proven by a letter, whoever reads it cannot take the email away."""
+    """Where registering is verified by an email, its reader cannot take the email away."""
     service = make_service(smtp_host="mail.example.org", mail_from="no-reply@example.org")
     service.auth.register_user(EMAIL, PASSPHRASE)
     service.auth.email_change.set(EMAIL, NEW_EMAIL)
@@ -210,7 +210,7 @@ def test_a_registration_of_a_reserved_email_makes_no_account(make_service: MakeS
 
 
 def test_what_was_pending_for_the_new_email_is_over(make_service: MakeService) -> None:
-    """Whoever registered with it and did not prove it has no account to make any more."""
+    """Anyone who registered with it and did not verify it has no account to make any more."""
     service = make_service(smtp_host="mail.example.org", mail_from="no-reply@example.org")
     service.auth.register_user(EMAIL, PASSPHRASE)
     sent = {"email": NEW_EMAIL, "password": STOLEN}

@@ -93,7 +93,7 @@ def test_an_old_link_that_was_cut_short(
 def test_a_former_path_is_nothing_but_a_redirect(
     make_service: MakeService, opened: Open, prefix: str
 ) -> None:
-    """To anybody who opens it, by our name; it takes no form."""
+    """To anyone who opens it, by our name; it takes no form."""
     client = opened(make_service())
     for old, new in PLAIN.items() | {(FIRST[kind.name], kind.link) for kind in KINDS}:
         if old == new:

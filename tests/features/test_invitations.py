@@ -18,7 +18,7 @@ from bienvenue.normalize import MalformedEmail, MalformedText
 from bienvenue.settings import SettingsProblem
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing, users
-from tests.features.password_resets import dump, letters, outstanding
+from tests.features.password_resets import dump, messages, outstanding
 from tests.features.registrations import (
     SMTP,
     again,
@@ -47,7 +47,7 @@ def service(make_service: MakeService) -> Service:
 
 
 @pytest.mark.parametrize("smtp", [{}, SMTP], ids=["outbox", "smtp"])
-def test_where_registration_is_closed_nobody_registers(
+def test_where_registration_is_closed_no_one_registers(
     make_service: MakeService, hash_costs: list[int], smtp: dict[str, str]
 ) -> None:
     """By any door of the web, before anything is hashed, and not with an invitation of before."""
@@ -81,7 +81,7 @@ def test_what_waited_is_forgotten_once_registration_is_not_open(
     assert heard(prove(service, token)) == (403, "registration_closed")
     assert service.auth.sweep(moving_clock.now()) >= 1
     assert outstanding(service, "registration") == []
-    assert letters(service, "registration")[0].state == MessageState.WITHDRAWN
+    assert messages(service, "registration")[0].state == MessageState.WITHDRAWN
     assert heard(prove(opened, token)) == (403, "wrong_verification_token")
 
 
@@ -110,7 +110,7 @@ def test_a_mode_that_is_none_is_refused(make_service: MakeService) -> None:
 def test_an_invitation_makes_an_account_at_once(
     make_service: MakeService, mode: str, smtp: dict[str, str]
 ) -> None:
-    """Its token came by letter, so the email is proven."""
+    """Its token came by email, so the email is verified."""
     service = make_service(registration=mode, **smtp)
     hearing = Hearing(service.auth)
     token = invited(service)
@@ -120,18 +120,18 @@ def test_an_invitation_makes_an_account_at_once(
     assert service.auth.export(user.id)["email_verified_at"] is not None
     assert hearing.only("account.registered").user_id == user.id
     assert (outstanding(service, "invitation"), outstanding(service, "registration")) == ([], [])
-    (letter,) = letters(service, "invitation")
-    assert (letter.user_id, letter.encrypted_link) == (user.id, None)
+    (message,) = messages(service, "invitation")
+    assert (message.user_id, message.encrypted_link) == (user.id, None)
 
 
-def test_inviting_writes_a_letter_and_keeps_a_digest(service: Service) -> None:
-    """The row names whom and until when; the token stands in the letter alone, sealed."""
+def test_inviting_writes_an_email_and_keeps_a_digest(service: Service) -> None:
+    """The row names whom and until when; the token stands in the email alone, sealed."""
     hearing = Hearing(service.auth)
     made = service.auth.invitations.invite(EMAIL.upper())
-    (letter,) = letters(service, "invitation")
+    (message,) = messages(service, "invitation")
     token = newest(service, "invitation")
-    assert link_in(service, letter) == f"http://localhost:5000/users/new?token={token}"
-    assert (letter.email, made.sent_to, made.expires_at) == (
+    assert link_in(service, message) == f"http://localhost:5000/users/new?token={token}"
+    assert (message.email, made.sent_to, made.expires_at) == (
         EMAIL,
         EMAIL,
         made.created_at + WEEK,
@@ -200,7 +200,7 @@ def test_an_invitation_that_opens_nothing(
 
 
 def test_a_refused_password_leaves_the_invitation(service: Service) -> None:
-    """Whoever chose badly chooses again."""
+    """Anyone who chose badly chooses again."""
     token = invited(service)
     refused = register(service, password="fourteen chars", invitation=token)
     assert heard(refused) == (422, "password_too_short")
@@ -216,8 +216,8 @@ def test_an_account_that_came_unheard_leaves_the_invitation(service: Service) ->
     assert service.auth.registration.proven(user.id) is None
 
 
-def test_whoever_has_an_account_is_not_invited(service: Service) -> None:
-    """The operator is told; no letter is written."""
+def test_anyone_who_has_an_account_is_not_invited(service: Service) -> None:
+    """The operator is told; no email is written."""
     service.auth.register_user(EMAIL, PASSPHRASE)
     with pytest.raises(EmailTaken):
         service.auth.invitations.invite(EMAIL)
@@ -235,7 +235,7 @@ def test_an_operator_withdraws_an_invitation(service: Service, by: str) -> None:
     name = made.uid.upper() if by == "uid" else f" {EMAIL.title()}"
     assert service.auth.invitations.withdraw(name).sent_to == EMAIL
     assert hearing.names.count("invitation.withdrawn") == 1
-    assert letters(service, "invitation")[0].state == MessageState.WITHDRAWN
+    assert messages(service, "invitation")[0].state == MessageState.WITHDRAWN
     with pytest.raises(NoSuchInvitation):
         service.auth.invitations.withdraw(name)
     with pytest.raises(MalformedText):

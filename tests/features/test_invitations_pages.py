@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from bienvenue import clock
 from bienvenue.cli import main
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
-from tests.features.password_resets import dump, letters
+from tests.features.password_resets import dump, messages
 from tests.features.registrations import (
     SMTP,
     heard,
@@ -36,7 +36,7 @@ def test_an_invited_person_registers_in_a_browser(service: Service) -> None:
     """The link leads to the form without its token, with the email in it."""
     browser = Browser(service)
     token = invited(service)
-    opened = browser.get(path_of(link_in(service, letters(service, "invitation")[0])))
+    opened = browser.get(path_of(link_in(service, messages(service, "invitation")[0])))
     assert (opened.status_code, opened.location) == (303, "/users/new")
     form = browser.form("/users/new", "/users")
     assert form.fields["email"] == EMAIL
@@ -76,10 +76,10 @@ def test_without_an_invitation_there_is_no_form(service: Service) -> None:
 
 
 @pytest.mark.parametrize("smtp", [{}, SMTP], ids=["outbox", "smtp"])
-def test_where_all_may_register_a_link_for_another_email_hinders_nobody(
+def test_where_all_may_register_a_link_for_another_email_hinders_no_one(
     make_service: MakeService, smtp: dict[str, str]
 ) -> None:
-    """Whoever opened an invitation and registers with another email does so as everybody."""
+    """Anyone who opened an invitation and registers with another email does so as everybody."""
     service = make_service(**smtp)
     browser = Browser(service)
     browser.get(f"/users/new?token={invited(service)}")
@@ -93,7 +93,7 @@ def test_where_all_may_register_a_link_for_another_email_hinders_nobody(
 
 
 def test_the_commands_of_invitations(service: Service, moving_clock: Clock) -> None:
-    """No token is printed: the letter has it."""
+    """No token is printed: the email has it."""
     environ = {
         "BIENVENUE_DATABASE_URL": service.url,
         "BIENVENUE_SECRET_KEY_FILE": str(service.auth.settings.core.secret_key_file),
@@ -126,10 +126,10 @@ def test_the_commands_of_invitations(service: Service, moving_clock: Clock) -> N
 
 
 @pytest.mark.parametrize(("mode", "leads"), [("open", True), ("invited", False), ("closed", False)])
-def test_pages_lead_to_registering_only_where_anybody_may(
+def test_pages_lead_to_registering_only_where_anyone_may(
     make_service: MakeService, mode: str, leads: bool
 ) -> None:
-    """And whoever comes there all the same reads why not, and where to go on."""
+    """And anyone who comes there all the same reads why not, and where to go on."""
     browser = Browser(make_service(registration=mode))
     for path in ("/", "/sessions/new"):
         assert ('href="/users/new"' in browser.get(path).text) is leads, path

@@ -1,4 +1,4 @@
-"""devices: a browser that signed in before, and what that is worth."""
+"""known_devices: a browser that signed in before, and what that is worth."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_one_cookie_serves_all_accounts_of_a_browser(service: Service) -> None:
 def test_a_new_password_forgets_every_browser_but_the_one_it_was_changed_in(
     service: Service,
 ) -> None:
-    """Whoever was in before is a stranger now."""
+    """Anyone who was in before is an unknown device now."""
     other = secret_of(service)
     mine = service.signed_in()
     change = {"old_password": PASSPHRASE, "new_password": OTHER}

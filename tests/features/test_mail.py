@@ -114,7 +114,7 @@ def test_an_email_says_what_happened_where_and_what_to_do(
     firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
     auth.sessions.sign_in(EMAIL, PASSPHRASE, ip="203.0.113.7", agent=firefox)
     row = next(row for row in rows(service) if row.kind == "new_device")
-    letter = auth.mail.read(row.uid)
+    mail = auth.mail.read(row.uid)
     paragraphs = [
         "Hi,",
         f"Someone signed in to your Bienvenue account {user.email} from a new device.",
@@ -124,8 +124,8 @@ def test_an_email_says_what_happened_where_and_what_to_do(
         "http://localhost:5000/password",
         "Questions? Contact support: help@example.org",
     ]
-    assert text_of(letter) == "\n\n".join(paragraphs) + "\n"
-    html = letter.get_body(("html",))
+    assert text_of(mail) == "\n\n".join(paragraphs) + "\n"
+    html = mail.get_body(("html",))
     assert html is not None
     assert paragraphs[2] in html.get_content()
 

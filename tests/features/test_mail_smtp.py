@@ -224,7 +224,7 @@ def test_a_message_that_is_refused(
 
 
 @pytest.mark.parametrize("end", [GO_ON, RESET])
-def test_a_server_that_hangs_up_within_the_letter(end: bytes) -> None:
+def test_a_server_that_hangs_up_within_the_email(end: bytes) -> None:
     """Whether it accepted the message is unknown, so the message is sent again."""
     with Puppet([*AGREED, end]) as settings:
         assert "broke off the conversation" in problem(settings)
@@ -316,7 +316,7 @@ def test_what_speaks_no_smtp(banner: bytes) -> None:
 
 
 @pytest.mark.parametrize("says", [[b"554 5.3.2 no\r\n"], [HELLO[0], b"502 5.5.1 no\r\n"]])
-def test_a_server_that_lets_nobody_in(says: list[bytes]) -> None:
+def test_a_server_that_lets_no_one_in(says: list[bytes]) -> None:
     """It may tomorrow: nothing was said of this message yet."""
     with Puppet(says) as settings:
         assert " refused " in problem(settings)

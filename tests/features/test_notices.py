@@ -10,7 +10,7 @@ from bienvenue.features.notices import Notices
 from tests.conftest import EMAIL, PASSPHRASE, Service
 from tests.features.hearing import Hearing
 from tests.features.notification_emails import SECOND, proven, told
-from tests.features.password_resets import letters, text_of
+from tests.features.password_resets import messages, text_of
 
 OTHER = "another passphrase, quite long"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -67,7 +67,7 @@ def test_the_notification_email_is_told_too(service: Service) -> None:
     proven(service)
     service.signed_in()
     assert told(service, "new_device") == [EMAIL, SECOND]
-    for message in letters(service, "new_device"):
+    for message in messages(service, "new_device"):
         assert EMAIL in text_of(service, message)
         assert SECOND not in text_of(service, message)
 

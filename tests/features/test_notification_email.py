@@ -1,4 +1,4 @@
-"""second: naming a second email, proving it, and what it costs and tells."""
+"""notification_email: naming a notification email, verifying it, and what it costs and tells."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.features.notification_emails import (
     second_of,
     told,
 )
-from tests.features.password_resets import dump, letters, statements, text_of
+from tests.features.password_resets import dump, messages, statements, text_of
 
 HOUR, DAY = 3600, 86400
 AMY = "amy@example.com"
@@ -35,10 +35,10 @@ pytestmark = pytest.mark.usefixtures("bob")
 # --- naming one ---------------------------------------------------------------------------------
 
 
-def test_naming_one_writes_a_letter_there_and_nothing_else(
+def test_naming_one_writes_an_email_there_and_nothing_else(
     service: Service, moving_clock: Clock
 ) -> None:
-    """It does not count yet; the letter names the account, and its link is sealed."""
+    """It does not count yet; the email names the account, and its link is sealed."""
     client = service.signed_in()
     hearing = Hearing(service.auth)
     answer = name(client, " Robert@Elsewhere.EXAMPLE")
@@ -46,10 +46,10 @@ def test_naming_one_writes_a_letter_there_and_nothing_else(
         202,
         {"notification_email": " Robert@Elsewhere.EXAMPLE", "message": "check your second email"},
     )
-    (letter,) = letters(service, PROOF)
-    assert (letter.email, letter.state) == (SECOND, MessageState.WAITING)
-    assert letter.expires_at == moving_clock.time + DAY
-    assert EMAIL in text_of(service, letter)
+    (message,) = messages(service, PROOF)
+    assert (message.email, message.state) == (SECOND, MessageState.WAITING)
+    assert message.expires_at == moving_clock.time + DAY
+    assert EMAIL in text_of(service, message)
     assert second_of(service) is None
     assert client.get("/notification_email").json == {
         "notification_email": None,
@@ -65,8 +65,8 @@ def test_naming_one_writes_a_letter_there_and_nothing_else(
     assert told(service, "notification_email_added") == []
 
 
-def test_nobody_learns_whose_email_it_is(service: Service) -> None:
-    """Somebody's first email, somebody's second and nobody's: same answer and statements."""
+def test_no_one_learns_whose_email_it_is(service: Service) -> None:
+    """Someone's first email, someone's second and no one's: same answer and statements."""
     service.auth.register_user(AMY, PASSPHRASE)
     heard: list[tuple[object, ...]] = []
     for email in (AMY, SECOND, "nobody@example.org"):
@@ -91,7 +91,7 @@ def test_ones_own_first_email_is_refused(service: Service) -> None:
 
 
 def test_naming_and_removing_need_a_fresh_session(service: Service, moving_clock: Clock) -> None:
-    """Looking needs none; and nothing of it is a stranger's."""
+    """Looking needs none; and nothing of it is an attacker's."""
     client = service.signed_in()
     proven(service, client)
     moving_clock.forward(15 * 60)
@@ -120,11 +120,11 @@ def test_a_session_that_ended_meanwhile_names_none(service: Service) -> None:
     assert (dump(service)["notification_emails"], told(service, PROOF)) == ([], [])
 
 
-# --- how many letters ---------------------------------------------------------------------------
+# --- how many emails ---------------------------------------------------------------------------
 
 
-def test_one_letter_in_two_minutes_to_one_email(service: Service, moving_clock: Clock) -> None:
-    """Sooner the answer is the same, and the outstanding link stays, whoever asks."""
+def test_one_email_in_two_minutes_to_one_email(service: Service, moving_clock: Clock) -> None:
+    """Sooner the answer is the same, and the outstanding link stays, for any caller."""
     client = service.signed_in()
     first = asked(service, client)
     moving_clock.forward(119)
@@ -137,7 +137,7 @@ def test_one_letter_in_two_minutes_to_one_email(service: Service, moving_clock: 
     assert prove(service, second).status_code == 200
 
 
-def test_five_letters_in_an_hour_to_one_email(service: Service, moving_clock: Clock) -> None:
+def test_five_emails_in_an_hour_to_one_email(service: Service, moving_clock: Clock) -> None:
     """The fifth link stays."""
     client = service.signed_in()
     for _ in range(7):
@@ -147,7 +147,7 @@ def test_five_letters_in_an_hour_to_one_email(service: Service, moving_clock: Cl
     assert prove(service, token_of(service, PROOF)).status_code == 200
 
 
-def test_an_account_has_ten_letters_an_hour(service: Service, moving_clock: Clock) -> None:
+def test_an_account_has_ten_emails_an_hour(service: Service, moving_clock: Clock) -> None:
     """Whatever emails it names; another account of the network has its own."""
     client = service.signed_in()
     for number in range(10):
@@ -161,7 +161,7 @@ def test_an_account_has_ten_letters_an_hour(service: Service, moving_clock: Cloc
     assert name(client, "friend11@example.org").status_code == 202
 
 
-def test_a_network_has_twenty_letters_an_hour(service: Service) -> None:
+def test_a_network_has_twenty_emails_an_hour(service: Service) -> None:
     """Together with those of getting back in."""
     client = service.signed_in()
     for number in range(20):
@@ -172,11 +172,11 @@ def test_a_network_has_twenty_letters_an_hour(service: Service) -> None:
     assert client.put("/notification_email", json=sent, environ_base=elsewhere).status_code == 202
 
 
-# --- proving it ---------------------------------------------------------------------------------
+# --- verifying it ---------------------------------------------------------------------------------
 
 
 def test_the_link_proves_it_once(service: Service, moving_clock: Clock) -> None:
-    """Nobody is signed in by it; both emails are told, and the letter's link is erased."""
+    """No one is signed in by it; both emails are told, and the email's link is erased."""
     client = service.signed_in()
     token = asked(service, client)
     hearing = Hearing(service.auth)
@@ -200,17 +200,17 @@ def test_the_link_proves_it_once(service: Service, moving_clock: Clock) -> None:
         "notification_email",
     }
     assert told(service, "notification_email_added") == [EMAIL, SECOND]
-    for letter in letters(service, "notification_email_added"):
-        assert (EMAIL in text_of(service, letter), SECOND in text_of(service, letter)) == (
+    for message in messages(service, "notification_email_added"):
+        assert (EMAIL in text_of(service, message), SECOND in text_of(service, message)) == (
             True,
             True,
         )
-    assert letters(service, PROOF)[0].encrypted_link is None
+    assert messages(service, PROOF)[0].encrypted_link is None
     again = prove(service, token)
     assert (again.status_code, again.get_json()["code"]) == (403, "wrong_notification_email_token")
 
 
-def test_another_one_takes_its_place_once_it_is_proven(
+def test_another_one_takes_its_place_once_it_is_verified(
     service: Service, moving_clock: Clock
 ) -> None:
     """Until then the first one counts; then it is told that it gets no more."""
@@ -224,13 +224,13 @@ def test_another_one_takes_its_place_once_it_is_proven(
     prove(service, token)
     assert second_of(service) == "robert@third.example"
     assert told(service, "notification_email_removed") == [SECOND]
-    (gone,) = letters(service, "notification_email_removed")
+    (gone,) = messages(service, "notification_email_removed")
     assert "robert@third.example" not in text_of(service, gone)
     assert told(service, "notification_email_added")[:3] == [EMAIL, EMAIL, SECOND]
 
 
-def test_sweeping_leaves_what_is_proven(service: Service, moving_clock: Clock) -> None:
-    """Only the letter that nobody opened is forgotten."""
+def test_sweeping_leaves_what_is_verified(service: Service, moving_clock: Clock) -> None:
+    """Only the email that no one opened is forgotten."""
     client = service.signed_in()
     proven(service, client)
     asked(service, client, "robert@third.example")

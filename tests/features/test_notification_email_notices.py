@@ -1,4 +1,4 @@
-"""second: which letters go to the second email too, in a browser and below another path."""
+"""notification_email: which notices go there, in a browser and below another path."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.features.notification_emails import (
     second_of,
     told,
 )
-from tests.features.password_resets import NEW, dump, letters, put, text_of
+from tests.features.password_resets import NEW, dump, messages, put, text_of
 from tests.web.browser import HTML, Browser
 
 AMY = "amy@example.com"
@@ -39,7 +39,7 @@ def path_of(url: str) -> str:
 
 
 def test_every_notice_goes_to_both_and_names_the_account(service: Service) -> None:
-    """A changed password, a reset, a new device: one letter each; each names the first email."""
+    """A changed password, a reset, a new device: one email each; each names the first email."""
     client = service.signed_in()
     proven(service, client)
     service.signed_in()
@@ -48,13 +48,13 @@ def test_every_notice_goes_to_both_and_names_the_account(service: Service) -> No
     put(service, password_resets.asked(service))
     for kind in ("new_device", "password_changed", "password_was_reset"):
         assert told(service, kind) == [EMAIL, SECOND], kind
-        for letter in letters(service, kind):
-            assert EMAIL in text_of(service, letter)
-            assert SECOND not in text_of(service, letter)
-            assert letter.encrypted_link is None
+        for message in messages(service, kind):
+            assert EMAIL in text_of(service, message)
+            assert SECOND not in text_of(service, message)
+            assert message.encrypted_link is None
 
 
-def test_no_letter_with_a_way_in_goes_there(service: Service) -> None:
+def test_no_email_with_a_way_in_goes_there(service: Service) -> None:
     """Neither the link of a reset nor that of an account that is closing."""
     proven(service)
     password_resets.asked(service)
@@ -62,14 +62,14 @@ def test_no_letter_with_a_way_in_goes_there(service: Service) -> None:
     assert told(service, "password_reset") == [EMAIL]
     assert told(service, "account_closed") == [EMAIL]
     assert told(service, "account_closed_notice") == [SECOND]
-    (notice,) = letters(service, "account_closed_notice")
+    (notice,) = messages(service, "account_closed_notice")
     assert notice.encrypted_link is None
     assert f"inbox of {EMAIL}" in text_of(service, notice)
     undo(service, token)
     assert told(service, "account_reopened") == [EMAIL, SECOND]
 
 
-def test_nothing_goes_there_before_it_is_proven(service: Service) -> None:
+def test_nothing_goes_there_before_it_is_verified(service: Service) -> None:
     """Or once it is removed."""
     client = service.signed_in()
     asked(service, client)
@@ -81,7 +81,7 @@ def test_nothing_goes_there_before_it_is_proven(service: Service) -> None:
 
 
 def test_it_is_no_way_in_and_not_unique(service: Service) -> None:
-    """It can be somebody's first email, and two people's second; none of it opens anything."""
+    """It can be someone's first email, and two people's second; none of it opens anything."""
     service.auth.register_user(SECOND, NEW)
     proven(service)
     service.auth._db.update_user(service.auth.accounts.find(SECOND).id, email="else@example.com")
@@ -112,7 +112,7 @@ def test_it_survives_a_new_password_and_a_reset(service: Service) -> None:
 
 
 def test_it_dies_with_the_account(service: Service, moving_clock: Clock) -> None:
-    """No row and no letter of it is left."""
+    """No row and no email of it is left."""
     proven(service)
     user = service.auth.accounts.find(EMAIL)
     assert service.auth.export(user.id)["notification_email"] == {
@@ -209,5 +209,5 @@ def test_the_link_leads_below_the_path_of_our_pages(mounted: FlaskClient, servic
         "/account/notification_email/verification",
     )
     assert mounted.post("/account/notification_email/verification", json={}).status_code == 200
-    notice = letters(service, "notification_email_added")[0]
+    notice = messages(service, "notification_email_added")[0]
     assert "http://localhost:5000/account/notification_email\n" in text_of(service, notice)

@@ -1,4 +1,4 @@
-"""second at the same moment: one letter, one winner, and nothing between two states."""
+"""notification_email at the same moment: one email, one winner, and nothing between two states."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.races import race
 pytestmark = [pytest.mark.usefixtures("bob"), pytest.mark.statements]
 
 
-def test_twenty_ask_at_once_and_one_letter_is_written(service: Service) -> None:
+def test_twenty_ask_at_once_and_one_email_is_written(service: Service) -> None:
     """All hear the same; the one link works."""
     client = service.signed_in()
     cookie = client.get_cookie("session_id")
@@ -30,8 +30,8 @@ def test_twenty_ask_at_once_and_one_letter_is_written(service: Service) -> None:
     assert prove(service, token_of(service, PROOF)).status_code == 200
 
 
-def test_of_proving_and_removing_at_once_none_half_happens(service: Service) -> None:
-    """Proven and then removed, or removed before it was proven: nothing is left either way."""
+def test_of_verifying_and_removing_at_once_none_half_happens(service: Service) -> None:
+    """Verified and then removed, or removed before it was verified: nothing is left either way."""
     client = service.signed_in()
     token = asked(service, client)
 
@@ -40,6 +40,6 @@ def test_of_proving_and_removing_at_once_none_half_happens(service: Service) -> 
             return prove(service, token).status_code
         return client.delete("/notification_email").status_code
 
-    removed, proving = race(act, 2)
-    assert (removed, proving in {200, 403}) == (204, True)
+    removed, verifying = race(act, 2)
+    assert (removed, verifying in {200, 403}) == (204, True)
     assert dump(service)["notification_emails"] == []

@@ -16,7 +16,7 @@ from bienvenue.settings import SettingsProblem
 from tests.conftest import EMAIL, Clock, MakeService
 from tests.features.hearing import Hearing
 from tests.features.links import KINDS, Case, Kind
-from tests.features.password_resets import dump, letters, text_of
+from tests.features.password_resets import dump, messages, text_of
 from tests.features.registrations import newest
 from tests.races import race
 
@@ -35,14 +35,14 @@ def test_it_works_once(make_service: MakeService, kind: Kind) -> None:
     """Its page is there before; afterwards there is one refusal, and the email has no link left."""
     case = kind.sent(make_service)
     assert case.look(case.token).status_code == 200
-    (letter,) = letters(case.service, kind.email)
-    assert letter.encrypted_link is not None
+    (message,) = messages(case.service, kind.email)
+    assert message.encrypted_link is not None
     assert case.spend(case.token).status_code in {200, 201}
     assert case.code(case.spend(case.token)) == (403, kind.refused)
     assert case.code(case.look(case.token)) == (403, kind.refused)
-    (letter,) = letters(case.service, kind.email)
-    assert (letter.encrypted_link, letter.state) == (None, MessageState.WITHDRAWN)
-    assert "[link removed]" in text_of(case.service, letter)
+    (message,) = messages(case.service, kind.email)
+    assert (message.encrypted_link, message.state) == (None, MessageState.WITHDRAWN)
+    assert "[link removed]" in text_of(case.service, message)
 
 
 @each
@@ -93,7 +93,7 @@ def test_what_is_no_token_of_it_opens_nothing(make_service: MakeService, kind: K
     ]
     before = dump(case.service)
     for token in wrong:
-        # Without an invitation somebody is refused who needs one, and told so.
+        # Without an invitation someone is refused who needs one, and told so.
         assert case.code(case.spend(token)) == (403, kind.refused), token
     assert case.spend("").status_code in {400, 403}
     assert case.spend(["x" * 43]).status_code == 400
@@ -164,7 +164,7 @@ def test_a_newer_one_ends_it(make_service: MakeService, moving_clock: Clock, kin
     newer = newest(case.service, kind.email)
     assert newer != case.token
     assert case.code(case.spend(case.token)) == (403, kind.refused)
-    assert letters(case.service, kind.email)[0].encrypted_link is None
+    assert messages(case.service, kind.email)[0].encrypted_link is None
     assert case.spend(newer).status_code in {200, 201}
 
 
@@ -204,7 +204,7 @@ def test_it_opens_no_other_door(make_service: MakeService, kind: Kind) -> None:
             if kind.name == "reopening" and other.signed_in:
                 assert [answer.status_code for answer in answers] == [401, 401]
             elif other.name == "invitation":
-                # Where anybody may register, no invitation is needed to see the form.
+                # Where anyone may register, no invitation is needed to see the form.
                 assert theirs.code(answers[0]) == (403, other.refused)
             elif (kind.name, other.name) == ("invitation", "verification"):
                 assert [answer.status_code for answer in answers] == [403, 403]

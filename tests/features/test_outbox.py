@@ -61,7 +61,7 @@ def test_a_program_reads_the_same(service: Service) -> None:
 
 
 @pytest.mark.parametrize("at", ["/outbox", "/outbox/{uid}"])
-def test_nobody_else_reads_them(service: Service, at: str) -> None:
+def test_no_one_else_reads_them(service: Service, at: str) -> None:
     """Not without a key, not with another, and not signed in."""
     asked(service)
     (message,) = service.auth.mail.list()

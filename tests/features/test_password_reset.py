@@ -1,4 +1,4 @@
-"""reset: who gets a letter, how many, and what is kept of it."""
+"""password_reset: who gets an email, how many, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tests.features.password_resets import (
     asked,
     column,
     dump,
-    letters,
     link,
+    messages,
     put,
     statements,
 )
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.usefixtures("bob")
 def test_an_email_without_an_account_is_answered_as_one_that_has(
     service: Service, medium: str, whose: str
 ) -> None:
-    """Status, headers, words and every statement are the same; only Bob gets a letter."""
+    """Status, headers, words and every statement are the same; only Bob gets an email."""
     other = f"{whose}@example.com"
     if whose == "disabled":
         service.auth.register_user(other, PASSPHRASE)
@@ -64,16 +64,16 @@ def test_an_email_without_an_account_is_answered_as_one_that_has(
         headers["Content-Length"] = str(int(headers["Content-Length"]) - len(email))
         heard.append((headers, shown, said))
     assert heard[0] == heard[1]
-    assert [letter.email for letter in service.auth.mail.list()] == [EMAIL]
+    assert [message.email for message in service.auth.mail.list()] == [EMAIL]
 
 
-def test_asking_writes_a_letter_and_keeps_a_digest(service: Service) -> None:
-    """The link stands sealed in the letter's row, and the token in no column of any table."""
+def test_asking_writes_an_email_and_keeps_a_digest(service: Service) -> None:
+    """The link stands sealed in the email's row, and the token in no column of any table."""
     hearing = Hearing(service.auth)
     answer = ask(service, EMAIL.title())
     assert answer.json == {"email": EMAIL.title(), "message": "check your email"}
-    (letter,) = letters(service)
-    assert (letter.email, letter.state, letter.facts) == (
+    (message,) = messages(service)
+    assert (message.email, message.state, message.facts) == (
         EMAIL,
         MessageState.WAITING,
         f'{{"ip": "{IP}", "lifetime": 3600, "language": "en"}}',
@@ -83,14 +83,14 @@ def test_asking_writes_a_letter_and_keeps_a_digest(service: Service) -> None:
     assert tokens.well_formed(token)
     assert column(service) == tokens.digest("reset", token).hex()
     event = hearing.only("password_reset.requested")
-    assert event.facts == {"ip": IP, "message": "password_reset", "message_uid": letter.uid}
+    assert event.facts == {"ip": IP, "message": "password_reset", "message_uid": message.uid}
     assert token not in repr(dump(service))
     assert token.encode().hex() not in repr(dump(service))
-    assert token not in f"{answer.text}{answer.headers}{event}{letter!r}"
+    assert token not in f"{answer.text}{answer.headers}{event}{message!r}"
 
 
-def test_a_stranger_is_recorded_without_a_letter(service: Service) -> None:
-    """The record says that somebody asked, and names no email and no person."""
+def test_an_attacker_is_recorded_without_an_email(service: Service) -> None:
+    """The audit log says that someone asked, and names no email and no person."""
     hearing = Hearing(service.auth)
     ask(service, "nobody@example.com")
     event = hearing.only("password_reset.requested")
@@ -101,7 +101,7 @@ def test_a_stranger_is_recorded_without_a_letter(service: Service) -> None:
 
 
 def test_a_malformed_email_is_refused(service: Service) -> None:
-    """No letter can go there, whoever asks."""
+    """No email can go there, for any caller."""
     answer = ask(service, "bob")
     assert (answer.status_code, answer.get_json()["code"]) == (400, "malformed_email")
     for email in ("bob", "bob\0@example.com", "\ud800@example.com"):
@@ -109,29 +109,29 @@ def test_a_malformed_email_is_refused(service: Service) -> None:
             service.auth.get_reset_password_token(email)
 
 
-# --- how many letters ---------------------------------------------------------------------------
+# --- how many emails ---------------------------------------------------------------------------
 
 
-def test_one_letter_in_two_minutes(service: Service, moving_clock: Clock) -> None:
+def test_one_email_in_two_minutes(service: Service, moving_clock: Clock) -> None:
     """Asking sooner says the same and leaves the outstanding link as it is."""
     first = asked(service)
     moving_clock.forward(119)
     before = column(service)
     assert ask(service).status_code == 202
-    assert (len(letters(service)), column(service)) == (1, before)
+    assert (len(messages(service)), column(service)) == (1, before)
     assert service.auth.password_reset.email_of(first) == EMAIL
     moving_clock.forward(1)
     second = asked(service)
     assert service.auth.password_reset.email_of(second) == EMAIL
     with pytest.raises(WrongResetToken):
         service.auth.password_reset.email_of(first)
-    assert [letter.state for letter in letters(service)] == [
+    assert [message.state for message in messages(service)] == [
         MessageState.WITHDRAWN,
         MessageState.WAITING,
     ]
 
 
-def test_five_letters_in_an_hour(service: Service, moving_clock: Clock) -> None:
+def test_five_emails_in_an_hour(service: Service, moving_clock: Clock) -> None:
     """The fifth link stays, until the hour since the first is over."""
     begun = clock.now()
     last = ""
@@ -141,16 +141,16 @@ def test_five_letters_in_an_hour(service: Service, moving_clock: Clock) -> None:
         else:
             assert ask(service).status_code == 202
         moving_clock.forward(121)
-    assert len(letters(service)) == 5
+    assert len(messages(service)) == 5
     assert service.auth.password_reset.email_of(last) == EMAIL
     moving_clock.forward(begun + HOUR - 1 - clock.now())
     ask(service)
-    assert len(letters(service)) == 5
+    assert len(messages(service)) == 5
     moving_clock.forward(1)
     assert asked(service) != last
 
 
-def test_a_network_has_twenty_letters_an_hour(service: Service, moving_clock: Clock) -> None:
+def test_a_network_has_twenty_emails_an_hour(service: Service, moving_clock: Clock) -> None:
     """The next is refused in the same words whether there is an account; others are not."""
     for number in range(20):
         assert ask(service, f"person{number}@example.com").status_code == 202
@@ -161,32 +161,32 @@ def test_a_network_has_twenty_letters_an_hour(service: Service, moving_clock: Cl
     assert refused[0].text == refused[1].text
     assert service.auth.mail.list() == []
     assert ask(service, ip="192.0.2.2").status_code == 202
-    assert len(letters(service)) == 1
+    assert len(messages(service)) == 1
     moving_clock.forward(HOUR)
     assert ask(service).status_code == 202
-    assert len(letters(service)) == 2
+    assert len(messages(service)) == 2
 
 
 # --- for code of this process -------------------------------------------------------------------
 
 
 def test_code_gets_a_token_and_spends_it(service: Service) -> None:
-    """Over the same operations: no letter with the token, and the owner is told of the change."""
+    """Over the same operations: no email with the token, and the owner is told of the change."""
     hearing = Hearing(service.auth)
     client = service.signed_in()
     token = service.auth.get_reset_password_token(EMAIL)
-    assert (tokens.well_formed(token), letters(service)) == (True, [])
+    assert (tokens.well_formed(token), messages(service)) == (True, [])
     with pytest.raises(PasswordTooShort):
         service.auth.update_password(token, "fourteen chars")
     service.auth.update_password(token, NEW)
     assert service.auth.valid_login(EMAIL, NEW)
     assert client.get("/profile").status_code == 401
-    assert len(letters(service, "password_was_reset")) == 1
+    assert len(messages(service, "password_was_reset")) == 1
     assert {"password_reset.requested", "password.reset"} <= set(hearing.names)
 
 
 def test_code_hears_who_is_not_there(service: Service) -> None:
-    """Nobody, and nobody who may come in."""
+    """No one, and no one who may come in."""
     service.auth.accounts.disable(EMAIL)
     for email in ("nobody@example.com", EMAIL):
         with pytest.raises(ValueError, match=f"User {email} does not exist"):

@@ -1,4 +1,4 @@
-"""reset in a browser: the link, the cookie it becomes, and the pages."""
+"""password_reset in a browser: the link, the cookie it becomes, and the pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
-from tests.features.password_resets import NEW, asked, dump, letters, link, put, text_of
+from tests.features.password_resets import NEW, asked, dump, link, messages, put, text_of
 from tests.web.browser import HTML, Browser
 
 pytestmark = pytest.mark.usefixtures("bob")
@@ -85,7 +85,7 @@ def test_opening_a_link_changes_nothing(service: Service, method: str, accept: s
 
 
 def test_no_page_shows_the_token(service: Service) -> None:
-    """It stands in the letter and in the cookie, and nowhere else."""
+    """It stands in the email and in the cookie, and nowhere else."""
     browser = Browser(service)
     asking = browser.submit("/reset_password", "/reset_password", email=EMAIL)
     token = link(service).partition("?token=")[2]
@@ -104,7 +104,7 @@ def test_no_page_shows_the_token(service: Service) -> None:
 
 
 def test_a_link_that_is_over_says_so_and_offers_another(service: Service) -> None:
-    """The page of choosing a password is refused, with the form that asks for a letter."""
+    """The page of choosing a password is refused, with the form that asks for an email."""
     browser = Browser(service)
     used = asked(service)
     put(service, used)
@@ -118,7 +118,7 @@ def test_a_link_that_is_over_says_so_and_offers_another(service: Service) -> Non
 
 
 def test_a_link_spent_meanwhile_is_refused_on_the_page(service: Service) -> None:
-    """Somebody else was first: the form is shown again and says what to do."""
+    """Someone else was first: the form is shown again and says what to do."""
     browser = Browser(service)
     token = asked(service)
     browser.get(path_of(link(service)))
@@ -167,7 +167,7 @@ def test_a_network_that_asked_too_often_sees_the_form_again(service: Service) ->
     refused = browser.submit("/reset_password", "/reset_password", email=EMAIL)
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "3600")
     assert f'value="{EMAIL}"' in refused.text
-    assert letters(service) == []
+    assert messages(service) == []
 
 
 def test_a_program_hears_where_to_ask(service: Service) -> None:
@@ -215,8 +215,8 @@ def test_what_the_link_meets_tells_no_other_site_where_it_came_from(service: Ser
 def test_a_notice_leads_below_the_path_of_our_pages_too(
     mounted: FlaskClient, service: Service
 ) -> None:
-    """Not only the letters whose link somebody asked for."""
+    """Not only the emails whose link someone asked for."""
     sent = {"email": EMAIL, "reset_token": asked(service), "new_password": NEW}
     assert mounted.put("/account/reset_password", json=sent).status_code == 200
-    (told,) = letters(service, "password_was_reset")
+    (told,) = messages(service, "password_was_reset")
     assert "http://localhost:5000/account/reset_password\n" in text_of(service, told)

@@ -1,4 +1,4 @@
-"""reset at the same moment: one letter, one winner, and nothing between two states."""
+"""password_reset at the same moment: one email, one winner, and nothing between two states."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from bienvenue.features.password_reset import WrongResetToken
 from bienvenue.features.passwords import Passwords
 from tests.conftest import EMAIL, PASSPHRASE, Service
-from tests.features.password_resets import NEW, ask, asked, letters, link, outstanding, put
+from tests.features.password_resets import NEW, ask, asked, link, messages, outstanding, put
 from tests.races import race
 
 pytestmark = [pytest.mark.usefixtures("bob"), pytest.mark.statements]
@@ -32,10 +32,10 @@ def test_twenty_who_all_hashed_already_and_one_wins(
     assert won == [service.auth.accounts.find(EMAIL).hashed_password]
 
 
-def test_twenty_ask_at_once_and_one_letter_is_written(service: Service) -> None:
+def test_twenty_ask_at_once_and_one_email_is_written(service: Service) -> None:
     """All hear the same; the one link works."""
     assert race(lambda _: ask(service).status_code, 20) == [202] * 20
-    assert len(letters(service)) == 1
+    assert len(messages(service)) == 1
     assert put(service, link(service).partition("?token=")[2]).status_code == 200
 
 
@@ -73,7 +73,7 @@ def test_a_change_and_a_reset_at_once_leave_one_password(service: Service) -> No
 
 
 @pytest.mark.parametrize("happens", ["disable", "delete"])
-def test_an_account_that_goes_while_its_letter_is_written(
+def test_an_account_that_goes_while_its_email_is_written(
     service: Service, monkeypatch: pytest.MonkeyPatch, happens: str
 ) -> None:
     """Between the search and the writing: the same answer, and a link that opens nothing."""

@@ -1,4 +1,4 @@
-"""reset: what a token is good for, how long, and all that using it ends."""
+"""password_reset: what a token is good for, how long, and all that using it ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.features.password_resets import (
     NEW,
     asked,
     dump,
-    letters,
+    messages,
     put,
     text_of,
 )
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.usefixtures("bob"), pytest.mark.statements]
 
 
 def test_a_token_sets_a_password_once(service: Service) -> None:
-    """The answer is the exercise's; nobody is signed in, and the owner is told."""
+    """The answer is the exercise's; no one is signed in, and the owner is told."""
     hearing = Hearing(service.auth)
     token = asked(service)
     answer = put(service, token)
@@ -44,7 +44,7 @@ def test_a_token_sets_a_password_once(service: Service) -> None:
     assert "session.opened" not in hearing.names
     assert put(service, token, "huit grenouilles sous un toit").status_code == 403
     assert service.auth.valid_login(EMAIL, NEW)
-    (told,) = letters(service, "password_was_reset")
+    (told,) = messages(service, "password_was_reset")
     assert (told.email, told.encrypted_link, told.state) == (EMAIL, None, MessageState.WAITING)
     assert "127.0.0.1" in text_of(service, told)
 
@@ -127,7 +127,7 @@ def test_a_token_belongs_to_its_email(service: Service) -> None:
 def test_a_refused_password_leaves_the_token_alive(
     service: Service, password: str, code: str
 ) -> None:
-    """Whoever chose badly chooses again; the refusal names the field."""
+    """Anyone who chose badly chooses again; the refusal names the field."""
     token = asked(service)
     refused = put(service, token, password)
     assert (refused.status_code, refused.get_json()["code"]) == (422, code)
@@ -139,7 +139,7 @@ def test_a_refused_password_leaves_the_token_alive(
 
 
 def test_a_reset_ends_sessions_and_forgets_devices(service: Service) -> None:
-    """Whoever was signed in with the old password is out, and knows no count of the owner's."""
+    """Anyone who was signed in with the old password is out, and knows no count of the owner's."""
     one, other = service.signed_in(), service.signed_in()
     device = one.get_cookie("device_id")
     assert device is not None

@@ -1,4 +1,4 @@
-"""passwords: the policy, proving, re-hashing and changing."""
+"""passwords: the policy, verifying, re-hashing and changing."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def opened(service: Service) -> SignedIn:
         ("a passphrase with \udfff", MalformedText),
     ],
 )
-def test_a_password_nobody_should_have_is_refused(
+def test_a_password_no_one_should_have_is_refused(
     service: Service, password: str, refusal: type[Exception]
 ) -> None:
     """Each with its own refusal, which names the field and says nothing of the password."""
@@ -124,7 +124,7 @@ def test_a_password_of_any_accepted_length_opens_and_no_other_does(
         (EMAIL, "x" * 4097, PasswordTooLong),
     ],
 )
-def test_a_wrong_proof_is_refused(
+def test_a_wrong_verification_is_refused(
     service: Service, email: str, password: str, refusal: type[Exception]
 ) -> None:
     """And `valid_login` says False to each."""
@@ -261,7 +261,7 @@ def test_a_wrong_old_password_is_announced(service: Service) -> None:
 
 
 def test_changing_takes_a_session(service: Service) -> None:
-    """Nobody's password is changed by nobody, and the page is not shown either."""
+    """No one's password is changed by no one, and the page is not shown either."""
     client = service.client()
     assert client.put("/password", json=CHANGE).status_code == 401
     assert client.get("/password").status_code == 401

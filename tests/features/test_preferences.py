@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from bienvenue import i18n
 from bienvenue.settings import SettingsProblem
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
-from tests.features.password_resets import ask, letters, text_of
+from tests.features.password_resets import ask, messages, text_of
 from tests.web.browser import HTML, Browser
 from tools.pictures import LAPTOP
 
@@ -46,8 +46,8 @@ def test_a_browser_names_its_languages(service: Service, accept: str, spoken: st
     assert shown(service, accept) == spoken
 
 
-def test_the_setting_is_for_whoever_names_none(make_service: MakeService) -> None:
-    """And only for them; a language nobody speaks is refused at the start."""
+def test_the_setting_is_for_anyone_who_names_none(make_service: MakeService) -> None:
+    """And only for them; a language no one speaks is refused at the start."""
     service = make_service(language="fr")
     assert (shown(service, ""), shown(service, "tlh"), shown(service, "en")) == ("fr", "fr", "en")
     with pytest.raises(SettingsProblem, match=r"BIENVENUE_LANGUAGE: .*en, fr"):
@@ -84,10 +84,10 @@ def test_a_cookie_that_was_changed_chooses_nothing(service: Service, kept: str) 
     assert '<html lang="fr">' in page.text
 
 
-def test_an_account_keeps_its_language_for_the_next_browser_and_for_letters(
+def test_an_account_keeps_its_language_for_the_next_browser_and_for_emails(
     service: Service,
 ) -> None:
-    """Chosen in one browser, it is there in another; letters are written in it."""
+    """Chosen in one browser, it is there in another; emails are written in it."""
     client = service.signed_in()
     answer = client.put("/preferences", json={"language": "fr"})
     assert answer.get_json() == {"language": "fr", "theme": None}
@@ -97,31 +97,31 @@ def test_an_account_keeps_its_language_for_the_next_browser_and_for_letters(
     user = service.auth.accounts.find(EMAIL)
     assert service.auth.export(user.id)["language"] == "fr"
     ask(service)
-    (letter,) = letters(service)
-    assert service.auth.mail.read(letter.uid)["Content-Language"] == "fr"
+    (message,) = messages(service)
+    assert service.auth.mail.read(message.uid)["Content-Language"] == "fr"
     client.put("/preferences", json={"language": "en"})
     assert service.auth.preferences.language_of(user.id) == "en"
     service.auth.accounts.delete(EMAIL)
     assert service.auth.preferences.language_of(user.id) is None
 
 
-def test_a_stranger_keeps_nothing_in_the_database(service: Service) -> None:
-    """Nobody is signed in: only the cookie knows."""
+def test_an_attacker_keeps_nothing_in_the_database(service: Service) -> None:
+    """No one is signed in: only the cookie knows."""
     client = service.client()
     assert client.put("/preferences", json={"language": "fr"}).status_code == 200
     bob = service.auth.register_user(EMAIL, PASSPHRASE)
     assert service.auth.preferences.language_of(bob.id) is None
 
 
-def test_a_letter_for_somebody_who_chose_none_is_in_the_language_they_ask_in(
+def test_an_email_for_someone_who_chose_none_is_in_the_language_they_ask_in(
     service: Service,
 ) -> None:
     """In that of the request; written by a command, in the setting's."""
     service.auth.register_user(EMAIL, PASSPHRASE)
     service.client().post("/reset_password", json={"email": EMAIL}, headers=FRENCH)
-    (letter,) = letters(service)
-    assert service.auth.mail.read(letter.uid)["Content-Language"] == "fr"
-    assert text_of(service, letter)
+    (message,) = messages(service)
+    assert service.auth.mail.read(message.uid)["Content-Language"] == "fr"
+    assert text_of(service, message)
     assert i18n.current() is None
 
 
@@ -135,7 +135,7 @@ def test_a_letter_for_somebody_who_chose_none_is_in_the_language_they_ask_in(
         ({"language": "fr", "colour": "dark"}, 400, "unknown_field"),
     ],
 )
-def test_what_nobody_speaks_is_refused(
+def test_what_no_one_speaks_is_refused(
     service: Service, sent: dict[str, object], status: int, code: str
 ) -> None:
     """With the field, in English for programs whatever they name."""
@@ -168,7 +168,7 @@ def test_a_refusal_on_a_page_is_in_the_language_of_the_page(service: Service) ->
 def test_a_device_is_named_in_the_language_of_its_reader(
     service: Service, agent: str, name: str, said: str
 ) -> None:
-    """On pages and in the letter about it; programs are given the name as it is."""
+    """On pages and in the email about it; programs are given the name as it is."""
     service.signed_in()
     client = service.client()
     french = {"Accept-Language": "fr", "User-Agent": agent}
@@ -177,7 +177,7 @@ def test_a_device_is_named_in_the_language_of_its_reader(
     assert listed["device"] == name
     for path in ("/sessions", "/profile", "/activity"):
         assert said in client.get(path, headers=HTML | french).text, path
-    assert f"\n\n{said} · " in text_of(service, letters(service, "new_device")[-1])
+    assert f"\n\n{said} · " in text_of(service, messages(service, "new_device")[-1])
 
 
 def _devices(client: FlaskClient, headers: dict[str, str]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""limits: exactly as many guesses as allowed, for accounts, networks, and at the same moment."""
+"""rate_limits: exactly as many guesses as allowed, for accounts, networks, and at once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def sign_in(
 
 
 def guesses(service: Service, times: int, moving: Clock | None = None) -> list[int]:
-    """Guess as strangers, each from a network of its own; let an hour pass after each if asked."""
+    """Guess as unknown devices, each from its own network, and an hour apart if asked."""
     heard = []
     for number in range(times):
         ip = f"198.51.{number // 250}.{number % 250 + 1}"
@@ -117,8 +117,8 @@ def test_guesses_at_once_are_admitted_as_ten_in_a_row(service: Service) -> None:
     assert len(admitted) == 10
 
 
-def test_below_the_limit_no_clock_refuses_anybody(service: Service, moving_clock: Clock) -> None:
-    """Whoever read the clock earlier, or has a slow one, is admitted as everybody else."""
+def test_below_the_limit_no_clock_refuses_anyone(service: Service, moving_clock: Clock) -> None:
+    """Anyone who read the clock earlier, or has a slow one, is admitted as everybody else."""
     for _ in range(9):
         service.auth.rate_limits.reserve(Attempt("sign_in", EMAIL, "192.0.2.1"))
         moving_clock.forward(-1)
@@ -126,7 +126,7 @@ def test_below_the_limit_no_clock_refuses_anybody(service: Service, moving_clock
 
 
 def test_people_of_one_network_sign_in_at_once(service: Service) -> None:
-    """Each with the right password; nobody waits for anybody else."""
+    """Each with the right password; no one waits for anyone else."""
     people = [f"person{number}@example.com" for number in range(12)]
     for email in people:
         service.auth.register_user(email, PASSPHRASE)
@@ -137,16 +137,16 @@ def test_people_of_one_network_sign_in_at_once(service: Service) -> None:
     assert race(enter, 12) == [200] * 12
 
 
-def test_a_count_without_failure_for_a_day_begins_anew(
+def test_a_count_without_failure_for_a_day_begins_again(
     service: Service, moving_clock: Clock
 ) -> None:
-    """A few mistakes a day are nobody's attack."""
+    """A few mistakes a day are no one's attack."""
     assert guesses(service, 9) == [401] * 9
     moving_clock.forward(DAY + 1)
     assert guesses(service, 11) == [401] * 10 + [429]
 
 
-def test_strangers_stop_at_ninety_and_the_owner_does_not(
+def test_attackers_stop_at_ninety_and_the_owner_does_not(
     service: Service, moving_clock: Clock
 ) -> None:
     """However slowly they guess; the owner's device still gets in, and the lock stays."""
@@ -201,7 +201,7 @@ def test_a_network_waits_after_a_hundred_failures(
 
 @pytest.mark.usefixtures("moving_clock")
 def test_a_refused_attempt_counts_nothing(service: Service) -> None:
-    """Nobody waits longer for having tried while waiting."""
+    """No one waits longer for having tried while waiting."""
     guesses(service, 10)
     before = [row.failures for row in service.auth.rate_limits.find(EMAIL)]
     assert guesses(service, 20) == [429] * 20
@@ -249,14 +249,14 @@ def test_sweeping_forgets_what_is_forgotten_and_keeps_locks(
 
 
 def test_the_table_names_no_email(service: Service) -> None:
-    """What strangers type is not collected."""
+    """What unknown devices type is not collected."""
     guesses(service, 3)
     for row in service.auth.rate_limits.busy():
         assert EMAIL.encode() not in row.key
         assert "@" not in row.kind
 
 
-def test_a_store_that_fails_lets_nobody_in(
+def test_a_store_that_fails_lets_no_one_in(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without counting there is no guessing: the right password waits too."""
@@ -273,7 +273,7 @@ def test_a_store_that_fails_lets_nobody_in(
 
 
 @pytest.mark.usefixtures("moving_clock")
-def test_somebody_else_took_the_last_place(
+def test_someone_else_took_the_last_place(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was free when it was read and is taken when it is reserved is refused all the same."""

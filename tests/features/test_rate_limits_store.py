@@ -1,4 +1,4 @@
-"""limits: what a store promises, on both databases, and that nothing else counts."""
+"""rate_limits: what a store promises, on both databases, and that nothing else counts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def store(service: Service) -> Store:
 
 
 def failures(store: Store) -> list[int]:
-    """Give the failures by kind: network, consecutive, stranger."""
+    """Give the failures by kind: network, consecutive, unknown device."""
     return [count.failures for count in store.find(KEYS)]
 
 
@@ -97,8 +97,8 @@ def test_it_settles(store: Store) -> None:
     assert store.find(KEYS) == []
 
 
-def test_a_lock_against_strangers_outlasts_a_success(store: Store) -> None:
-    """What the owner's device failed is forgiven; what strangers failed is not."""
+def test_a_lock_against_attackers_outlasts_a_success(store: Store) -> None:
+    """What the owner's device failed is forgiven; what unknown devices failed is not."""
     for _ in range(UNKNOWN_DEVICES):
         store.reserve([ROW], known=False)
     store.reserve([ROW], known=True)
@@ -130,7 +130,7 @@ def test_it_sweeps(store: Store, moving_clock: Clock) -> None:
 
 
 class Elsewhere:
-    """A store that is not the database: it lets nobody in, or cannot be reached."""
+    """A store that is not the database: it lets no one in, or cannot be reached."""
 
     def __init__(self, away: bool) -> None:
         """Say which."""
@@ -174,7 +174,7 @@ class Elsewhere:
 
 @pytest.mark.parametrize("away", [False, True])
 def test_another_store_may_stand_in_its_place(service: Service, away: bool) -> None:
-    """A sign-in asks it and only it; where it is away nobody signs in."""
+    """A sign-in asks it and only it; where it is away no one signs in."""
     service.auth.register_user(EMAIL, PASSPHRASE)
     elsewhere, limits = Elsewhere(away), service.auth.rate_limits
     limits.store = elsewhere

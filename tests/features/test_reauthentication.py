@@ -1,4 +1,4 @@
-"""fresh: who must say once more who they are, and where they go on from there."""
+"""reauthentication: who must say once more who they are, and where they go on from there."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_wrong_password_counts_as_one_of_a_sign_in(make_service: MakeService) 
     assert client.get("/profile").status_code == 200
 
 
-def test_nobody_confirms_a_session_that_ended(service: Service) -> None:
+def test_no_one_confirms_a_session_that_ended(service: Service) -> None:
     """Neither one signed out while the password was compared, nor one of a deleted account."""
     secret = secret_of(service)
     me = checked(service, secret)
@@ -143,7 +143,7 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize("elsewhere", ELSEWHERE)
-def test_nobody_is_led_anywhere_else(service: Service, elsewhere: str) -> None:
+def test_no_one_is_led_anywhere_else(service: Service, elsewhere: str) -> None:
     """Only the path of a page of ours, spelt as it is, is followed."""
     browser = Browser(service)
     service.auth.register_user(EMAIL, PASSPHRASE)

@@ -1,4 +1,4 @@
-"""proof: registering where letters leave, who gets which letter, and what is kept."""
+"""registration: registering where emails are sent, who gets which email, and what is kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bienvenue.features.registration import WrongVerificationToken
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.audits import only
 from tests.features.hearing import Hearing, users
-from tests.features.password_resets import IP, asked, dump, letters, outstanding, put, statements
+from tests.features.password_resets import IP, asked, dump, messages, outstanding, put, statements
 from tests.features.registrations import (
     OTHER,
     SMTP,
@@ -34,7 +34,7 @@ HOUR, DAY = 3600, 86400
 
 @pytest.fixture
 def service(make_service: MakeService) -> Service:
-    """A service whose letters leave, with an account and a disabled one."""
+    """A service that sends emails, with an account and a disabled one."""
     made = make_service(**SMTP)
     made.auth.register_user(TAKEN, PASSPHRASE)
     made.auth.register_user(DISABLED, PASSPHRASE)
@@ -42,7 +42,7 @@ def service(make_service: MakeService) -> Service:
     return made
 
 
-# --- nobody learns who has an account -----------------------------------------------------------
+# --- no one learns who has an account -----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_every_email_is_answered_as_one_that_is_free(
     assert told[0][3] == ([4] if path == "/users" else [])
 
 
-def test_until_proven_signing_in_answers_as_for_nobody(
+def test_until_verified_signing_in_answers_as_for_no_one(
     service: Service, hash_costs: list[int]
 ) -> None:
     """The words, the headers and the hash."""
@@ -101,23 +101,23 @@ def test_until_proven_signing_in_answers_as_for_nobody(
 
 
 def test_the_owner_of_a_taken_email_is_written_to(service: Service) -> None:
-    """That somebody tried, with the way to get back in and no secret; nothing changed."""
+    """That someone tried, with the way to get back in and no secret; nothing changed."""
     before = dump(service)["users"]
     hearing = Hearing(service.auth)
     assert register(service, TAKEN.upper(), OTHER).json == {
         "email": TAKEN.upper(),
         "message": "check your email",
     }
-    (letter,) = letters(service, "already_registered")
-    assert letters(service, "registration") == []
-    assert link_in(service, letter) == "http://localhost:5000/reset_password"
+    (message,) = messages(service, "already_registered")
+    assert messages(service, "registration") == []
+    assert link_in(service, message) == "http://localhost:5000/reset_password"
     user = service.auth.accounts.find(TAKEN)
-    assert (letter.email, letter.user_id, letter.state) == (TAKEN, user.id, MessageState.WAITING)
+    assert (message.email, message.user_id, message.state) == (TAKEN, user.id, MessageState.WAITING)
     assert (dump(service)["users"], outstanding(service, "registration")) == (before, [])
     event = hearing.only("registration.requested")
     assert (event.user_id, event.facts) == (
         user.id,
-        {"ip": IP, "message": "already_registered", "message_uid": letter.uid},
+        {"ip": IP, "message": "already_registered", "message_uid": message.uid},
     )
     (told,) = [one for one in service.auth.audit.list(user.id) if one.name == event.name]
     assert (
@@ -125,8 +125,8 @@ def test_the_owner_of_a_taken_email_is_written_to(service: Service) -> None:
     )
 
 
-def test_a_disabled_account_gets_no_letter(service: Service) -> None:
-    """Neither for registering nor for another letter; the record names nobody."""
+def test_a_disabled_account_gets_no_email(service: Service) -> None:
+    """Neither for registering nor for another email; the audit log names no one."""
     hearing = Hearing(service.auth)
     assert register(service, DISABLED).status_code == 202
     assert service.auth.mail.list() == []
@@ -134,8 +134,8 @@ def test_a_disabled_account_gets_no_letter(service: Service) -> None:
     assert outstanding(service, "registration") == []
 
 
-def test_a_stranger_who_asks_again_has_no_letter_written(service: Service) -> None:
-    """Nobody registered: nobody is written to, and no table has the email."""
+def test_an_attacker_who_asks_again_has_no_email_written(service: Service) -> None:
+    """No one registered: no one is written to, and no table has the email."""
     assert again(service, "nobody@example.com").status_code == 202
     assert service.auth.mail.list() == []
     assert "nobody@example.com" not in repr(dump(service))
@@ -149,13 +149,13 @@ def test_the_owner_of_a_taken_email_who_asks_again_is_written_to(
     register(service, TAKEN)
     moving_clock.forward(120)
     again(service, TAKEN)
-    assert len(letters(service, "already_registered")) == 2
+    assert len(messages(service, "already_registered")) == 2
 
 
 # --- a registration -----------------------------------------------------------------------------
 
 
-def test_registering_writes_a_letter_and_makes_no_account(service: Service) -> None:
+def test_registering_writes_an_email_and_makes_no_account(service: Service) -> None:
     """What waits has the email, the hash, the digest of the token, and two times."""
     accounts = users(service.auth)
     answer = register(service, EMAIL.title())
@@ -163,10 +163,10 @@ def test_registering_writes_a_letter_and_makes_no_account(service: Service) -> N
         202,
         {"email": EMAIL.title(), "message": "check your email"},
     )
-    (letter,) = letters(service, "registration")
-    assert (letter.email, letter.state, letter.user_id) == (EMAIL, MessageState.WAITING, None)
+    (message,) = messages(service, "registration")
+    assert (message.email, message.state, message.user_id) == (EMAIL, MessageState.WAITING, None)
     token = newest(service)
-    assert link_in(service, letter) == f"http://localhost:5000/email/verification?token={token}"
+    assert link_in(service, message) == f"http://localhost:5000/email/verification?token={token}"
     assert tokens.well_formed(token)
     (row,) = outstanding(service, "registration")
     assert tokens.digest("proof", token).hex() in row
@@ -176,8 +176,8 @@ def test_registering_writes_a_letter_and_makes_no_account(service: Service) -> N
     assert users(service.auth) == accounts
 
 
-def test_proving_makes_the_account_and_signs_nobody_in(service: Service) -> None:
-    """In one transaction: the account, its proven email, and the end of the registration."""
+def test_verifying_makes_the_account_and_signs_no_one_in(service: Service) -> None:
+    """In one transaction: the account, its verified email, and the end of the registration."""
     hearing = Hearing(service.auth)
     answer = prove(service, registered(service), email=f" {EMAIL.upper()}")
     assert (answer.status_code, answer.json) == (201, {"email": EMAIL, "message": "user created"})
@@ -190,17 +190,17 @@ def test_proving_makes_the_account_and_signs_nobody_in(service: Service) -> None
     assert service.auth.valid_login(EMAIL, PASSPHRASE)
     exported = service.auth.export(user.id)
     assert exported["email_verified_at"] is not None
-    # The letter is the account's now, without its link, and is deleted with it.
+    # The email is the account's now, without its link, and is deleted with it.
     assert [told["to"] for told in exported["emails"]] == [EMAIL]
-    assert letters(service, "registration")[0].encrypted_link is None
+    assert messages(service, "registration")[0].encrypted_link is None
     service.auth.accounts.delete(EMAIL)
     assert EMAIL not in repr(dump(service))
 
 
-def test_a_page_of_its_own_says_since_when_the_email_is_proven(
+def test_a_page_of_its_own_says_since_when_the_email_is_verified(
     service: Service, moving_clock: Clock
 ) -> None:
-    """Of an account made by an operator too, which proved nothing."""
+    """Of an account made by an operator too, which verified nothing."""
     prove(service, registered(service))
     shown = service.signed_in().get("/email/verified").json
     assert shown == {"email": EMAIL, "proven": clock.written(moving_clock.now())}
@@ -208,8 +208,8 @@ def test_a_page_of_its_own_says_since_when_the_email_is_proven(
     assert service.client().get("/email/verified").status_code == 401
 
 
-def test_a_proof_is_of_one_email(service: Service, moving_clock: Clock) -> None:
-    """Another email of the account is not proven by it; a reset by letter proves that one."""
+def test_a_verification_is_of_one_email(service: Service, moving_clock: Clock) -> None:
+    """Another email of the account is not verified by it; a reset by email verifies that one."""
     prove(service, registered(service))
     user = service.auth.accounts.find(EMAIL)
     assert service.auth.registration.proven(user.id) == moving_clock.now()
@@ -220,8 +220,8 @@ def test_a_proof_is_of_one_email(service: Service, moving_clock: Clock) -> None:
     assert service.auth.registration.proven(user.id) == moving_clock.now()
 
 
-def test_a_reset_by_letter_proves_the_email_once(service: Service, moving_clock: Clock) -> None:
-    """What is proven already stays as it was, and nothing is said of it."""
+def test_a_reset_by_email_proves_the_email_once(service: Service, moving_clock: Clock) -> None:
+    """What is verified already stays as it was, and nothing is said of it."""
     hearing = Hearing(service.auth)
     user = service.auth.accounts.find(TAKEN)
     for _ in range(2):
@@ -232,7 +232,7 @@ def test_a_reset_by_letter_proves_the_email_once(service: Service, moving_clock:
 
 
 def test_code_and_operators_make_accounts_at_once(service: Service) -> None:
-    """Whether letters leave or not; their email is not proven."""
+    """Whether emails are sent or not; their email is not verified."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
     assert service.auth.export(user.id)["email_verified_at"] is None
     environ = {
@@ -260,10 +260,10 @@ def test_without_a_mail_server_the_account_is_made_at_once(make_service: MakeSer
     assert service.auth.mail.list() == []
 
 
-# --- how many letters ---------------------------------------------------------------------------
+# --- how many emails ---------------------------------------------------------------------------
 
 
-def test_one_letter_in_two_minutes_whatever_it_says(service: Service, moving_clock: Clock) -> None:
+def test_one_email_in_two_minutes_whatever_it_says(service: Service, moving_clock: Clock) -> None:
     """Sooner the answer is the same, and what was written before still works."""
     for email in (EMAIL, TAKEN):
         register(service, email)
@@ -276,23 +276,23 @@ def test_one_letter_in_two_minutes_whatever_it_says(service: Service, moving_clo
     assert prove(service, newest(service)).status_code == 201
 
 
-def test_five_letters_in_an_hour(service: Service, moving_clock: Clock) -> None:
+def test_five_emails_in_an_hour(service: Service, moving_clock: Clock) -> None:
     """Then the hour since the first has to pass; all five links work until then."""
     made = []
     for number in range(7):
         register(service, password=f"{OTHER} {number}")
-        made.append(len(letters(service, "registration")))
+        made.append(len(messages(service, "registration")))
         moving_clock.forward(121)
     assert made == [1, 2, 3, 4, 5, 5, 5]
-    for number, letter in enumerate(letters(service, "registration")[:2]):
-        assert letter.state == MessageState.WAITING
-        assert service.auth.registration.email_of(token_in(service, letter)) == EMAIL, number
+    for number, message in enumerate(messages(service, "registration")[:2]):
+        assert message.state == MessageState.WAITING
+        assert service.auth.registration.email_of(token_in(service, message)) == EMAIL, number
     moving_clock.forward(HOUR)
     registered(service)
 
 
-def test_a_network_has_twenty_letters_an_hour(service: Service, moving_clock: Clock) -> None:
-    """Those of getting back in counted too; then it hears so, whoever is named."""
+def test_a_network_has_twenty_emails_an_hour(service: Service, moving_clock: Clock) -> None:
+    """Those of getting back in counted too; then it hears so, whatever email is named."""
     for number in range(18):
         assert register(service, f"person{number}@example.com").status_code == 202
     asked(service, TAKEN)
@@ -312,18 +312,16 @@ def test_code_asks_without_an_ip(service: Service) -> None:
     assert prove(service, newest(service)).status_code == 201
 
 
-# --- another letter -----------------------------------------------------------------------------
+# --- another email -----------------------------------------------------------------------------
 
 
-def test_another_letter_makes_the_link_before_useless(
-    service: Service, moving_clock: Clock
-) -> None:
+def test_another_email_makes_the_link_before_useless(service: Service, moving_clock: Clock) -> None:
     """The password stays the one that was chosen, and the registration ends when it would have."""
     first = registered(service)
     moving_clock.forward(HOUR)
     again(service)
     second = newest(service)
-    assert [letter.state for letter in letters(service, "registration")] == [
+    assert [message.state for message in messages(service, "registration")] == [
         MessageState.WITHDRAWN,
         MessageState.WAITING,
     ]
@@ -335,9 +333,7 @@ def test_another_letter_makes_the_link_before_useless(
         service.auth.registration.email_of(second)
 
 
-def test_another_letter_is_of_the_newest_registration(
-    service: Service, moving_clock: Clock
-) -> None:
+def test_another_email_is_of_the_newest_registration(service: Service, moving_clock: Clock) -> None:
     """The link of an earlier one works on, and opens with the password chosen then."""
     first = registered(service)
     moving_clock.forward(121)
@@ -351,14 +347,14 @@ def test_another_letter_is_of_the_newest_registration(
     assert heard(prove(service, third, OTHER)) == (403, "wrong_verification_token")
 
 
-def test_a_newer_registration_leaves_the_letter_of_an_older_one(
+def test_a_newer_registration_leaves_the_email_of_an_older_one(
     service: Service, moving_clock: Clock
 ) -> None:
-    """A stranger who registers with my email does not take my letter out of the outbox."""
+    """An attacker who registers with my email does not take my email out of the outbox."""
     mine = registered(service)
     moving_clock.forward(121)
     registered(service, password=OTHER)
-    assert [letter.state for letter in letters(service, "registration")] == [
+    assert [message.state for message in messages(service, "registration")] == [
         MessageState.WAITING
     ] * 2
     assert prove(service, mine).status_code == 201

@@ -1,4 +1,4 @@
-"""proof in a browser: the page after registering, the link, and the button."""
+"""registration in a browser: the page after registering, the link, and the button."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import users
-from tests.features.password_resets import dump, letters
+from tests.features.password_resets import dump, messages
 from tests.features.registrations import OTHER, SMTP, link_in, prove, registered
 from tests.features.test_password_reset_pages import path_of
 from tests.web.browser import HTML, Browser
@@ -17,13 +17,13 @@ from tests.web.browser import HTML, Browser
 
 @pytest.fixture
 def service(make_service: MakeService) -> Service:
-    """A service whose letters leave."""
+    """A service that sends emails."""
     return make_service(**SMTP)
 
 
 def link(service: Service) -> str:
-    """Give the path of the newest letter's link."""
-    return path_of(link_in(service, letters(service, "registration")[-1]))
+    """Give the path of the newest email's link."""
+    return path_of(link_in(service, messages(service, "registration")[-1]))
 
 
 def test_a_person_registers_in_a_browser(service: Service) -> None:
@@ -54,7 +54,7 @@ def test_a_person_registers_in_a_browser(service: Service) -> None:
     assert browser.sign_in(EMAIL, PASSPHRASE).location == "/profile"
 
 
-def test_the_page_after_registering_sends_another_letter(
+def test_the_page_after_registering_sends_another_email(
     service: Service, moving_clock: Clock
 ) -> None:
     """By its button, and shows itself again."""
@@ -68,7 +68,7 @@ def test_the_page_after_registering_sends_another_letter(
         "/email/verification/resend", data={"form_token": token, "email": EMAIL}, headers=HTML
     )
     assert (more.status_code, "Check your email" in more.text) == (202, True)
-    assert len(letters(service, "registration")) == 2
+    assert len(messages(service, "registration")) == 2
 
 
 @pytest.mark.parametrize("base_url", ["http://localhost:5000", "https://localhost"])
@@ -102,7 +102,7 @@ def test_opening_a_link_changes_nothing(service: Service, method: str, accept: s
     assert prove(service, token).status_code == 201
 
 
-def test_a_link_that_is_over_offers_another_letter(service: Service) -> None:
+def test_a_link_that_is_over_offers_another_email(service: Service) -> None:
     """The page has the form that asks for one; a program hears the code."""
     browser = Browser(service)
     prove(service, registered(service))
@@ -143,7 +143,7 @@ def test_another_site_proves_nothing(service: Service) -> None:
     assert users(service.auth) == 0
 
 
-def test_what_is_refused_shows_the_form_and_promises_no_letter(service: Service) -> None:
+def test_what_is_refused_shows_the_form_and_promises_no_email(service: Service) -> None:
     """A malformed email, and a network that asked too often."""
     browser = Browser(service)
     form = browser.form("/email/verification", "/email/verification/resend")
@@ -161,7 +161,7 @@ def test_what_is_refused_shows_the_form_and_promises_no_letter(service: Service)
     assert f'value="{EMAIL}"' in full.text
 
 
-def test_a_program_hears_where_to_prove(service: Service) -> None:
+def test_a_program_hears_where_to_verify(service: Service) -> None:
     """The pages are JSON for it, and the cookie serves it too."""
     client = service.client()
     registered(service)
@@ -184,18 +184,18 @@ def mounted(mount: Callable[..., FlaskClient]) -> FlaskClient:
 
 
 def test_links_lead_below_the_path_of_our_pages(mounted: FlaskClient, service: Service) -> None:
-    """Of the letter of proof, of the letter to an owner, and what a link answers."""
+    """Of the verification email, of the email to an owner, and what a link answers."""
     for email in (EMAIL, "amy@example.com"):
         if email != EMAIL:
             service.auth.register_user(email, PASSPHRASE)
         sent = {"email": email, "password": PASSPHRASE}
         assert mounted.post("/account/users", json=sent).status_code == 202
     base = "http://localhost:5000/account"
-    (owner,) = letters(service, "already_registered")
+    (owner,) = messages(service, "already_registered")
     assert link_in(service, owner) == f"{base}/reset_password"
-    (letter,) = letters(service, "registration")
-    assert link_in(service, letter).startswith(f"{base}/email/verification?token=")
-    opened = mounted.get(path_of(link_in(service, letter)), headers=HTML)
+    (message,) = messages(service, "registration")
+    assert link_in(service, message).startswith(f"{base}/email/verification?token=")
+    opened = mounted.get(path_of(link_in(service, message)), headers=HTML)
     assert (opened.status_code, opened.location) == (303, "/account/email/verification")
     done = mounted.post("/account/email/verification", json={"password": PASSPHRASE})
     assert done.status_code == 201

@@ -1,4 +1,4 @@
-"""proof: what is kept of a registration and for how long, and what an operator does with it."""
+"""registration: what is stored while it is pending, how long, and what operators can do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bienvenue.features.registration.pages import Verification
 from bienvenue.web.page import Visitor
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing
-from tests.features.password_resets import letters, outstanding, text_of
+from tests.features.password_resets import messages, outstanding, text_of
 from tests.features.registrations import (
     OTHER,
     SMTP,
@@ -30,7 +30,7 @@ HOUR, DAY = 3600, 86400
 
 @pytest.fixture
 def service(make_service: MakeService) -> Service:
-    """A service whose letters leave, with an account and a disabled one."""
+    """A service that sends emails, with an account and a disabled one."""
     made = make_service(**SMTP)
     made.auth.register_user(TAKEN, PASSPHRASE)
     made.auth.register_user(DISABLED, PASSPHRASE)
@@ -67,7 +67,7 @@ def test_no_log_and_no_repr_shows_the_token(
     passed = [
         Verification(password=PASSPHRASE, verification_token=token),
         Visitor("", "", None, None, {"proof": token}),
-        letters(service, "registration"),
+        messages(service, "registration"),
         service.auth.audit.list(None),
     ]
     assert token not in f"{caplog.text}{passed!r}{refused.text}"
@@ -75,17 +75,17 @@ def test_no_log_and_no_repr_shows_the_token(
     assert token not in json.dumps(service.auth.export(service.auth.accounts.find(EMAIL).id))
 
 
-def test_the_letter_is_written_in_the_language_of_who_registers(service: Service) -> None:
+def test_the_email_is_written_in_the_language_of_who_registers(service: Service) -> None:
     """There is no account that chose one."""
     service.client().post(
         "/users",
         json={"email": EMAIL, "password": PASSPHRASE},
         headers={"Accept-Language": "fr-CA, en;q=0.5"},
     )
-    (letter,) = letters(service, "registration")
-    message = service.auth.mail.read(letter.uid)
+    (mail,) = messages(service, "registration")
+    message = service.auth.mail.read(mail.uid)
     assert message["Subject"] == "Vérifiez votre adresse e-mail pour Bienvenue"
-    assert "saisissez le mot de passe que vous avez choisi" in text_of(service, letter)
+    assert "saisissez le mot de passe que vous avez choisi" in text_of(service, mail)
 
 
 # --- for the operator ---------------------------------------------------------------------------
@@ -105,7 +105,7 @@ def test_an_operator_lists_and_withdraws_registrations(
     assert hearing.names.count("registration.withdrawn") == 1
     assert heard(prove(service, first)) == (403, "wrong_verification_token")
     assert [row[0] for row in service.auth.registration.list()] == ["amy@example.com"]
-    assert [one.state for one in letters(service, "registration") if one.email == EMAIL] == [
+    assert [one.state for one in messages(service, "registration") if one.email == EMAIL] == [
         MessageState.WITHDRAWN
     ] * 2
     assert prove(service, token).status_code == 201

@@ -1,4 +1,4 @@
-"""proof at the same moment: one account, one letter, and nothing between two states."""
+"""registration at the same moment: one account, one email, and nothing between two states."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bienvenue.feature import Attempt
 from bienvenue.features.registration import WrongVerificationToken
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import users
-from tests.features.password_resets import letters, outstanding
+from tests.features.password_resets import messages, outstanding
 from tests.features.registrations import OTHER, SMTP, again, newest, prove, register, registered
 from tests.races import race
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.statements
 
 @pytest.fixture
 def service(make_service: MakeService) -> Service:
-    """A service whose letters leave."""
+    """A service that sends emails."""
     return make_service(**SMTP)
 
 
@@ -36,7 +36,7 @@ def test_twenty_who_all_compared_already_and_one_wins(service: Service) -> None:
     assert users(service.auth) == 1
 
 
-def test_two_registrations_of_one_email_proven_at_once(
+def test_two_registrations_of_one_email_verified_at_once(
     service: Service, moving_clock: Clock
 ) -> None:
     """One wins with its password, the other is over."""
@@ -50,29 +50,29 @@ def test_two_registrations_of_one_email_proven_at_once(
     assert (users(service.auth), outstanding(service, "registration")) == (1, [])
 
 
-def test_twenty_register_at_once_and_one_letter_is_written(service: Service) -> None:
+def test_twenty_register_at_once_and_one_email_is_written(service: Service) -> None:
     """All hear the same; the one link works with its own password."""
     passwords = [f"{OTHER} {number}" for number in range(20)]
     assert race(lambda n: register(service, password=passwords[n]).status_code, 20) == [202] * 20
-    assert len(letters(service, "registration")) == len(outstanding(service, "registration")) == 1
+    assert len(messages(service, "registration")) == len(outstanding(service, "registration")) == 1
     token = newest(service)
     statuses = [prove(service, token, password).status_code for password in passwords]
     assert sorted(statuses) == [201] + [403] * 19
 
 
-def test_many_ask_again_at_once_and_one_letter_is_written(
+def test_many_ask_again_at_once_and_one_email_is_written(
     service: Service, moving_clock: Clock
 ) -> None:
     """The newest link works, and the first does not."""
     first = registered(service)
     moving_clock.forward(121)
     assert race(lambda _: again(service).status_code, 19) == [202] * 19
-    assert len(letters(service, "registration")) == 2
+    assert len(messages(service, "registration")) == 2
     assert prove(service, first).status_code == 403
     assert prove(service, newest(service)).status_code == 201
 
 
-def test_a_proof_and_another_letter_at_once(service: Service, moving_clock: Clock) -> None:
+def test_a_verification_and_another_email_at_once(service: Service, moving_clock: Clock) -> None:
     """Either the account is made, or the new link makes it."""
     token = registered(service)
     moving_clock.forward(121)
@@ -86,7 +86,7 @@ def test_a_proof_and_another_letter_at_once(service: Service, moving_clock: Cloc
     assert users(service.auth) == 1
 
 
-def test_a_proof_and_an_operator_at_once(service: Service) -> None:
+def test_a_verification_and_an_operator_at_once(service: Service) -> None:
     """One of them makes the account; the other hears that it is there, or that the link is over."""
     token = registered(service)
 
@@ -103,16 +103,16 @@ def test_a_proof_and_an_operator_at_once(service: Service) -> None:
     assert prove(service, token).status_code == 403
 
 
-def test_an_account_that_comes_while_its_letter_is_written(
+def test_an_account_that_comes_while_its_email_is_written(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the search and the writing: the same answer, and nothing waits."""
     proof, write = service.auth.registration, service.auth.registration._write
 
     def late(*given: object, **named: object) -> str:
-        letter = write(*given, **named)  # type: ignore[arg-type]  # passed on as they come
+        message = write(*given, **named)  # type: ignore[arg-type]  # passed on as they come
         service.auth._db.add_user(EMAIL, "!")
-        return letter
+        return message
 
     monkeypatch.setattr(proof, "_write", late)
     assert register(service).status_code == 202

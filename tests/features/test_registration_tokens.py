@@ -1,4 +1,4 @@
-"""proof: what a token and a password are good for, and how wrong ones count."""
+"""registration: what a token and a password are good for, and how wrong ones count."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bienvenue.feature import Attempt
 from bienvenue.features.rate_limits import UNKNOWN_DEVICES
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing, users
-from tests.features.password_resets import dump, letters, outstanding
+from tests.features.password_resets import dump, messages, outstanding
 from tests.features.registrations import (
     OTHER,
     SMTP,
@@ -29,7 +29,7 @@ DAY = 86400
 
 @pytest.fixture
 def service(make_service: MakeService) -> Service:
-    """A service whose letters leave."""
+    """A service that sends emails."""
     return make_service(**SMTP)
 
 
@@ -44,13 +44,13 @@ def _spend_and_delete(service: Service, clock: Clock, token: str) -> str:
     return token
 
 
-def _come_by_another_door(service: Service, _clock: Clock, token: str) -> str:
+def _come_in_another_way(service: Service, _clock: Clock, token: str) -> str:
     service.auth.register_user(EMAIL, PASSPHRASE)
     return token
 
 
 def _come_and_go(service: Service, clock: Clock, token: str) -> str:
-    _come_by_another_door(service, clock, token)
+    _come_in_another_way(service, clock, token)
     service.auth.accounts.delete(EMAIL)
     return token
 
@@ -76,7 +76,7 @@ def _withdraw(service: Service, _clock: Clock, token: str) -> str:
     [
         _spend,
         _spend_and_delete,
-        _come_by_another_door,
+        _come_in_another_way,
         _come_and_go,
         _come_unheard,
         _lose_to_another,
@@ -93,7 +93,7 @@ def test_a_token_that_makes_no_account(
     assert dump(service)["users"] == before
 
 
-def test_without_a_token_nothing_is_proven(service: Service, hash_costs: list[int]) -> None:
+def test_without_a_token_nothing_is_verified(service: Service, hash_costs: list[int]) -> None:
     """Neither a field nor a cookie, whatever else is right; and nothing is hashed."""
     registered(service)
     hash_costs.clear()
@@ -136,7 +136,7 @@ def test_one_that_ends_while_its_password_is_compared(
 # --- the password -------------------------------------------------------------------------------
 
 
-def test_nobody_prepares_an_account_for_somebody_else(service: Service) -> None:
+def test_no_one_prepares_an_account_for_someone_else(service: Service) -> None:
     """The mailbox's owner lacks the password, who chose the password lacks the link."""
     hearing = Hearing(service.auth)
     token = registered(service)
@@ -150,7 +150,7 @@ def test_nobody_prepares_an_account_for_somebody_else(service: Service) -> None:
 
 
 def test_each_registration_has_its_own_password(service: Service, moving_clock: Clock) -> None:
-    """A link takes the one that was chosen with it; the first that is proven wins."""
+    """A link takes the one that was chosen with it; the first that is verified wins."""
     first = registered(service)
     moving_clock.forward(121)
     second = registered(service, password=OTHER)
@@ -209,7 +209,7 @@ def test_wrong_passwords_count_as_those_of_signing_in(
     assert service.auth.rate_limits.find(EMAIL) == []
 
 
-def test_another_letter_forgets_no_wrong_password(
+def test_another_email_forgets_no_wrong_password(
     make_service: MakeService, moving_clock: Clock
 ) -> None:
     """Neither does registering once more."""
@@ -239,7 +239,7 @@ def test_a_lock_of_a_hundred_holds_until_an_operator_clears_it(service: Service)
 
 
 def test_a_flood_of_registrations_of_one_email_keeps_few(service: Service) -> None:
-    """What is beyond the limit is not kept: it could never be proven."""
+    """What is beyond the limit is not kept: it could never be verified."""
     for number in range(10):
         register(service, password=f"{OTHER} {number}")
-    assert len(outstanding(service, "registration")) == len(letters(service, "registration")) == 1
+    assert len(outstanding(service, "registration")) == len(messages(service, "registration")) == 1

@@ -119,7 +119,7 @@ def test_signing_out_everywhere_ends_all_in_a_browser(service: Service) -> None:
 
 
 def test_signing_in_again_in_the_same_browser_replaces_its_session(service: Service) -> None:
-    """A secret somebody planted or kept is dead after the sign-in; other devices live on."""
+    """A secret someone planted or kept is dead after the sign-in; other devices live on."""
     client, other = service.signed_in(), service.signed_in()
     before = client.get_cookie("session_id")
     hearing = Hearing(service.auth)
@@ -158,7 +158,7 @@ def test_which_sessions_end(service: Service) -> None:
 
 
 def test_signing_out_twice_is_401_the_second_time(service: Service) -> None:
-    """The operation itself is harmless; the page has nobody to sign out."""
+    """The operation itself is harmless; the page has no one to sign out."""
     client = service.signed_in()
     assert client.delete("/sessions").status_code == 204
     assert client.delete("/sessions").status_code == 401
@@ -169,7 +169,7 @@ def test_signing_out_twice_is_401_the_second_time(service: Service) -> None:
     assert hearing.names == ["session.ended"]
 
 
-def test_nobody_ends_the_session_of_another(service: Service) -> None:
+def test_no_one_ends_the_session_of_another(service: Service) -> None:
     """Another's uid hears the same 404 as none."""
     bob, amy = service.signed_in(), service.signed_in("amy@example.com")
     theirs = amy.get("/profile").get_json()["session"]["uid"]
@@ -242,13 +242,13 @@ def test_a_secret_that_could_be_none_asks_nothing_of_the_database(
 
 
 def test_the_email_of_a_session_may_be_unknown(service: Service) -> None:
-    """`create_session` of nobody, or of no email, is None."""
+    """`create_session` of no one, or of no email, is None."""
     for email in ("eve@example.com", "eve", "eve\0@example.com"):
         assert service.auth.create_session(email) is None
 
 
 class Second(Feature[Section]):
-    """Asks for a second proof of everybody."""
+    """Asks for a second verification of everybody."""
 
     name = "second"
 
@@ -299,7 +299,7 @@ def test_a_hash_that_changes_between_comparison_and_opening_gives_no_session_by_
 def test_a_password_changed_between_comparison_and_opening_gives_no_session(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever knew the old password only is too late."""
+    """Anyone who knew the old password only is too late."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
     real = Passwords._compare
 

@@ -56,7 +56,7 @@ def test_a_session_lives_no_longer_than_its_lifetime(auth: Auth, moving_clock: C
     assert listed(auth) == []
 
 
-def test_a_session_nobody_uses_dies_of_idleness(auth: Auth, moving_clock: Clock) -> None:
+def test_a_session_no_one_uses_dies_of_idleness(auth: Auth, moving_clock: Clock) -> None:
     """Alive one second before; dead at the moment itself, in look-up and list."""
     secret = opened(auth)
     moving_clock.forward(IDLE - 1)
@@ -186,7 +186,7 @@ def test_a_check_answers_though_nothing_can_be_written(
 
 
 def test_a_check_does_not_wait_for_a_lock(auth: Auth, moving_clock: Clock, database: str) -> None:
-    """Somebody holds the row: the check answers without the time of use."""
+    """Someone holds the row: the check answers without the time of use."""
     secret = opened(auth)
     moving_clock.forward(3600)
     other = DB(database)

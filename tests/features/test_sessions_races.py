@@ -72,7 +72,7 @@ def test_signing_out_fifty_times_at_once_is_one_event(service: Service) -> None:
 
 
 def test_disabling_while_fifty_sign_in_leaves_no_session(service: Service) -> None:
-    """Whoever was before it is ended, whoever comes after it is refused."""
+    """One before it ends, and one after it is refused."""
     service.auth.register_user(EMAIL, PASSPHRASE)
 
     def act(number: int) -> str | None:

@@ -48,7 +48,7 @@ def pages(tmp_path: Path) -> list[Page]:
 
 
 def test_the_public_paths_are_these(pages: list[Page]) -> None:
-    """Whoever opens a path for everybody says so here too."""
+    """Anyone who opens a path for everybody says so here too."""
     assert {f"{page.method} {page.path}" for page in pages if page.public} == PUBLIC
 
 

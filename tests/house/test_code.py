@@ -140,7 +140,7 @@ def test_a_feature_has_its_test_its_page_and_its_migration(feature: str) -> None
 
 
 def test_auth_opens_every_feature() -> None:
-    """A feature that nobody opens is no feature."""
+    """A feature that no one opens is no feature."""
     text = (PACKAGE / "auth.py").read_text("utf-8")
     for feature in feature_names():
         (opened,) = re.findall(rf"from bienvenue\.features\.{feature} import (\w+)", text)

@@ -18,7 +18,7 @@ def tracked() -> list[str]:
 
 
 def test_lock_files_hold_hashes_and_no_addresses() -> None:
-    """Whoever installs decides from where; the hashes decide what."""
+    """Anyone who installs decides from where; the hashes decide what."""
     assert len(LOCKS) == 4
     for lock in LOCKS:
         text = lock.read_text("utf-8")
@@ -64,7 +64,7 @@ def test_no_tracked_file_names_a_machine() -> None:
 
 
 def test_secrets_and_databases_are_not_tracked() -> None:
-    """An instance folder or a database in the repository would be somebody's."""
+    """An instance folder or a database in the repository would be someone's."""
     assert not [name for name in tracked() if re.search(r"(^|/)instance/|\.db(-wal|-shm)?$", name)]
 
 
@@ -98,5 +98,5 @@ def test_the_pages_load_nothing_from_elsewhere_and_one_script() -> None:
             assert text.count(ours) == 1
             text = text.replace(ours, "")
         assert not re.search(r"<script|\son\w+=|https?://|\|\s*safe", text), template.name
-        # A letter has no stylesheet: readers of mail drop it.
+        # An email has no stylesheet: readers of mail drop it.
         assert template.parent.name == "mail" or "style=" not in text, template.name

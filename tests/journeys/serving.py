@@ -189,7 +189,7 @@ def serving(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
 
 @contextmanager
 def starting(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
-    """Serve as an operator does, and wait for nothing: the block begins before anybody answers."""
+    """Serve as an operator does, and wait for nothing: the block begins before anyone answers."""
     port = free_port()
     with launched([*COMMAND, *_serve(port, options)], port, folder, **settings) as served:
         yield served

@@ -162,7 +162,7 @@ def within_time(program: Program, path: str, form: dict[str, str]) -> Heard:
     return heard
 
 
-def test_a_server_that_stalls_delays_nobody(house: House, server: MailServer) -> None:
+def test_a_server_that_stalls_delays_no_one(house: House, server: MailServer) -> None:
     """Answers are what they were, and the messages are sent once it recovers."""
     people = [f"{name}@example.com" for name in ("ann", "bob", "carol")]
     with serving(house.folder, **house.settings, **to(server.port, timeout=1)) as served:
@@ -323,9 +323,9 @@ def test_the_outbox_shows_the_link_until_a_server_has_it(house: House, server: M
     later = command(house.folder, "outbox", "show", uid, **house.settings, **by).stdout
     assert "[link removed]" in later
     assert "token=" not in later
-    nobodys = command(house.folder, "outbox", "show", "nobody", **house.settings)
-    assert (nobodys.returncode, nobodys.stdout) == (1, "")
-    assert nobodys.stderr == "Error: There is no email with this name.\n"
+    unregistered = command(house.folder, "outbox", "show", "nobody", **house.settings)
+    assert (unregistered.returncode, unregistered.stdout) == (1, "")
+    assert unregistered.stderr == "Error: There is no email with this name.\n"
 
 
 def test_a_test_email(house: House, server: MailServer) -> None:

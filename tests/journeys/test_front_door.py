@@ -157,7 +157,7 @@ def test_an_endless_head_is_refused(served: Served, field: bytes) -> None:
     assert statuses(exchange(served.port, hidden(served.port))) == [200]
 
 
-def test_who_stalls_delays_nobody(served: Served) -> None:
+def test_who_stalls_delays_no_one(served: Served) -> None:
     """Sixty that never end their head and sixty that never end their body.
 
     People go on signing in while all of them wait; then those with half a body hear 408, and all

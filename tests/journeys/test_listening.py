@@ -74,7 +74,7 @@ def test_a_unix_socket(tmp_path: Path) -> None:
 
 
 def test_a_unix_socket_that_was_left_behind(tmp_path: Path) -> None:
-    """Of a service that was killed is taken over; a proxy nobody named is not believed."""
+    """Of a service that was killed is taken over; a proxy no one named is not believed."""
     path = tmp_path / "bienvenue.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
         left.bind(str(path))
@@ -86,7 +86,7 @@ def test_a_unix_socket_that_was_left_behind(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """Somebody who certifies names."""
+    """Someone who certifies names."""
     return trustme.CA()
 
 
@@ -123,7 +123,7 @@ def test_tls(tmp_path: Path, authority: trustme.CA) -> None:
         assert any(cookie.startswith("__Host-session_id=") for cookie in cookies)
         assert all("Secure" in cookie for cookie in cookies)
         assert "Strict-Transport-Security" in signed_in.headers
-        # Whoever speaks plain HTTP here hears nothing of the service.
+        # Anyone who speaks plain HTTP here hears nothing of the service.
         assert statuses(exchange(served.port, head(b"GET /healthz", served.port))) == []
         assert f"https://localhost:{served.port}" in served.log.read_text()
 

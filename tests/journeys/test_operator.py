@@ -64,7 +64,7 @@ def test_ids_of_requests_at_once_stay_apart_and_the_log_is_json(tmp_path: Path) 
     assert EMAIL not in log
 
 
-def test_a_terminal_is_told_where_letters_are_read_and_no_log_is(tmp_path: Path) -> None:
+def test_a_terminal_is_told_where_emails_are_read_and_no_log_is(tmp_path: Path) -> None:
     """The link opens the outbox of what prints it; `bienvenue outbox open` prints it again."""
     ours, theirs = pty.openpty()
     port = free_port()

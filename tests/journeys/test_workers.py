@@ -100,7 +100,7 @@ def test_what_one_process_ends_no_process_knows(shared: Served) -> None:
 
 
 def test_fifty_registrations_at_once_make_one_account(shared: Served) -> None:
-    """Two processes agree on who was first; whoever hears 503 comes back, as it says."""
+    """Two processes agree on who was first; anyone who hears 503 comes back, as it says."""
     account = {"email": "amy@example.com", "password": PASSPHRASE}
 
     def register(_: int) -> int:
@@ -145,7 +145,7 @@ def test_it_stops_when_asked(served: Served) -> None:
 def test_serve_upgrades_sqlite_and_asks_for_it_on_postgresql(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
-    """A file of one's own is migrated without a word; a shared database never is."""
+    """A file of their own is migrated without a word; a shared database never is."""
     if settings["database_url"].startswith("sqlite"):
         with serving(tmp_path, **settings) as running:
             assert running.program().ask("GET", "/readyz").status == 200
@@ -156,7 +156,7 @@ def test_serve_upgrades_sqlite_and_asks_for_it_on_postgresql(
 
 
 def test_a_taken_port_is_named(shared: Served, settings: dict[str, str], tmp_path: Path) -> None:
-    """Whoever starts it twice reads which port it is and how to choose another."""
+    """Anyone who starts it twice reads which port it is and how to choose another."""
     said = command(tmp_path, "serve", "--port", str(shared.port), **settings)
     assert said.returncode == 1
     assert f"port {shared.port}" in said.stderr

@@ -1,4 +1,4 @@
-"""The record is sealed by `bienvenue serve`, and by `bienvenue work` where it does not run."""
+"""The audit log is sealed by `bienvenue serve`, and by `bienvenue work` where it does not run."""
 
 from __future__ import annotations
 

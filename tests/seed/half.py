@@ -21,7 +21,7 @@ from bienvenue.settings import Settings
 from tests.course.modules import load
 from tests.databases import Databases
 
-#: Long enough for the service, short enough for bcrypt, and on nobody's list.
+#: Long enough for the service, short enough for bcrypt, and on no one's list.
 GOOD_PASSWORD = "neuf grenouilles sous la pluie"
 
 
@@ -51,7 +51,7 @@ class Half:
 
 @contextlib.contextmanager
 def course_half(folder: Path) -> Iterator[Half]:
-    """Give the course, loaded anew, with every database in a folder of its own under this one.
+    """Give the course, loaded again, with every database in a folder of its own under this one.
 
     A hash costs what it does in the exercise only in `hash_password`; in all else the least.
     """

@@ -102,7 +102,7 @@ def test_log_out_without_a_session(half: Half) -> None:
     assert half.client().delete("/sessions").status_code == half.status["not_logged_in"]
 
 
-def test_what_the_course_answers_to_the_letter(course: Half) -> None:
+def test_what_the_course_answers_to_the_email(course: Half) -> None:
     """The payloads of the course hold what the exercise says and nothing else."""
     client = logged_in(course)
     taken = client.post("/users", data=form(course))

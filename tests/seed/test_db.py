@@ -122,7 +122,7 @@ def test_update_user_refuses_what_is_no_attribute(half: Half, name: str) -> None
 
 
 def test_update_user_uses_find_user_by(half: Half) -> None:
-    """The method will use find_user_by to locate the user: nobody there is NoResultFound."""
+    """The method will use find_user_by to locate the user: no one there is NoResultFound."""
     with pytest.raises(NoResultFound):
         half.DB().update_user(1, hashed_password="new hash")
 

@@ -40,7 +40,7 @@ def test_a_second_session_leaves_the_first_one_alive(service: Service) -> None:
 
 
 @pytest.mark.parametrize("column", ["session_id", "reset_token"])
-def test_none_finds_nobody(service: Service, column: str) -> None:
+def test_none_finds_no_one(service: Service, column: str) -> None:
     """There is a user whose column is NULL, and searching by None does not find them."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
     assert getattr(user, column) is None
@@ -79,7 +79,7 @@ def test_a_wrong_sign_in_is_a_problem_document(service: Service) -> None:
 
 
 def test_signing_out_answers_204_to_a_program(service: Service) -> None:
-    """The exercise redirects whoever asks; a program has nowhere to go."""
+    """The exercise redirects anyone who asks; a program has nowhere to go."""
     answer = service.signed_in().delete("/sessions")
     assert (answer.status_code, answer.data) == (204, b"")
     assert answer.location is None
@@ -100,7 +100,7 @@ def test_signing_out_without_a_session_answers_401(service: Service) -> None:
     assert (answer.status_code, answer.get_json()["code"]) == (401, "not_signed_in")
 
 
-def test_the_profile_of_nobody_answers_401(service: Service) -> None:
+def test_the_profile_of_no_one_answers_401(service: Service) -> None:
     """The exercise says 403 here too."""
     answer = service.client().get("/profile")
     assert (answer.status_code, answer.get_json()["code"]) == (401, "not_signed_in")
@@ -155,14 +155,14 @@ def test_the_column_reset_token_holds_a_digest(service: Service) -> None:
         service.auth.update_password(stored, NEW)
 
 
-def test_the_reset_token_goes_by_letter_only(service: Service) -> None:
-    """Whoever asks hears 202 and no token, for every email; the owner gets a letter."""
+def test_the_reset_token_goes_by_email_only(service: Service) -> None:
+    """Anyone who asks hears 202 and no token, for every email; the owner gets an email."""
     service.auth.register_user(EMAIL, PASSPHRASE)
     for email in (EMAIL, "unknown@example.com"):
         answer = service.client().post("/reset_password", data={"email": email})
         assert answer.status_code == 202
         assert answer.json == {"email": email, "message": "check your email"}
-    assert [letter.email for letter in service.auth.mail.list()] == [EMAIL]
+    assert [message.email for message in service.auth.mail.list()] == [EMAIL]
 
 
 def test_a_reset_token_ends(service: Service, moving_clock: Clock) -> None:
@@ -189,11 +189,11 @@ def test_a_reset_names_the_email_of_its_token(service: Service) -> None:
 
 
 def test_a_reset_ends_all_sessions(service: Service) -> None:
-    """And the owner is told by a letter."""
+    """And the owner is told by an email."""
     client = service.signed_in()
     service.auth.update_password(service.auth.get_reset_password_token(EMAIL), NEW)
     assert client.get("/profile").status_code == 401
-    assert [letter.kind for letter in service.auth.mail.list()] == ["password_was_reset"]
+    assert [message.kind for message in service.auth.mail.list()] == ["password_was_reset"]
 
 
 def test_unknown_fields_are_refused(service: Service) -> None:
@@ -205,9 +205,9 @@ def test_unknown_fields_are_refused(service: Service) -> None:
 
 #: Each difference by its name in the table of the docs.
 DIFFERENCES: dict[str, Callable[..., None]] = {
-    "session-id-is-the-root": test_the_column_session_id_holds_the_root_and_not_the_secret,
+    "session-id-is-the-generation": test_the_column_session_id_holds_the_root_and_not_the_secret,
     "many-sessions": test_a_second_session_leaves_the_first_one_alive,
-    "none-finds-nobody": test_none_finds_nobody,
+    "none-finds-no-user": test_none_finds_no_one,
     "password-policy": test_a_short_password_is_refused,
     "registered-201": test_registering_answers_201,
     "taken-409": test_a_taken_email_answers_409,
@@ -215,14 +215,14 @@ DIFFERENCES: dict[str, Callable[..., None]] = {
     "sign-out-204": test_signing_out_answers_204_to_a_program,
     "sign-out-303": test_signing_out_redirects_a_browser_with_303,
     "sign-out-401": test_signing_out_without_a_session_answers_401,
-    "profile-401": test_the_profile_of_nobody_answers_401,
+    "profile-401": test_the_profile_of_no_one_answers_401,
     "profile-more": test_the_profile_says_more_than_the_email,
     "email-normalised": test_emails_are_normalised,
     "email-form": test_a_malformed_email_is_refused,
     "long-passwords": test_above_72_bytes_the_other_form_of_bcrypt_is_used,
     "destroy-all": test_destroy_session_ends_all_sessions,
     "reset-token-is-a-digest": test_the_column_reset_token_holds_a_digest,
-    "reset-by-letter": test_the_reset_token_goes_by_letter_only,
+    "reset-by-email": test_the_reset_token_goes_by_email_only,
     "reset-token-ends": test_a_reset_token_ends,
     "reset-names-its-email": test_a_reset_names_the_email_of_its_token,
     "reset-ends-sessions": test_a_reset_ends_all_sessions,

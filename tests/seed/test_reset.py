@@ -1,4 +1,4 @@
-"""auth.py and app.py: the steps of the reset token; only the course gives it to whoever asks."""
+"""auth.py and app.py: the steps of the reset token; only the course gives it to anyone who asks."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_update_password(half: Half) -> None:
 
 
 def test_update_password_with_an_unknown_or_spent_token(half: Half) -> None:
-    """If nobody has this token, or no longer, raise a ValueError."""
+    """If no one has this token, or no longer, raise a ValueError."""
     auth = half.Auth()
     auth.register_user(BOB, half.good_password)
     reset_token = auth.get_reset_password_token(BOB)
@@ -99,7 +99,7 @@ def test_put_reset_password(course: Half) -> None:
 
 
 def test_put_reset_password_with_a_wrong_token(half: Half) -> None:
-    """PUT /reset_password answers 403 to a token that nobody has, and changes nothing."""
+    """PUT /reset_password answers 403 to a token that no one has, and changes nothing."""
     client = registered(half)
     fields = {"email": BOB, "reset_token": str(uuid.uuid4()), "new_password": NEW}
     assert client.put("/reset_password", data=fields).status_code == 403

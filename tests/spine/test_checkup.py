@@ -67,7 +67,7 @@ def open_folder() -> Iterator[Path]:
 
 
 def test_nothing_is_found_in_a_good_configuration(look: Look) -> None:
-    """The default on one's own machine, and a public one behind a trusted proxy."""
+    """The default on their own machine, and a public one behind a trusted proxy."""
     assert look() == {}
     public = {"base_url": "https://login.example.org", "trusted_proxies": "127.0.0.1"}
     assert look(**public) == {}
@@ -136,7 +136,7 @@ def test_a_key_file_others_can_read(look: Look, open_folder: Path, of: str, code
         assert list(look(**{f"{of}_key_file": file})) == [code]
 
 
-def test_in_a_closed_folder_nobody_reaches_the_file(look: Look, tmp_path: Path) -> None:
+def test_in_a_closed_folder_no_one_reaches_the_file(look: Look, tmp_path: Path) -> None:
     """What counts is whether others get there."""
     (file := tmp_path / "closed" / "keys").parent.mkdir(mode=0o700)
     file.write_text(KEY)
@@ -232,7 +232,7 @@ def test_a_clock_far_from_the_databases(
     assert list(look()) == (["BV014"] if abs(apart) > 60 else [])
 
 
-def test_a_record_that_nobody_seals(look: Look, database: str, tmp_path: Path) -> None:
+def test_a_record_that_no_one_seals(look: Look, database: str, tmp_path: Path) -> None:
     """Ten minutes after a row was written, not before, and no more once it has its seal."""
     given = {"database_url": database, "secret_key_file": tmp_path / "keys"}
     db = DB(database)

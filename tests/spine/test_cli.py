@@ -106,7 +106,7 @@ def test_a_password_is_asked_for_twice_and_not_shown(run: Run, service: Service)
     assert service.auth.valid_login(EMAIL, PASSPHRASE)
 
 
-def test_nobody_types_a_password_and_nothing_is_made(run: Run, service: Service) -> None:
+def test_no_one_types_a_password_and_nothing_is_made(run: Run, service: Service) -> None:
     """The end of input aborts."""
     refused(run("users", "add", EMAIL, typed=""), "Aborted!")
     assert list(service.auth.accounts.list()) == []
@@ -169,7 +169,7 @@ def test_disabling_enabling_and_deleting(run: Run, service: Service) -> None:
 
 
 @pytest.mark.parametrize("command", ["show", "disable", "enable", "delete", "sign-out"])
-def test_nobody_is_nobody_to_every_command(run: Run, command: str) -> None:
+def test_no_one_is_no_one_to_every_command(run: Run, command: str) -> None:
     """With status 1."""
     refused(run("users", command, "eve@example.com"), "no account with this email or uid")
 
@@ -194,7 +194,7 @@ def test_sweeping_says_how_much(
     assert run("sweep").output == "nothing is left to sweep\n"
     later = clock.now() + 40 * 86400
     monkeypatch.setattr(clock, "now", lambda: later)
-    # Two sessions, the letter about the second device, and that one was written.
+    # Two sessions, the email about the second device, and that one was written.
     assert run("sweep").output == "swept 4 rows\nnothing is left to sweep\n"
     assert (rows(service.auth), Session.__tablename__) == (0, "sessions")
 

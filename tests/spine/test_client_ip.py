@@ -69,14 +69,14 @@ def test_what_is_no_ip_is_none(text: str) -> None:
     ],
 )
 def test_the_walk_from_the_right(connection: str, forwarded: str, visitor: str) -> None:
-    """TrustedProxies proxies are skipped, the first other ip is the visitor, nonsense ends the walk."""
+    """Trusted proxies are skipped, the first other ip is the visitor, nonsense ends the walk."""
     assert visitor_ip(connection, forwarded, PROXIES) == visitor
     nobody = visitor_ip(connection, forwarded, TrustedProxies())
     assert nobody == visitor_ip(connection, "", TrustedProxies())
 
 
 def test_a_unix_socket_is_trusted_by_its_name_only() -> None:
-    """It has no ip; whoever may open it is decided by its permissions."""
+    """It has no ip; who may open it is decided by its permissions."""
     assert visitor_ip("", "198.51.100.1", TrustedProxies("unix")) == "198.51.100.1"
     assert visitor_ip("", "198.51.100.1", PROXIES) == ""
     assert visitor_ip("nonsense", "198.51.100.1", TrustedProxies("unix")) == ""

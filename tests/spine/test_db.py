@@ -61,8 +61,8 @@ def test_names_that_are_no_columns_are_refused(db: DB) -> None:
             db.update_user(1, **{name: 1})
 
 
-def test_updating_nobody_is_no_result(db: DB) -> None:
-    """And changes nobody."""
+def test_updating_no_one_is_no_result(db: DB) -> None:
+    """And changes no one."""
     with pytest.raises(NoResultFound):
         db.update_user(4711, email="eve@example.com")
     assert emails(db) == ["ann@example.com"]

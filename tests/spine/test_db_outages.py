@@ -47,7 +47,7 @@ def each_connection(db: DB, pragma: str) -> None:
 
 @contextmanager
 def locked(service: Service) -> Iterator[None]:
-    """Somebody else holds what a registration needs."""
+    """Someone else holds what a registration needs."""
     other = DB(service.url)
     with other.transaction() as tx:
         if other.engine.dialect.name == "postgresql":
@@ -143,7 +143,7 @@ def test_a_full_database_keeps_what_it_has(make_service: MakeService) -> None:
         assert service.auth.valid_login(EMAIL, PASSPHRASE)
 
 
-def test_whoever_is_signed_in_is_known_while_the_database_is_locked(service: Service) -> None:
+def test_anyone_who_is_signed_in_is_known_while_the_database_is_locked(service: Service) -> None:
     """SQLite reads beside a writer; PostgreSQL waits for a table lock and then says 503."""
     client = service.signed_in()
     with locked(service):
@@ -154,7 +154,7 @@ def test_whoever_is_signed_in_is_known_while_the_database_is_locked(service: Ser
 
 @pytest.mark.parametrize("content", [b"no database at all " * 400, b"SQLite format 3\0" * 400])
 def test_a_damaged_file_is_unavailable(tmp_path: Path, content: bytes) -> None:
-    """It is not made anew over what may be saved."""
+    """It is not made again over what may be saved."""
     file = tmp_path / "damaged.db"
     file.write_bytes(content)
     db = DB(f"sqlite:///{file}")
@@ -206,7 +206,7 @@ def test_a_connection_that_the_server_ended_is_unavailable_once(databases: Datab
 def test_when_no_connection_is_free_it_is_unavailable(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The pool is bounded; whoever waits too long is told so."""
+    """The pool is bounded; anyone who waits too long is told so."""
     db = DB(database)
     monkeypatch.setattr(db.engine.pool, "_timeout", 0.05)
     held = [db.engine.connect() for _ in range(15)]

@@ -60,7 +60,7 @@ class Odd(Feature[Section]):
         return min(limit, int(now))
 
 
-def test_an_event_that_nobody_declares_is_a_mistake(service: Service) -> None:
+def test_an_event_that_no_one_declares_is_a_mistake(service: Service) -> None:
     """So a misspelt one is found by the first test that runs it."""
     with pytest.raises(LookupError, match=r"account\.registred"):
         service.auth.publish(Event("account.registred"))
@@ -84,7 +84,7 @@ def test_what_hears_writes_in_the_same_transaction(service: Service) -> None:
 
 
 def test_what_hears_is_rolled_back_with_the_event(service: Service) -> None:
-    """It fails: neither its row nor the account is there, and nobody acts afterwards."""
+    """It fails: neither its row nor the account is there, and no one acts afterwards."""
     odd, hearing = Odd(service.auth), Hearing(service.auth)
     odd.fails = "hear"
     with pytest.raises(RuntimeError, match="cannot hear"):
@@ -130,7 +130,7 @@ def test_the_limits_may_stop_an_operation_before_it_costs_anything(
     assert attempts == [
         Attempt("register", EMAIL, "127.0.0.1"),
         Attempt("sign_in", EMAIL, "127.0.0.1"),
-        # Whoever has a session is no stranger.
+        # Anyone who has a session is no attacker.
         Attempt("change_password", EMAIL, "127.0.0.1", known=True),
     ]
     assert hash_costs == []

@@ -1,4 +1,4 @@
-"""The queue: bounded, fair between networks, and never held by whoever left."""
+"""The queue: bounded, fair between networks, and never held by a client that left."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Held:
 
 
 def test_networks_that_wait_take_turns() -> None:
-    """Whoever came alone is let in before the second of a crowd."""
+    """Anyone who came alone is let in before the second of a crowd."""
     queue = HashQueue(1, 1)
     order: list[str] = []
 
@@ -118,7 +118,7 @@ def test_networks_that_wait_take_turns() -> None:
     assert order.count("crowd") == 3
 
 
-def test_whoever_goes_away_while_waiting_holds_nothing() -> None:
+def test_anyone_who_goes_away_while_waiting_holds_nothing() -> None:
     """A cancelled wait gives its place back, even one given in the last moment."""
     queue = HashQueue(1, 1)
 
@@ -218,7 +218,7 @@ def test_who_was_sent_away_is_written_down_by_the_work(service: Service) -> None
 def test_who_was_sent_away_while_the_database_was_away_is_written_later(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody is lost, and nobody counted twice."""
+    """No one is lost, and no one counted twice."""
     publish, calls = service.auth.publish, list[str]()
 
     def failing(event: Event) -> None:
@@ -284,10 +284,10 @@ def test_a_place_given_in_the_last_moment_is_taken(monkeypatch: pytest.MonkeyPat
     assert not late.hash_queue._held
 
 
-def test_whoever_goes_away_in_the_last_moment_leaves_the_place(
+def test_anyone_who_goes_away_in_the_last_moment_leaves_the_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The place that was given to nobody any more is free."""
+    """The place that was given to no one any more is free."""
 
     async def leave() -> None:
         late = Late(monkeypatch)

@@ -95,7 +95,7 @@ def test_the_gatherer_finds_what_there_is() -> None:
     ],
 )
 def test_patterns_of_dates_are_those_of_cldr(pattern: str, braced: str) -> None:
-    """Letters are fields, what stands in quotes is text (UTS 35 part 4)."""
+    """Emails are fields, what stands in quotes is text (UTS 35 part 4)."""
     assert texts.as_braces(pattern) == braced
 
 
@@ -165,7 +165,7 @@ def test_french_forms_zero_as_one() -> None:
     ],
 )
 def test_a_moment_is_written_for_people(at: str, english: str, french: str) -> None:
-    """In UTC, with the month in letters; a date alone is its beginning."""
+    """In UTC, with the month in emails; a date alone is its beginning."""
     for code, text in (("en", english), ("fr", french)):
         assert i18n.of(code).moment(at) == text
         assert text.startswith(i18n.of(code).date(at) + ",")

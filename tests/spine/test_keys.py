@@ -28,7 +28,7 @@ def test_twenty_threads_that_start_at_once_agree_on_one_key(tmp_path: Path) -> N
     assert len(bytes.fromhex(file.read_text())) == 32
 
 
-def test_a_key_that_is_there_is_read_and_not_made_anew(tmp_path: Path) -> None:
+def test_a_key_that_is_there_is_read_and_not_made_again(tmp_path: Path) -> None:
     """A restart keeps what the last one signed."""
     first = key_file.read_or_make(tmp_path / "keys")
     before = (tmp_path / "keys").read_text()
@@ -137,7 +137,7 @@ def test_what_is_encrypted_is_bound_to_key_and_purpose() -> None:
             ring.decrypt(purpose, text)
 
 
-def test_a_token_is_256_bits_nobody_guesses() -> None:
+def test_a_token_is_256_bits_no_one_guesses() -> None:
     """43 characters of base64url, never the same twice."""
     made = {tokens.new() for _ in range(1000)}
     assert len(made) == 1000

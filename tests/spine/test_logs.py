@@ -269,7 +269,7 @@ def test_without_our_format_a_traceback_is_as_silent(
 EVIL = "one\r\ntwo\x1b[2J\u2028three\x00\x85\u202efour\x0b"
 
 
-def test_nobody_begins_a_line_of_the_log() -> None:
+def test_no_one_begins_a_line_of_the_log() -> None:
     """CR, LF, ESC, NUL, U+2028 and directions of writing are escaped, also in a library's words."""
     with log("text") as written:
         logging.getLogger("bienvenue").warning("said %s", EVIL)
@@ -316,7 +316,7 @@ def test_levels_are_ours_and_libraries_keep_to_warnings() -> None:
 
 
 def test_a_child_draws_other_ids_than_its_parent() -> None:
-    """Where processes fork, the generator of ids is seeded anew in each."""
+    """Where processes fork, the generator of ids is seeded again in each."""
     code = (
         "import os\n"
         "from bienvenue import logs\n"

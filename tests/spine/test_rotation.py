@@ -116,7 +116,7 @@ def test_twenty_rotations_at_once_lose_no_key(file: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o600, 0o640])
 def test_rights_owner_and_links_stay(file: Path, mode: int) -> None:
-    """Whoever could read it still can, nobody else, and a link still leads to it."""
+    """Anyone who could read it still can, no one else, and a link still leads to it."""
     file.chmod(mode)
     link = file.with_name("link")
     link.symlink_to(file)
@@ -247,8 +247,8 @@ def test_a_ring_takes_no_short_key() -> None:
             KeyRing(made)
 
 
-def test_a_key_of_letters_is_weak() -> None:
-    """Thirty-two printable characters were typed by somebody."""
+def test_a_key_of_emails_is_weak() -> None:
+    """Thirty-two printable characters were typed by someone."""
     assert key_file._weakness(b"correct horse battery staple 123") == "a key is text"
 
 

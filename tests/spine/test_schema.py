@@ -103,10 +103,10 @@ def test_an_earlier_version_is_brought_to_ours_with_what_it_holds(db: DB) -> Non
     assert db.find_user_by(id=user_id).email == "bob@example.com"
 
 
-def test_accounts_of_before_have_proven_nothing(
+def test_accounts_of_before_have_verified_nothing(
     db: DB, url: str, make_service: MakeService
 ) -> None:
-    """Nobody asked them; everything else of theirs stays, and a letter to them is found."""
+    """No one asked them; everything else of theirs stays, and an email to them is found."""
     upgrade_to(db, "0008")
     bob, _ = add_user_of_before(db, "bob@example.com")
     with db.connect() as connection:
@@ -198,7 +198,7 @@ def test_three_processes_that_upgrade_at_once_do_not_collide(url: str) -> None:
     assert said == [(schema.newest() + "\n", "")] * 3
 
 
-def test_users_of_somebody_else_are_refused_and_not_touched(
+def test_users_of_someone_else_are_refused_and_not_touched(
     db: DB, url: str, make_service: MakeService
 ) -> None:
     """By the upgrade, by the check, and by the application that would start."""

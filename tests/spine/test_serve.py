@@ -135,7 +135,7 @@ def test_what_it_cannot_listen_with_is_named(
     named: dict[str, str],
     problem: str,
 ) -> None:
-    """In one sentence, before anything is made; a file of somebody else stays."""
+    """In one sentence, before anything is made; a file of someone else stays."""
     assert environment
     for name, content in made.items():
         (tmp_path / name).write_text(content)
@@ -149,8 +149,8 @@ def test_what_it_cannot_listen_with_is_named(
     assert {path.name for path in tmp_path.iterdir()} == set(made)
 
 
-def test_a_unix_socket_nobody_may_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is left alone, as one that somebody listens on."""
+def test_a_unix_socket_no_one_may_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is left alone, as one that someone listens on."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.sock"
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:

@@ -95,7 +95,7 @@ def test_a_value_without_sense_is_refused_and_not_repeated(name: str, value: str
 
 
 def test_every_wrong_setting_is_named_at_once() -> None:
-    """Nobody should have to start ten times to find ten mistakes."""
+    """No one should have to start ten times to find ten mistakes."""
     with pytest.raises(SettingsProblem, match=r"BIENVENUE_PORT: .*; BIENVENUE_WORKERS: "):
         Settings({"BIENVENUE_PORT": "x", "BIENVENUE_WORKERS": "x"})
 
@@ -190,7 +190,7 @@ def test_every_setting_says_what_it_is_for() -> None:
 
 
 def test_settings_given_by_name_reach_the_service(make_service: MakeService) -> None:
-    """`create_app(service_name=...)`; a name nobody knows is refused there too."""
+    """`create_app(service_name=...)`; a name no one knows is refused there too."""
     assert make_service(service_name="Gare").auth.settings.core.service_name == "Gare"
     with pytest.raises(SettingsProblem, match="BIENVENUE_SERVICE_NAMED is no setting"):
         make_service(service_named="Gare")

@@ -122,7 +122,7 @@ def test_a_handler_may_set_what_its_own_thread_waits_for() -> None:
 
 
 @pytest.mark.usefixtures("_no_hooks")
-def test_starting_a_process_anew_forgets_no_stop() -> None:
+def test_starting_a_process_again_forgets_no_stop() -> None:
     """The server clears what it waits for, and looks at what it heard only before."""
     server = _server()
     Stop().hand_over(server)

@@ -77,7 +77,7 @@ def test_a_round_that_fails_is_not_the_last(
 def test_what_waits_for_a_mail_server_keeps_no_seal_waiting(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A letter that does not leave for as long as it likes, and the record is sealed meanwhile."""
+    """An email waits for as long as it likes, and the audit log is sealed meanwhile."""
     monkeypatch.setattr(work, "EVERY", 0.01)
     left = threading.Event()
     monkeypatch.setattr(Mail, "work", lambda _self: left.wait(60))

@@ -201,7 +201,7 @@ def test_an_unknown_field_is_refused_by_its_name(service: Service, client: Flask
             for sent in bodies:
                 answer = client.open(page.path, method=page.method, **sent)
                 if "data" in sent and page.method == "POST":
-                    # Whoever is signed in sends the form token too.
+                    # Anyone who is signed in sends the form token too.
                     is_problem(answer, 403, "cross_site")
                     answer = client.open(page.path, method=page.method, headers=OWN, **sent)
                 assert answer.get_json()["field"] == shown
@@ -310,7 +310,7 @@ def bearing(service: Service, cookie: str) -> FlaskClient:
 
 
 @pytest.mark.parametrize("cookie", MALFORMED_COOKIES)
-def test_a_malformed_cookie_is_nobody(service: Service, cookie: str) -> None:
+def test_a_malformed_cookie_is_no_one(service: Service, cookie: str) -> None:
     """On every page: never a 500, and who must be signed in hears 401."""
     for page in all_pages(service.auth):
         path = page.path.replace("<uid>", "x")
@@ -321,7 +321,7 @@ def test_a_malformed_cookie_is_nobody(service: Service, cookie: str) -> None:
             assert (answer.status_code, answer.get_json()["code"]) == (401, "not_signed_in")
 
 
-def test_two_cookies_of_one_name_are_nobody_though_one_is_right(service: Service) -> None:
+def test_two_cookies_of_one_name_are_no_one_though_one_is_right(service: Service) -> None:
     """Another host under the same domain may have set the second one."""
     right = service.signed_in().get_cookie("session_id")
     assert right is not None

@@ -151,7 +151,7 @@ def test_a_logo_that_is_none_is_refused_at_start(
 def test_the_logo_is_served_and_keeps_its_place(
     make_service: MakeService, tmp_path: Path, data: bytes, kind: str, tag: str
 ) -> None:
-    """With its type, which nobody guesses; a sign has the name beside it, a word is the name."""
+    """With its type, which no one guesses; a sign has the name beside it, a word is the name."""
     path = tmp_path / "logo"
     path.write_bytes(data)
     client = make_service(logo=path, service_name="Acme").client()
@@ -233,7 +233,7 @@ def test_a_folder_of_templates_comes_first(make_service: MakeService, tmp_path: 
 def test_every_page_that_a_browser_can_open_has_a_page_of_its_own(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody is shown a value field by field; what is for programs is the same for everybody."""
+    """No one is shown a value field by field; what is for programs is the same for everybody."""
     shown: list[str] = []
     rendering = service.app.extensions["bienvenue"].rendering
     show: Callable[..., object] = rendering.template
@@ -255,7 +255,7 @@ def test_every_page_that_a_browser_can_open_has_a_page_of_its_own(
 
 
 def test_a_password_manager_is_led_to_where_passwords_are_changed(service: Service) -> None:
-    """Whether it asks as a browser or as a program, and whoever is signed in."""
+    """Whether it asks as a browser or as a program, and who is signed in."""
     for headers in ({}, HTML):
         asked = service.client().get("/.well-known/change-password", headers=headers)
         assert (asked.status_code, asked.location) == (303, "/sessions/new?next=%2Fpassword")

@@ -23,7 +23,7 @@ HTTPS = "https://login.example.org"
 
 
 def visitor(service: Service, kind: str) -> FlaskClient:
-    """Somebody without a cookie, signed in, or only with the cookie of a form."""
+    """Someone without a cookie, signed in, or only with the cookie of a form."""
     if kind == "signed in":
         return service.signed_in()
     client = service.client()
@@ -102,7 +102,7 @@ def test_a_form_with_a_cookie_of_ours_and_no_header_needs_the_token(service: Ser
 
 
 def test_every_unsafe_page_refuses_other_sites(service: Service) -> None:
-    """Generated from the pages: nobody can forget one. Nothing happens to who is signed in."""
+    """Generated from the pages: no one can forget one. Nothing happens to who is signed in."""
     client = service.signed_in()
     unsafe = [page for page in all_pages(service.auth) if page.method not in crosssite.SAFE]
     assert len(unsafe) >= 5
@@ -175,7 +175,7 @@ def test_a_method_is_tunnelled_only_with_a_valid_token(service: Service) -> None
 
 
 def test_json_tunnels_no_method(service: Service) -> None:
-    """There `_method` is a field nobody knows; a program can say DELETE."""
+    """There `_method` is a field no one knows; a program can say DELETE."""
     client = service.signed_in()
     answer = client.post("/sessions", json=CREDENTIALS | {"_method": "DELETE"})
     assert (answer.status_code, answer.get_json()["field"]) == (400, "_method")

@@ -89,7 +89,7 @@ def test_a_program_hears_that_its_form_is_out_of_date(browser: Browser) -> None:
 
 
 def test_signing_out_takes_it_away(browser: Browser) -> None:
-    """Whoever comes after at the same browser does not see it."""
+    """Anyone who comes after at the same browser does not see it."""
     form = asking(browser)
     send(browser, Shown(form.action, form.fields | {"form_token": "x"}))
     assert held(browser) is not None

@@ -29,7 +29,7 @@ from tests.web.edge import Heard, ask, edge_of
 
 Headers = list[tuple[str, str]]
 
-#: What is sent beside the cookie of somebody who is signed in, by what it is.
+#: What is sent beside the cookie of someone who is signed in, by what it is.
 CASES: dict[str, Callable[[str], Headers]] = {
     "signed in": lambda secret: [("Cookie", f"session_id={secret}")],
     "among others": lambda secret: [("Cookie", f"a=1; session_id={secret}; b=2")],
@@ -182,7 +182,7 @@ def test_what_hashes_is_what_the_router_says(
     assert waited == ["203.0.113.9/32"] * hashes
 
 
-def test_behind_an_edge_nobody_waits_in_a_thread(service: Service) -> None:
+def test_behind_an_edge_no_one_waits_in_a_thread(service: Service) -> None:
     """C07: what finds no place at once is Busy, should the edge ever not know that it hashes."""
     edge_of(service)
     queue = service.auth.passwords.hash_queue
@@ -285,7 +285,7 @@ def test_a_request_that_says_two_things(
 
 
 def test_a_body_in_two_pieces_reaches_the_page(service: Service) -> None:
-    """Over a unix socket too, where nobody has an ip."""
+    """Over a unix socket too, where no one has an ip."""
     body = b"email=amy@example.com&password=neuf+grenouilles+sous+la+pluie"
     headers = [
         (b"host", b"localhost:5000"),
@@ -364,7 +364,7 @@ def test_the_application_that_is_served(
 
 
 def _ends_with_its_parent(asgi: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked to stop first, ended by itself when it does not; left alone where nobody made it."""
+    """Asked to stop first, ended by itself when it does not; left alone where no one made it."""
     parent = SimpleNamespace(join=lambda: None)
     ended = threading.Event()
     done: list[object] = []

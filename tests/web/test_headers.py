@@ -211,7 +211,7 @@ def test_health_asks_no_database_and_readiness_does(service: Service) -> None:
 def test_a_service_on_another_schema_is_not_ready(
     make_service: MakeService, empty_database: str
 ) -> None:
-    """Somebody put back an older copy while it ran."""
+    """Someone put back an older copy while it ran."""
     service = make_service()
     db = DB(empty_database)
     service.auth.close()
@@ -224,7 +224,7 @@ def test_a_service_on_another_schema_is_not_ready(
 
 
 def test_pages_are_shown_though_the_database_is_away(service: Service) -> None:
-    """The refusal is a page too, with the cookie of somebody who was signed in."""
+    """The refusal is a page too, with the cookie of someone who was signed in."""
     client = service.signed_in()
     service.auth.close()
     service.auth._db._engine = away()

@@ -1,4 +1,4 @@
-"""The extension inside somebody else's application, and pages a feature may declare."""
+"""The extension inside someone else's application, and pages a feature may declare."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def host(database: str, tmp_path: Path) -> Iterator[Host]:
             return f"hello {current_user.email}"
 
         @app.get("/open")
-        def anybody() -> str:
+        def anyone() -> str:
             return "somebody" if current_user else "nobody"
 
         @app.post("/hook")
@@ -77,7 +77,7 @@ def test_views_of_the_host_know_who_is_signed_in(host: Host) -> None:
     assert client.get("/open").text == "somebody"
 
 
-def test_a_context_that_was_pushed_makes_nobody_somebody_else(host: Host) -> None:
+def test_a_context_that_was_pushed_makes_no_one_someone_else(host: Host) -> None:
     """F14: what `flask.g` keeps is then everybody's, so a request keeps what is its own itself."""
     app = host()
     with app.app_context():
@@ -125,7 +125,7 @@ def test_a_request_asks_for_its_session_once(host: Host, monkeypatch: pytest.Mon
 
 
 def test_a_guarded_view_says_503_when_the_database_is_away(host: Host) -> None:
-    """Nobody is let in, and nobody is told to sign in."""
+    """No one is let in, and no one is told to sign in."""
     app = host()
     client = app.test_client()
     client.post("/users", json=CREDENTIALS)

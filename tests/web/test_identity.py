@@ -19,7 +19,7 @@ class Everybody:
     """An identifier that knows every request as one user."""
 
     def __init__(self, me: SignedIn | None) -> None:
-        """Take the user, None for nobody."""
+        """Take the user, None for no one."""
         self.me = me
         self.touched = 0
 

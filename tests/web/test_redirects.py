@@ -1,4 +1,4 @@
-"""Where somebody may ask to go on, when the operator named origins besides our own pages."""
+"""Where someone may ask to go on, when the operator named origins besides our own pages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def led(service: Service, wanted: str) -> str:
 @pytest.mark.parametrize(
     "wanted", [APP, APP + "/", APP + "/a/b?c=d&e=%20f", APP + "?x=1", OTHER + "/~a;b"]
 )
-def test_somebody_goes_on_to_an_application_that_is_named(service: Service, wanted: str) -> None:
+def test_someone_goes_on_to_an_application_that_is_named(service: Service, wanted: str) -> None:
     """By the link that says so, from signing in and from typing the password once more."""
     browser = Browser(service)
     path = f"/sessions/new?next={quote(wanted)}"
@@ -65,7 +65,7 @@ def test_no_spelling_leads_elsewhere() -> None:
 
 
 def test_by_default_only_our_own_pages(make_service: MakeService) -> None:
-    """Nobody is sent to an application that the operator did not name."""
+    """No one is sent to an application that the operator did not name."""
     service = make_service()
     service.auth.register_user(EMAIL, PASSPHRASE)
     assert led(service, APP + "/") == "/profile"

@@ -1,4 +1,4 @@
-"""Who counts as the visitor, over WSGI and the edge: headers of strangers change nothing."""
+"""Who counts as the visitor, over WSGI and the edge: headers of attackers change nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SPOOFS: list[Callable[[int], dict[str, str]]] = [
 
 @pytest.fixture(params=["wsgi", "edge"])
 def way(request: pytest.FixtureRequest) -> str:
-    """Which of the two front doors is used."""
+    """Which of the two front ways in is used."""
     return str(request.param)
 
 
@@ -63,7 +63,7 @@ def strict(make_service: MakeService, **settings: object) -> Service:
 
 @pytest.mark.usefixtures("moving_clock")
 @pytest.mark.parametrize("spoof", SPOOFS)
-def test_headers_of_a_stranger_buy_no_further_guess(
+def test_headers_of_an_attacker_buy_no_further_guess(
     make_service: MakeService, way: str, spoof: Callable[[int], dict[str, str]]
 ) -> None:
     """C03: another header each time, one network all the time; a trusted proxy elsewhere or not."""
@@ -155,7 +155,7 @@ def test_the_session_keeps_the_visitors_ip(make_service: MakeService, way: str) 
 def test_a_proxy_header_without_a_trusted_proxy_is_named_once(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The operator learns that something is missing; a stranger cannot fill the log."""
+    """The operator learns that something is missing; an attacker cannot fill the log."""
     for _ in range(3):
         service.client().post("/sessions", data={}, headers={"X-Forwarded-For": "6.6.6.6"})
         service.client().get("/sessions/new", headers={"X-Forwarded-For": "6.6.6.6"})
