@@ -46,7 +46,7 @@ F = TypeVar("F", bound=Feature[Any])
 
 
 def _hash_password(password: str) -> bytes:
-    """Return the salted bcrypt hash of a password, as bytes."""
+    """Return the salted bcrypt hash of a password as ASCII bytes."""
     return Hasher().hash(password)
 
 
@@ -56,16 +56,16 @@ def _generate_uuid() -> str:
 
 
 class Auth:
-    """The service without its web pages. One is made for each application."""
+    """The service without its web pages, one for each application."""
 
     def __init__(self, db: DB | None = None, settings: Settings | None = None) -> None:
-        """Open on a database, or on the one the settings name; no table is made or changed.
+        """Open the features on a database, by default that of the settings; change no table.
 
-        Raises SettingsProblem for a setting that is unknown or has no sense.
+        Raises SettingsProblem for a setting that is unknown or invalid.
         """
         self.settings = settings or Settings()
         self._db = db or DB(self.settings.database_url)
-        #: The path below which an application has our pages, for the links of notices.
+        #: The path under which the application has the pages, for the links in notices.
         self.mount = ""
         self.features: list[Feature[Any]] = []
         self.accounts = self._open(Accounts)
@@ -76,7 +76,7 @@ class Auth:
         self.rate_limits = self._open(RateLimits)
         self.audit = self._open(Audit)
         self.preferences = self._open(Preferences)
-        # After the audit log, whose seals are not to wait for a mail server.
+        # After the audit log, so that sealing doesn't wait for a mail server.
         self.mail = self._open(Mail)
         self.one_time_tokens = self._open(OneTimeTokens)
         self.outbox = self._open(Outbox)
@@ -88,13 +88,16 @@ class Auth:
         self.account_closure = self._open(AccountClosure)
         self.email_change = self._open(EmailChange)
         self._events = {name for feature in self.features for name in feature.events}
-        #: The purposes of the links that outlive what `revoke` ends.
+        #: The purposes of the links that survive `revoke`.
         self.lasting = {link.name for f in self.features for link in f.links if link.lasting}
         self.settings.refuse_unknown()
 
     @functools.cached_property
     def keys(self) -> KeyRing:
-        """The keys of this service, made on first use in the instance folder. Raises KeyProblem."""
+        """The keys of the service, created on first use in the instance folder.
+
+        Raises KeyProblem.
+        """
         return key_file.of(self.settings)
 
     def _open(self, feature: type[F]) -> F:
@@ -107,23 +110,23 @@ class Auth:
     # --- the exercise ---------------------------------------------------------------------------
 
     def register_user(self, email: str, password: str) -> User:
-        """Make an account and return its user.
+        """Create an account and return its user.
 
-        Raises ValueError `User <email> already exists`, and the refusals of a malformed email or
-        of a password that the policy does not allow.
+        Raises ValueError `User <email> already exists`, MalformedEmail, and the refusals of
+        `Passwords.check_policy`.
         """
         return self.accounts.register(email, password)
 
     def valid_login(self, email: str, password: str) -> bool:
-        """Tell whether this password opens this account; False in any other case."""
+        """Return whether this is the password of this account; False on every refusal."""
         try:
-            self.passwords.prove(email, password)
+            self.passwords.verify(email, password)
         except Refusal:
             return False
         return True
 
     def create_session(self, email: str) -> str | None:
-        """Open a session without asking for a password; return its secret, None for nobody."""
+        """Open a session without a password; return its secret, or None without an account."""
         try:
             user = self.accounts.find(plain_email(email))
         except (NoSuchUser, MalformedEmail, MalformedText):
@@ -131,7 +134,7 @@ class Auth:
         return self.sessions.open_for(user)
 
     def get_user_from_session_id(self, session_id: str | None) -> User | None:
-        """Return the user of a live session's secret, or None."""
+        """Return the user of the live session with this secret, or None."""
         me = self.sessions.check(session_id)
         if me is None:
             return None
@@ -145,9 +148,9 @@ class Auth:
         self.sessions.end_all(user_id)
 
     def get_reset_password_token(self, email: str) -> str:
-        """Return a new token that replaces the password of an account, the only one outstanding.
+        """Return a new reset token, which replaces the earlier one of the account.
 
-        Raises ValueError when there is no such account. Over HTTP the token goes by letter only.
+        Raises ValueError when there is no such account. Over HTTP only an email has the token.
         """
         try:
             token = self.password_reset.issue(email)
@@ -158,31 +161,31 @@ class Auth:
         return token
 
     def update_password(self, reset_token: str, password: str) -> None:
-        """Replace the password of whoever was given this token, once.
+        """Replace the password of the account of a reset token and spend the token.
 
-        Raises ValueError when it is unknown, spent or over, and the refusals of a password that the
-        policy does not allow.
+        Raises ValueError when the token is unknown, spent or expired, and the refusals of
+        `Passwords.check_policy`.
         """
         try:
             self.password_reset.complete(reset_token, password, None)
         except WrongResetToken:
             raise ValueError("nobody has this reset token") from None
 
-    # --- what features tell each other ----------------------------------------------------------
+    # --- calls to every feature -----------------------------------------------------------------
 
     def required_factors(self, user: User, completed: Iterable[str]) -> list[str]:
-        """Name the proofs still due before a session exists, given those shown."""
+        """Return the factors still required for a session, given the completed ones."""
         return [
-            proof
+            factor
             for feature in self.features
-            for proof in feature.required_factors(user, completed)
+            for factor in feature.required_factors(user, completed)
         ]
 
     def publish(self, event: Event) -> None:
-        """Say once that something happened: features write in this transaction, or act after it.
+        """Publish an event: features write in its transaction, and act after the commit.
 
-        Outside a transaction it is one of its own. Raises LookupError for an event that no
-        feature declares.
+        Joins the open transaction, or opens one. Raises LookupError for an event that no feature
+        declares.
         """
         if event.name not in self._events:
             raise LookupError(f"no feature declares the event {event.name}")
@@ -195,20 +198,20 @@ class Auth:
         for feature in self.features:
             try:
                 feature.after_commit(event)
-            except Exception:  # noqa: BLE001 (committed and answered; this undoes nothing)
+            except Exception:  # noqa: BLE001 (the event is committed; a failure changes nothing)
                 _log.exception("%s failed after %s", feature.name, event.name)
 
     def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None) -> None:
-        """The account changed: every feature drops what it holds, in this transaction.
+        """End the sessions, tokens and known devices of a changed account in every feature.
 
-        The session of the digest `keep_session` stays.
+        Joins the open transaction, or opens one. The session with the digest `keep_session` stays.
         """
         with self._db.transaction():
             for feature in self.features:
                 feature.revoke(user_id, reason, keep_session)
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Give everything every feature holds about a person, as plain values."""
+        """Return all data of a user from every feature, ready for JSON, without secrets."""
         return {
             name: value
             for feature in self.features
@@ -216,7 +219,7 @@ class Auth:
         }
 
     def require_schema(self) -> None:
-        """Raise SchemaProblem, with what to do, unless the database has exactly our version."""
+        """Raise SchemaProblem unless the database has exactly the version of this program."""
         schema.require_current(self._db)
 
     def close(self) -> None:
@@ -224,10 +227,13 @@ class Auth:
         self._db.close()
 
     def work(self) -> None:
-        """Let every feature do what waits for no request."""
+        """Run the background work of every feature."""
         for feature in self.features:
             feature.work()
 
     def sweep(self, now: float, limit: int = 1000) -> int:
-        """Delete rows whose time is over, at most `limit` a feature; give how many."""
+        """Delete expired rows, at most `limit` for each feature; return how many.
+
+        `now` is in seconds since 1970.
+        """
         return sum(feature.sweep(now, limit) for feature in self.features)

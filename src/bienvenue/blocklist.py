@@ -1,7 +1,7 @@
-"""Passwords nobody may choose: the shipped list of common and breached ones, and one's own words.
+"""The blocklist of passwords: a list of common and breached ones, and the account's own words.
 
-NIST SP 800-63B-4 3.1.1.2, OWASP ASVS 6.2.4, 6.2.11 and 6.2.12. Both judge the whole password: a
-listed word inside a longer one is allowed.
+NIST SP 800-63B-4 section 3.1.1.2; ASVS 6.2.4, 6.2.11 and 6.2.12. Both compare the whole password:
+a listed word inside a longer password is allowed.
 """
 
 import re
@@ -18,30 +18,30 @@ from importlib import resources
 from itertools import pairwise
 from typing import Literal
 
-#: Messages of an own word that is looked for; shorter ones stand in every text.
+#: Characters of the shortest own word that counts; shorter ones occur in every text.
 _SHORTEST_WORD = 3
-#: The head of the file: magic, version, number of entries, CRC-32 of the entries.
+#: The header of the file: magic, version, number of entries, CRC-32 of the entries.
 HEADER = struct.Struct(">4sIII")
 MAGIC, VERSION = b"BVPL", 1
 
 
 class DamagedBlocklist(ValueError):
-    """The file of the list is not what `tools/password_list.py` wrote; the text says why."""
+    """The file of the list is not one that `tools/password_list.py` wrote; the text says why."""
 
 
 def normalise(text: str, form: Literal["NFC", "NFKC"] = "NFC") -> str:
-    """Return `text` as the list knows it: NFC, without difference of case."""
+    """Return a text in the form of the list: Unicode-normalised and case-folded."""
     return unicodedata.normalize(form, unicodedata.normalize(form, text).casefold())
 
 
 def fingerprint(normalised: str) -> int:
-    """Return the first 64 bits of the SHA-256 of a normalised password."""
-    # A lone surrogate is refused before; here it must only not raise.
+    """Return the first 64 bits of the SHA-256 of a normalised password, as an integer."""
+    # The form of a password was checked before; here a lone surrogate must only not raise.
     return int.from_bytes(sha256(normalised.encode("utf-8", "surrogatepass")).digest()[:8], "big")
 
 
 class Blocklist:
-    """The table in the bytes of `data/passwords.bin`; DamagedBlocklist when they are not whole."""
+    """The list in the bytes of `data/passwords.bin`. Raises DamagedBlocklist."""
 
     def __init__(self, data: bytes) -> None:
         head, body = data[: HEADER.size], data[HEADER.size :]
@@ -58,7 +58,7 @@ class Blocklist:
         return len(self._table)
 
     def contains(self, password: str) -> bool:
-        """Say whether the whole password, whatever its case or Unicode form, is on the list."""
+        """Return whether the whole password, in any case or Unicode form, is on the list."""
         wanted = fingerprint(normalise(password))
         place = bisect_left(self._table, wanted)
         return place < len(self._table) and self._table[place] == wanted
@@ -73,19 +73,23 @@ def _read() -> Blocklist:
 
 
 def contains(password: str) -> bool:
-    """Say whether the whole password is on the shipped list, which the first call reads."""
-    with _loading:  # `cache` alone would let threads that come at once each read the file
+    """Return whether the whole password is on the shipped list.
+
+    The first call reads the file. Raises DamagedBlocklist.
+    """
+    with _loading:  # `cache` alone would let concurrent threads each read the file
         blocklist = _read()
     return blocklist.contains(password)
 
 
 def made_of_own_words(password: str, words: Iterable[str]) -> bool:
-    """Say whether a password is only the account's own words, digits, punctuation and spaces.
+    """Return whether a password has only own words, digits, punctuation and spaces.
 
-    `words` are the email or its parts and the names of service and host. Each counts whole and in
-    pieces (around @, runs of letters and digits, runs of letters) of three or more. True when
-    every letter of the password lies inside an occurrence of such a word, and occurrences may
-    overlap; in a password without letters every digit must, so digits alone are nobody's words.
+    `words` are the email or its parts and the names of service and host. Each counts as a whole
+    and in pieces (around @, runs of letters and digits, runs of letters) of at least three
+    characters. The result is True when every letter of the password is inside an occurrence of
+    such a word; occurrences may overlap. In a password without letters every digit must be, so
+    that arbitrary digits don't count as own words.
     """
     text = normalise(password, "NFKC")
     pieces = set[str]()

@@ -1,7 +1,7 @@
 """The command line: `bienvenue serve`, and every operation an operator needs.
 
-Commands call the same operations as pages. A password is typed or read from standard input, never
-an argument, where other people of the machine would see it.
+Commands call the same operations as pages. A password is typed or read from standard input and is
+never an argument, which other users of the machine could see.
 """
 
 import functools
@@ -32,27 +32,30 @@ _TROUBLE = (
 
 
 class Service:
-    """What a command speaks to, opened when it is first asked for."""
+    """The settings, the database and the operations of a command, each opened on first use."""
 
     @functools.cached_property
     def settings(self) -> Settings:
-        """The settings of the environment."""
+        """The settings of the environment. Raises SettingsProblem."""
         return Settings()
 
     @functools.cached_property
     def db(self) -> DB:
-        """The database, of whatever version."""
+        """The database, of any version. Raises SettingsProblem."""
         return DB(self.settings.database_url)
 
     @functools.cached_property
     def auth(self) -> Auth:
-        """The operations, on a database of our version."""
+        """The operations, on a database of the current version.
+
+        Raises SettingsProblem, SchemaProblem and DatabaseUnavailable.
+        """
         auth = self.require_settings()
         serve.prepare(self.db)
         return auth
 
     def require_settings(self) -> Auth:
-        """Open the operations, whatever the database holds; a mistyped setting is refused."""
+        """Open the operations on a database in any state. Raises SettingsProblem."""
         return Auth(self.db, self.settings)
 
     def close(self) -> None:
@@ -62,10 +65,10 @@ class Service:
 
 
 class Commands(click.Group):
-    """A group that says a problem in one sentence, with status 1, instead of a traceback."""
+    """A group that reports a problem in one sentence, with status 1, instead of a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
+        """Run the command. Raises ClickException for a problem that the operator can solve."""
         try:
             return super().invoke(ctx)
         except _TROUBLE as problem:
@@ -130,8 +133,8 @@ def list_keys(service: Service) -> None:
     """List the fingerprints of the keys, newest first; never a key."""
     ring = key_file.read(key_file.file_of(service.settings))
     for number, fingerprint in enumerate(ring.fingerprints()):
-        does = "signs and verifies" if number == 0 else "verifies until it is retired"
-        click.echo(f"{fingerprint}  {does}")
+        use = "signs and verifies" if number == 0 else "verifies until it is retired"
+        click.echo(f"{fingerprint}  {use}")
 
 
 @keys_group.command("rotate")
@@ -215,11 +218,11 @@ _GROUPS = {
     "registrations": "Registrations whose email is not verified yet.",
     "users": "Accounts and their users.",
 }
-"""What `--help` says of the groups that several commands make."""
+"""The help texts of the groups whose commands come from features."""
 
 
 def _collect() -> None:
-    """Give every feature's commands their place: `users add` goes into the group `users`."""
+    """Add the commands of every feature to their groups: `users add` to the group `users`."""
     for feature in Feature.__subclasses__():
         for command in feature.commands:
             group, _, name = str(command.name).rpartition(" ")

@@ -1,7 +1,7 @@
 """DB: the three methods of the exercise, and the only place that commits.
 
-`add_user`, `find_user_by` and `update_user` commit when they stand alone and join when they stand
-inside `transaction()`. Everything else in the service writes inside `transaction()`.
+`add_user`, `find_user_by` and `update_user` commit by themselves, or join an open `transaction()`.
+Everything else in the service writes inside `transaction()`.
 """
 
 import functools
@@ -48,12 +48,12 @@ from bienvenue.settings import PREFIX, Settings, SettingsProblem
 from bienvenue.user import User
 
 PATIENCE = 5.0
-"""Seconds to wait for a lock, a connection or a place in the pool before saying 503."""
+"""Seconds to wait for a lock, a connection or a place in the pool before an answer of 503."""
 
 _NAME = f"{PREFIX}DATABASE_URL"
 _TRIES = 6
 _RETRIED = {"40001", "40P01"}
-#: Whether an operation runs that would run again as a whole.
+#: Whether the current code runs inside a `retried` operation, which runs again as a whole.
 _in_retried: ContextVar[bool] = ContextVar("retried", default=False)
 
 P = ParamSpec("P")
@@ -61,25 +61,25 @@ T = TypeVar("T")
 
 
 class DatabaseUnavailable(Exception):
-    """The database is locked, read-only, full or away; nothing of the operation was kept."""
+    """The database is locked, read-only, full or unreachable; the operation was rolled back."""
 
 
 class Transaction(Session):
-    """A session that is committed by `DB.transaction` alone; `after` runs once it is."""
+    """A session that only `DB.transaction` commits; `after_commit` has what runs afterwards."""
 
     def __init__(self, connection: Connection) -> None:
-        """Open on a connection whose transaction the DB holds."""
+        """Open on a connection whose transaction belongs to the DB."""
         super().__init__(bind=connection, expire_on_commit=False, autoflush=True)
         self.after_commit: list[Callable[[], None]] = []
 
     def change(self, statement: UpdateBase, values: Mapping[str, Any] | None = None) -> int:
-        """Run one conditional UPDATE or DELETE and give how many rows it met."""
+        """Run one conditional UPDATE or DELETE and return how many rows it matched."""
         result = self.execute(statement, values, execution_options={"synchronize_session": False})
         return cast("CursorResult[Any]", result).rowcount
 
 
 class _Kept:
-    """A connection that one thread keeps for itself, closed when the thread ends."""
+    """A connection that belongs to one thread and is closed when the thread ends."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
@@ -92,12 +92,12 @@ class _Kept:
 
 
 class DB:
-    """The accounts, in SQLite or PostgreSQL. Opens the database and does not migrate it."""
+    """The database of the accounts, SQLite or PostgreSQL. Opening it doesn't migrate it."""
 
     def __init__(self, url: str | None = None) -> None:
-        """Open the database of this URL, or of the settings. Nothing connects before first use.
+        """Open the database of a URL, by default that of the settings; connect on first use.
 
-        Raises SettingsProblem for a URL that names no database we can speak to.
+        Raises SettingsProblem for a URL of a database that is not supported.
         """
         self._url = _url(Settings().database_url if url is None else url)
         try:
@@ -113,23 +113,24 @@ class DB:
 
     @property
     def engine(self) -> Engine:
-        """The engine underneath, for migrations and checks."""
+        """The SQLAlchemy engine, for migrations and checks."""
         return self._engine
 
     @property
     def on_postgresql(self) -> bool:
-        """Whether statements are PostgreSQL's; SQLite's otherwise."""
+        """Whether the database is PostgreSQL; otherwise it is SQLite."""
         return self._url.get_backend_name() == "postgresql"
 
     @property
     def file(self) -> Path | None:
-        """The file of a SQLite database; None for another."""
+        """The file of a SQLite database; None for PostgreSQL."""
         return Path(str(self._url.database)) if self._engine.dialect.name == "sqlite" else None
 
     def make_room(self) -> None:
-        """Make the folder and the file of a SQLite database, for their owner only.
+        """Create the folder (0700) and the file (0600) of a SQLite database.
 
-        No connection makes them: they would be everybody's to read. Raises SettingsProblem.
+        A connection never creates them, because all users of the machine could read them then.
+        Raises SettingsProblem.
         """
         if self.file is None:
             return
@@ -150,9 +151,10 @@ class DB:
         return user
 
     def find_user_by(self, **criteria: Any) -> User:
-        """Return the first user whose columns equal the criteria; None finds nobody.
+        """Return the first user whose columns equal the criteria; None matches no user.
 
-        Raises NoResultFound when there is none, InvalidRequestError when a name is no column.
+        Raises NoResultFound when there is none, InvalidRequestError when a name is no column, and
+        DatabaseUnavailable.
         """
         for name in criteria:
             if name not in User.__table__.columns:
@@ -163,7 +165,7 @@ class DB:
             with self.reading() as tx:
                 return tx.execute(_finding(*sorted(criteria)), criteria).scalar_one()
         except (DataError, ProgrammingError, OverflowError):
-            # A value that no column of this kind can hold is nobody's, whatever the database says.
+            # A value that the column cannot hold belongs to no user; the databases disagree how.
             raise NoResultFound("no user has a value of this kind") from None
 
     def update_user(self, user_id: int, **values: Any) -> None:
@@ -182,11 +184,11 @@ class DB:
 
     @contextmanager
     def transaction(self, *, patient: bool = True) -> Iterator[Transaction]:
-        """Open a transaction that writes, or join the one that is open.
+        """Open a transaction that writes, or join the open one.
 
-        It begins when its first statement does and is committed at the end of the outermost
-        block; an exception rolls all of it back. One that is not patient gives up at once where
-        another would wait for a lock. Raises DatabaseUnavailable.
+        It begins with its first statement and is committed at the end of the outermost block; an
+        exception rolls back all of it. With `patient` False it fails at once instead of waiting up
+        to PATIENCE seconds for a lock. Raises DatabaseUnavailable.
         """
         current = self._current.get()
         if current is not None:
@@ -204,7 +206,10 @@ class DB:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Open a session that only reads, or join the transaction that is open."""
+        """Open a session that only reads, or join the open transaction.
+
+        Raises DatabaseUnavailable.
+        """
         current = self._current.get()
         if current is not None:
             yield current
@@ -213,17 +218,17 @@ class DB:
             yield tx
 
     def quick(self, statement: str, values: Mapping[str, Any]) -> Any:
-        """Run one SELECT on a connection this thread keeps, and give its first row or None.
+        """Run one SELECT on the connection of this thread; return its first row or None.
 
-        It is prepared once, waits for no place in the pool and sees what is committed. Raises
-        DatabaseUnavailable.
+        The statement is prepared once, needs no place in the pool, and reads committed data.
+        Raises DatabaseUnavailable.
         """
         styled = _named(statement) if self.on_postgresql else statement
         driver = self._engine.dialect.loaded_dbapi
         try:
             return self._kept().execute(styled, values).fetchone()
         except driver.Error:
-            # The connection may be one that the other side closed long ago: once more on a new one.
+            # The server may have closed the connection: try once more on a new one.
             self._local.__dict__.clear()
         try:
             return self._kept().execute(styled, values).fetchone()
@@ -252,7 +257,7 @@ class DB:
 
     @contextmanager
     def connect(self, writes: bool = True, patient: bool = True) -> Iterator[Connection]:
-        """Open a connection, committed at the end if it writes. Raises DatabaseUnavailable."""
+        """Open a connection and, if it writes, commit at the end. Raises DatabaseUnavailable."""
         try:
             with self._engine.connect() as connection:
                 yield connection.execution_options(
@@ -271,11 +276,12 @@ class DB:
 
 
 def retried(operation: Callable[P, T]) -> Callable[P, T]:
-    """Run an operation again when the database says that two transactions crossed.
+    """Run an operation again when the database reports a conflict of two transactions.
 
-    For operations that are one transaction and no more: no hash, no letter. Where one is part of
-    another, the whole runs again. SQLite never asks for it; PostgreSQL does on a deadlock,
-    CockroachDB on any serialisation failure.
+    Use it for operations that are one transaction and nothing else: no hash, no network. A nested
+    operation is retried as part of the outer one. PostgreSQL reports a conflict on a deadlock,
+    CockroachDB on any serialisation failure, SQLite never. Raises DatabaseUnavailable after six
+    tries.
     """
 
     @functools.wraps(operation)
@@ -306,22 +312,22 @@ def _tried(operation: Callable[[], T]) -> T:
 
 
 def upsert(table: Table, on_postgresql: bool) -> Any:
-    """Begin an INSERT that may say ON CONFLICT, in the words of the database."""
+    """Return an INSERT into `table` that supports ON CONFLICT, in the dialect of the database."""
     name = "postgresql" if on_postgresql else "sqlite"
-    # Loading PostgreSQL's takes a while, which a service on SQLite need not wait for.
+    # Importing the dialect of PostgreSQL takes a while, so a service on SQLite doesn't.
     return importlib.import_module(f"sqlalchemy.dialects.{name}").insert(table)
 
 
 @functools.cache
 def _finding(*names: str) -> Select[User]:
-    """Write the search by these columns; every sign-in runs one, and writing it takes longer."""
+    """Build the query by these columns once, because building it takes longer than running it."""
     wanted = (getattr(User, name) == bindparam(name) for name in names)
     return select(User).where(*wanted).order_by(User.id).limit(1)
 
 
 @functools.cache
 def _named(statement: str) -> str:
-    """Write `:name` as psycopg does, `%(name)s`."""
+    """Replace `:name` by psycopg's `%(name)s`."""
     return re.sub(r":(\w+)", r"%(\1)s", statement)
 
 
@@ -330,10 +336,10 @@ def _state(error: DBAPIError) -> str | None:
 
 
 def _is_outage(error: DBAPIError) -> bool:
-    """Tell trouble of the database (503) from a mistake of ours (500)."""
+    """Return whether the database is unavailable (503), rather than the statement wrong (500)."""
     state = _state(error)
     if state is not None:
-        # 08 connection, 25006 read-only, 42501 no right, 53 resources, 55P03 lock, 57 operator:
+        # 08 connection, 25006 read-only, 42501 no privilege, 53 resources, 55P03 lock, 57 operator:
         # appendix A of the PostgreSQL manual.
         return state[:2] in {"08", "53", "57"} or state in {"25006", "42501", "55P03"}
     name = str(getattr(error.orig, "sqlite_errorname", ""))
@@ -372,7 +378,7 @@ def _engine(url: URL) -> Engine:
 
 
 def _open_file(file: Path) -> sqlite3.Connection:
-    """Open a SQLite file that is there: a file made here would be everybody's to read."""
+    """Open an existing SQLite file: all users of the machine could read a file created here."""
     name = f"{file.absolute().as_uri()}?mode=rw"
     return sqlite3.connect(name, uri=True, timeout=PATIENCE, check_same_thread=False)
 
@@ -392,7 +398,7 @@ def _on_begin(connection: Connection) -> None:
             connection.exec_driver_sql("SET LOCAL lock_timeout = 1")
         return
     connection.exec_driver_sql(f"PRAGMA busy_timeout={int(PATIENCE * 1000) if patient else 0}")
-    # A deferred transaction that reads and then writes fails at once when another one wrote
-    # between, however long the patience; IMMEDIATE waits its turn.
+    # A deferred transaction that reads and then writes fails at once if another one wrote in
+    # between, whatever the busy timeout; IMMEDIATE waits for the lock.
     writes = options.get("bienvenue_writes", True)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")

@@ -1,8 +1,8 @@
-"""Feature, Event, Refusal: what a feature is, what it says, and how it says no.
+"""Feature, Event, Refusal: the interface of a feature, its events and its refusals.
 
-A feature is one file that is read to its end: what it is, its table, its words (events and
-refusals), its operations, its pages. `auth.py` opens every feature in order; nobody else knows
-them all.
+A feature is one file or folder in a fixed order: its description, its table, its events and
+refusals, its operations, its pages. Only `auth.py`, which opens every feature in order, knows them
+all.
 """
 
 import enum
@@ -27,7 +27,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Reason(enum.StrEnum):
-    """Why sessions, tokens and remembered browsers of an account end. Stored in the audit log."""
+    """Why sessions, tokens and known devices of an account end; stored in the audit log."""
 
     ACCOUNT_CLOSED = "account closed"
     ACCOUNT_DELETED = "account deleted"
@@ -46,31 +46,31 @@ class Reason(enum.StrEnum):
 
 
 class Refusal(Exception):
-    """A no with a reason: a stable `code` for programs, a `message` for people, an HTTP status.
+    """A request is refused: a stable `code`, a `message` for people, an HTTP status (RFC 9457).
 
-    It never carries what was refused, so it can be shown and logged.
+    It never contains the refused value, so it can be shown and logged.
     """
 
     status: ClassVar[int] = 400
     code: ClassVar[str] = "refused"
     message: str = "This is refused."
-    #: What pages say in place of a `message` that programs compare.
+    #: What pages show in place of a `message` that programs compare.
     page_message: ClassVar[str] = ""
-    #: The path of the page to which a browser is redirected, to do first what is missing.
+    #: The path of the page that a browser is redirected to, for a step that is missing.
     redirect_to: ClassVar[str | None] = None
-    #: The heading of its page, where the status alone says too little.
+    #: The heading of its page; empty for the default heading of the status.
     heading: ClassVar[str] = ""
-    #: The path its page links to, where opening the refused page again would be refused again.
+    #: The path its page links to, where the refused page would only be refused again.
     link_to: ClassVar[str | None] = None
 
     def __init__(
         self, field: str | None = None, *, message: str | None = None, **params: object
     ) -> None:
-        """Take the name of the field that is wrong, and a message in place of the usual one.
+        """Take the name of the wrong field, and a message in place of the default one.
 
-        `params` stand where the message has their `{name}`.
+        `params` fill the placeholders `{name}` of the message.
         """
-        #: The message id in the catalogues (gettext), and the values of its `{name}`.
+        #: The message id in the catalogues (gettext), and the values of its placeholders.
         self.msgid = message or self.page_message or self.message
         self.params = params
         text = message or self.message
@@ -79,36 +79,36 @@ class Refusal(Exception):
         self.field = field
         #: Extension members of the problem document (RFC 9457 section 3.2).
         self.extensions: dict[str, Any] = {}
-        #: Seconds after which to try again, or None.
+        #: The value of Retry-After in seconds, or None.
         self.retry_after: int | None = None
-        #: Further headers of the answer.
+        #: Further headers of the response.
         self.headers: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened, named in the past tense: `session.opened`.
+    """Something that happened, with a dotted name in the past tense: `session.opened`.
 
-    `facts` are plain values, none of them secret.
+    `facts` are values for JSON, none of them secret.
     """
 
     name: str
     user_id: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
-    #: The key of a refusal that may come in floods: the record has one row a key and minute.
+    #: The key of a refusal that may come in floods; the audit log has one row a key and minute.
     counted: str | None = None
-    #: How often it happened, where that was counted before it was announced.
+    #: How often it happened, if it was counted before it was published.
     times: int = 1
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """Something about to be tried, before anything is looked up or hashed."""
+    """An attempt to use a password, as the rate limits count it, before any look-up or hash."""
 
     name: str
     email: str
     ip: str = ""
-    #: Whether it comes from a device that signed in to this account before.
+    #: Whether it comes from a known device of the account.
     known: bool = False
 
 
@@ -116,47 +116,47 @@ S = TypeVar("S", bound=Section)
 
 
 class Feature(Generic[S]):
-    """One capability of the service. Every verb below is optional."""
+    """One capability of the service. Every method below is optional."""
 
     name: ClassVar[str]
-    #: Its events and what they mean; `publish` refuses a name that nobody declares.
+    #: Its events and what they mean; `publish` refuses a name that no feature declares.
     events: ClassVar[Mapping[str, str]] = _NOTHING
     Settings: ClassVar[type[Section]] = Section
     pages: ClassVar["Pages"]
     commands: ClassVar[Sequence["click.Command"]] = ()
-    #: Its events that the owner is notified of, and the kind of notice for each.
+    #: Its events that the user is notified of, and the kind of the notice for each.
     notices: ClassVar[Mapping[str, str]] = _NOTHING
-    #: What the one-time links it sends are for.
+    #: The purposes of the one-time links it sends.
     links: ClassVar[Sequence["Purpose"]] = ()
-    #: A folder of texts in other languages, `<code>/LC_MESSAGES/bienvenue.mo` below it.
+    #: A folder of translations, with `<code>/LC_MESSAGES/bienvenue.mo` in it.
     catalogue: ClassVar[Traversable | None] = None
 
     def __init__(self, auth: "Auth", db: DB, settings: S) -> None:
-        """Open the feature for one Auth, on its database, with its section of the settings."""
+        """Open the feature for an Auth, on its database, with its section of the settings."""
         self._auth = auth
         self._db = db
         self.settings = settings
 
     def required_factors(self, user: "User", completed: Iterable[str]) -> Sequence[str]:
-        """Name the proofs still due before a session exists, given those shown."""
+        """Return the factors still required for a session, given the completed ones."""
         return ()
 
     def on_event(self, event: Event) -> None:
-        """Write what an event asks for, in the event's transaction."""
+        """React to an event in its transaction; an exception rolls the transaction back."""
 
     def after_commit(self, event: Event) -> None:
-        """Act on an event once it is committed; a failure here changes no answer."""
+        """React to an event after its commit; an exception is logged and changes no response."""
 
     def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None, /) -> None:
-        """Drop what this feature holds for a user whose account changed, in that transaction."""
+        """End what this feature holds for a changed account, in the open transaction."""
 
     def export(self, user_id: int) -> Mapping[str, Any]:
-        """Give all this feature holds about a person, as plain values, for the person."""
+        """Return all data of a user in this feature, ready for JSON, without secrets."""
         return {}
 
     def work(self) -> None:
-        """Do what waits for no request, as sealing and sending; called every few seconds."""
+        """Do background work, such as sending emails; the worker calls it every few seconds."""
 
     def sweep(self, now: float, limit: int) -> int:
-        """Delete at most `limit` rows whose time is over; give how many."""
+        """Delete at most `limit` rows that expired before `now`, in seconds; return how many."""
         return 0

@@ -1,15 +1,15 @@
-"""Purposes: the word that each digest, MAC and cipher is bound to.
+"""Purposes: the text that each digest, MAC and cipher is bound to.
 
-These words are part of stored values: another word would make every stored token, count and
-encrypted value of its kind unknown. So they stay as the first version wrote them, even where the
-code uses another word today. A new purpose gets the word of its feature.
+The texts are part of stored values: another text would invalidate all stored tokens, counts and
+encrypted values of its kind. They stay as the first version wrote them, even where the code uses
+another term now. A new purpose is named after its feature.
 """
 
-# --- digests of secrets that leave the service (tokens.digest) ----------------------------------
+# --- digests of tokens (tokens.digest) ----------------------------------------------------------
 
 SESSION = "session"
 KNOWN_DEVICE = "device"
-PASSWORD_RESET = "reset"  # noqa: S105 (a word, no secret)
+PASSWORD_RESET = "reset"  # noqa: S105 (a name, no secret)
 VERIFICATION = "proof"
 INVITATION = "invitation"
 EMAIL_CHANGE = "email"
@@ -25,20 +25,20 @@ EMAILED_LINK = "letter"
 FORM_TOKEN = "form"  # noqa: S105 (as above)
 OUTBOX_PAGE = "outbox page"
 
-# --- MACs that stand for an email or a network in a table ---------------------------------------
+# --- MACs of emails and networks, as the keys of a table ----------------------------------------
 
 
 def rate_limit(kind: str) -> str:
-    """Return the purpose of a count of failures: consecutive, known, unknown or network."""
+    """Return the purpose of a count of failures, whose kind is one of those of rate_limits."""
     return f"limit {_OF_BEFORE.get(kind, kind)}"
 
 
 def emails(kind: str) -> str:
-    """Return the purpose of a count of emails of a kind; such a count lives for an hour."""
+    """Return the purpose of a count of emails of a kind; such a count lasts for an hour."""
     return f"letter {kind}"
 
 
-# --- purposes that came later: their keys are derived by HKDF (key_ring.py) -------------------
+# --- later purposes, whose keys HKDF derives (key_ring.py) --------------------------------------
 
 DRAFT = "draft"
 
@@ -47,5 +47,5 @@ _FIRST = {AUDIT_BATCH, EMAILED_LINK, FORM_TOKEN, OUTBOX_PAGE}
 
 
 def is_of_first_version(purpose: str) -> bool:
-    """Tell whether the first version made MACs and ciphers of this purpose, which are stored."""
+    """Return whether the first version stored MACs and ciphers of this purpose."""
     return purpose in _FIRST or purpose.startswith(("limit ", "letter "))

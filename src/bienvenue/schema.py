@@ -1,8 +1,8 @@
-"""The tables and their migrations: which version a database has, and how it gets to ours.
+"""The schema of the database: which version it has, and the migration to the current one.
 
-Alembic runs by its API, from inside the package, with a version table of its own. Two nodes that
-start at once do not collide: SQLite migrates in one IMMEDIATE transaction, PostgreSQL in one
-transaction under an advisory lock, so a migration that is killed leaves the earlier version.
+Alembic runs through its API, from inside the package, with a version table of its own. Two nodes
+that start at once don't collide: SQLite migrates in one IMMEDIATE transaction, PostgreSQL in one
+transaction under an advisory lock. A migration that is killed leaves the earlier version.
 """
 
 import enum
@@ -18,34 +18,37 @@ _LOCK = 0x6269656E76656E75
 
 
 class SchemaProblem(Exception):
-    """The database is not one this version can work with; the message says what to do."""
+    """The service cannot use the database in its state; the message says what to do."""
 
 
 class State(enum.Enum):
-    """What stands in a database."""
+    """The state of a database, compared with the version of this program."""
 
     EMPTY = "empty"
     BEHIND = "behind"
     CURRENT = "current"
     #: Written by a later version of the service.
     AHEAD = "ahead"
-    #: A table of one of our names, as users, that is not ours.
+    #: A table with a name of the service, such as users, that the service did not create.
     FOREIGN = "foreign"
 
 
 def versions() -> list[str]:
-    """Name every version there has been, oldest first: the numbers of the migrations' files."""
+    """Return all versions, oldest first: the numbers of the migration files."""
     files = (resources.files("bienvenue") / "migrations" / "versions").iterdir()
     return sorted(file.name.partition("_")[0] for file in files if file.name[0].isdigit())
 
 
 def newest() -> str:
-    """Name the version this package brings a database to."""
+    """Return the version to which `upgrade` migrates."""
     return versions()[-1]
 
 
 def version(db: DB) -> str | None:
-    """Name the version of a database, None when it has none of our tables."""
+    """Return the version of a database; None when it is empty or not of the service.
+
+    Raises DatabaseUnavailable.
+    """
     if state(db) is State.EMPTY:
         return None
     with db.connect(writes=False) as connection:
@@ -60,7 +63,10 @@ def _version(connection: Connection) -> str | None:
 
 
 def state(db: DB) -> State:
-    """Tell what stands in a database, changing nothing; no file is an empty one."""
+    """Return the state of a database; a missing file counts as empty.
+
+    Raises DatabaseUnavailable.
+    """
     if db.file is not None and not db.file.exists():
         return State.EMPTY
     with db.connect(writes=False) as connection:
@@ -70,19 +76,22 @@ def state(db: DB) -> State:
 def _state(connection: Connection) -> State:
     found = _version(connection)
     if found is None:
-        there = set(inspect(connection).get_table_names())
-        return State.FOREIGN if there & Base.metadata.tables.keys() else State.EMPTY
+        existing = set(inspect(connection).get_table_names())
+        return State.FOREIGN if existing & Base.metadata.tables.keys() else State.EMPTY
     if found not in versions():
         return State.AHEAD
     return State.CURRENT if found == newest() else State.BEHIND
 
 
 def upgrade(db: DB) -> str:
-    """Bring a database to our version and name it. Raises SchemaProblem, changing nothing."""
+    """Migrate a database to the newest version and return that version.
+
+    Raises SchemaProblem, and then changes nothing, and DatabaseUnavailable.
+    """
     if state(db) is State.CURRENT:
         return newest()
     db.make_room()
-    # Alembic takes as long to load as all the rest together; only migrating needs it.
+    # Alembic takes as long to import as everything else together; only a migration needs it.
     from alembic import command  # noqa: PLC0415 (as above)
     from alembic.config import Config  # noqa: PLC0415 (as above)
 
@@ -101,7 +110,7 @@ def upgrade(db: DB) -> str:
 
 
 def require_current(db: DB) -> None:
-    """Raise SchemaProblem, with what to do, unless the database has exactly our version."""
+    """Raise SchemaProblem unless the database has exactly the version of this program."""
     found = state(db)
     _refuse(found)
     if found is not State.CURRENT:

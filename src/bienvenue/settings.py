@@ -1,9 +1,9 @@
-"""What the operator decides: `BIENVENUE_*` variables, `*_FILE` secrets and an optional TOML file.
+"""The settings: `BIENVENUE_*` variables, `*_FILE` secrets and an optional TOML file.
 
-A setting named `session_idle` is read, in this order, from what the program was given, from
+A setting named `session_idle` is read, in this order, from the arguments of `Settings`, from
 `BIENVENUE_SESSION_IDLE`, from the file named by `BIENVENUE_SESSION_IDLE_FILE`, and from the key
-`session_idle` of the TOML file named by `BIENVENUE_CONFIG`. Each feature declares its own section;
-a name that no section knows is refused at start, because a mistyped safety setting is no setting.
+`session_idle` of the TOML file named by `BIENVENUE_CONFIG`. Each feature declares its own section.
+A name that no section declares is refused at start, because a mistyped setting has no effect.
 """
 
 import difflib
@@ -36,7 +36,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class SettingsProblem(Exception):
-    """A setting is unknown or has no sense; the message names the variable and never its value."""
+    """A setting is unknown or invalid; the message names the variable and never its value."""
 
 
 def _seconds(value: object) -> object:
@@ -52,12 +52,12 @@ def _origin(value: str) -> str:
     if parts.path not in {"", "/"} or parts.username is not None:
         raise ValueError("has no path and no user name")
     host = parts.hostname if ":" in parts.hostname else parts.hostname.encode("idna").decode()
-    # It stands in headers, where a star would be a pattern and a semicolon an end.
+    # Headers contain it, where a star would be a pattern and a semicolon a separator.
     if ":" not in host and not re.fullmatch(r"[a-z0-9._-]+", host):
         raise ValueError("has a host whose name is of letters, digits, hyphens and dots")
-    # A browser leaves the usual port out of what it calls its origin.
-    usual = {"http": 80, "https": 443}[parts.scheme]
-    port = "" if parts.port in {None, usual} else f":{parts.port}"
+    # A browser leaves the default port out of an origin (RFC 6454 section 6.1).
+    default_port = {"http": 80, "https": 443}[parts.scheme]
+    port = "" if parts.port in {None, default_port} else f":{parts.port}"
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
@@ -82,18 +82,18 @@ def _trusted(value: str) -> str:
     return str(TrustedProxies(value))
 
 
-#: A length of time in seconds; text may carry a unit: 90s, 15m, 1h, 30d.
+#: A length of time in seconds; text may have a unit: 90s, 15m, 1h, 30d.
 Seconds = Annotated[int, BeforeValidator(_seconds), Field(gt=0, le=10 * 365 * 86400)]
 
 
 class Section(BaseModel):
-    """Settings that belong together; every feature may declare one."""
+    """A group of settings; every feature may declare one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Core(Section):
-    """The settings of the house itself."""
+    """The settings that belong to no feature."""
 
     instance: Path = Field(Path("instance"), description="The folder of the database and the keys.")
     database_url: SecretStr | None = Field(
@@ -186,12 +186,12 @@ class Core(Section):
 
     @property
     def support(self) -> str | None:
-        """Where people find support, as text: the page, else the email address."""
+        """Where users find support, as text: the URL, or else the email address."""
         return self.support_url or self.support_email
 
     @property
     def support_link(self) -> str | None:
-        """The same as a link of a page."""
+        """Where users find support, as the target of a link."""
         return self.support_url or (self.support_email and f"mailto:{self.support_email}")
 
 
@@ -199,12 +199,13 @@ S = TypeVar("S", bound=Section)
 
 
 class Settings:
-    """Every setting of one service, read section by section."""
+    """All settings of a service, read section by section."""
 
     def __init__(self, environ: Mapping[str, str] | None = None, **given: object) -> None:
-        """Read the variables (os.environ when None) under what the program itself gives.
+        """Read the variables of `environ`, by default os.environ; `given` has precedence.
 
-        Raises SettingsProblem when the TOML file or a `*_FILE` cannot be read.
+        Raises SettingsProblem when the TOML file or a `*_FILE` cannot be read, or when a setting
+        of Core is invalid.
         """
         environ = os.environ if environ is None else environ
         config = environ.get(PREFIX + "CONFIG")
@@ -213,7 +214,7 @@ class Settings:
             for name, value in sorted(environ.items())
             if name.startswith(PREFIX) and name != PREFIX + "CONFIG"
         }
-        #: What each place says, the one that counts most first.
+        #: The sources of settings, the one with the highest precedence first.
         self._places: list[dict[str, Any]] = [
             {name: value for name, value in given.items() if value is not None},
             variables,
@@ -223,10 +224,10 @@ class Settings:
         self.core = self.of(Core)
 
     def of(self, section: type[S]) -> S:
-        """Read one section. Raises SettingsProblem naming each variable that has no sense."""
+        """Read one section. Raises SettingsProblem that names each invalid variable."""
         names = section.model_fields
         self._known.update(names)
-        # A value may stand in a file, unless the name of the file is itself a setting.
+        # A file may contain a value, unless the name of the file is itself a setting.
         files = {f"{name}_file" for name in names} - names.keys()
         self._known.update(files)
         found: dict[str, Any] = {}
@@ -250,30 +251,30 @@ class Settings:
             ) from None
 
     def refuse_unknown(self) -> None:
-        """Raise SettingsProblem for a name no section read, with the nearest known name."""
+        """Raise SettingsProblem for names that no section declares, with the nearest known one."""
         unknown = sorted({name for place in self._places for name in place} - self._known)
         if unknown:
             raise SettingsProblem("; ".join(_unknown(name, self._known) for name in unknown))
 
     @property
     def base_url(self) -> str:
-        """The URL people see, without a path or a slash at its end."""
+        """The public URL of the service, without a path and a final slash."""
         scheme = "https" if self.tls else "http"
         return self.core.base_url or f"{scheme}://localhost:{self.core.port}"
 
     @property
     def tls(self) -> bool:
-        """Whether `bienvenue serve` speaks TLS by itself."""
+        """Whether `bienvenue serve` uses TLS itself."""
         return self.core.tls_certificate_file is not None
 
     @property
     def https(self) -> bool:
-        """Whether people reach the service over TLS."""
+        """Whether users reach the service over TLS."""
         return self.base_url.startswith("https:")
 
     @functools.cached_property
     def return_origins(self) -> tuple[str, ...]:
-        """The origins to which somebody may ask to go on, as a browser calls them."""
+        """The other origins that a request may return to, as a browser writes them."""
         return tuple(filter(None, self.core.return_origins.split(",")))
 
     @functools.cached_property
@@ -283,19 +284,19 @@ class Settings:
 
     @property
     def database_url(self) -> str:
-        """Where the accounts are, as a SQLAlchemy URL."""
+        """The URL of the database, for SQLAlchemy. It may contain a password."""
         if self.core.database_url is not None:
             return self.core.database_url.get_secret_value()
         return f"sqlite:///{self.core.instance / 'bienvenue.db'}"
 
     @property
     def on_postgresql(self) -> bool:
-        """Whether the accounts are in a database that several nodes may share."""
+        """Whether the database is PostgreSQL, which several nodes may share."""
         return self.database_url.startswith("postgres")
 
     @property
     def key_file(self) -> Path:
-        """The key file, shared or of this instance."""
+        """The path of the key file, shared or of this instance."""
         return self.core.secret_key_file or self.core.instance / "keys"
 
 
@@ -309,7 +310,7 @@ def _text(path: Path, name: str) -> str:
     try:
         return path.read_text("utf-8").strip()
     except OSError as error:
-        # A value that stands where the name of a file should is not repeated: it may be secret.
+        # The message doesn't repeat the path: a secret may have been set in its place.
         raise SettingsProblem(f"cannot read the file that {name} names: {error.strerror}") from None
     except ValueError:
         raise SettingsProblem(f"the file that {name} names is not UTF-8") from None

@@ -1,8 +1,8 @@
-"""Tokens: secrets that leave the service once: random, bound to a purpose, stored as a digest.
+"""Tokens: random secrets, bound to a purpose, shown once and stored as a digest.
 
-A token is 256 random bits, written as 43 characters of base64url. The database stores
-SHA-256 over the purpose and the token: a token made for one purpose is unknown for any other, and
-a copy of the database opens nothing (ASVS 7.2.3, 11.5.1; NIST SP 800-63B-4 section 5.1).
+A token is 256 random bits, written as 43 characters of base64url. The database stores SHA-256 over
+the purpose and the token: a token of one purpose is invalid for any other, and a copy of the
+database contains no usable token (ASVS 7.2.3, 11.5.1; NIST SP 800-63B-4 section 5.1).
 """
 
 import hashlib
@@ -18,7 +18,7 @@ def new() -> str:
 
 
 def well_formed(token: str | None) -> bool:
-    """Tell whether a text has the form of a token, before a look-up."""
+    """Return whether a value has the form of a token, before a look-up."""
     return isinstance(token, str) and _SHAPE.fullmatch(token) is not None
 
 

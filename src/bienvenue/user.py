@@ -1,7 +1,6 @@
-"""User: the five columns of the exercise, and what every account needs besides.
+"""User: the five columns of the exercise, and the columns that every account needs besides.
 
-The five keep their names and their place in the story; what they hold is explained in
-docs/features/accounts.md.
+docs/features/accounts.md explains what the five columns hold.
 """
 
 import uuid
@@ -14,9 +13,9 @@ from bienvenue import clock
 
 
 class Base(DeclarativeBase):
-    """The root of every table, with names for constraints so that migrations can speak of them."""
+    """The base of every table; it names constraints, so that migrations can refer to them."""
 
-    # Times are double precision; which type a plain float is depends on the version of SQLAlchemy.
+    # Times are double precision; the default type of a float depends on the SQLAlchemy version.
     type_annotation_map: ClassVar[dict[Any, Any]] = {float: Double()}
     metadata = MetaData(
         naming_convention={
@@ -29,7 +28,7 @@ class Base(DeclarativeBase):
 
 
 def table_of(model: type[Base]) -> Table:
-    """Give the table of a model, for statements that need nothing of the model itself."""
+    """Return the table of a model, for statements that don't need the model."""
     return cast("Table", model.__table__)
 
 
@@ -37,22 +36,22 @@ class User(Base):
     """One account. `uid` is its public name; `id` never leaves the service."""
 
     __tablename__ = "users"
-    # An id is never given twice, so nothing of a deleted account can pass to a new one.
+    # An id is never reused, so no data of a deleted account can pass to a new one.
     __table_args__ = {"sqlite_autoincrement": True}
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    #: Normalised once, before anything else; ASCII, lower case, unique.
+    #: Normalised before any other use; ASCII, lower case, unique.
     email: Mapped[str] = mapped_column(String(254), unique=True)
-    #: bcrypt in one of its two forms, a foreign hash until the next sign-in, or "!" for none.
+    #: bcrypt in one of two forms, an imported hash until the next sign-in, or "!" for none.
     hashed_password: Mapped[str] = mapped_column(String(512))
-    #: The root of all open sessions. Setting it to NULL ends them all, in one statement.
+    #: The generation of all live sessions. Setting it to NULL ends them all in one statement.
     session_id: Mapped[str | None] = mapped_column(String(36))
     #: The digest of the only outstanding reset token.
     reset_token: Mapped[str | None] = mapped_column(String(64), unique=True, index=True)
     uid: Mapped[str] = mapped_column(
         String(36), unique=True, default=lambda: str(uuid.uuid4()), sort_order=1
     )
-    # Named at each use, so that a clock that tests move is the one that is read.
+    # Looked up at each call, so that tests can replace the clock.
     created_at: Mapped[float] = mapped_column(
         default=lambda: clock.now(),  # noqa: PLW0108 (as above)
         sort_order=1,

@@ -140,7 +140,7 @@ def test_no_other_way_in_is_open_meanwhile(service: Service) -> None:
     assert not service.auth.valid_login(EMAIL, PASSPHRASE)
     assert service.client().post("/users", json=CREDENTIALS).status_code == 409
     with pytest.raises(AccountDisabled):
-        service.auth.passwords.prove(EMAIL, PASSPHRASE)
+        service.auth.passwords.verify(EMAIL, PASSPHRASE)
 
 
 def test_the_export_says_when_the_account_is_deleted(service: Service, moving_clock: Clock) -> None:

@@ -197,7 +197,7 @@ def test_disabling_ends_the_sessions_and_closes_the_dispatcher(service: Service)
     assert (wrong.status_code, wrong.get_json()["code"]) == (401, "wrong_credentials")
     assert hearing.names[2:] == ["password.refused", "password.refused"]
     with pytest.raises(AccountDisabled):
-        service.auth.passwords.prove(EMAIL, PASSPHRASE)
+        service.auth.passwords.verify(EMAIL, PASSPHRASE)
     assert service.auth._db.find_user_by(id=user.id).disabled_at is not None
 
 

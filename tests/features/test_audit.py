@@ -88,7 +88,7 @@ def test_refused_attempts_are_recorded(service: Service) -> None:
     user = service.auth.register_user(EMAIL, PASSPHRASE)
     for email, password in ((EMAIL, OTHER), ("stranger@example.com", OTHER)):
         with pytest.raises(WrongCredentials):
-            service.auth.passwords.prove(email, password, "192.0.2.7")
+            service.auth.passwords.verify(email, password, "192.0.2.7")
     service.auth.accounts.disable(EMAIL)
     assert not service.auth.valid_login(EMAIL, PASSPHRASE)
     refused = [e for e in service.auth.audit.list() if e.name == "password.refused"]
@@ -142,7 +142,7 @@ def test_refusals_by_a_limit_are_one_row_a_key_and_minute(
     def guess(email: str, times: int) -> None:
         for _ in range(times):
             with pytest.raises(Refusal):
-                service.auth.passwords.prove(email, OTHER, "192.0.2.7")
+                service.auth.passwords.verify(email, OTHER, "192.0.2.7")
 
     guess(EMAIL, 5)
     guess("stranger@example.com", 3)

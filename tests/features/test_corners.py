@@ -77,7 +77,7 @@ def test_a_shortened_lifetime_holds_for_open_sessions(make_service: MakeService)
 def test_no_repr_shows_a_secret(service: Service) -> None:
     """What an error reporter keeps of local values."""
     secret, _ = signed_in(service)
-    proven = service.auth.passwords.prove(EMAIL, PASSPHRASE)
+    proven = service.auth.passwords.verify(EMAIL, PASSPHRASE)
     shown = repr([Answer(session=secret, device=secret), Visitor("", "", secret, secret), proven])
     assert secret not in shown
     assert "$2b$" not in shown

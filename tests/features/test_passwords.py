@@ -130,7 +130,7 @@ def test_a_wrong_verification_is_refused(
     """And `valid_login` says False to each."""
     service.auth.register_user(EMAIL, PASSPHRASE)
     with pytest.raises(refusal):
-        service.auth.passwords.prove(email, password)
+        service.auth.passwords.verify(email, password)
     assert service.auth.valid_login(email, password) is False
 
 
@@ -149,7 +149,7 @@ def test_every_refusal_costs_one_hash_of_the_configured_cost(
     hearing = Hearing(service.auth)
     hash_costs.clear()
     with pytest.raises(WrongCredentials):
-        service.auth.passwords.prove(
+        service.auth.passwords.verify(
             "eve@example.com" if stored == "unknown" else EMAIL, "wrong password"
         )
     assert hash_costs == [5]
@@ -162,9 +162,9 @@ def test_only_the_right_password_learns_that_an_account_is_disabled(service: Ser
     service.auth.register_user(EMAIL, PASSPHRASE)
     service.auth.accounts.disable(EMAIL)
     with pytest.raises(WrongCredentials):
-        service.auth.passwords.prove(EMAIL, "wrong password")
+        service.auth.passwords.verify(EMAIL, "wrong password")
     with pytest.raises(AccountDisabled) as refusal:
-        service.auth.passwords.prove(EMAIL, PASSPHRASE)
+        service.auth.passwords.verify(EMAIL, PASSPHRASE)
     assert (refusal.value.status, refusal.value.code) == (403, "account_disabled")
 
 

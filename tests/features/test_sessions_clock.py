@@ -135,7 +135,7 @@ def test_a_session_that_ends_between_two_reads_is_over(
 
     def ending(statement: str, values: Mapping[str, object]) -> object:
         if statement == LASTING:
-            auth.sessions.end_everyones()
+            auth.sessions.end_all_users()
         return quick(statement, values)
 
     monkeypatch.setattr(auth._db, "quick", ending)

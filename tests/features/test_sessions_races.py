@@ -119,12 +119,12 @@ def test_everybody_is_signed_out_once(service: Service) -> None:
     service.auth.register_user("eve@example.com", PASSPHRASE)
     hearing = Hearing(service.auth)
     sessions: Sessions = service.auth.sessions
-    assert sessions.end_everyones() == 2
+    assert sessions.end_all_users() == 2
     assert hearing.names == ["sessions.ended"] * 2
     assert {event.user_id for event in hearing.committed} == {
         service.auth.accounts.find(email).id for email in (EMAIL, "amy@example.com")
     }
-    assert (rows(service.auth), sessions.end_everyones()) == (0, 0)
+    assert (rows(service.auth), sessions.end_all_users()) == (0, 0)
 
 
 def test_fifty_first_uses_after_a_minute_are_all_answered(service: Service) -> None:

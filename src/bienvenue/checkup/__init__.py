@@ -1,7 +1,7 @@
-"""The check-up: what is wrong with this configuration, here and now, and what to do about it.
+"""The check-up: what is wrong with the configuration and the machine, and what to do about it.
 
-Every finding has a number that never changes its meaning; docs/guide/checkup.md lists them. A
-check looks and changes nothing: `bienvenue check` runs them all, `bienvenue serve` all but the
+Every check has a code that never changes its meaning; docs/guide/checkup.md lists them. A check
+reads and changes nothing: `bienvenue check` runs all of them, `bienvenue serve` all except the
 slow ones before it listens (ASVS 13.2.3, 13.3.1, 13.4.2).
 """
 
@@ -9,20 +9,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bienvenue.checkup import checks as _checks  # noqa: F401 (reading them fills the list)
-from bienvenue.checkup import emails as _emails  # noqa: F401 (and so does reading these)
+from bienvenue.checkup import checks as _checks  # noqa: F401 (the import fills CHECKS)
+from bienvenue.checkup import emails as _emails  # noqa: F401 (as above)
 from bienvenue.checkup.circumstances import CHECKS, Circumstances, Severity
 
 __all__ = ["CHECKS", "CheckupProblem", "Circumstances", "Finding", "Severity"]
 
 
 class CheckupProblem(Exception):
-    """The check-up found errors; the message has each with what to do."""
+    """The check-up found errors; the message names each and what to do."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found: its number, how bad it is, a sentence, and what to do."""
+    """One problem: the code of its check, its severity, a sentence, and what to do."""
 
     code: str
     severity: Severity
@@ -31,7 +31,7 @@ class Finding:
 
 
 def run(around: Circumstances, *, slow: bool = False) -> list[Finding]:
-    """Run every check, the slow ones only if asked, and give what they find in order."""
+    """Run all checks, the slow ones only if `slow`, and return the findings in order."""
     return [
         Finding(check.code, check.severity, message, check.remedy)
         for check in CHECKS
@@ -40,7 +40,7 @@ def run(around: Circumstances, *, slow: bool = False) -> list[Finding]:
 
 
 def lines(findings: list[Finding]) -> Iterator[str]:
-    """Write findings for a person; a line even when there is none."""
+    """Yield the findings as lines of text, and a last line that counts them."""
     for found in findings:
         yield f"{found.code} {found.severity.value}: {found.message}"
         yield f"    {found.remedy}"
@@ -53,7 +53,7 @@ def lines(findings: list[Finding]) -> Iterator[str]:
 
 
 def document(findings: list[Finding]) -> dict[str, Any]:
-    """Give findings for a program."""
+    """Return the findings as a JSON object."""
     return {
         "checks": len(CHECKS),
         "findings": [
@@ -69,8 +69,8 @@ def document(findings: list[Finding]) -> dict[str, Any]:
 
 
 def refuse_errors(findings: Iterable[Finding]) -> None:
-    """Raise CheckupProblem if a finding is an error."""
+    """Raise CheckupProblem if any finding is an error."""
     errors = [found for found in findings if found.severity is Severity.ERROR]
     if errors:
-        said = "\n".join(f"{found.code} {found.message} {found.remedy}" for found in errors)
-        raise CheckupProblem(f"{said}\n`bienvenue serve --despite-errors` serves all the same.")
+        text = "\n".join(f"{found.code} {found.message} {found.remedy}" for found in errors)
+        raise CheckupProblem(f"{text}\n`bienvenue serve --despite-errors` serves all the same.")

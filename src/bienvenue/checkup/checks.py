@@ -1,4 +1,4 @@
-"""The checks, each a small function under its number, with how bad it is and what to do."""
+"""The checks: small functions, each with its code, its severity, and what to do."""
 
 import shutil
 import stat
@@ -16,21 +16,21 @@ from bienvenue.schema import State
 
 LEAST_COST = 10
 FASTEST, SLOWEST = 0.05, 1.0
-"""Seconds one hash may take: below, guessing is cheap; above, signing in is a burden."""
+"""Bounds in seconds for one hash: below, guessing is cheap; above, sign-in is slow."""
 
 APART = 60.0
-"""Seconds the clocks of the service and of its database may differ."""
+"""Seconds by which the clocks of the service and of its database may differ."""
 
 LEAST_ROOM = 256 * 2**20
-"""Bytes of disk below which a service soon stops."""
+"""Free bytes of disk below which the service may soon stop."""
 
 LEAST_LENGTH = 15
-"""Characters NIST asks of a password that is the only factor (SP 800-63B-4 section 3.1.1.2)."""
+"""Least characters of a password that is the only factor (NIST SP 800-63B-4 section 3.1.1.2)."""
 
 LONGEST_SESSION = 30 * 86400
 
 SEALED_WITHIN = 600.0
-"""Seconds after which a row of the record has its seal where the work is done."""
+"""Seconds after which a running worker has sealed a row of the audit log."""
 
 _ACROSS_A_NETWORK = {
     "9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "glusterfs", "lustre", "nfs",
@@ -44,10 +44,10 @@ _MOUNTS = Path("/proc/self/mounts")
 
 @check("BV001", Severity.ERROR, "Make a good key, which nobody but the service may know.")
 def weak_key(around: Circumstances) -> str | None:
-    """Find a key file that is missing, cannot be read, or holds a key one could guess."""
+    """Find a key file that is missing, cannot be read, or has a weak key."""
     try:
         file = key_file.file_of(around.settings)
-        # One's own file is made on the first start.
+        # The first start creates the file of the instance folder.
         if around.core.secret_key_file is not None or file.exists():
             key_file.read(file)
     except KeyProblem as problem:
@@ -62,7 +62,7 @@ def weak_key(around: Circumstances) -> str | None:
     "the old key.",
 )
 def open_key_file(around: Circumstances) -> str | None:
-    """Find a key file that other people of this machine can read or change."""
+    """Find a key file that other users of this machine can read or change."""
     return _open_to_others("key file", around.settings.key_file)
 
 
@@ -72,7 +72,7 @@ def open_key_file(around: Circumstances) -> str | None:
     "Run `chmod 600` on it. If strangers may have read it, they have every email and hash.",
 )
 def open_database_file(around: Circumstances) -> str | None:
-    """Find a file of SQLite that other people of this machine can read or change."""
+    """Find a SQLite file that other users of this machine can read or change."""
     if around.file is None:
         return None
     files = (around.file.with_name(around.file.name + end) for end in ("", "-wal", "-shm"))
@@ -82,11 +82,11 @@ def open_database_file(around: Circumstances) -> str | None:
 def _open_to_others(what: str, file: Path) -> str | None:
     try:
         file = file.resolve(strict=True)
-        reached = all(folder.stat().st_mode & stat.S_IXOTH for folder in file.parents)
+        reachable = all(folder.stat().st_mode & stat.S_IXOTH for folder in file.parents)
         mode = file.stat().st_mode
     except OSError:
         return None
-    if not (reached and mode & (stat.S_IROTH | stat.S_IWOTH)) and not mode & stat.S_IWGRP:
+    if not (reachable and mode & (stat.S_IROTH | stat.S_IWOTH)) and not mode & stat.S_IWGRP:
         return None
     return f"Other people of this machine can read or change the {what} {file}."
 
@@ -100,7 +100,7 @@ def _open_to_others(what: str, file: Path) -> str | None:
     "Put a proxy that speaks TLS in front and set BIENVENUE_BASE_URL to its https URL.",
 )
 def passwords_in_clear(around: Circumstances) -> str | None:
-    """Find an http base URL of another name than this machine's, on a public ip."""
+    """Find an http base URL of another host, with a listening ip that others can reach."""
     if around.settings.https or around.bind_is_here or around.base_is_here:
         return None
     return f"People reach {around.settings.base_url}: passwords cross the network readable."
@@ -113,7 +113,7 @@ def passwords_in_clear(around: Circumstances) -> str | None:
     "BIENVENUE_HOST=127.0.0.1.",
 )
 def half_public(around: Circumstances) -> str | None:
-    """Find http where only one of base URL and listening ip is this machine's own."""
+    """Find http where only one of base URL and listening ip is local to this machine."""
     if around.settings.https or around.bind_is_here == around.base_is_here:
         return None
     if around.base_is_here:
@@ -127,7 +127,7 @@ def half_public(around: Circumstances) -> str | None:
     "Let only the proxy reach this port, and name its network with BIENVENUE_TRUSTED_PROXIES.",
 )
 def way_around_the_proxy(around: Circumstances) -> str | None:
-    """Find an https base URL, a public ip and no proxy that is trusted."""
+    """Find an https base URL, a listening ip that others can reach, and no trusted proxy."""
     own = around.bind_is_here or around.settings.tls
     if not around.settings.https or own or around.settings.trusted:
         return None
@@ -148,14 +148,13 @@ def debug(around: Circumstances) -> str | None:
     "let it set X-Forwarded-For.",
 )
 def untrusted_proxy(around: Circumstances) -> str | None:
-    """Find signs of a proxy in front while none is trusted.
+    """Find signs of a proxy in front of the service while none is trusted.
 
-    A service that listens to this machine only, and is reached by https or another name, has one;
-    so has one on a unix socket.
+    The signs are a unix socket, or a local listening ip with an https base URL or another host.
     """
-    theirs = around.settings.https and not around.settings.tls
+    tls_elsewhere = around.settings.https and not around.settings.tls
     socket = around.core.unix_socket is not None
-    behind = socket or (around.bind_is_here and (theirs or not around.base_is_here))
+    behind = socket or (around.bind_is_here and (tls_elsewhere or not around.base_is_here))
     if not behind or around.settings.trusted:
         return None
     here = "the unix socket" if socket else around.core.host
@@ -167,7 +166,7 @@ def untrusted_proxy(around: Circumstances) -> str | None:
 
 @check("BV009", Severity.ERROR, "Name the networks of your proxies only.")
 def everybody_is_trusted(around: Circumstances) -> str | None:
-    """Find trusted proxies that hold every ip there is."""
+    """Find trusted proxies that include every ip."""
     if not around.settings.trusted.everything():
         return None
     return "BIENVENUE_TRUSTED_PROXIES holds every ip: anybody can say to come from anywhere."
@@ -191,7 +190,7 @@ def pending_migrations(around: Circumstances) -> str | None:
     "wrote this one.",
 )
 def other_schema(around: Circumstances) -> str | None:
-    """Find a database of a later version, or one that is not ours."""
+    """Find a database of a later version, or one that belongs to another program."""
     if around.database is State.AHEAD:
         return "A later version of the service wrote this database."
     if around.database is State.FOREIGN:
@@ -201,7 +200,7 @@ def other_schema(around: Circumstances) -> str | None:
 
 @check("BV012", Severity.ERROR, "Start it, or correct BIENVENUE_DATABASE_URL.")
 def database_away(around: Circumstances) -> str | None:
-    """Find a database that cannot answer."""
+    """Find a database that is unavailable."""
     if not isinstance(around.database, DatabaseUnavailable):
         return None
     return f"The database cannot answer: {' '.join(str(around.database).split())}."
@@ -214,7 +213,7 @@ def database_away(around: Circumstances) -> str | None:
     "this is run in.",
 )
 def no_database_yet(around: Circumstances) -> str | None:
-    """Find that SQLite has no file yet."""
+    """Find a SQLite database without a file."""
     return f"There is no database {around.file} yet." if around.database is None else None
 
 
@@ -224,14 +223,14 @@ def no_database_yet(around: Circumstances) -> str | None:
     "Set the clock and keep it right with NTP: sessions and limits live by it.",
 )
 def wrong_clock(around: Circumstances) -> str | None:
-    """Find a clock that is behind this program's making, or far from the database's."""
+    """Find a clock before this version's release, or one that differs from the database's."""
     now = clock.now()
     if now < version.EARLIEST:
         return f"The clock shows {clock.written(now)}, before this version was made."
-    there = _clock_of_the_database(around)
-    if there is None or abs(there - now) <= APART:
+    theirs = _clock_of_the_database(around)
+    if theirs is None or abs(theirs - now) <= APART:
         return None
-    return f"The clocks here and at the database are {abs(there - now):.0f} seconds apart."
+    return f"The clocks here and at the database are {abs(theirs - now):.0f} seconds apart."
 
 
 def _clock_of_the_database(around: Circumstances) -> float | None:
@@ -256,7 +255,7 @@ def _clock_of_the_database(around: Circumstances) -> float | None:
     "Leave BIENVENUE_BCRYPT_COST at 12; sign-ins then replace the weak hashes.",
 )
 def cheap_hashes(around: Circumstances) -> str | None:
-    """Find a cost at which a stolen table is guessed quickly."""
+    """Find a bcrypt cost at which the passwords of a stolen table are guessed quickly."""
     cost = around.auth.passwords.settings.bcrypt_cost
     if cost >= LEAST_COST:
         return None
@@ -271,11 +270,11 @@ def cheap_hashes(around: Circumstances) -> str | None:
     slow=True,
 )
 def speed_of_a_hash(around: Circumstances) -> str | None:
-    """Measure one hash on this machine."""
+    """Measure the time of one hash on this machine."""
     cost = around.auth.passwords.settings.bcrypt_cost
-    begun = time.perf_counter()
+    started = time.perf_counter()
     Hasher(cost).pretend("how long does it take")
-    took = time.perf_counter() - begun
+    took = time.perf_counter() - started
     if FASTEST <= took <= SLOWEST:
         return None
     return f"A hash at cost {cost} takes this machine {took * 1000:.0f} ms."
@@ -287,7 +286,7 @@ def speed_of_a_hash(around: Circumstances) -> str | None:
     "Unset BIENVENUE_COOKIE_DOMAIN unless all of them are yours and as safe as this one.",
 )
 def shared_cookie(around: Circumstances) -> str | None:
-    """Find the session cookie shared with other hosts."""
+    """Find a session cookie that other hosts share."""
     domain = around.core.cookie_domain
     return None if domain is None else f"Every host under {domain} can read and set the session."
 
@@ -298,7 +297,7 @@ def shared_cookie(around: Circumstances) -> str | None:
     "Set BIENVENUE_PASSWORD_MIN_LENGTH=15; who has a shorter one keeps it until it is changed.",
 )
 def short_passwords(around: Circumstances) -> str | None:
-    """Find a policy below NIST's where the password is the only factor."""
+    """Find a minimum length below NIST's for a password that is the only factor."""
     least = around.auth.passwords.settings.password_min_length
     if least >= LEAST_LENGTH:
         return None
@@ -307,7 +306,7 @@ def short_passwords(around: Circumstances) -> str | None:
 
 @check("BV019", Severity.WARNING, "Set BIENVENUE_SESSION_LIFETIME=30d or less.")
 def long_sessions(around: Circumstances) -> str | None:
-    """Find sessions that live longer than NIST allows at its lowest level."""
+    """Find a session lifetime above NIST's 30 days at AAL1 (SP 800-63B-4 section 2.1.3)."""
     lifetime = around.auth.sessions.settings.session_lifetime
     if lifetime <= LONGEST_SESSION:
         return None
@@ -343,7 +342,7 @@ def database_across_a_network(around: Circumstances) -> str | None:
     "Run `bienvenue serve`, or `bienvenue work` beside another server, and read its log.",
 )
 def unsealed_backlog(around: Circumstances) -> str | None:
-    """Find rows of the record that waited too long for their seal: nobody does the work."""
+    """Find rows of the audit log that no worker seals."""
     if around.database is not State.CURRENT:
         return None
     try:
@@ -356,12 +355,12 @@ def unsealed_backlog(around: Circumstances) -> str | None:
 
 
 def _file_system(file: Path) -> str:
-    """Name the kind of file system a file is on, "" where the system does not tell."""
+    """Return the type of the file system of a file; "" where the system doesn't tell."""
     try:
         mounts = [line.split()[1:3] for line in _MOUNTS.read_text("utf-8").splitlines()]
     except OSError:
         return ""
-    # Of two mounts in one place the later one counts, as it hides the other.
+    # Of two mounts on one path the later one counts, because it hides the other.
     kinds = {Path(place.replace("\\040", " ")): kind for place, kind in mounts}
     places = [file.resolve(), *file.resolve().parents]
     return next((kinds[place] for place in places if place in kinds), "")
@@ -373,6 +372,6 @@ def _file_system(file: Path) -> str:
     "Run `chmod 600` on it. If strangers may have read it, get a certificate with another key.",
 )
 def open_tls_key(around: Circumstances) -> str | None:
-    """Find a key of TLS that other people of this machine can read or change."""
+    """Find a TLS key that other users of this machine can read or change."""
     file = around.core.tls_key_file
     return None if file is None else _open_to_others("key of TLS", file)

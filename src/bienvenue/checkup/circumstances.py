@@ -1,4 +1,4 @@
-"""What the checks look at, how bad a finding can be, and the list of all checks."""
+"""The input of the checks, the severities of findings, and the list of all checks."""
 
 import enum
 import functools
@@ -17,40 +17,40 @@ from bienvenue.schema import State
 
 
 class Severity(enum.Enum):
-    """How bad a finding is."""
+    """The severity of a finding."""
 
-    #: It must not stay so; `bienvenue serve` refuses to start.
+    #: Unsafe or unusable: `bienvenue serve` refuses to start.
     ERROR = "error"
-    #: It works and is worse than it should be.
+    #: Usable, but worse than it should be.
     WARNING = "warning"
-    #: It may be meant so.
+    #: Possibly intended.
     NOTE = "note"
 
     @property
     def level(self) -> int:
-        """The level at which the log has it."""
+        """The level of the severity in the log."""
         return {"error": logging.ERROR, "warning": logging.WARNING}.get(self.value, logging.INFO)
 
 
 class Circumstances:
-    """What the checks look at."""
+    """The service, its settings and its database, as the checks read them."""
 
     def __init__(self, auth: Auth, db: DB, *, debug: bool | None = None) -> None:
-        """Take the service and its database; `debug` is the application's own, if there is one."""
+        """Take the service and its database; `debug` is that of the application, if any."""
         self.auth = auth
         self.db = db
         self.settings = auth.settings
         self.core = auth.settings.core
         self.debug = get_debug_flag() if debug is None else debug
-        #: Whether only this machine can use the base URL, and only this machine can connect.
+        #: Whether only this machine can use the base URL, and whether only it can connect.
         self.base_is_here = _is_here(str(urlsplit(auth.settings.base_url).hostname))
         self.bind_is_here = self.core.unix_socket is not None or _is_here(self.core.host)
-        #: The file of SQLite.
+        #: The file of a SQLite database, or None.
         self.file = db.file
 
     @functools.cached_property
     def database(self) -> State | DatabaseUnavailable | None:
-        """What stands in the database, why it cannot say, or None while SQLite has no file yet."""
+        """The state of the database, the error of reading it, or None without a SQLite file."""
         if self.file is not None and not self.file.exists():
             return None
         try:
@@ -60,12 +60,12 @@ class Circumstances:
 
 
 Look = Callable[[Circumstances], str | None]
-"""A look at the circumstances: a sentence about what is wrong, or None."""
+"""The function of a check: returns a sentence about what is wrong, or None."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A look under its number, with what to do when it finds something."""
+    """One check: its code, its severity, what to do, and its function."""
 
     code: str
     severity: Severity
@@ -80,16 +80,16 @@ CHECKS: list[Check] = []
 def check(
     code: str, severity: Severity, remedy: str, *, slow: bool = False
 ) -> Callable[[Look], Look]:
-    """Put the function below on the list of checks."""
+    """Add the decorated function to CHECKS; only `bienvenue check` runs a `slow` one."""
 
-    def number(look: Look) -> Look:
+    def add(look: Look) -> Look:
         CHECKS.append(Check(code, severity, remedy, look, slow))
         return look
 
-    return number
+    return add
 
 
 def _is_here(host: str) -> bool:
-    """Tell whether a name or ip is this machine's own, which nobody else can reach."""
+    """Return whether a host is local, so that no other machine can reach it."""
     address = address_of(host)
     return host == "localhost" if address is None else address.is_loopback

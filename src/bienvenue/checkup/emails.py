@@ -1,4 +1,4 @@
-"""The checks on emails: whether they are sent, how, and whether any failed."""
+"""The checks of emails: whether they are sent, whether encrypted, and whether any failed."""
 
 from bienvenue.checkup.circumstances import Circumstances, Severity, check
 from bienvenue.db import DatabaseUnavailable
@@ -36,11 +36,11 @@ def no_emails(around: Circumstances) -> str | None:
     "Read why with `bienvenue outbox`, and try again with `bienvenue outbox resend`.",
 )
 def failed_emails(around: Circumstances) -> str | None:
-    """Find emails that were given up."""
+    """Find emails that failed for good."""
     if around.database is not State.CURRENT:
         return None
     try:
-        dead = around.auth.mail.undelivered()
+        failed = around.auth.mail.undelivered()
     except DatabaseUnavailable:
         return None
-    return f"Emails that failed in the last thirty days: {dead}." if dead else None
+    return f"Emails that failed in the last thirty days: {failed}." if failed else None

@@ -1,8 +1,8 @@
-"""accounts: registering, and what an administrator does to an account.
+"""accounts: creating an account, and what an administrator does to one.
 
-An account has a public name, its `uid`, and an email that is normalised once, before anything
-else, and unique in the database. Whoever disables or deletes an account ends everything that is
-open under it in the same transaction.
+An account has a public name, its `uid`, and an email that is normalised before any other use and
+unique in the database. Disabling or deleting an account ends its sessions and tokens in the same
+transaction (ASVS 7.4.2).
 """
 
 import json
@@ -37,7 +37,7 @@ from bienvenue.web.page import Answer, Email, Form, Pages, Password, Reply, Visi
 
 
 class EmailTaken(Refusal, ValueError):
-    """There is an account of this email, or one it is kept for."""
+    """An account has this email, or the email is reserved for an account."""
 
     status = 409
     code = "email_taken"
@@ -45,7 +45,7 @@ class EmailTaken(Refusal, ValueError):
     page_message = "There is already an account with this email."
 
     def __init__(self, email: str) -> None:
-        """Keep the exercise's words for code; HTTP says `message`, without the email."""
+        """Take the email for the exercise's exception text; HTTP answers `message` without it."""
         super().__init__("email")
         self.args = (f"User {email} already exists",)
 
@@ -74,10 +74,11 @@ class Accounts(Feature[Section]):
     }
 
     def register(self, email: str, password: str, ip: str = "") -> User:
-        """Make an account and return its user.
+        """Create an account and return its user; `ip` is the client's, empty for code.
 
-        Raises MalformedEmail, the refusals of `Passwords.check_policy`, and EmailTaken, which is
-        also a ValueError. A taken email costs the same hash as a free one.
+        Raises MalformedEmail, TooManyAttempts, Busy, the refusals of `Passwords.check_policy`, and
+        EmailTaken, which is also a ValueError. A taken email costs the same hash as a free one, so
+        the time of the answer doesn't show whether an account exists (ASVS 6.3.8).
         """
         email = normalize.email(email)
         self._auth.rate_limits.check(Attempt("register", email, ip))
@@ -85,12 +86,12 @@ class Accounts(Feature[Section]):
         return self.add(email, self._auth.passwords.hash(password, ip))
 
     def add_without_password(self, email: str) -> User:
-        """Make an account nobody can sign in to with a password. Raises as `register` does."""
+        """Create an account that has no password. Raises MalformedEmail and EmailTaken."""
         return self.add(normalize.email(email), NO_PASSWORD)
 
     @retried
     def add(self, email: str, hashed: str) -> User:
-        """Make an account of a plain email and a hash. Raises EmailTaken."""
+        """Create an account from a normalised email and a password hash. Raises EmailTaken."""
         try:
             with self._db.transaction():
                 user = self._db.add_user(email, hashed)
@@ -101,7 +102,7 @@ class Accounts(Feature[Section]):
         return user
 
     def require_free(self, email: str) -> None:
-        """Raise EmailTaken when a plain email has an account, or is kept for one."""
+        """Raise EmailTaken when a normalised email has an account or is reserved for one."""
         with suppress(NoResultFound):
             self._db.find_user_by(email=email)
             raise EmailTaken(email)
@@ -117,7 +118,7 @@ class Accounts(Feature[Section]):
             raise NoSuchUser from None
 
     def list(self) -> Iterator[User]:
-        """Go through all users in the order they came, a thousand at a time."""
+        """Yield all users in the order of their creation; reads a thousand at a time."""
         last = 0
         while True:
             with self._db.reading() as tx:
@@ -131,7 +132,7 @@ class Accounts(Feature[Section]):
 
     @retried
     def disable(self, name: str) -> User:
-        """Disable an account and end its sessions; twice is as once. Raises NoSuchUser."""
+        """Disable an account and end its sessions; idempotent. Raises NoSuchUser."""
         with self._db.transaction() as tx:
             user = self.find(name)
             self.hold(user.id)
@@ -140,7 +141,7 @@ class Accounts(Feature[Section]):
                 .where(User.id == user.id, User.disabled_at.is_(None))
                 .values(disabled_at=clock.now())
             )
-            # Whoever closed it cannot open it again any more.
+            # A closed account is revoked too, so that its owner cannot reopen it.
             if changed or self._auth.account_closure.closing(user.id):
                 self._auth.revoke(user.id, Reason.ACCOUNT_DISABLED)
                 self._auth.publish(Event("account.disabled", user.id))
@@ -148,7 +149,7 @@ class Accounts(Feature[Section]):
 
     @retried
     def enable(self, name: str) -> User:
-        """Enable an account again; its old sessions stay ended. Raises NoSuchUser."""
+        """Enable a disabled or closed account; its sessions stay ended. Raises NoSuchUser."""
         with self._db.transaction() as tx:
             user = self.find(name)
             self.hold(user.id)
@@ -164,7 +165,7 @@ class Accounts(Feature[Section]):
 
     @retried
     def delete(self, name: str) -> User:
-        """Delete an account and all it holds; its id is never given again. Raises NoSuchUser."""
+        """Delete an account and all its data; its id is never reused. Raises NoSuchUser."""
         with self._db.transaction() as tx:
             user = self.find(name)
             if not self.hold(user.id):
@@ -174,23 +175,23 @@ class Accounts(Feature[Section]):
         return user
 
     def hold(self, user_id: int) -> bool:
-        """Keep other changes of an account waiting for the transaction that is open.
+        """Lock the row of an account until the open transaction ends.
 
-        Tells whether the account is there.
+        Returns whether the account exists.
         """
-        mine = select(User.id).where(User.id == user_id).with_for_update()
+        locked = select(User.id).where(User.id == user_id).with_for_update()
         with self._db.transaction() as tx:
-            return tx.scalar(mine) is not None
+            return tx.scalar(locked) is not None
 
     def erase(self, user_id: int) -> None:
-        """Delete an account and all it holds, in the transaction that is open."""
+        """Delete an account and all its data, in the open transaction."""
         with self._db.transaction() as tx:
             self._auth.revoke(user_id, Reason.ACCOUNT_DELETED)
             tx.change(delete(User).where(User.id == user_id))
             self._auth.publish(Event("account.deleted", user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Give the account's own row, without its secrets."""
+        """Return the account's own row, without its secrets."""
         user = self._db.find_user_by(id=user_id)
         return {
             "uid": user.uid,
@@ -206,7 +207,7 @@ page = Accounts.pages
 
 
 class RegistrationRequest(Form):
-    """What registering takes."""
+    """The body of a request for an account."""
 
     email: Email
     password: Password
@@ -216,14 +217,14 @@ class RegistrationRequest(Form):
 
 
 class Registered(Reply):
-    """What it gives."""
+    """An account was created."""
 
     email: str
     message: Literal["user created"] = "user created"
 
 
 class RegistrationForm(Reply):
-    """Where one registers, and the email that is invited."""
+    """The form for a new account; `email` is the invited address, or empty."""
 
     email: str
     action: Literal["POST /users"] = "POST /users"
@@ -237,7 +238,7 @@ class RegistrationForm(Reply):
     link="invitation",
 )
 def registration_page(visitor: Visitor) -> Answer:
-    """The page of registering; the link of an invitation leads here."""
+    """Show the form for a new account; an invitation's link opens it too."""
     email = AUTH.invitations.welcome(visitor.links.get("invitation"))
     return Answer(RegistrationForm(email=email), template="accounts/register.html")
 
@@ -262,26 +263,26 @@ def registration_page(visitor: Visitor) -> Answer:
     hashes=True,
 )
 def users(form: RegistrationRequest, visitor: Visitor) -> Answer:
-    """Make an account, or write to the email that is to prove it first."""
-    opened = visitor.links.get("invitation")
+    """Create an account, or send the email that verifies the address first."""
+    invitation = visitor.links.get("invitation")
     return _answered(
         form.email,
-        opened,
+        invitation,
         AUTH.registration.register(
             form.email,
             form.password,
             form.invitation,
-            opened,
+            invitation,
             ip=visitor.ip,
             mount=visitor.mount,
         ),
     )
 
 
-def _answered(email: str, opened: str | None, user: User | None) -> Answer:
+def _answered(email: str, invitation: str | None, user: User | None) -> Answer:
     if user is None:
         return Answer(EmailSent(email=email), 202, template="registration/sent.html")
-    value, spent = Registered(email=user.email), None if opened is None else "invitation"
+    value, spent = Registered(email=user.email), None if invitation is None else "invitation"
     return Answer(value, 201, template="accounts/registered.html", spent_link=spent)
 
 

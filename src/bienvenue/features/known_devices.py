@@ -1,9 +1,9 @@
-"""devices: browsers that signed in to an account before, so that guessing elsewhere is not theirs.
+"""known_devices: browsers that signed in to an account before, which have limits of their own.
 
-The cookie `device_id` bears 256 random bits and opens nothing: it only says which count a sign-in
-belongs to, so that a stranger's wrong passwords do not keep the owner out. One cookie serves every
-account of a browser; signing out keeps it, a changed password forgets it everywhere but where it
-was changed (NIST SP 800-63B-4 section 3.2.2).
+The cookie `device_id` holds 256 random bits and gives no access. It only selects the count of
+failures that a sign-in belongs to, so that wrong passwords from unknown devices don't lock the
+owner out (NIST SP 800-63B-4 section 3.2.2). One cookie serves all accounts of a browser. Signing
+out keeps it; a password change makes all devices unknown except the one that changed it.
 """
 
 from typing import Any, ClassVar
@@ -28,14 +28,14 @@ from bienvenue.user import Base, User, table_of
 from bienvenue.web.page import DEVICE_LIFETIME
 
 MOST = 100
-"""Known devices of an account; the one not used for longest is forgotten."""
+"""Most known devices of an account; the least recently used is deleted first."""
 
 
 # --- the table ----------------------------------------------------------------------------------
 
 
 class KnownDevice(Base):
-    """One browser known to one account."""
+    """One known device of one account."""
 
     __tablename__ = "known_devices"
     __table_args__ = {"sqlite_with_rowid": False}
@@ -63,17 +63,17 @@ class KnownDevices(Feature[Section]):
     notices: ClassVar = {"device.first_seen": "new_device"}
 
     def knows(self, email: str, secret: str | None) -> bool:
-        """Tell whether the browser that holds this secret signed in to this account before."""
+        """Return whether the browser with this secret signed in to the account of this email."""
         if not tokens.well_formed(secret):
             return False
         with self._db.reading() as tx:
             wanted = {"the_digest": _digest(str(secret)), "the_email": email}
-            alive = {"used_after": clock.now() - DEVICE_LIFETIME}
-            return tx.execute(_KNOWN, wanted | alive).first() is not None
+            unexpired = {"used_after": clock.now() - DEVICE_LIFETIME}
+            return tx.execute(_KNOWN, wanted | unexpired).first() is not None
 
     @retried
     def remember(self, user_id: int, secret: str | None) -> tuple[str, bool]:
-        """Know this browser from now on; give its secret, and whether it is new to the account."""
+        """Make a browser a known device; return its secret and whether it was unknown before."""
         kept = str(secret) if tokens.well_formed(secret) else tokens.new()
         now = clock.now()
         digest = _digest(kept)
@@ -94,18 +94,18 @@ class KnownDevices(Feature[Section]):
         return kept, new
 
     def has_one(self, user_id: int) -> bool:
-        """Tell whether the account knows one device and no more."""
+        """Return whether the account has exactly one known device."""
         with self._db.reading() as tx:
             known = select(_table.digest).where(_table.user_id == user_id).limit(2)
             return len(tx.execute(known).all()) == 1
 
     def revoke(self, user_id: int, _reason: Reason, _keep_session: bytes | None = None) -> None:
-        """Forget every device of an account whose secrets changed."""
+        """Delete all known devices of an account whose secrets changed."""
         with self._db.transaction() as tx:
             tx.change(delete(KnownDevice).where(_table.user_id == user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Give when each known device was first and last seen."""
+        """Return the times at which each known device was first and last seen."""
         with self._db.reading() as tx:
             rows = tx.scalars(
                 select(KnownDevice)
@@ -124,7 +124,7 @@ class KnownDevices(Feature[Section]):
 
     @retried
     def sweep(self, now: float, limit: int) -> int:
-        """Delete devices whose cookie is over; give how many."""
+        """Delete at most `limit` devices whose cookie expired; return how many."""
         with self._db.transaction() as tx:
             over = (
                 select(_table.digest)
@@ -144,7 +144,7 @@ def _digest(secret: str) -> bytes:
 
 # --- statements ---------------------------------------------------------------------------------
 
-# Every sign-in runs these. Writing one down anew took longer than the database takes to run it.
+# Every sign-in runs these. Building one each time took longer than the database takes to run it.
 
 _USER: BindParameter[int] = bindparam("the_user")
 _DIGEST: BindParameter[bytes] = bindparam("the_digest")

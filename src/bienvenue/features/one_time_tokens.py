@@ -1,7 +1,7 @@
 """one_time_tokens: the links in emails that work once, for every feature that sends one.
 
-A token is 256 random bits, bound to its purpose. The table keeps a digest, the address the email
-went to, and the time at which the link ends. One conditional DELETE spends a token; opening a link
+A token is 256 random bits, bound to its purpose. The table stores its digest, the address the
+email was sent to, and when it expires. One conditional DELETE spends a token; opening a link
 changes nothing (NIST SP 800-63B-4 section 3.1.3.1; ASVS 6.5.1, 6.5.5).
 """
 
@@ -37,7 +37,7 @@ from bienvenue.settings import Section
 from bienvenue.user import Base, table_of
 
 FROM_AN_ACCOUNT = 10
-"""Emails of one purpose that an account may ask for in an hour."""
+"""Emails of one purpose that an account may request in an hour."""
 
 _big = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -61,14 +61,14 @@ class OneTimeToken(Base):
     #: The public name, for lists and commands.
     uid: Mapped[str] = mapped_column(String(36), unique=True)
     purpose: Mapped[str] = mapped_column(String(32))
-    #: What a newer token replaces: equal slots are one row. NULL where several may be outstanding.
+    #: A new token replaces the one with an equal slot. NULL where several may be outstanding.
     slot: Mapped[str | None] = mapped_column(String(320), unique=True)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     #: The address the email went to.
     sent_to: Mapped[str] = mapped_column(String(254))
-    #: Plain values of the feature, as JSON.
+    #: Values of the feature, as JSON.
     data: Mapped[str] = mapped_column(Text)
-    #: The email that bears the link.
+    #: The uid of the email with the link.
     message_uid: Mapped[str | None] = mapped_column(String(36))
     created_at: Mapped[float]
     expires_at: Mapped[float] = mapped_column(index=True)
@@ -80,7 +80,7 @@ columns = table.c
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a link is for."""
+    """The purpose of a link."""
 
     #: Its name in the table.
     name: str
@@ -88,16 +88,16 @@ class Purpose:
     digest: str = field(repr=False)
     #: The page the link opens.
     path: str
-    #: Whether it outlives what `revoke` ends: only a deleted account ends it.
+    #: Whether its tokens survive `revoke`, until the account is deleted.
     lasting: bool = False
 
     def digest_of(self, token: str) -> bytes:
-        """Give what the table keeps of a token of this purpose."""
+        """Return the digest that the table stores for a token of this purpose."""
         return tokens.digest(self.digest, token)
 
 
 class Link(NamedTuple):
-    """A link that is about to be sent. `path` bears the token; it goes into the email alone."""
+    """A link to be sent. `path` contains the token, so only the email may contain it."""
 
     purpose: Purpose
     digest: bytes
@@ -106,12 +106,12 @@ class Link(NamedTuple):
     expires_at: float
 
     def __repr__(self) -> str:
-        """Show what it is for and nothing secret."""
+        """Show the purpose and nothing secret."""
         return f"<Link {self.purpose.name}>"
 
 
 class Token(NamedTuple):
-    """An outstanding token as it was read."""
+    """An outstanding token as read from the table. Times are seconds since 1970."""
 
     id: int
     uid: str
@@ -123,7 +123,7 @@ class Token(NamedTuple):
     expires_at: float
 
     def __repr__(self) -> str:
-        """Show its public name and nothing of what it holds."""
+        """Show the public name and nothing secret."""
         return f"<Token {self.uid}>"
 
 
@@ -138,12 +138,12 @@ class OneTimeTokens(Feature[Section]):
     def throttle(
         self, purpose: Purpose, email: str, ip: str = "", account: str | None = None
     ) -> bool:
-        """Count a request for an email, in the transaction that is open.
+        """Count a request for an email in the open transaction; return whether to send it.
 
-        `account` is the uid of the signed-in user who asks. Gives False, having counted nothing
-        for the address, when it was written to a moment ago or often enough in this hour: the
-        caller then sends nothing and answers as usual. Raises TooManyEmails when the network of
-        the ip or the account asked too often.
+        `account` is the uid of the signed-in user who requests it. Returns False, and counts
+        nothing for the address, when the address was sent an email less than GAP seconds ago or
+        too many in this hour: the caller then sends nothing and answers as usual. Raises
+        TooManyEmails when the network of `ip`, or the account, requested too many.
         """
         mail = self._auth.mail
         if ip and not mail.may_ask_from(ip, FROM_A_NETWORK):
@@ -153,14 +153,14 @@ class OneTimeTokens(Feature[Section]):
         return bool(mail.may_ask(purpose.name, email, GAP, AN_HOUR))
 
     def new(self, purpose: Purpose, lifetime: float, mount: str = "") -> Link:
-        """Make a link that works for `lifetime` seconds once `keep` stored it.
+        """Return a new link that works for `lifetime` seconds after `keep` stores it.
 
-        `mount` is the path below which the pages are.
+        `mount` is the path under which the application has the pages.
         """
         return self._made(purpose, tokens.new(), lifetime, mount)
 
     def new_token(self, purpose: Purpose, lifetime: float) -> tuple[str, Link]:
-        """Make a link as `new` does, and give its token as well, for code that sends no email."""
+        """Return a new token and its link, for code that sends no email; `lifetime` in seconds."""
         token = tokens.new()
         return token, self._made(purpose, token, lifetime, "")
 
@@ -181,11 +181,12 @@ class OneTimeTokens(Feature[Section]):
         slot: object = None,
         where: ColumnElement[bool] | None = None,
     ) -> bool:
-        """Store a link in the transaction that is open; tell whether `where` held.
+        """Store a link in the open transaction; return whether the condition `where` held.
 
-        A token of the same purpose and `slot` is replaced, and the link in its email erased.
-        `where` is a condition of the same statement, as that the account is not disabled; a
-        caller that writes to nobody runs the same statement with a condition that fails.
+        The link replaces a token of the same purpose and `slot` and erases the link in that
+        token's email. `where` is a condition of the same statement, for example that the account
+        is not disabled. A caller without a recipient runs the statement with a false condition,
+        so that the time doesn't show whether an account exists.
         """
         values: dict[str, Any] = {
             "digest": literal(link.digest, LargeBinary()),
@@ -211,7 +212,7 @@ class OneTimeTokens(Feature[Section]):
     def peek(
         self, purpose: Purpose, token: str | None, *where: ColumnElement[bool]
     ) -> Token | None:
-        """Give what a token is for, changing nothing; None when it works no longer."""
+        """Return an outstanding token and change nothing; None when it doesn't work."""
         if not tokens.well_formed(token):
             return None
         wanted = select(table).where(self.alive(purpose, str(token)), *where)
@@ -222,16 +223,16 @@ class OneTimeTokens(Feature[Section]):
     def spend(
         self, purpose: Purpose, token: str | None, *where: ColumnElement[bool]
     ) -> Token | None:
-        """Spend a token in the transaction that is open, and give it; None when it does not work.
+        """Spend a token in the open transaction and return it; None when it doesn't work.
 
-        Of any number at once one gets it. The link in its email is erased.
+        Of concurrent calls exactly one gets the token. The link in its email is erased.
         """
         if not tokens.well_formed(token):
             return None
         return self._spent(self.alive(purpose, str(token)), *where)
 
     def spend_peeked(self, found: Token, *where: ColumnElement[bool]) -> bool:
-        """Spend a token that was read before, in the transaction that is open; tell whether."""
+        """Spend a token that `peek` returned, in the open transaction; return whether it worked."""
         alive = (columns.id == found.id) & (columns.uid == found.uid)
         return self._spent(alive & (columns.expires_at > clock.now()), *where) is not None
 
@@ -249,10 +250,11 @@ class OneTimeTokens(Feature[Section]):
         return _read(row)
 
     def renew(self, link: Link, sent_to: str) -> tuple[str, float] | None:
-        """Give the newest token sent to an address the secret of another link; it ends as it would.
+        """Replace the secret of the newest token for an address; its expiry stays the same.
 
-        In the transaction that is open. Gives the name of the earlier email, whose link is erased,
-        and when the token ends; None when there is none. `sent` names the new email afterwards.
+        Runs in the open transaction and erases the link in the earlier email. Returns the uid of
+        that email and the expiry in seconds since 1970, or None when no token is outstanding. The
+        caller then names the new email with `sent`.
         """
         alive = (
             (columns.purpose == link.purpose.name)
@@ -268,19 +270,19 @@ class OneTimeTokens(Feature[Section]):
                 .returning(columns.message_uid, columns.expires_at)
                 .execution_options(synchronize_session=False)
             ).one_or_none()
-            # For an address without a token the same statements, which meet nothing.
+            # An address without a token runs the same statements, which match no row.
             self._auth.mail.erase([(row and row.message_uid) or ""])
         return None if row is None else (row.message_uid or "", row.expires_at)
 
     def sent(self, link: Link, message_uid: str) -> None:
-        """Note which email bears a renewed link, in the transaction that is open."""
+        """Store which email contains a renewed link, in the open transaction."""
         with self._db.transaction() as tx:
             mine = columns.digest == link.digest
             tx.change(update(table).where(mine).values(message_uid=message_uid))
 
     @staticmethod
     def alive(purpose: Purpose, token: str) -> ColumnElement[bool]:
-        """Write the condition that a row is this token's and its time is not over."""
+        """Return the condition that a row belongs to this token and has not expired."""
         return (
             (columns.digest == purpose.digest_of(token))
             & (columns.purpose == purpose.name)
@@ -288,41 +290,41 @@ class OneTimeTokens(Feature[Section]):
         )
 
     def list(self, purpose: Purpose, *where: ColumnElement[bool]) -> Sequence[Token]:
-        """Give the outstanding tokens of a purpose, in the order in which they were issued."""
+        """Return the outstanding tokens of a purpose in the order they were issued."""
         alive = (columns.purpose == purpose.name) & (columns.expires_at > clock.now())
         with self._db.reading() as tx:
             rows = tx.execute(select(table).where(alive, *where).order_by(columns.id)).all()
         return [_read(row) for row in rows]
 
     def of_user(self, purpose: Purpose, user_id: int) -> Token | None:
-        """Give the newest outstanding token of a purpose of an account, or None."""
+        """Return the newest outstanding token of a purpose of a user, or None."""
         found = self.list(purpose, columns.user_id == user_id)
         return found[-1] if found else None
 
     def withdraw(self, purpose: Purpose, *where: ColumnElement[bool], wholly: bool = False) -> int:
-        """End tokens of a purpose, in the transaction that is open; give how many.
+        """Delete tokens of a purpose in the open transaction; return how many.
 
-        The links in their emails are erased, and `wholly` erases the emails as well.
+        The links in their emails are erased; `wholly` erases the whole emails.
         """
         with self._db.transaction() as tx:
             return self._drop(tx, columns.purpose == purpose.name, *where, wholly=wholly)
 
     def _erase(self, tx: Any, *where: ColumnElement[bool]) -> None:
-        named = tx.scalars(select(columns.message_uid).where(*where)).all()
-        self._auth.mail.erase([uid for uid in named if uid is not None])
+        uids = tx.scalars(select(columns.message_uid).where(*where)).all()
+        self._auth.mail.erase([uid for uid in uids if uid is not None])
 
     def _drop(self, tx: Any, *where: ColumnElement[bool], wholly: bool = False) -> int:
-        gone = tx.scalars(
+        uids = tx.scalars(
             delete(OneTimeToken)
             .where(*where)
             .returning(columns.message_uid)
             .execution_options(synchronize_session=False)
         ).all()
-        self._auth.mail.erase([uid for uid in gone if uid is not None], wholly=wholly)
-        return len(gone)
+        self._auth.mail.erase([uid for uid in uids if uid is not None], wholly=wholly)
+        return len(uids)
 
     def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
-        """End the tokens of an account that changed; the lasting ones only with the account."""
+        """Delete the tokens of a changed account; the lasting ones only if it is deleted."""
         deleted = reason == Reason.ACCOUNT_DELETED
         which = columns.user_id == user_id
         if not deleted:
@@ -332,7 +334,7 @@ class OneTimeTokens(Feature[Section]):
 
     @retried
     def sweep(self, now: float, limit: int) -> int:
-        """Delete tokens whose time is over; give how many."""
+        """Delete at most `limit` expired tokens; return how many."""
         with self._db.transaction() as tx:
             over = select(columns.id).where(columns.expires_at <= now).limit(limit)
             return self._drop(tx, columns.id.in_(over), columns.expires_at <= now)

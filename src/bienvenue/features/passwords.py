@@ -1,9 +1,9 @@
-"""passwords: what one may be, proving that one knows it, and changing it.
+"""passwords: the policy, the verification at sign-in, and the change of a password.
 
-A password has 15 characters or more, counted in NFC, with no rule about their kinds and no expiry;
-it is refused, with the reason, when the whole of it stands on the offline list of common and
-breached passwords or is made of the account's own words (NIST SP 800-63B-4 section 3.1.1.2; ASVS
-6.2). Signing in checks form and never policy: an imported short password still opens its account.
+A password has at least 15 characters, counted in NFC, with no composition rules and no expiry. It
+is refused, with the reason, when the whole of it is on the offline list of common and breached
+passwords or is made of the account's own words (NIST SP 800-63B-4 section 3.1.1.2; ASVS 6.2).
+Sign-in checks the form and never the policy, so an imported short password still works.
 """
 
 import os
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LONGEST = 4096
-"""Characters a password may have; a bound on work, far above what anyone types."""
+"""Most characters of a password: a bound on work, far above what people type."""
 
 
 # --- words --------------------------------------------------------------------------------------
 
 
 class PasswordTooShort(Refusal):
-    """It has fewer characters than the policy asks."""
+    """The password has fewer characters than the policy requires."""
 
     status = 422
     code = "password_too_short"
@@ -51,7 +51,7 @@ class PasswordTooShort(Refusal):
 
 
 class PasswordTooLong(Refusal):
-    """It has more characters than can be accepted."""
+    """The password has more than LONGEST characters."""
 
     status = 422
     code = "password_too_long"
@@ -59,7 +59,7 @@ class PasswordTooLong(Refusal):
 
 
 class PasswordCommon(Refusal):
-    """It stands on the list of common and breached passwords."""
+    """The password is on the list of common and breached passwords."""
 
     status = 422
     code = "password_common"
@@ -70,7 +70,7 @@ class PasswordCommon(Refusal):
 
 
 class PasswordOwnWords(Refusal):
-    """It is made of the email or of the service's name."""
+    """The password is made of the email or of the service's name."""
 
     status = 422
     code = "password_own_words"
@@ -81,7 +81,7 @@ class PasswordOwnWords(Refusal):
 
 
 class WrongCredentials(Refusal):
-    """The email has no account, or the password is not its own: nobody learns which."""
+    """The email has no account, or the password is wrong; the answer doesn't tell which."""
 
     status = 401
     code = "wrong_credentials"
@@ -89,7 +89,7 @@ class WrongCredentials(Refusal):
 
 
 class WrongOldPassword(Refusal):
-    """The old password is not the account's."""
+    """The current password in a request to change it is wrong."""
 
     status = 403
     code = "wrong_old_password"
@@ -97,7 +97,7 @@ class WrongOldPassword(Refusal):
 
 
 class AccountDisabled(Refusal):
-    """The password is right and an administrator disabled the account."""
+    """The password is right, but an administrator disabled the account."""
 
     status = 403
     code = "account_disabled"
@@ -108,7 +108,7 @@ class AccountDisabled(Refusal):
 
 
 class PasswordSettings(Section):
-    """What a password must be and what hashing one costs."""
+    """The password policy and the cost of a hash."""
 
     password_min_length: int = Field(
         15, ge=8, le=64, description="Characters a password has at least."
@@ -137,7 +137,7 @@ def _threads(settings: PasswordSettings, processes: int) -> int:
 
 @dataclass(frozen=True)
 class PasswordMatch:
-    """A user whose password was right, as read; `replacement` is a better hash of it, or None."""
+    """A user, as read, whose password was right; `replacement` is a new hash if one is due."""
 
     user: User
     replacement: str | None = field(repr=False)
@@ -158,16 +158,16 @@ class Passwords(Feature[PasswordSettings]):
     notices: ClassVar = {"password.changed": "password_changed"}
 
     def __init__(self, auth: "Auth", db: DB, settings: PasswordSettings) -> None:
-        """Open with a hasher of the configured cost."""
+        """Open the feature with a hasher of the configured cost."""
         super().__init__(auth, db, settings)
         self._hasher = Hasher(settings.bcrypt_cost)
         self._refused = RefusalCounts()
         self._open_gate(1, at_the_edge=False)
 
     def wait_at_the_edge(self, processes: int) -> None:
-        """Share this machine's processors with as many processes like this one.
+        """Share this machine's processors among `processes` processes.
 
-        Each of them has an edge, where requests wait for their place at the gate.
+        The edge of each process lets requests wait until the hash queue has a place.
         """
         self._open_gate(processes, at_the_edge=True)
 
@@ -177,17 +177,17 @@ class Passwords(Feature[PasswordSettings]):
 
     @contextmanager
     def _place(self, ip: str) -> Iterator[None]:
-        """Hold a place at the gate. Raises Busy."""
+        """Hold a place in the hash queue. Raises Busy."""
         try:
             with self.hash_queue.place(network_of(ip)):
                 yield
         except Busy:
-            # Where the edge is, this hardly happens, and the work of the process writes it down.
+            # Behind the edge this is rare, and the worker of the process publishes it later.
             self.work()
             raise
 
     def work(self) -> None:
-        """Write down who found no place since the last time, a row for each network and minute."""
+        """Publish the refusals of the hash queue since the last call, one event a network."""
         left = self._refused.taken()
         try:
             for network in list(left):
@@ -197,20 +197,21 @@ class Passwords(Feature[PasswordSettings]):
                 )
                 del left[network]
         finally:
-            # What the database could not take now waits for the next time.
+            # Counts that the database could not take wait for the next call.
             for network, times in left.items():
                 self._refused.add(network, times)
 
     def hash(self, password: str, ip: str = "") -> str:
-        """Give the hash to store. Raises Busy when too many are waiting for one."""
+        """Return the hash to store. Raises Busy when the hash queue is full."""
         with self._place(ip):
             return self.hash_queue.run(self._hasher.hash, password).decode()
 
     def check_policy(self, password: str, own: Iterable[str], field: str = "password") -> str:
-        """Return the password if an account may have it from now on.
+        """Return the password if the policy allows it as a new one (ASVS 6.2.1 to 6.2.12).
 
-        `own` are words of the account, as its email. Raises MalformedText, PasswordTooShort,
-        PasswordTooLong, PasswordCommon or PasswordOwnWords.
+        `own` are the account's words, such as its email; `field` is the form field that a refusal
+        names. Raises MalformedText, PasswordTooShort, PasswordTooLong, PasswordCommon or
+        PasswordOwnWords.
         """
         self.check_form(password, field)
         least = self.settings.password_min_length
@@ -224,7 +225,7 @@ class Passwords(Feature[PasswordSettings]):
 
     @staticmethod
     def check_form(password: str, field: str = "password") -> str:
-        """Return the password if it could be one. Raises MalformedText or PasswordTooLong."""
+        """Return the password if it is well-formed. Raises MalformedText or PasswordTooLong."""
         if len(password) > LONGEST:
             raise PasswordTooLong(field)
         return normalize.text(password, field)
@@ -233,16 +234,17 @@ class Passwords(Feature[PasswordSettings]):
         settings = self._auth.settings
         return [settings.core.service_name, str(urlsplit(settings.base_url).hostname)]
 
-    def prove(
+    def verify(
         self, email: str, password: str, ip: str = "", device: str | None = None
     ) -> PasswordMatch:
-        """Return the user whose password this is; `device` is the secret of a known browser.
+        """Return the user whose password this is; `device` is the secret of a known device.
 
-        Costs and says the same whether the password is wrong or there is no such account. Raises
-        MalformedEmail, MalformedText, PasswordTooLong, WrongCredentials, and AccountDisabled once
-        the password is right.
+        A wrong password and an unknown email take the same time and get the same answer (ASVS
+        6.3.8). Raises MalformedEmail, MalformedText, PasswordTooLong, TooManyAttempts,
+        PasswordLocked, Busy, WrongCredentials, and, only if the password is right, AccountClosed
+        or AccountDisabled.
         """
-        return self.admit(email, password, lambda proven: proven, ip, device)
+        return self.admit(email, password, lambda match: match, ip, device)
 
     def admit(
         self,
@@ -252,9 +254,10 @@ class Passwords(Feature[PasswordSettings]):
         ip: str,
         device: str | None,
     ) -> T:
-        """Do what `prove` does, and return what `then` gives for the user.
+        """Verify a password as `verify` does, and return what `then` returns for the match.
 
-        What it writes is committed together with the success of the attempt; it may run again.
+        What `then` writes is committed together with the success of the attempt. It may run more
+        than once, as the transaction is retried.
         """
         email = normalize.email(email)
         self.check_form(password)
@@ -277,10 +280,10 @@ class Passwords(Feature[PasswordSettings]):
     @retried
     def _released(self, attempt: Attempt, then: Callable[[], T]) -> T:
         with self._db.transaction():
-            given = then()
-            # Last, as others of this network wait from here on.
+            result = then()
+            # Last, because other sign-ins of this network wait from here until the commit.
             self._auth.rate_limits.release(attempt)
-        return given
+        return result
 
     def _find(self, email: str) -> User | None:
         try:
@@ -295,9 +298,10 @@ class Passwords(Feature[PasswordSettings]):
         return self.hash_queue.run(self._hasher.verify, password, user.hashed_password)
 
     def fits(self, attempt: Attempt, password: str, hashed: str) -> bool:
-        """Tell whether a password is that of a hash that is no account's yet.
+        """Return whether a password matches a hash that belongs to no account yet.
 
-        The attempt counts as failed until it is settled.
+        The attempt counts as a failure until the caller releases it. Raises TooManyAttempts,
+        PasswordLocked and Busy.
         """
         self._auth.rate_limits.check(attempt)
         with self._place(attempt.ip):
@@ -305,12 +309,12 @@ class Passwords(Feature[PasswordSettings]):
             return self.hash_queue.run(self._hasher.verify, password, hashed) is not Match.NO
 
     def change(self, me: "SignedIn", old: str, new: str, device: str | None = None) -> str:
-        """Replace my password, end all my other sessions, and return this one's new secret.
+        """Replace the user's password, end all other sessions, and return the new session secret.
 
-        The browser that holds the secret `device` stays known; every other one is forgotten.
+        The browser that holds the secret `device` stays a known device; all others become unknown.
 
-        Raises what `check_policy` does, WrongOldPassword, and NotSignedIn when the account or the
-        session changed meanwhile.
+        Raises the refusals of `check_policy`, TooManyAttempts, Busy, WrongOldPassword, and
+        NotSignedIn when the account or the session changed meanwhile (ASVS 6.2.2, 6.2.3, 7.4.3).
         """
         self.check_form(old, "old_password")
         try:
@@ -334,7 +338,7 @@ class Passwords(Feature[PasswordSettings]):
     @retried
     def _store(self, me: "SignedIn", user: User, hashed: str, device: str | None) -> str:
         with self._db.transaction() as tx:
-            # The old hash is part of the condition: of two changes at once, one wins.
+            # The old hash is part of the condition: of two concurrent changes, one wins.
             changed = tx.change(
                 update(User)
                 .where(User.id == user.id, User.hashed_password == user.hashed_password)
@@ -358,28 +362,28 @@ page = Passwords.pages
 
 
 class PasswordChange(Form):
-    """What changing a password takes."""
+    """The body of a request to change the password."""
 
     old_password: Password
     new_password: Password
 
 
 class PasswordChanged(Reply):
-    """What it gives."""
+    """The password was changed."""
 
     email: str
     message: Literal["Password updated"] = "Password updated"
 
 
 class PasswordForm(Reply):
-    """Where a password is changed."""
+    """The form for a change of the password."""
 
     action: Literal["PUT /password"] = "PUT /password"
 
 
 @page("GET /password", returns={200: PasswordForm})
 def password_page() -> Answer:
-    """The page of changing one's password."""
+    """Show the form for a new password."""
     return Answer(PasswordForm(), template="passwords/change.html")
 
 
@@ -398,7 +402,7 @@ def password_page() -> Answer:
     hashes=True,
 )
 def change_password(form: PasswordChange, me: "SignedIn", visitor: Visitor) -> Answer:
-    """Replace one's password with the old one; every other session ends."""
+    """Change the password, given the current one; all other sessions end."""
     secret = AUTH.passwords.change(me, form.old_password, form.new_password, visitor.device)
     return Answer(
         PasswordChanged(email=me.email),

@@ -1,8 +1,7 @@
-"""preferences: the language and the appearance a person likes, with and without an account.
+"""preferences: the language and the theme that a user chose, with or without an account.
 
-A choice is remembered by two cookies that say nothing else, so nobody needs a session for it.
-Whoever is signed in has the language kept with the account too: letters are written in it, and the
-next browser is told at sign-in.
+Two cookies hold the choice and nothing else, so it needs no session. The account of a signed-in
+user stores the language too: emails are written in it, and each sign-in sets it in that browser.
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -27,7 +26,7 @@ THEMES = ("system", "light", "dark")
 
 
 class Preference(Base):
-    """What one account likes."""
+    """The language of one account."""
 
     __tablename__ = "preferences"
 
@@ -44,7 +43,7 @@ _preferences = table_of(Preference)
 
 
 class UnknownChoice(Refusal):
-    """There is no such language here, or no such appearance."""
+    """The language or the theme is not available."""
 
     status = 422
     code = "unknown_choice"
@@ -61,14 +60,14 @@ class Preferences(Feature[Section]):
     pages: ClassVar[Pages] = Pages()
 
     def language_of(self, user_id: int | None) -> str | None:
-        """Give the code of the language an account chose; None when it chose none."""
+        """Return the code of the language of an account, or None when it chose none."""
         with self._db.reading() as tx:
             return tx.scalar(
                 select(Preference.language).where(Preference.user_id == (user_id or 0))
             )
 
     def choose(self, me: "SignedIn | None", code: str, theme: str | None) -> None:
-        """See that what somebody chose is there; keep the language, if they are signed in.
+        """Check that a choice is available; store the language if the user is signed in.
 
         Raises UnknownChoice.
         """
@@ -90,13 +89,13 @@ class Preferences(Feature[Section]):
             )
 
     def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
-        """Forget what a deleted account liked."""
+        """Delete the language of a deleted account."""
         if reason == Reason.ACCOUNT_DELETED:
             with self._db.transaction() as tx:
                 tx.change(delete(Preference).where(Preference.user_id == user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Give the language an account chose."""
+        """Return the language of an account."""
         return {"language": self.language_of(user_id)}
 
 
@@ -106,7 +105,7 @@ page = Preferences.pages
 
 
 class Choice(Form):
-    """What choosing takes: a language, and an appearance or the one there is."""
+    """The body of a choice: a language, and a theme, which stays as it is when left out."""
 
     language: Text
     theme: str | None = None
@@ -114,20 +113,20 @@ class Choice(Form):
 
 
 class ReturnTo(Form):
-    """Where to go on from there."""
+    """The path to return to afterwards."""
 
     next: Next = None
 
 
 class Chosen(Reply):
-    """What was chosen."""
+    """The language and the theme that are set now."""
 
     language: str
     theme: str | None
 
 
 class Choices(Reply):
-    """What one can choose from: codes of languages with their names, and appearances."""
+    """The available languages, as codes with names, and the available themes."""
 
     languages: dict[str, str]
     themes: tuple[str, ...] = THEMES
@@ -137,8 +136,8 @@ class Choices(Reply):
 
 @page("GET /preferences", query=ReturnTo, returns={200: Choices}, public=True)
 def preferences_page(query: ReturnTo) -> Answer:
-    """The page of choosing a language and an appearance."""
-    names = {code: spoken.name for code, spoken in i18n.all_languages().items()}
+    """Show the form for language and theme."""
+    names = {code: language.name for code, language in i18n.all_languages().items()}
     return Answer(Choices(languages=names, next=query.next), template="preferences/choose.html")
 
 
@@ -151,7 +150,7 @@ def preferences_page(query: ReturnTo) -> Answer:
     form_template="refusal.html",
 )
 def choose(form: Choice, me: "SignedIn | None") -> Answer:
-    """Remember a language and an appearance."""
+    """Set the language and the theme."""
     AUTH.preferences.choose(me, form.language, form.theme)
     return Answer(
         Chosen(language=form.language, theme=form.theme),

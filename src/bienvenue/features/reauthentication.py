@@ -1,8 +1,8 @@
-"""fresh: saying once more who one is, before what a borrowed browser must not do.
+"""reauthentication: the password once more, before an operation that changes access.
 
-A session is fresh for a while after signing in. What changes who can get into an account asks for
-a fresh one; whoever knows the password makes theirs fresh again, under a new secret, so that the
-old one is worth nothing (ASVS 7.5.1, 7.2.4; NIST SP 800-63B-4 section 5.2).
+A session is fresh for a while after a sign-in. Operations that change who can sign in to an
+account require a fresh session. The password makes a session fresh again and gives it a new
+secret, so that the old one is worthless (ASVS 7.5.1, 7.2.4; NIST SP 800-63B-4 section 5.2).
 """
 
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ReauthenticationRequired(Refusal):
-    """The session is good, and too long ago that the person said who they are."""
+    """The session is valid, but its last authentication is too long ago (RFC 9470)."""
 
     status = 403
     code = "reauthentication_required"
@@ -34,7 +34,7 @@ class ReauthenticationRequired(Refusal):
 
 
 class WrongPassword(Refusal):
-    """The password is not that of whoever is signed in."""
+    """The password is not that of the signed-in user."""
 
     status = 403
     code = "wrong_password"
@@ -45,26 +45,27 @@ class WrongPassword(Refusal):
 
 
 class Reauthentication(Feature[Section]):
-    """The operations on fresh sessions."""
+    """The operations that check and renew the freshness of a session."""
 
     name = "reauthentication"
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {"session.reauthenticated": "The password was confirmed."}
 
     def require(self, me: "SignedIn") -> None:
-        """Raise ReauthenticationRequired unless this person signed in, or confirmed it, a short while ago."""
+        """Raise ReauthenticationRequired unless the session is fresh."""
         if not self._auth.sessions.is_fresh(me):
             raise ReauthenticationRequired
 
     def confirm(self, me: "SignedIn", password: str, ip: str, device: str | None) -> str:
-        """Make a session fresh by its person's password; give its new secret.
+        """Make a session fresh with the user's password; return its new secret.
 
-        Wrong passwords count as those of signing in do. Raises PasswordTooLong, WrongPassword,
-        AccountDisabled, and NotSignedIn when the session or the account changed meanwhile.
+        A wrong password counts like one at sign-in. Raises PasswordTooLong, TooManyAttempts,
+        PasswordLocked, Busy, WrongPassword, AccountDisabled, and NotSignedIn when the session or
+        the account changed meanwhile.
         """
 
-        def renewed(proven: PasswordMatch) -> str:
-            if proven.user.id != me.user_id:
+        def renewed(match: PasswordMatch) -> str:
+            if match.user.id != me.user_id:
                 raise NotSignedIn
             secret = self._auth.sessions.rotate(me)
             self._auth.publish(
@@ -84,21 +85,21 @@ page = Reauthentication.pages
 
 
 class ReauthenticationRequest(Form):
-    """What confirming takes."""
+    """The body of a reauthentication; `next` is the path to return to."""
 
     password: Password
     next: Next = None
 
 
 class Reauthenticated(Reply):
-    """What it gives, beside the cookie."""
+    """The session is fresh; the cookie has its new secret."""
 
     email: str
     message: Literal["confirmed"] = "confirmed"
 
 
 class ReauthenticationForm(Reply):
-    """Where one confirms, and the page that one comes from."""
+    """The form for the password, and the path to return to."""
 
     email: str
     next: str | None
@@ -106,14 +107,14 @@ class ReauthenticationForm(Reply):
 
 
 class ReturnTo(Form):
-    """Where to go on from there."""
+    """The path to return to afterwards."""
 
     next: Next = None
 
 
 @page("GET /reauthentication", query=ReturnTo, returns={200: ReauthenticationForm})
 def confirmation_page(query: ReturnTo, me: "SignedIn") -> Answer:
-    """The page of typing one's password once more."""
+    """Show the form that asks for the password once more."""
     return Answer(
         ReauthenticationForm(email=me.email, next=query.next),
         template="reauthentication/confirm.html",
@@ -129,7 +130,7 @@ def confirmation_page(query: ReturnTo, me: "SignedIn") -> Answer:
     hashes=True,
 )
 def confirm(form: ReauthenticationRequest, me: "SignedIn", visitor: Visitor) -> Answer:
-    """Make one's session fresh; it goes on under a new secret."""
+    """Confirm the password; the session becomes fresh and gets a new secret."""
     secret = AUTH.reauthentication.confirm(me, form.password, visitor.ip, visitor.device)
     return Answer(
         Reauthenticated(email=me.email), redirect_to="/profile", return_to=form.next, session=secret

@@ -1,4 +1,4 @@
-"""Runs the migrations inside the transaction that `bienvenue.schema` opened."""
+"""Run the migrations inside the transaction that `bienvenue.schema` opened."""
 
 from alembic import context
 

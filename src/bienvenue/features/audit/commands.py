@@ -1,4 +1,4 @@
-"""The commands on the record."""
+"""The commands on the audit log."""
 
 import json
 from typing import Any
@@ -38,8 +38,8 @@ def _line(entry: Entry) -> str:
     who = entry.user_uid or ("-" if entry.user_id is None else f"deleted account {entry.user_id}")
     times = f" x{entry.times}" if entry.times > 1 else ""
     facts = {**entry.facts, **entry.personal}
-    told = f"  {json.dumps(facts)}" if facts else ""
-    return f"{clock.written(entry.at)}  {entry.name}{times}  {who}{told}"
+    shown = f"  {json.dumps(facts)}" if facts else ""
+    return f"{clock.written(entry.at)}  {entry.name}{times}  {who}{shown}"
 
 
 @click.command("audit show")

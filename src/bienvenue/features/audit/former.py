@@ -1,7 +1,7 @@
-"""What rows of earlier versions are called today.
+"""The current names of events and facts that earlier versions wrote under other names.
 
-The bytes of a row are sealed, so a row keeps the names it was written with. They are translated
-when it is read, here and nowhere else.
+The bytes of a row are sealed, so a row keeps the names it was written with. Reading a row
+translates them, here and nowhere else.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ FACTS = {
     "why": "reason",
 }
 
-#: Values, by the name the fact had.
+#: Former values of a fact, by the former name of the fact.
 VALUES: Mapping[str, Mapping[str, str]] = {
     "letter": {
         "account_closed": "account_closed_notice",
@@ -52,12 +52,12 @@ VALUES: Mapping[str, Mapping[str, str]] = {
 
 
 def event(name: str) -> str:
-    """Give the name that an event has today."""
+    """Return the current name of an event."""
     return EVENTS.get(name, name)
 
 
 def facts(written: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the facts of a row by the names they have today."""
+    """Return the facts of a row under their current names."""
     return {
         FACTS.get(name, name): VALUES.get(name, {}).get(str(value), value)
         for name, value in written.items()

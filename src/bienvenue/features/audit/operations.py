@@ -1,4 +1,4 @@
-"""The operations on the record: hearing, sealing, showing, erasing."""
+"""The operations on the audit log: write, seal, verify, list and erase."""
 
 import functools
 import hashlib
@@ -36,17 +36,17 @@ from bienvenue.web.page import Pages
 _log = logging.getLogger("bienvenue.audit")
 
 BATCH = 500
-"""Rows of a batch at most: a sealer keeps other writers of SQLite waiting for so long."""
+"""Most rows of a batch: other writers of SQLite wait while one batch is sealed."""
 
 MINUTE = 60
-"""Seconds in which refusals of one key are one row."""
+"""Seconds in which all refusals of one key share one row."""
 
 SHOWN = 100
-"""Rows a person sees of their own."""
+"""Rows that the activity page shows to a user."""
 
 _LOCK = 0x6269656E61756474
 
-TOLD = {
+SENTENCES = {
     "account.closed": "You closed your account. All devices were signed out.",
     "account.exported": "Your data was downloaded.",
     "account.reopened": "Your account was reopened.",
@@ -76,26 +76,26 @@ TOLD = {
     "sessions.ended": "All devices were signed out, or all other devices.",
 }
 
-#: The reasons that events give.
-WHY = tuple(reason.value for reason in Reason)
+#: The reasons that events can have.
+REASONS = tuple(reason.value for reason in Reason)
 
 
 class Audit(Feature[AuditSettings]):
-    """The record of all that happened."""
+    """The operations on the audit log."""
 
     name = "audit"
     Settings = AuditSettings
     pages: ClassVar[Pages] = Pages()
 
     def on_event(self, event: Event) -> None:
-        """Write the row of an event, in its transaction, waiting for no other writer.
+        """Write the row of an event in its transaction, without waiting for other writers.
 
-        Events with a `counted` key are one row for each key and minute, which counts them.
+        Events with a `counted` key share one row for each key and minute, which counts them.
         """
         clear = {name: value for name, value in event.facts.items() if name in CLEAR}
         personal = {n: value for n, value in event.facts.items() if value and n not in CLEAR}
         if event.name == "account.deleted" and event.user_id is not None:
-            # The transaction that erases a person writes nothing of them, whoever spoke in it.
+            # Other events of this transaction may have written personal values of the user.
             self.revoke(event.user_id, Reason.ACCOUNT_DELETED)
             personal = {}
         now, salt, content = clock.now(), new_salt(), written_facts(personal)
@@ -111,15 +111,15 @@ class Audit(Feature[AuditSettings]):
         statement = _counted(self._db.on_postgresql) if event.counted else _WRITTEN
         with self._db.transaction() as tx:
             row, times = tx.execute(statement, values).one()
-            # A row that was there already counts more than was added now.
+            # A row that existed before counts more times than this event adds.
             if personal and times == event.times:
                 kept = {"row_id": row, "at": now, "salt": salt, "content": content}
                 tx.execute(_KEPT, kept)
 
     def seal(self) -> int:
-        """Seal every row that is ripe, in as many batches as it takes; give how many rows.
+        """Seal all rows that are ready, in as many batches as needed; return how many rows.
 
-        Any number of sealers may run: those who come second seal what is left. Raises KeyProblem.
+        Any number of workers may run this concurrently. Raises KeyProblem.
         """
         total = 0
         while sealed := self._seal_batch():
@@ -129,21 +129,23 @@ class Audit(Feature[AuditSettings]):
     @retried
     def _seal_batch(self) -> int:
         now = clock.now()
-        # A counted row is ripe once its minute is over. One of it that commits later still finds
-        # no slot, since sealing clears it, and so begins a row of its own.
-        ripe = rows.slot.is_(None) | (rows.at < now // MINUTE * MINUTE)
+        # A counted row is ready once its minute is over. An event that commits later finds no
+        # slot, because sealing clears it, and starts a row of its own.
+        ready = rows.slot.is_(None) | (rows.at < now // MINUTE * MINUTE)
         with self._db.transaction() as tx:
-            # One sealer at a time; where this lock is none, the number of the batch is taken.
+            # One worker at a time; without this lock, the primary key of the batch collides.
             if self._db.on_postgresql and not tx.scalar(
                 select(func.pg_try_advisory_xact_lock(_LOCK))
             ):
                 return 0
             newest = select(seals.batch, seals.mac).order_by(seals.batch.desc()).limit(1)
             last, previous = tx.execute(newest).one_or_none() or (0, "")
-            some = select(rows.id).where(rows.batch.is_(None), ripe).order_by(rows.id).limit(BATCH)
+            next_ids = (
+                select(rows.id).where(rows.batch.is_(None), ready).order_by(rows.id).limit(BATCH)
+            )
             claimed = tx.execute(
                 update(AuditRow)
-                .where(rows.id.in_(some), rows.batch.is_(None))
+                .where(rows.id.in_(next_ids), rows.batch.is_(None))
                 .values(batch=last + 1, slot=None)
                 .returning(*rows)
                 .execution_options(synchronize_session=False)
@@ -172,25 +174,25 @@ class Audit(Feature[AuditSettings]):
         return len(claimed)
 
     def backlog(self, before: float) -> int:
-        """Count the rows from before a time, in seconds, that are not sealed yet."""
+        """Return how many unsealed rows are older than `before`, in seconds since 1970."""
         waiting = select(func.count()).where(rows.batch.is_(None), rows.at < before)
         with self._db.reading() as tx:
             return tx.scalar(waiting) or 0
 
     def work(self) -> None:
-        """Seal what is ripe."""
+        """Seal all rows that are ready. Raises KeyProblem."""
         self.seal()
 
     def verify(self, head: str | None = None) -> Report:
-        """Go through the whole record and say whether it is as it was sealed.
+        """Verify the whole audit log against its seals.
 
-        `head` is one that the log names, as "12:9f86d081884c7d65": the chain must pass through it.
-        Raises ValueError when it does not look like that.
+        `head` is a head that the service logged, as "12:9f86d081884c7d65"; the chain must contain
+        it. Raises ValueError when it has another form, and KeyProblem.
         """
         return Verification(self._db, self._auth.keys, head).report()
 
     def list(self, user_id: int | None = None, limit: int | None = SHOWN) -> Sequence[Entry]:
-        """Give the newest rows first, of everybody or of one person; all when there is no limit."""
+        """Return rows of all users or of one, newest first; `limit` None returns all of them."""
         query = (
             select(*rows, User.uid, personals.content)
             .outerjoin(User, User.id == rows.user_id)
@@ -223,18 +225,18 @@ class Audit(Feature[AuditSettings]):
         declared = {
             name: s for feature in self._auth.features for name, s in feature.events.items()
         }
-        return declared | TOLD
+        return declared | SENTENCES
 
     def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
-        """Erase the personal values of an account that is deleted; its rows stay."""
+        """Erase the personal values of a deleted account; its rows stay."""
         if reason != Reason.ACCOUNT_DELETED:
             return
-        theirs = select(rows.id).where(rows.user_id == user_id)
+        row_ids = select(rows.id).where(rows.user_id == user_id)
         with self._db.transaction() as tx:
-            tx.change(delete(Personal).where(personals.row_id.in_(theirs)))
+            tx.change(delete(Personal).where(personals.row_id.in_(row_ids)))
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Give all rows of a person, newest first."""
+        """Return all rows of a user, newest first."""
         return {
             "activity": [
                 {
@@ -250,11 +252,14 @@ class Audit(Feature[AuditSettings]):
 
     @retried
     def sweep(self, now: float, limit: int) -> int:
-        """Erase personal values that were kept long enough; give how many rows of them."""
+        """Erase personal values older than `audit_personal` seconds, at most `limit` rows.
+
+        Returns how many rows.
+        """
         over = personals.at <= now - self.settings.audit_personal
         with self._db.transaction() as tx:
-            some = select(personals.row_id).where(over).limit(limit)
-            return tx.change(delete(Personal).where(personals.row_id.in_(some)))
+            batch = select(personals.row_id).where(over).limit(limit)
+            return tx.change(delete(Personal).where(personals.row_id.in_(batch)))
 
 
 _WRITTEN = insert(table_of(AuditRow)).returning(rows.id, rows.times)
@@ -263,7 +268,7 @@ _KEPT = insert(table_of(Personal))
 
 @functools.cache
 def _counted(on_postgresql: bool) -> Any:
-    """Write the statement that counts an event, which needs the words of the database."""
+    """Build the statement that counts an event, in the SQL dialect of the database."""
     inserted = upsert(table_of(AuditRow), on_postgresql)
     return inserted.on_conflict_do_update(
         index_elements=[rows.slot], set_={"times": rows.times + inserted.excluded.times}
@@ -271,7 +276,7 @@ def _counted(on_postgresql: bool) -> Any:
 
 
 def _slot(event: Event, now: float) -> str | None:
-    """Name the row that counts an event, without saying what the key is."""
+    """Return the hex SHA-256 that names the row of a counted event and hides its key."""
     if event.counted is None:
         return None
     name = f"{event.name}\n{event.counted}\n{now // MINUTE}"

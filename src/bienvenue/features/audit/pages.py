@@ -1,4 +1,4 @@
-"""The page of the record: what happened to one's own account."""
+"""The page of the audit log: what happened to the user's own account."""
 
 from collections.abc import Iterable, Mapping
 
@@ -14,31 +14,31 @@ page = Audit.pages
 
 
 class EmailText(Reply):
-    """What a email said."""
+    """The subject and the text of an email, without its link."""
 
     subject: str
     text: str
 
 
 class ActivityEntry(Reply):
-    """One event of one's account. `at` is RFC 3339 in UTC."""
+    """One event of the user's account. `at` is RFC 3339 in UTC."""
 
     at: str
     event: str
     sentence: str
-    #: Why, as far as the event has a reason.
+    #: The reason, if the event has one.
     reason: str | None
-    #: How often it happened in that minute, of what is counted.
+    #: How often a counted event happened in that minute.
     times: int
-    #: Where it came from, where that is known and not erased.
+    #: The origin of the request, if it is known and not erased.
     ip: str | None
     device: str | None
-    #: What was written to the person about it, without its link, while that is kept.
+    #: The email about the event, while the queue keeps it.
     email: EmailText | None
 
     @classmethod
     def of(cls, entry: Entry, emails: Mapping[str, MessageText]) -> "ActivityEntry":
-        """Describe a row of the record."""
+        """Describe a row of the audit log."""
         written = emails.get(entry.facts.get("message_uid", ""))
         agent, device = entry.personal.get("agent"), entry.personal.get("device")
         return cls(
@@ -48,7 +48,7 @@ class ActivityEntry(Reply):
             reason=entry.facts.get("reason"),
             times=entry.times,
             ip=entry.personal.get("ip") or None,
-            # Rows of before have the header alone.
+            # Rows of earlier versions have only the User-Agent header.
             device=device or (None if agent is None else user_agent.name_of(agent)),
             email=None
             if written is None
@@ -57,19 +57,19 @@ class ActivityEntry(Reply):
 
 
 class Activity(Reply):
-    """What happened to one's account, newest first."""
+    """The events of the user's account, newest first."""
 
     activity: list[ActivityEntry]
 
     @classmethod
     def of(cls, entries: Iterable[Entry], emails: Mapping[str, MessageText]) -> "Activity":
-        """Describe rows of the record."""
+        """Describe rows of the audit log."""
         return cls(activity=[ActivityEntry.of(entry, emails) for entry in entries])
 
 
 @page("GET /activity", returns={200: Activity})
 def activity(me: SignedIn) -> Answer:
-    """Say what happened to one's account, the newest hundred events first."""
+    """List the newest hundred events of the user's account."""
     entries = AUTH.audit.list(me.user_id)
     return Answer(
         Activity.of(entries, AUTH.mail.texts_for(entries)), template="audit/activity.html"

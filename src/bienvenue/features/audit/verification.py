@@ -1,4 +1,4 @@
-"""Verifying the record: whether it still is what was sealed, and if not, where it is not."""
+"""Verification of the audit log: whether it is as it was sealed, and where it is not."""
 
 import hmac
 import json
@@ -28,46 +28,46 @@ _HEAD = re.compile(r"([1-9][0-9]{0,9}):([0-9a-f]{16,64})", re.ASCII)
 
 @dataclass(frozen=True)
 class Report:
-    """What a verification found."""
+    """The result of a verification."""
 
-    #: The first thing that is not as it was sealed, in a sentence; None when the record is whole.
+    #: The first difference from what was sealed, in a sentence; None when the log is intact.
     problem: str | None
     batches: int
-    #: Sealed rows that were found as they were sealed.
+    #: Sealed rows that are intact.
     rows: int
     #: Of these, rows whose personal values are erased.
     erased: int
-    #: Rows that no seal protects yet.
+    #: Rows that are not sealed yet.
     unsealed: int
-    #: The last seal, as the log names it; None when there is none.
+    #: The head of the chain, as the service logs it; None when nothing is sealed.
     head: str | None
-    #: Whether the chain was compared with a head from the log.
+    #: Whether the chain was compared with a head that the service logged.
     compared: bool
 
     @property
     def blind(self) -> str:
-        """What this verification cannot see."""
-        told = (
+        """What this verification cannot detect, in a sentence."""
+        text = (
             "What this cannot see: what happened to rows that are not sealed yet; and what was "
             "done by somebody who also has the keys."
         )
         if not self.compared:
-            told += (
+            text += (
                 " Nor a tail cut off together with its seals: for that, give the newest head in "
                 "the log with --head."
             )
-        return told
+        return text
 
 
 class _ProblemError(Exception):
-    """The record is not whole; the message is the report's."""
+    """The audit log is not intact; the message is that of the report."""
 
 
 class Verification:
-    """One walk along the chain, a batch at a time, so that a long record takes no more memory."""
+    """One walk along the chain, a batch at a time, so that a long log needs no more memory."""
 
     def __init__(self, db: DB, keys: KeyRing, head: str | None) -> None:
-        """Take a head to compare with. Raises ValueError when it is none."""
+        """Take a head to compare with, or None. Raises ValueError when it has another form."""
         self._db = db
         self._keys = keys
         found = _HEAD.fullmatch(head or "")
@@ -78,7 +78,7 @@ class Verification:
         self._mac = ""
 
     def report(self) -> Report:
-        """Walk to the end or to the first problem."""
+        """Verify up to the end or the first problem. Raises KeyProblem."""
         problem = None
         try:
             while self._next_batch():
@@ -160,7 +160,7 @@ class Verification:
             )
 
     def _refuse_strays(self) -> None:
-        """Look for rows that say they are sealed in a batch that has no seal."""
+        """Refuse a row that names a batch without a seal."""
         sealed = select(seals.batch).where(seals.batch == rows.batch, seals.batch >= 1)
         query = select(AuditRow).where(rows.batch.is_not(None), ~sealed.exists()).order_by(rows.id)
         with self._db.reading() as tx:
@@ -187,7 +187,7 @@ def _bytes(mac: Any) -> bytes:
 
 
 def _time(at: Any) -> str:
-    """Write a time, whatever was put in its place."""
+    """Return a time as text; a tampered value that is no time is shown as it is."""
     try:
         return clock.written(at)
     except (TypeError, ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""The commands on limits."""
+"""The commands on rate limits."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,8 @@ def _lines(counts: list[Count]) -> Iterator[str]:
             if count.blocked_until > clock.now()
             else ""
         )
-        yield f"{count.failures:6}  {clock.written(count.last_failed_at)}  {count.kind:20}  {until}".rstrip()
+        last = clock.written(count.last_failed_at)
+        yield f"{count.failures:6}  {last}  {count.kind:20}  {until}".rstrip()
 
 
 @click.command("users unlock")

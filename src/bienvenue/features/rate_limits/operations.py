@@ -1,4 +1,4 @@
-"""The operations on limits."""
+"""The operations on rate limits."""
 
 from typing import TYPE_CHECKING, ClassVar
 
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 
 
 class TooManyAttempts(Refusal):
-    """Too many wrong passwords; `Retry-After` says when the next one may be tried."""
+    """Too many wrong passwords; `Retry-After` has the seconds until the next attempt."""
 
     status = 429
     code = "too_many_attempts"
     message = "Too many wrong passwords. Wait before you try again."
 
     def __init__(self, policy: str, wait: float) -> None:
-        """Take the name of the rule and the seconds to wait."""
+        """Take the name of the policy and the seconds to wait, for the header RateLimit."""
         super().__init__()
         self.retry_after = max(1, int(wait + 0.999))
         self.headers["RateLimit"] = f'"{policy}";r=0;t={self.retry_after}'
 
 
 class PasswordLocked(TooManyAttempts):
-    """So many wrong passwords in a row that this one is not tried here any more."""
+    """Too many consecutive wrong passwords: the password is no longer accepted from here."""
 
     code = "password_locked"
     message = (
@@ -54,7 +54,7 @@ class PasswordLocked(TooManyAttempts):
 
 
 class RateLimitSettings(Section):
-    """From which failure on one has to wait."""
+    """The number of failures after which attempts have to wait."""
 
     rate_limit_account: int = Field(
         10, ge=1, le=1000, description="Failures of an account after which each next one waits."
@@ -65,7 +65,7 @@ class RateLimitSettings(Section):
 
 
 class RateLimits(Feature[RateLimitSettings]):
-    """The operations on limits."""
+    """The operations on rate limits."""
 
     name = "rate_limits"
     Settings = RateLimitSettings
@@ -75,12 +75,12 @@ class RateLimits(Feature[RateLimitSettings]):
     }
 
     def __init__(self, auth: "Auth", db: DB, settings: RateLimitSettings) -> None:
-        """Open the feature, with its counts in the database."""
+        """Open the feature with its counts in the database."""
         super().__init__(auth, db, settings)
         self.store: Store = DatabaseStore(db)
 
     def check(self, attempt: Attempt) -> None:
-        """Raise TooManyAttempts or PasswordLocked for what would be refused; count nothing."""
+        """Raise TooManyAttempts or PasswordLocked if `reserve` would; count nothing."""
         rules = self._rules(attempt)
         found = {count.key: count for count in self.store.find([rule.key for rule in rules])}
         for rule in rules:
@@ -100,23 +100,26 @@ class RateLimits(Feature[RateLimitSettings]):
             raise TooManyAttempts(rule.policy, count.blocked_until - now)
 
     def reserve(self, attempt: Attempt) -> None:
-        """Count a failure before it happened. Raises as `allow` does, having counted nothing."""
+        """Count a failure before the password is verified.
+
+        Raises TooManyAttempts or PasswordLocked, and then counts nothing.
+        """
         try:
             self.store.reserve(self._rules(attempt), attempt.known)
         except OverError as over:
-            # Somebody else took the last place between the reading and this.
+            # Another request took the last place since `check`.
             self.check(attempt)
             raise TooManyAttempts(over.rule.policy, 1) from None
 
     def release(self, attempt: Attempt) -> None:
-        """The password was right: give the reservation back and clear the account's failures.
+        """Release the reservation of a right password and clear the account's failures.
 
-        Earlier failures of the network stay, and so does a lock against strangers.
+        Earlier failures of the network stay, and so does a lock on unknown devices.
         """
         self.store.release(self._rules(attempt))
 
     def _rules(self, attempt: Attempt) -> list[Rule]:
-        """Name what an attempt counts against, always in the same order, so that none cross."""
+        """Return the rules of an attempt, always in the same order, which avoids deadlocks."""
         kind = "known" if attempt.known else "unknown"
         rules = [
             Rule(self._key("consecutive", attempt.email), "consecutive", "account", None),
@@ -132,21 +135,21 @@ class RateLimits(Feature[RateLimitSettings]):
         return self._auth.keys.lasting_mac(purposes.rate_limit(kind), name.encode())
 
     def find(self, name: str) -> list[Count]:
-        """Give the counts of an email or an ip."""
+        """Return the counts of an email or an ip. Raises MalformedEmail."""
         return self.store.find(self._keys_of(name))
 
     def busy(self) -> list[Count]:
-        """Give the hundred keys with most failures; accounts show as what kind they are."""
+        """Return the hundred largest counts; those of accounts show their kind and no email."""
         return self.store.busy(100)
 
     def clear(self, name: str) -> int:
-        """Forget the counts of an email or an ip; give how many there were."""
+        """Delete the counts of an email or an ip; return how many. Raises MalformedEmail."""
         return self.store.clear(self._keys_of(name))
 
     def move(self, old: str, new: str) -> None:
-        """Let the failures of an account go with it from one email to another.
+        """Move the failures of an account from its old email to its new one.
 
-        So a lock is neither lost by it nor met at it, and the old email is nobody's from then on.
+        A change of the email thus neither removes a lock nor takes over the lock of the new email.
         """
         self.store.move(dict(zip(self._keys_of(old), self._keys_of(new), strict=True)))
 
@@ -158,7 +161,7 @@ class RateLimits(Feature[RateLimitSettings]):
 
     @retried
     def unlock(self, name: str) -> str:
-        """Forget the failures of a user's account, and its lock. Raises NoSuchUser."""
+        """Clear the failures and the lock of an account; return its email. Raises NoSuchUser."""
         with self._db.transaction():
             user = self._auth.accounts.find(name)
             if self.clear(user.email):
@@ -166,7 +169,7 @@ class RateLimits(Feature[RateLimitSettings]):
         return user.email
 
     def sweep(self, now: float, limit: int) -> int:
-        """Delete counts that are forgotten, and after three months those of a few in a row."""
+        """Delete expired counts, and after 90 days small consecutive ones; return how many."""
         return self.store.sweep(now, limit, self.settings.rate_limit_account)
 
 

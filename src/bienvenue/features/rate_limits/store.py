@@ -1,4 +1,4 @@
-"""Where the failures are counted: the small interface of a store, and the one in the database."""
+"""The store of the counts of failures: its interface, and the store in the database."""
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT = 3600
 FORGOTTEN_AFTER = 86400
-"""Seconds without a failure after which a count begins anew."""
+"""Seconds without a failure after which a count starts again at zero."""
 
 UNKNOWN_DEVICES, ALL = 90, 100
-"""Consecutive failures after which the password works from known devices only, and nowhere.
+"""Consecutive failures after which the password works from known devices only, and not at all.
 
-NIST allows 100 in all; strangers stop ten earlier, which leaves the owner's devices those ten.
+NIST SP 800-63B-4 section 3.2.2 allows 100 in total; unknown devices stop ten earlier, which leaves
+ten to the owner's known devices.
 """
 
 _FEW_KEPT = 90 * 86400
@@ -43,25 +44,25 @@ _FEW_KEPT = 90 * 86400
 
 
 class Count(NamedTuple):
-    """The failures of one key. The key is a MAC, so no store names an email that was tried."""
+    """The failures of one key. The key is a MAC, so the store contains no email."""
 
     key: bytes
-    #: "consecutive", "known", "unknown", or a network as "203.0.113.7/32".
+    #: "consecutive", "known", "unknown", or a network such as "203.0.113.7/32".
     kind: str
     failures: int
-    #: Of a consecutive count: how many of them were by strangers.
+    #: For a consecutive count: how many failures came from unknown devices.
     unknown_device_failures: int
     #: The time before which the next attempt is refused, in seconds since 1970.
     blocked_until: float
-    #: The time of the last failure.
+    #: The time of the last failure, in seconds since 1970.
     last_failed_at: float
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One key an attempt counts against, and from which failure on the next one waits.
+    """One key that an attempt counts against, and the failure from which the next one waits.
 
-    Without `waits_from` the count is the consecutive one, which has UNKNOWN_DEVICES and ALL instead.
+    Without `waits_from` the count is the consecutive one, which has UNKNOWN_DEVICES and ALL.
     """
 
     key: bytes
@@ -71,48 +72,51 @@ class Rule:
 
 
 class OverError(Exception):
-    """A count has no place left for one more failure."""
+    """A count has reached its limit."""
 
     def __init__(self, rule: Rule) -> None:
-        """Take the rule that says so."""
+        """Take the rule whose count it is."""
         super().__init__()
         self.rule = rule
 
 
 class Store(Protocol):
-    """What the limits need of a store. Each call is one step for all processes that share it.
+    """The interface of a store. Each call is atomic for all processes that share the store.
 
-    Rules come in one order for everybody: consecutive, account, network. Every call may raise
-    DatabaseUnavailable, and then nothing was counted.
+    Rules always come in the same order: consecutive, account, network. Every call may raise
+    DatabaseUnavailable, and then counts nothing.
     """
 
     def find(self, keys: Collection[bytes]) -> list[Count]:
-        """Give the counts of these keys, sorted by kind; a key without failures has none."""
+        """Return the counts of these keys, sorted by kind; a key without failures has none."""
 
     def busy(self, most: int) -> list[Count]:
-        """Give the counts with most failures."""
+        """Return at most `most` counts, the largest first."""
 
     def reserve(self, rules: Sequence[Rule], known: bool) -> None:
-        """Add a failure to every rule's count, or, raising OverError, to none."""
+        """Add a failure to the count of every rule. Raises OverError, and then adds to none."""
 
     def release(self, rules: Sequence[Rule]) -> None:
-        """Clear the account's counts, but for a lock, and give one back to its network's."""
+        """Clear the account's counts, except a lock, and subtract one from the network's."""
 
     def clear(self, keys: Collection[bytes]) -> int:
-        """Forget the counts of these keys; give how many there were."""
+        """Delete the counts of these keys; return how many."""
 
     def move(self, keys: Mapping[bytes, bytes]) -> None:
-        """Let each key's count be that of the key it leads to, which had another until then."""
+        """Move the count of each key to the key it maps to, in place of the count there."""
 
     def sweep(self, now: float, limit: int, few: int) -> int:
-        """Delete what is forgotten, and consecutive counts below `few` after three months."""
+        """Delete at most `limit` counts: expired ones, and those below `few` after 90 days.
+
+        `now` is in seconds since 1970; only consecutive counts wait for 90 days. Returns how many.
+        """
 
 
 # --- the store in the database ------------------------------------------------------------------
 
 
 class CountRow(Base):
-    """A Count as a row."""
+    """One Count as a row."""
 
     __tablename__ = "rate_limits"
     __table_args__ = {"sqlite_with_rowid": False}
@@ -130,32 +134,32 @@ _table = _counts.c
 
 
 class DatabaseStore:
-    """The counts as rows, each changed by single conditional statements."""
+    """A store of rows that single conditional statements change."""
 
     def __init__(self, db: DB) -> None:
         """Take the database of the accounts."""
         self._db = db
 
     def find(self, keys: Collection[bytes]) -> list[Count]:
-        """Read them."""
+        """Read the counts of these keys."""
         with self._db.reading() as tx:
             return [Count._make(row) for row in tx.execute(_FOUND, {"keys": list(keys)})]
 
     def busy(self, most: int) -> list[Count]:
-        """Read them."""
+        """Read the largest counts."""
         with self._db.reading() as tx:
             largest = select(_counts).order_by(_table.failures.desc(), _table.key).limit(most)
             return [Count._make(row) for row in tx.execute(largest)]
 
     @retried
     def reserve(self, rules: Sequence[Rule], known: bool) -> None:
-        """Add them in one transaction of one statement each."""
+        """Add the failures in one transaction, with one statement for each rule."""
         with self._db.transaction() as tx:
             for rule in rules:
                 self._count(tx, rule, known)
 
     def _count(self, tx: Transaction, rule: Rule, known: bool) -> None:
-        """Add one failure in one statement. Raises OverError when the count is over."""
+        """Add one failure in one statement. Raises OverError when the count is at its limit."""
         adding = _adding(self._db.on_postgresql, rule.waits_from is None, known)
         values = {"the_key": rule.key, "the_kind": rule.kind, "now": clock.now()}
         added = tx.execute(adding, values | {"waits_from": rule.waits_from}).scalar_one_or_none()
@@ -164,7 +168,7 @@ class DatabaseStore:
 
     @retried
     def release(self, rules: Sequence[Rule]) -> None:
-        """Clear in the order of `reserve`: PostgreSQL would have to break two that cross."""
+        """Clear the counts in the order of `reserve`; another order could deadlock PostgreSQL."""
         consecutive, account, *networks = rules
         with self._db.transaction() as tx:
             for statement in _CLEARED_BUT_LOCKED:
@@ -176,20 +180,20 @@ class DatabaseStore:
 
     @retried
     def clear(self, keys: Collection[bytes]) -> int:
-        """Delete them."""
+        """Delete the counts of these keys."""
         with self._db.transaction() as tx:
             return tx.change(delete(_counts).where(_table.key.in_(keys)))
 
     @retried
     def move(self, keys: Mapping[bytes, bytes]) -> None:
-        """Take the rows out and write those that stay under their new keys."""
+        """Delete the rows of all keys and insert the moved ones under their new keys."""
         with self._db.transaction() as tx:
             both = _table.key.in_([*keys, *keys.values()])
             found = tx.execute(delete(_counts).where(both).returning(*_table)).mappings().all()
             moved = [{**row, "key": keys[row["key"]]} for row in found if row["key"] in keys]
             for row in moved:
                 inserted = upsert(_counts, self._db.on_postgresql).values(row)
-                # What somebody counted there in this very moment is counted too.
+                # A concurrent attempt may have counted there; its failures are added.
                 more = {
                     "failures": _table.failures + inserted.excluded.failures,
                     "unknown_device_failures": _table.unknown_device_failures
@@ -200,7 +204,7 @@ class DatabaseStore:
 
     @retried
     def sweep(self, now: float, limit: int, few: int) -> int:
-        """Delete them, so many at a time."""
+        """Delete one batch of them."""
         consecutive = _table.kind == "consecutive"
         forgotten = ~consecutive & (_table.last_failed_at <= now - FORGOTTEN_AFTER)
         old_few = consecutive & (_table.failures < few) & (_table.last_failed_at <= now - _FEW_KEPT)
@@ -211,7 +215,7 @@ class DatabaseStore:
 
 # --- statements ---------------------------------------------------------------------------------
 
-# Every sign-in runs these. Writing one down anew took longer than the database takes to run it.
+# Every sign-in runs these. Building one each time took longer than the database takes to run it.
 
 _KEY = _table.key == bindparam("the_key")
 _FOUND = (
@@ -234,7 +238,7 @@ _GIVEN_BACK = (
 
 @functools.cache
 def _adding(on_postgresql: bool, consecutive: bool, known: bool) -> Any:
-    """Write the statement that adds a failure to a count, unless the count is over."""
+    """Build the statement that adds a failure to a count, unless the count is at its limit."""
     now, waits_from = bindparam("now", type_=Float), bindparam("waits_from", type_=Integer)
     unknown = 0 if known else 1
     counted: ColumnElement[int] = _table.failures + 1
@@ -272,10 +276,10 @@ def _adding(on_postgresql: bool, consecutive: bool, known: bool) -> Any:
 def _until(
     failures: "ColumnElement[int]", waits_from: "ColumnElement[int]", now: "ColumnElement[float]"
 ) -> "ColumnElement[float]":
-    """Give, as SQL, when the next one may come after so many failures.
+    """Build the SQL for the time before which the next attempt is refused.
 
-    That is at any time while there are few: `now` itself would refuse whoever read the clock a
-    moment earlier, waited for the row, or has a clock that is slow.
+    The time is 0 below the threshold. `now` would refuse a process that read its clock a moment
+    earlier, waited for the row, or has a slow clock.
     """
     over = failures - waits_from
     doubled = now + literal(1).op("<<")(over)

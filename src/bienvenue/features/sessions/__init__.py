@@ -1,10 +1,10 @@
 """sessions: who is signed in, on which devices, and since when.
 
-The cookie bears 256 random bits; the table keeps their digest, one row a device. Every row carries
-the root it was opened under, `users.session_id`, and lives only while the two are equal: setting
-the root to NULL ends every session of a person in one statement, and a new root with one row
-carried over ends all others. Expiry is a condition of the look-up, so a row nobody swept is dead
-all the same (ASVS 7.2 to 7.4; NIST SP 800-63B-4 sections 2 and 5).
+The cookie holds 256 random bits; the table stores their digest, one row for each device. A session
+is live only while its `generation` equals `users.session_id`: setting that to NULL ends all
+sessions of a user in one statement, and a new generation with one row moved to it ends all others.
+Expiry is a condition of the look-up, so an expired row that is not yet swept is never accepted
+(ASVS 7.2 to 7.4; NIST SP 800-63B-4 sections 2 and 5).
 """
 
 from bienvenue.features.sessions import commands as commands

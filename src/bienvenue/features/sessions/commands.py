@@ -18,7 +18,7 @@ def sign_out(service: Any, user: str | None, everybody: bool) -> None:
     if everybody == (user is not None):
         raise click.UsageError("name a user, or say --everybody")
     if everybody:
-        click.echo(f"signed out {service.auth.sessions.end_everyones()} people")
+        click.echo(f"signed out {service.auth.sessions.end_all_users()} people")
         return
     found = service.auth.accounts.find(user)
     service.auth.sessions.end_all(found.id, Reason.SIGNED_OUT_BY_ADMINISTRATOR)

@@ -1,4 +1,4 @@
-"""The table of sessions, its settings, and what a check finds."""
+"""The table of sessions, its settings, its refusals, and its statements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,19 +30,19 @@ class Session(Base):
     __tablename__ = "sessions"
     __table_args__ = {"sqlite_with_rowid": False}
 
-    #: SHA-256 of the secret in the cookie; the secret itself is nowhere.
+    #: The digest of the secret in the cookie; the secret itself is not stored.
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
-    #: The public name of the device's session.
+    #: The public name of the session.
     uid: Mapped[str] = mapped_column(String(36), unique=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
-    #: What `users.session_id` was when it opened; the session lives while it still is.
+    #: The value of `users.session_id` at sign-in; the session is live while the two are equal.
     generation: Mapped[str] = mapped_column(String(36))
     created_at: Mapped[float]
     last_seen_at: Mapped[float]
     expires_at: Mapped[float] = mapped_column(index=True)
-    #: When the person last proved who they are, in this session.
+    #: When the user last authenticated in this session (`auth_time` of OpenID Connect).
     authenticated_at: Mapped[float]
-    #: The proofs shown, as "password".
+    #: The completed factors, separated by spaces, as "pwd" (RFC 8176).
     amr: Mapped[str] = mapped_column(String(100))
     ip: Mapped[str] = mapped_column(String(45))
     agent: Mapped[str] = mapped_column(String(512))
@@ -53,7 +53,7 @@ columns = _sessions.c
 
 
 class NoSuchSession(Refusal):
-    """None of the person's own sessions has this uid."""
+    """None of the user's own sessions has this uid."""
 
     status = 404
     code = "no_such_session"
@@ -61,20 +61,20 @@ class NoSuchSession(Refusal):
 
 
 class MFARequired(Refusal):
-    """The password is right and another factor is still due; this is no session."""
+    """The password is right, but another factor is required; no session was opened."""
 
     status = 401
     code = "mfa_required"
     message = "One more step is needed to sign in."
 
     def __init__(self, due: Sequence[str]) -> None:
-        """Take the names of the proofs that are due."""
+        """Take the names of the required factors."""
         super().__init__()
         self.extensions["next"] = list(due)
 
 
 class SessionSettings(Section):
-    """How long a session lives and how many a person has."""
+    """The lifetime of a session and the number of sessions of a user."""
 
     session_lifetime: Seconds = Field(
         30 * 86400, description="How long a session lives at most (24h for ASVS level 2)."
@@ -91,13 +91,13 @@ class SessionSettings(Section):
 
 
 class SignedIn(NamedTuple):
-    """A person with a live session, as the check found them."""
+    """A user with a live session, as the session check read them. Times are seconds since 1970."""
 
     email: str
     generation: str
     last_seen_at: float
     authenticated_at: float
-    # From here on nothing changes as long as the digest is the same.
+    # From here on nothing changes while the digest is the same.
     user_id: int
     user_uid: str
     user_created_at: float
@@ -110,17 +110,17 @@ class SignedIn(NamedTuple):
     agent: str
 
     def __repr__(self) -> str:
-        """Show the public names and nothing secret."""
+        """Show the public names of user and session, and nothing secret."""
         return f"<SignedIn {self.user_uid} {self.session_uid}>"
 
 
 @dataclass(frozen=True)
 class OpenedSession:
-    """A session just opened. The secret is for the cookie; it is shown nowhere else."""
+    """A new session. Only the cookie may contain its secret."""
 
     user: User
     secret: str
-    #: The secret of the browser, which is known from now on.
+    #: The secret of the browser, which is a known device from now on.
     device: str
 
     def __repr__(self) -> str:
@@ -128,9 +128,9 @@ class OpenedSession:
         return f"<Opened {self.user.uid}>"
 
 
-#: The session check, paid by every request of every application: one prepared statement, which the
-#: edge and Flask share. It reads what can change, in the order of `SignedIn`; each column costs as
-#: much as a line of Python.
+#: The session check, which every request of every application runs: one prepared statement that
+#: the edge and Flask share. It reads what can change, in the order of `SignedIn`; each column
+#: costs as much time as a line of Python.
 CHECK = """
 SELECT users.email, sessions.generation, sessions.last_seen_at, sessions.authenticated_at
 FROM sessions JOIN users ON users.id = sessions.user_id
@@ -139,7 +139,7 @@ WHERE sessions.digest = :digest AND sessions.generation = users.session_id
   AND sessions.last_seen_at > :seen_after AND users.disabled_at IS NULL
 """
 
-#: The rest of `SignedIn`, which is read once for each digest.
+#: The rest of `SignedIn`, read once for each digest.
 LASTING = """
 SELECT users.id, users.uid, users.created_at, sessions.uid, sessions.digest,
        sessions.created_at, sessions.expires_at, sessions.amr, sessions.ip, sessions.agent
@@ -147,13 +147,12 @@ FROM sessions JOIN users ON users.id = sessions.user_id
 WHERE sessions.digest = :digest
 """
 
-# What follows is run by every sign-in. Writing a statement down anew took longer than the database
-# takes to run it.
+# Every sign-in runs these. Building one each time took longer than the database takes to run it.
 
 _USER: BindParameter[int] = bindparam("the_user")
 _DIGEST: BindParameter[bytes] = bindparam("the_digest")
 
-#: The row of the user is the lock: sign-ins of one person pass here one by one, and only while the
+#: The row of the user is the lock: sign-ins of one user pass here one by one, and only while the
 #: hash is the one that was compared and the account is not disabled.
 GENERATION = (
     update(_users)

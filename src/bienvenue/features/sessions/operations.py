@@ -1,4 +1,4 @@
-"""The operations on sessions. `_open` is the only place that opens one."""
+"""The operations on sessions. Only `_open` opens a session."""
 
 import logging
 import uuid
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
 _log = logging.getLogger("bienvenue")
 
 SEEN_EVERY = 60
-"""Seconds between two writes of `seen`: a session can end that much early, never late.
+"""Seconds between two writes of `last_seen_at`: a session may expire that much early, never late.
 
-A tenth of the idle lifetime where that is shorter.
+A tenth of the idle lifetime is used instead where that is shorter.
 """
 
 _CROSSINGS = 3
 
 _MOST_KEPT = 10_000
-"""Sessions whose lasting values a process keeps in memory; whether they live it always asks."""
+"""Sessions whose constant values a process caches; the database says whether each is live."""
 
 
 class Sessions(Feature[SessionSettings]):
-    """What one can do with sessions."""
+    """The operations on sessions."""
 
     name = "sessions"
     Settings = SessionSettings
@@ -60,7 +60,7 @@ class Sessions(Feature[SessionSettings]):
     }
 
     def __init__(self, auth: "Auth", db: DB, settings: SessionSettings) -> None:
-        """Open with nothing kept."""
+        """Open the feature with an empty cache."""
         super().__init__(auth, db, settings)
         self._lasting: dict[bytes, Any] = {}
 
@@ -74,17 +74,17 @@ class Sessions(Feature[SessionSettings]):
         replaces: str | None = None,
         device: str | None = None,
     ) -> OpenedSession:
-        """Open a session for whoever knows the password, always a new one.
+        """Verify a password and open a new session (ASVS 7.2.4).
 
-        `replaces` is the secret that the same browser held; that session ends. `device` is the
-        secret by which an account knows it again. Raises what `Passwords.prove` does, and
-        MFARequired while another factor is due.
+        `ip` and `agent` describe the client. `replaces` is the session secret that the same
+        browser had; that session ends. `device` is the secret of a known device. Raises the
+        refusals of `Passwords.verify`, and MFARequired while another factor is required.
         """
-        # Before the transaction of the session, which holds the account, and on SQLite everybody.
+        # Parsed before the transaction, which locks the account and, on SQLite, all writers.
         where = user_agent.facts(ip, agent)
 
-        def opened(proven: PasswordMatch) -> OpenedSession | MFARequired | None:
-            user, better = proven.user, proven.replacement
+        def opened(match: PasswordMatch) -> OpenedSession | MFARequired | None:
+            user, better = match.user, match.replacement
             if due := self._auth.required_factors(user, ["password"]):
                 return MFARequired(due)
             secret = self._open(user, better, "pwd", where, replaces)
@@ -96,16 +96,19 @@ class Sessions(Feature[SessionSettings]):
             return OpenedSession(user, secret, known)
 
         for _ in range(_CROSSINGS):
-            came = self._auth.passwords.admit(email, password, opened, ip, device)
-            if isinstance(came, MFARequired):
-                raise came
-            if came is not None:
-                return came
-            # The account changed between the comparison and the session: look at it again.
+            result = self._auth.passwords.admit(email, password, opened, ip, device)
+            if isinstance(result, MFARequired):
+                raise result
+            if result is not None:
+                return result
+            # The account changed between the verification and the session: verify again.
         raise WrongCredentials
 
     def open_for(self, user: User) -> str | None:
-        """Open a session without a proof, for code that has its own; None if disabled."""
+        """Open a session for a user whom other code authenticated; return its secret.
+
+        Returns None when the account is disabled or changed since it was read.
+        """
         return self._open(user, None, "", {})
 
     @retried
@@ -164,7 +167,7 @@ class Sessions(Feature[SessionSettings]):
         }
         tx.change(CLEAR_DEAD, dead)
         kept = {"the_user": user_id, "the_digest": mine, "cap": self.settings.session_cap}
-        self._tell_ended(tx.execute(END_TOO_MANY, kept).all(), Reason.SESSION_CAP)
+        self._publish_ended(tx.execute(END_TOO_MANY, kept).all(), Reason.SESSION_CAP)
 
     def _over(self, now: float) -> Any:
         return (
@@ -180,23 +183,24 @@ class Sessions(Feature[SessionSettings]):
             .returning(columns.uid, columns.user_id)
             .execution_options(synchronize_session=False)
         ).all()
-        self._tell_ended(ended, reason)
+        self._publish_ended(ended, reason)
         return len(ended)
 
-    def _tell_ended(self, ended: Iterable[Any], reason: Reason) -> None:
+    def _publish_ended(self, ended: Iterable[Any], reason: Reason) -> None:
         for uid, user_id in ended:
             self._auth.publish(Event("session.ended", user_id, {"session": uid, "reason": reason}))
 
     @staticmethod
     def digest(secret: str) -> bytes:
-        """Give what the table keeps of a session's secret."""
+        """Return the digest that the table stores for a session's secret."""
         return tokens.digest(purposes.SESSION, secret)
 
     def check(self, secret: str | None) -> SignedIn | None:
-        """Say whose live session a secret opens; None for everything else.
+        """Return the user of the live session with this secret, or None.
 
-        One SELECT by primary key joined to the user. `seen` is written at most once a minute, and
-        not at all when the database cannot be written to now.
+        Runs one SELECT by primary key, joined to the user, and updates `last_seen_at` at most once
+        in SEEN_EVERY seconds, unless the database is read-only or locked. Raises
+        DatabaseUnavailable when the SELECT fails.
         """
         if not tokens.well_formed(secret):
             return None
@@ -206,7 +210,7 @@ class Sessions(Feature[SessionSettings]):
         return me
 
     def look_up(self, secret: str) -> SignedIn | None:
-        """Do what `check` does for a well-formed secret, and write nothing."""
+        """Check a well-formed secret as `check` does, and write nothing."""
         now = clock.now()
         digest = self.digest(secret)
         changing = self._db.quick(
@@ -214,7 +218,7 @@ class Sessions(Feature[SessionSettings]):
             {
                 "digest": digest,
                 "now": now,
-                # A lifetime that was shortened holds for the sessions that are open, too.
+                # A shorter lifetime in the settings applies to open sessions too.
                 "created_after": now - self.settings.session_lifetime,
                 "seen_after": now - self.settings.session_idle,
             },
@@ -223,7 +227,7 @@ class Sessions(Feature[SessionSettings]):
         return None if lasting is None else SignedIn._make(changing + lasting)
 
     def _lasting_of(self, digest: bytes) -> Any:
-        """Give what never changes of a session; None when it ended in this very moment."""
+        """Return the constant values of a session; None when it ended since CHECK."""
         found = self._lasting.get(digest)
         if found is None:
             found = self._db.quick(LASTING, {"digest": digest})
@@ -234,11 +238,11 @@ class Sessions(Feature[SessionSettings]):
         return found
 
     def touch_is_due(self, me: SignedIn) -> bool:
-        """Tell whether it is time to write down again that a session was used."""
+        """Return whether `last_seen_at` is old enough to be updated."""
         return clock.now() - me.last_seen_at >= min(SEEN_EVERY, self.settings.session_idle / 10)
 
     def touch(self, me: SignedIn) -> None:
-        """Write down that a session was used, unless the database cannot be written to now."""
+        """Update `last_seen_at`, unless the database is read-only or locked."""
         now = clock.now()
         try:
             with self._db.transaction(patient=False) as tx:
@@ -251,11 +255,11 @@ class Sessions(Feature[SessionSettings]):
             _log.debug("a session's time of use was not written; the next use will")
 
     def is_fresh(self, me: SignedIn) -> bool:
-        """Tell whether this person proved who they are a short while ago."""
+        """Return whether the user authenticated within the last `session_fresh` seconds."""
         return clock.now() - me.authenticated_at < self.settings.session_fresh
 
     def list(self, user_id: int) -> Sequence[Session]:
-        """Give a person's live sessions, the one used last first."""
+        """Return a user's live sessions, most recently used first."""
         now = clock.now()
         with self._db.reading() as tx:
             return tx.scalars(
@@ -268,9 +272,9 @@ class Sessions(Feature[SessionSettings]):
 
     @retried
     def rotate(self, me: SignedIn) -> str:
-        """Give a session a new secret; the old one is dead, and the person fresh.
+        """Replace the secret of a session and make it fresh; return the new secret.
 
-        Raises NotSignedIn when the session ended meanwhile. It lives no longer for it.
+        The expiry stays the same. Raises NotSignedIn when the session ended meanwhile.
         """
         secret = tokens.new()
         with self._db.transaction() as tx:
@@ -285,22 +289,22 @@ class Sessions(Feature[SessionSettings]):
 
     @retried
     def end(self, me: SignedIn) -> None:
-        """End my session of this device."""
+        """End the session of this request."""
         with self._db.transaction() as tx:
-            # By its name, not its secret: a password change may have given it another meanwhile.
+            # By its uid and not its digest: a password change may have replaced the secret.
             mine = (columns.user_id == me.user_id) & (columns.uid == me.session_uid)
             self._end(tx, mine, Reason.SIGNED_OUT)
 
     @retried
     def end_one(self, me: SignedIn, uid: str) -> None:
-        """End one of my sessions by its uid. Raises NoSuchSession, for another's too."""
+        """End one of the user's own sessions by its uid. Raises NoSuchSession for any other."""
         with self._db.transaction() as tx:
             mine = (columns.user_id == me.user_id) & (columns.uid == uid)
             if not self._end(tx, mine, Reason.SIGNED_OUT_ELSEWHERE):
                 raise NoSuchSession
 
     def end_which(self, me: SignedIn, which: str | None) -> bool:
-        """End this session, or my `others`, or `all` of them; tell whether this one stays."""
+        """End this session (None), the "others" or "all"; return whether this one stays."""
         if which == "all":
             self.end_all(me.user_id)
         elif which == "others":
@@ -311,21 +315,21 @@ class Sessions(Feature[SessionSettings]):
 
     @retried
     def end_others(self, me: SignedIn) -> None:
-        """End all my sessions but this one."""
+        """End all sessions of the user except this one."""
         with self._db.transaction():
             self.revoke(me.user_id, Reason.SIGNED_OUT_ELSEWHERE, keep_session=me.digest)
 
     @retried
     def end_all(self, user_id: int, reason: Reason = Reason.SIGNED_OUT_EVERYWHERE) -> None:
-        """End every session of a person, in one statement."""
+        """End all sessions of a user."""
         with self._db.transaction():
             self.revoke(user_id, reason)
 
     @retried
-    def end_everyones(self) -> int:
-        """End every session of everybody; give how many people were signed in."""
+    def end_all_users(self) -> int:
+        """End all sessions of all users; return how many users were signed in."""
         with self._db.transaction() as tx:
-            people = set(
+            user_ids = set(
                 tx.scalars(
                     delete(Session)
                     .returning(columns.user_id)
@@ -333,16 +337,16 @@ class Sessions(Feature[SessionSettings]):
                 )
             )
             tx.change(update(User).where(User.session_id.is_not(None)).values(session_id=None))
-            for user_id in sorted(people):
+            for user_id in sorted(user_ids):
                 self._auth.publish(
                     Event("sessions.ended", user_id, {"reason": Reason.EVERYBODY_SIGNED_OUT})
                 )
-        return len(people)
+        return len(user_ids)
 
     def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None) -> None:
-        """End every session of a person, but for the one of the digest `keep_session`.
+        """End all sessions of a user, except the one with the digest `keep_session`.
 
-        The new generation is what ends them; deleting the rows only makes room.
+        The new generation ends them; deleting the rows only frees space.
         """
         generation = None if keep_session is None else str(uuid.uuid4())
         with self._db.transaction() as tx:
@@ -359,7 +363,7 @@ class Sessions(Feature[SessionSettings]):
             self._auth.publish(Event("sessions.ended", user_id, {"reason": reason}))
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Give a person's sessions, those not yet swept away too."""
+        """Return a user's sessions, including expired ones that are not yet swept."""
         with self._db.reading() as tx:
             rows = tx.scalars(
                 select(Session)
@@ -384,7 +388,7 @@ class Sessions(Feature[SessionSettings]):
 
     @retried
     def sweep(self, now: float, limit: int) -> int:
-        """Delete at most `limit` sessions whose time is over; give how many."""
+        """Delete at most `limit` expired sessions; return how many."""
         over = self._over(now)
         with self._db.transaction() as tx:
             batch = select(columns.digest).where(over).limit(limit)

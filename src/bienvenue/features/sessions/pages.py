@@ -1,4 +1,4 @@
-"""The pages of sessions: signing in and out, who I am, and my devices."""
+"""The pages of sessions: sign-in, sign-out, the profile, and the list of devices."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -16,7 +16,7 @@ page = Sessions.pages
 
 
 class Credentials(Form):
-    """What signing in takes."""
+    """The body of a sign-in; `next` is the path to return to."""
 
     email: Email
     password: Password
@@ -24,20 +24,20 @@ class Credentials(Form):
 
 
 class LoggedIn(Reply):
-    """What signing in gives, beside the cookie."""
+    """The user is signed in; the cookie has the session's secret."""
 
     email: str
     message: Literal["logged in"] = "logged in"
 
 
 class ReturnTo(Form):
-    """Where to go on once one is signed in."""
+    """The path to return to after the sign-in."""
 
     next: Next = None
 
 
 class SignInForm(Reply):
-    """Where one signs in, and the page that one comes from."""
+    """The sign-in form, and the path to return to."""
 
     next: str | None
     action: Literal["POST /sessions"] = "POST /sessions"
@@ -52,12 +52,12 @@ class Device(Reply):
     created_at: str
     last_seen_at: str
     expires_at: str
-    #: Whether it is the one that asks.
+    #: Whether it is the device of this request.
     current: bool
 
     @classmethod
     def of(cls, row: Session | SignedIn, current: bool) -> "Device":
-        """Describe a row of the table, or the session of whoever asks."""
+        """Describe a row of the table, or the session of this request."""
         return cls(
             uid=row.uid if isinstance(row, Session) else row.session_uid,
             device=user_agent.name_of(row.agent),
@@ -70,29 +70,29 @@ class Device(Reply):
 
 
 class Devices(Reply):
-    """All of a person's devices, the one used last first."""
+    """All signed-in devices of the user, most recently used first."""
 
     sessions: list[Device]
 
     @classmethod
     def of(cls, me: SignedIn, rows: Iterable[Session]) -> "Devices":
-        """Describe the rows of whoever asks."""
+        """Describe the rows of the signed-in user."""
         return cls(sessions=[Device.of(row, row.uid == me.session_uid) for row in rows])
 
 
 class Profile(Reply):
-    """Who one is. Times are RFC 3339 in UTC."""
+    """The signed-in user. Times are RFC 3339 in UTC."""
 
     email: str
     uid: str
     created_at: str
     session: Device
-    #: Whether one signed in a short while ago.
+    #: Whether the session is fresh: the user authenticated within `session_fresh` seconds.
     fresh: bool
 
     @classmethod
     def of(cls, me: SignedIn, *, fresh: bool) -> "Profile":
-        """Describe whoever asks."""
+        """Describe the signed-in user."""
         return cls(
             email=me.email,
             uid=me.user_uid,
@@ -103,7 +103,7 @@ class Profile(Reply):
 
 
 class Which(Form):
-    """Which of one's sessions to end: this one, when nothing is said."""
+    """Which sessions of the user to end; without `which`, this one."""
 
     which: Literal["others", "all"] | None = None
 
@@ -111,16 +111,16 @@ class Which(Form):
 _FLASH = {None: "signed-out", "others": "others-out", "all": "out-everywhere"}
 
 
-def _ended(said: str, *, stays: bool) -> Answer:
-    """Answer after sessions ended: whoever stays signed in goes back to the devices."""
+def _ended(flash: str, *, stays: bool) -> Answer:
+    """Answer after sessions ended; a user who stays signed in returns to the devices."""
     if stays:
-        return Answer(status=204, redirect_to="/sessions", flash=said)
-    return Answer(status=204, redirect_to="/", session=False, flash=said)
+        return Answer(status=204, redirect_to="/sessions", flash=flash)
+    return Answer(status=204, redirect_to="/", session=False, flash=flash)
 
 
 @page("GET /sessions/new", query=ReturnTo, returns={200: SignInForm}, public=True)
 def sign_in_page(query: ReturnTo) -> Answer:
-    """The page of signing in."""
+    """Show the sign-in form."""
     return Answer(SignInForm(next=query.next), template="sessions/sign_in.html")
 
 
@@ -141,7 +141,7 @@ def sign_in_page(query: ReturnTo) -> Answer:
     hashes=True,
 )
 def login(form: Credentials, visitor: Visitor) -> Answer:
-    """Sign in: a new session, and the cookie that is its secret."""
+    """Sign in: open a new session and set its cookie."""
     opened = AUTH.sessions.sign_in(
         form.email,
         form.password,
@@ -162,27 +162,27 @@ def login(form: Credentials, visitor: Visitor) -> Answer:
 
 @page("DELETE /sessions", query=Which, returns={204: None})
 def logout(query: Which, me: SignedIn) -> Answer:
-    """Sign out: of this device, of all others, or of all."""
+    """Sign out this device, all other devices, or all devices."""
     stays = AUTH.sessions.end_which(me, query.which)
     return _ended(_FLASH[query.which], stays=stays)
 
 
 @page("GET /sessions", returns={200: Devices})
 def devices(me: SignedIn) -> Answer:
-    """List one's devices."""
+    """List the user's signed-in devices."""
     rows = AUTH.sessions.list(me.user_id)
     return Answer(Devices.of(me, rows), template="sessions/devices.html")
 
 
 @page("DELETE /sessions/<uid>", returns={204: None}, errors=(NoSuchSession,))
 def end_session(uid: str, me: SignedIn) -> Answer:
-    """End one of one's sessions by its uid."""
+    """End one of the user's sessions by its uid."""
     AUTH.sessions.end_one(me, uid)
     return _ended("signed-out-there", stays=uid != me.session_uid)
 
 
 @page("GET /profile", returns={200: Profile})
 def profile(me: SignedIn) -> Answer:
-    """Say who one is."""
+    """Return the signed-in user and the session."""
     fresh = AUTH.sessions.is_fresh(me)
     return Answer(Profile.of(me, fresh=fresh), template="sessions/profile.html")

@@ -1,7 +1,7 @@
-"""words: tables and columns carry the field's names, and all emailed links stand in one table.
+"""words: tables and columns get the field's names, and one table has all emailed links.
 
-What is stored keeps its values: digests, MACs and ciphers stay as they are (`purposes`), and so do
-the rows of the audit log, whose bytes are sealed.
+Stored values stay the same: digests, MACs and ciphers (`purposes`), and the rows of the audit log,
+whose bytes are sealed.
 """
 
 import json
@@ -18,7 +18,7 @@ down_revision = "0013"
 _big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _AT_ONCE = 1000
 
-#: The kinds of emails, by what they were called.
+#: The new kinds of emails by the old ones.
 _KINDS = {
     "account_closed": "account_closed_notice",
     "account_closing": "account_closed",
@@ -37,7 +37,7 @@ _FACTS = {"root": "mount", "second_email": "notification_email"}
 
 
 def upgrade() -> None:
-    """Rename what keeps its shape, copy what gets another, and move the links to their table."""
+    """Rename columns, copy tables to their new shape, and move all links to one table."""
     _rename("users", {"created": "created_at", "disabled": "disabled_at"})
     _sessions()
     _known_devices()
@@ -77,7 +77,7 @@ def _same(*names: str) -> dict[str, str]:
 
 
 def _number_on(table: str, old: str) -> None:
-    """Let the ids of a table go on where those of the old one stood: none is given twice."""
+    """Continue the ids of a table after those of the old one, so that none is reused."""
     bind = op.get_bind()
     if bind.dialect.name == "sqlite":
         last = bind.scalar(
@@ -95,7 +95,7 @@ def _number_on(table: str, old: str) -> None:
 
 
 def _of_a_user(table: str) -> list[Any]:
-    """Write the columns of a table that has one row a user."""
+    """Return the key columns of a table that has one row for each user."""
     return [
         sa.Column("user_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("user_id", name=f"pk_{table}"),
@@ -117,7 +117,7 @@ def _sessions() -> None:
             "methods": "amr",
         },
     )
-    # RFC 8176 has the names of methods; a session that code opened has none of them.
+    # RFC 8176 defines the names; a session that code opened has none.
     op.execute("UPDATE sessions SET amr = CASE amr WHEN 'password' THEN 'pwd' ELSE '' END")
     op.drop_index("ix_sessions_expires", "sessions")
     op.create_index("ix_sessions_expires_at", "sessions", ["expires_at"])
@@ -199,7 +199,7 @@ def _audit() -> None:
         sa.Column("mac", sa.String(64), nullable=False),
         sa.PrimaryKeyConstraint("batch", name="pk_audit_batches"),
     )
-    # Quoted, as ROWS is a word of SQL.
+    # Quoted, because ROWS is a keyword of SQL.
     names = _same("batch", "at", "size", '"rows"', "previous", "mac")
     _copy("audit_seals", "audit_batches", names)
     op.drop_table("audit_seals")
@@ -291,7 +291,7 @@ def _messages() -> None:
 
 
 def _rewrite_messages() -> None:
-    """Give every email the kind and the facts its template has by now."""
+    """Rename the kind and the facts of every email to those of the current templates."""
     bind, last = op.get_bind(), 0
     read = sa.text("SELECT id, kind, facts FROM messages WHERE id > :last ORDER BY id LIMIT :most")
     write = sa.text("UPDATE messages SET kind = :kind, facts = :facts WHERE id = :id")
@@ -350,7 +350,7 @@ def _one_a_user(purpose: str) -> Callable[[Any], dict[str, Any]]:
 
 
 def _message(kind: str, whose: str) -> str:
-    """Write the look-up of the email that bears a link of which only the account is known."""
+    """Return the SQL that finds the email with the link of an account."""
     return (
         f"(SELECT max(messages.uid) FROM messages WHERE messages.kind = '{kind}'"
         f" AND {whose} AND messages.encrypted_link IS NOT NULL) AS message_uid"
@@ -358,7 +358,7 @@ def _message(kind: str, whose: str) -> str:
 
 
 def _links() -> Iterator[tuple[str, str, Callable[[Any], dict[str, Any]]]]:
-    """Give each purpose, what reads its rows, and what Python makes of each."""
+    """Yield each purpose, the SQL that reads its rows, and a function for further values."""
     yield (
         "registration",
         (
