@@ -133,7 +133,7 @@ def test_an_email_says_what_happened_where_and_what_to_do(
 def test_an_email_of_an_earlier_version_names_no_lifetime(service: Service) -> None:
     """Its facts do not say for how long its link works."""
     service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.password_reset.ask(EMAIL)
+    service.auth.password_reset.request(EMAIL)
     (row,) = rows(service)
     assert "It works once, for 1 hour:" in text_of(service.auth.mail.read(row.uid))
     with service.auth._db.transaction() as tx:

@@ -18,14 +18,14 @@ from tests.features.password_resets import IP, asked, dump, letters, outstanding
 from tests.features.registrations import (
     OTHER,
     SMTP,
-    again,
     heard,
     link_in,
     newest,
-    prove,
     register,
     registered,
+    resend,
     token_in,
+    verify,
 )
 
 TAKEN, DISABLED = "taken@example.com", "disabled@example.com"
@@ -136,7 +136,7 @@ def test_a_disabled_account_gets_no_letter(service: Service) -> None:
 
 def test_a_stranger_who_asks_again_has_no_letter_written(service: Service) -> None:
     """Nobody registered: nobody is written to, and no table has the email."""
-    assert again(service, "nobody@example.com").status_code == 202
+    assert resend(service, "nobody@example.com").status_code == 202
     assert service.auth.mail.list() == []
     assert "nobody@example.com" not in repr(dump(service))
     assert only(service.auth, "registration.requested").personal == {"ip": IP}
@@ -148,7 +148,7 @@ def test_the_owner_of_a_taken_email_who_asks_again_is_written_to(
     """The page of registering has the button for everybody."""
     register(service, TAKEN)
     moving_clock.forward(120)
-    again(service, TAKEN)
+    resend(service, TAKEN)
     assert len(letters(service, "already_registered")) == 2
 
 
@@ -179,7 +179,7 @@ def test_registering_writes_a_letter_and_makes_no_account(service: Service) -> N
 def test_proving_makes_the_account_and_signs_nobody_in(service: Service) -> None:
     """In one transaction: the account, its proven email, and the end of the registration."""
     hearing = Hearing(service.auth)
-    answer = prove(service, registered(service), email=f" {EMAIL.upper()}")
+    answer = verify(service, registered(service), email=f" {EMAIL.upper()}")
     assert (answer.status_code, answer.json) == (201, {"email": EMAIL, "message": "user created"})
     assert "session_id" not in answer.headers.get("Set-Cookie", "")
     user = service.auth.accounts.find(EMAIL)
@@ -201,23 +201,26 @@ def test_a_page_of_its_own_says_since_when_the_email_is_proven(
     service: Service, moving_clock: Clock
 ) -> None:
     """Of an account made by an operator too, which proved nothing."""
-    prove(service, registered(service))
+    verify(service, registered(service))
     shown = service.signed_in().get("/email/verified").json
-    assert shown == {"email": EMAIL, "proven": clock.written(moving_clock.now())}
-    assert service.signed_in(TAKEN).get("/email/verified").json == {"email": TAKEN, "proven": None}
+    assert shown == {"email": EMAIL, "verified_at": clock.written(moving_clock.now())}
+    assert service.signed_in(TAKEN).get("/email/verified").json == {
+        "email": TAKEN,
+        "verified_at": None,
+    }
     assert service.client().get("/email/verified").status_code == 401
 
 
 def test_a_proof_is_of_one_email(service: Service, moving_clock: Clock) -> None:
     """Another email of the account is not proven by it; a reset by letter proves that one."""
-    prove(service, registered(service))
+    verify(service, registered(service))
     user = service.auth.accounts.find(EMAIL)
-    assert service.auth.registration.proven(user.id) == moving_clock.now()
+    assert service.auth.registration.verified_at(user.id) == moving_clock.now()
     service.auth._db.update_user(user.id, email="robert@example.com")
-    assert service.auth.registration.proven(user.id) is None
+    assert service.auth.registration.verified_at(user.id) is None
     moving_clock.forward(60)
     put(service, asked(service, "robert@example.com"), email="robert@example.com")
-    assert service.auth.registration.proven(user.id) == moving_clock.now()
+    assert service.auth.registration.verified_at(user.id) == moving_clock.now()
 
 
 def test_a_reset_by_letter_proves_the_email_once(service: Service, moving_clock: Clock) -> None:
@@ -227,7 +230,7 @@ def test_a_reset_by_letter_proves_the_email_once(service: Service, moving_clock:
     for _ in range(2):
         put(service, asked(service, TAKEN), email=TAKEN)
         moving_clock.forward(120)
-    assert service.auth.registration.proven(user.id) == moving_clock.now() - 240
+    assert service.auth.registration.verified_at(user.id) == moving_clock.now() - 240
     assert hearing.names.count("email.verified") == 1
 
 
@@ -269,11 +272,11 @@ def test_one_letter_in_two_minutes_whatever_it_says(service: Service, moving_clo
         register(service, email)
         moving_clock.forward(60)
         assert register(service, email, OTHER).status_code == 202
-        assert again(service, email).status_code == 202
+        assert resend(service, email).status_code == 202
         moving_clock.forward(60)
     assert len(service.auth.mail.list()) == 2
     assert len(outstanding(service, "registration")) == 1
-    assert prove(service, newest(service)).status_code == 201
+    assert verify(service, newest(service)).status_code == 201
 
 
 def test_five_letters_in_an_hour(service: Service, moving_clock: Clock) -> None:
@@ -296,8 +299,8 @@ def test_a_network_has_twenty_letters_an_hour(service: Service, moving_clock: Cl
     for number in range(18):
         assert register(service, f"person{number}@example.com").status_code == 202
     asked(service, TAKEN)
-    assert again(service, "nobody@example.com").status_code == 202
-    for answer in (register(service), again(service), register(service, TAKEN)):
+    assert resend(service, "nobody@example.com").status_code == 202
+    for answer in (register(service), resend(service), register(service, TAKEN)):
         assert heard(answer) == (429, "too_many_emails")
         assert answer.headers["Retry-After"] == "3600"
     assert register(service, ip="198.51.100.7").status_code == 202
@@ -309,7 +312,7 @@ def test_code_asks_without_an_ip(service: Service) -> None:
     """No network is counted then."""
     assert service.auth.registration.register(EMAIL, PASSPHRASE) is None
     assert dump(service)["email_requests"] != []
-    assert prove(service, newest(service)).status_code == 201
+    assert verify(service, newest(service)).status_code == 201
 
 
 # --- another letter -----------------------------------------------------------------------------
@@ -321,13 +324,13 @@ def test_another_letter_makes_the_link_before_useless(
     """The password stays the one that was chosen, and the registration ends when it would have."""
     first = registered(service)
     moving_clock.forward(HOUR)
-    again(service)
+    resend(service)
     second = newest(service)
     assert [letter.state for letter in letters(service, "registration")] == [
         MessageState.WITHDRAWN,
         MessageState.WAITING,
     ]
-    assert heard(prove(service, first)) == (403, "wrong_verification_token")
+    assert heard(verify(service, first)) == (403, "wrong_verification_token")
     moving_clock.forward(DAY - HOUR - 1)
     assert service.auth.registration.email_of(second) == EMAIL
     moving_clock.forward(1)
@@ -343,12 +346,12 @@ def test_another_letter_is_of_the_newest_registration(
     moving_clock.forward(121)
     second = registered(service, password=OTHER)
     moving_clock.forward(121)
-    again(service)
+    resend(service)
     third = newest(service)
-    assert heard(prove(service, second, OTHER)) == (403, "wrong_verification_token")
+    assert heard(verify(service, second, OTHER)) == (403, "wrong_verification_token")
     assert service.auth.registration.email_of(third) == EMAIL
-    assert prove(service, first).status_code == 201
-    assert heard(prove(service, third, OTHER)) == (403, "wrong_verification_token")
+    assert verify(service, first).status_code == 201
+    assert heard(verify(service, third, OTHER)) == (403, "wrong_verification_token")
 
 
 def test_a_newer_registration_leaves_the_letter_of_an_older_one(
@@ -361,4 +364,4 @@ def test_a_newer_registration_leaves_the_letter_of_an_older_one(
     assert [letter.state for letter in letters(service, "registration")] == [
         MessageState.WAITING
     ] * 2
-    assert prove(service, mine).status_code == 201
+    assert verify(service, mine).status_code == 201
