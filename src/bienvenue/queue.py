@@ -32,8 +32,8 @@ FAILURES = 3
 class Queue:
     """The queue in one table, with the columns id, state, due_at, tries and problem.
 
-    `due_at` is the time from which a row may be claimed, in seconds since 1970; while a worker holds
-    the row, the time its lease ends. `tries` counts the claims of a row.
+    `due_at` is the time from which a row may be claimed, in seconds since 1970; while a worker
+    holds the row, the time its lease ends. `tries` counts the claims of a row.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ def closed(service: Service) -> str:
     return token_of(service)
 
 
-def undo(service: Service, token: str | None) -> TestResponse:
+def reopen(service: Service, token: str | None) -> TestResponse:
     """Open an account again by a token, as a program."""
     return service.client().post("/account/reopen", json={"reopening_token": token})
 

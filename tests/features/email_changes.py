@@ -52,12 +52,12 @@ def asked(service: Service, client: FlaskClient, new: str = NEW_EMAIL) -> str:
     return token_of(service, "new_email_verification")
 
 
-def prove(client: FlaskClient, token: str | None) -> TestResponse:
+def verify(client: FlaskClient, token: str | None) -> TestResponse:
     """Spend the token of a new email as a program."""
     return client.post("/email/new", json={} if token is None else {"email_change_token": token})
 
 
-def undo(service: Service, token: str | None) -> TestResponse:
+def restore(service: Service, token: str | None) -> TestResponse:
     """Spend the token of an old email as a program that no one is signed in to."""
     sent = {} if token is None else {"email_restore_token": token}
     return service.client().post("/email/restore", json=sent)
@@ -65,7 +65,7 @@ def undo(service: Service, token: str | None) -> TestResponse:
 
 def change(service: Service, client: FlaskClient, new: str = NEW_EMAIL) -> str:
     """Change the email, and give the token of the email to the old one."""
-    answer = prove(client, asked(service, client, new))
+    answer = verify(client, asked(service, client, new))
     assert (answer.status_code, answer.json) == (200, {"email": new, "message": "Email updated"})
     return token_of(service, "email_changed")
 

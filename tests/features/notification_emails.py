@@ -8,7 +8,7 @@ from werkzeug.test import TestResponse
 from tests.conftest import EMAIL, Service
 from tests.features.closures import token_of
 
-PROOF = "notification_email_verification"
+VERIFICATION = "notification_email_verification"
 SECOND = "robert@elsewhere.example"
 
 
@@ -20,19 +20,19 @@ def name(client: FlaskClient, email: str = SECOND) -> TestResponse:
 def asked(service: Service, client: FlaskClient | None = None, email: str = SECOND) -> str:
     """Name a notification email for Bob and give the token of the email there."""
     assert name(client or service.signed_in(), email).status_code == 202
-    return token_of(service, PROOF)
+    return token_of(service, VERIFICATION)
 
 
-def prove(service: Service, token: str | None) -> TestResponse:
+def verify(service: Service, token: str | None) -> TestResponse:
     """Verify a notification email by a token, as a program that is not signed in."""
     return service.client().post(
         "/notification_email/verification", json={"notification_email_token": token}
     )
 
 
-def proven(service: Service, client: FlaskClient | None = None, email: str = SECOND) -> None:
+def verified(service: Service, client: FlaskClient | None = None, email: str = SECOND) -> None:
     """Give Bob a notification email that counts."""
-    assert prove(service, asked(service, client, email)).status_code == 200
+    assert verify(service, asked(service, client, email)).status_code == 200
 
 
 def second_of(service: Service, email: str = EMAIL) -> str | None:

@@ -27,7 +27,7 @@ def register(
     return service.client().post("/users", json=sent, environ_base={"REMOTE_ADDR": ip})
 
 
-def again(service: Service, email: str = EMAIL, ip: str = IP) -> TestResponse:
+def resend(service: Service, email: str = EMAIL, ip: str = IP) -> TestResponse:
     """Ask for another email as a program."""
     return service.client().post(
         "/email/verification/resend", json={"email": email}, environ_base={"REMOTE_ADDR": ip}
@@ -58,7 +58,7 @@ def registered(service: Service, email: str = EMAIL, password: str = PASSPHRASE)
     return newest(service)
 
 
-def prove(service: Service, token: str, password: str = PASSPHRASE, **more: str) -> TestResponse:
+def verify(service: Service, token: str, password: str = PASSPHRASE, **more: str) -> TestResponse:
     """Verify an email as a program."""
     sent = {"verification_token": token, "password": password} | more
     return service.client().post("/email/verification", json=sent)

@@ -21,10 +21,10 @@ from tests.features.closures import (
     close,
     closed,
     link,
+    reopen,
     sign_in,
     sweep,
     token_of,
-    undo,
 )
 from tests.features.hearing import Hearing, rows
 from tests.features.password_resets import ask, asked, dump, messages, put, text_of
@@ -162,7 +162,7 @@ def test_the_link_opens_the_account_again_once(service: Service) -> None:
     """As it was, with no one signed in; the owner is told."""
     token = closed(service)
     hearing = Hearing(service.auth)
-    answer = undo(service, token)
+    answer = reopen(service, token)
     assert (answer.status_code, answer.json) == (200, {"email": EMAIL, "message": "account open"})
     assert "Set-Cookie" not in answer.headers or "session_id" not in answer.headers["Set-Cookie"]
     assert rows(service.auth) == 0
@@ -174,17 +174,17 @@ def test_the_link_opens_the_account_again_once(service: Service) -> None:
     assert hearing.only("account.reopened").facts.keys() == {"ip", "agent", "device"}
     (message,) = messages(service, "account_closed")
     assert (message.encrypted_link, message.state) == (None, MessageState.WITHDRAWN)
-    again = undo(service, token)
+    again = reopen(service, token)
     assert (again.status_code, again.get_json()["code"]) == (403, "wrong_reopening_token")
 
 
 def test_an_account_can_be_closed_again(service: Service) -> None:
     """With another link; the first one opens nothing."""
     first = closed(service)
-    undo(service, first)
+    reopen(service, first)
     second = closed(service)
-    assert undo(service, first).status_code == 403
-    assert undo(service, second).status_code == 200
+    assert reopen(service, first).status_code == 403
+    assert reopen(service, second).status_code == 200
 
 
 def test_the_link_works_until_the_last_second(service: Service, moving_clock: Clock) -> None:
@@ -192,10 +192,10 @@ def test_the_link_works_until_the_last_second(service: Service, moving_clock: Cl
     token = closed(service)
     moving_clock.forward(GRACE - 1)
     assert sweep(service) == 0
-    assert undo(service, token).status_code == 200
+    assert reopen(service, token).status_code == 200
     token = closed(service)
     moving_clock.forward(GRACE)
-    assert undo(service, token).status_code == 403
+    assert reopen(service, token).status_code == 403
     shown = service.client().get("/account/reopen", headers={"Cookie": f"reopening_token={token}"})
     assert shown.get_json()["code"] == "wrong_reopening_token"
 
@@ -227,7 +227,7 @@ def test_a_token_that_opens_nothing(
     """One refusal for all of them, and nothing is changed."""
     token = happens(service, closed(service))
     before = dump(service)
-    refused = undo(service, token)
+    refused = reopen(service, token)
     assert (refused.status_code, refused.get_json()["code"]) == (403, "wrong_reopening_token")
     assert dump(service) == before
 
@@ -246,10 +246,10 @@ def test_disabling_a_closing_account_wins_over_the_link(
     assert hearing.names == ["sessions.ended", "account.disabled"]
     service.auth.accounts.disable(EMAIL)
     assert hearing.names.count("account.disabled") == 1
-    assert undo(service, token).status_code == 403
+    assert reopen(service, token).status_code == 403
     assert sign_in(service).get_json()["code"] == "account_disabled"
     with pytest.raises(AccountNotClosed):
-        service.auth.account_closure.keep(EMAIL)
+        service.auth.account_closure.reopen_for(EMAIL)
     moving_clock.forward(GRACE)
     assert sweep(service) == 1
 
@@ -264,7 +264,7 @@ def test_enabling_a_closing_account_keeps_it(
         service.auth.accounts.disable(EMAIL)
     service.auth.accounts.enable(EMAIL)
     assert sign_in(service).status_code == 200
-    assert undo(service, token).status_code == 403
+    assert reopen(service, token).status_code == 403
     assert messages(service, "account_closed")[0].encrypted_link is None
     moving_clock.forward(GRACE)
     assert sweep(service) == 0
@@ -275,14 +275,14 @@ def test_an_administrator_closes_and_keeps(service: Service, moving_clock: Clock
     """As the owner would, with the same email; each only where there is something to do."""
     del moving_clock
     with pytest.raises(AccountNotClosed):
-        service.auth.account_closure.keep(EMAIL)
+        service.auth.account_closure.reopen_for(EMAIL)
     user, until = service.auth.account_closure.close_for(EMAIL)
     assert (user.email, until) == (EMAIL, clock.written(clock.now() + GRACE))
     with pytest.raises(AccountNotOpen):
         service.auth.account_closure.close_for(EMAIL)
     assert only(service.auth, "account.closed").personal == {"until": until}
     assert "signed in to it" not in text_of(service, messages(service, "account_closed")[0])
-    assert service.auth.account_closure.keep(EMAIL) == EMAIL
+    assert service.auth.account_closure.reopen_for(EMAIL) == EMAIL
     assert sign_in(service).status_code == 200
     service.auth.accounts.disable(EMAIL)
     with pytest.raises(AccountNotOpen):

@@ -15,7 +15,7 @@ from tests.conftest import EMAIL, KEY, PASSPHRASE, Clock, Service
 from tests.databases import KINDS, Databases
 from tests.features.audits import run
 from tests.features.closures import GRACE, sweep
-from tests.features.notification_emails import SECOND, proven, second_of, told
+from tests.features.notification_emails import SECOND, second_of, told, verified
 from tests.house.source import PACKAGE
 from tests.spine.test_schema import upgrade_to
 
@@ -41,12 +41,12 @@ def test_an_operator_closes_and_keeps(service: Service, moving_clock: Clock) -> 
 @pytest.mark.usefixtures("bob")
 def test_an_operator_sees_and_removes_a_notification_email(service: Service) -> None:
     """And both are told."""
-    command = notification_email.pages.second_email_command
+    command = notification_email.pages.notification_email_command
     assert run(service, command, EMAIL).output == "no notification email\n"
     assert isinstance(
         run(service, command, EMAIL, "--remove").exception, notification_email.NoNotificationEmail
     )
-    proven(service)
+    verified(service)
     assert run(service, command, EMAIL).output == f"{SECOND}\n"
     assert run(service, command, EMAIL, "--remove").output == f"removed {SECOND}\n"
     assert (second_of(service), told(service, "notification_email_removed")) == (

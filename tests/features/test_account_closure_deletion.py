@@ -16,10 +16,10 @@ from tests.features.closures import (
     GRACE,
     close,
     closed,
+    reopen,
     rows_of,
     sign_in,
     sweep,
-    undo,
 )
 from tests.features.hearing import Hearing, users
 from tests.features.password_resets import asked, dump, messages, put
@@ -86,7 +86,7 @@ def test_a_new_account_of_the_same_email_inherits_nothing(
     assert service.auth.get_user_from_session_id(session.value) is None
     assert not service.auth.known_devices.knows(EMAIL, device.value)
     assert put(service, reset).status_code == 403
-    assert undo(service, token).status_code == 403
+    assert reopen(service, token).status_code == 403
     exported = service.auth.export(new.id)
     assert [entry["event"] for entry in exported["activity"]] == ["account.registered"]
     assert (exported["account_closure"], exported["emails"], exported["sessions"]) == (None, [], [])
@@ -145,7 +145,7 @@ def test_of_undo_and_deletion_at_once_one_wins(
         # Each reads the clock for itself: the sweeper's is ahead.
         if which % 2:
             return service.auth.account_closure.sweep(due, 10) == 1
-        return undo(service, token).status_code == 200
+        return reopen(service, token).status_code == 200
 
     won = race(act, 6)
     assert won.count(True) == 1
@@ -159,7 +159,7 @@ def test_of_undo_and_deletion_at_once_one_wins(
 def test_twenty_undo_at_once_and_one_email_tells_of_it(service: Service) -> None:
     """One opens the account; the others hear that the link was used."""
     token = closed(service)
-    answers = race(lambda _: undo(service, token).status_code, 20)
+    answers = race(lambda _: reopen(service, token).status_code, 20)
     assert sorted(answers) == [200] + [403] * 19
     assert len(messages(service, "account_reopened")) == 1
 
@@ -188,7 +188,7 @@ def test_an_administrator_who_disables_in_the_same_moment_wins(
     """Whether the account was open, closing or just kept: afterwards it is disabled."""
     token = closed(service)
     if number == 2:
-        undo(service, token)
+        reopen(service, token)
 
     def act(which: int) -> None:
         if which == 0:
@@ -198,13 +198,13 @@ def test_an_administrator_who_disables_in_the_same_moment_wins(
             with suppress(AccountNotOpen):
                 service.auth.account_closure.close_for(EMAIL)
         else:
-            undo(service, token)
+            reopen(service, token)
 
     race(act, 4 if number < 2 else 2)
     assert sign_in(service).get_json()["code"] == "account_disabled"
-    assert undo(service, token).status_code == 403
+    assert reopen(service, token).status_code == 403
     with pytest.raises(AccountNotClosed):
-        service.auth.account_closure.keep(EMAIL)
+        service.auth.account_closure.reopen_for(EMAIL)
 
 
 def test_two_who_delete_at_once_delete_once(service: Service) -> None:

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from bienvenue import clock, i18n
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
-from tests.features.closures import CREDENTIALS, GRACE, closed, link, sign_in, token_of, undo
+from tests.features.closures import CREDENTIALS, GRACE, closed, link, reopen, sign_in, token_of
 from tests.features.hearing import Hearing
 from tests.features.password_resets import dump
 from tests.web.browser import HTML, Browser
@@ -160,7 +160,7 @@ def test_opening_the_link_changes_nothing(service: Service, method: str, accept:
         assert token not in answer.text
         assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert dump(service) == before
-    assert undo(service, token).status_code == 200
+    assert reopen(service, token).status_code == 200
 
 
 def test_a_link_that_is_over_says_so(service: Service) -> None:
@@ -169,7 +169,7 @@ def test_a_link_that_is_over_says_so(service: Service) -> None:
     token = closed(service)
     browser.get(path_of(link(service)))
     form = browser.form("/account/reopen", "/account/reopen")
-    undo(service, token)
+    reopen(service, token)
     for answer in (browser.get("/account/reopen"), browser.send(form)):
         assert (answer.status_code, "was already used" in answer.text) == (403, True)
     program = service.client().get("/account/reopen")
@@ -213,4 +213,4 @@ def test_the_link_leads_below_the_path_of_our_pages(mounted: FlaskClient, servic
     assert (
         'action="/account/account/reopen"' in mounted.get(str(opened.location), headers=HTML).text
     )
-    assert undo(service, token_of(service)).status_code == 200
+    assert reopen(service, token_of(service)).status_code == 200

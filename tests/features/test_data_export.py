@@ -18,7 +18,7 @@ from bienvenue.user import User as Account
 from tests.conftest import PASSPHRASE, Clock, Service
 from tests.features import password_resets
 from tests.features.closures import token_of
-from tests.features.notification_emails import PROOF
+from tests.features.notification_emails import VERIFICATION
 
 #: What of a person's rows is not given, with the reason. Anyone who adds a column says so here, or
 #: gives it.
@@ -114,7 +114,7 @@ def live(service: Service, moving: Clock, who: Person) -> FlaskClient:
         sent = {"notification_email": email}
         assert client.put("/notification_email", json=sent, **origin).status_code == 202
         if email == who.second:
-            proof = {"notification_email_token": token_of(service, PROOF)}
+            proof = {"notification_email_token": token_of(service, VERIFICATION)}
             verifying = service.client().post(
                 "/notification_email/verification", json=proof, **origin
             )
@@ -244,7 +244,7 @@ def test_the_page_gives_exactly_that(service: Service, moving_clock: Clock, path
     cookies = [client.get_cookie(name) for name in ("session_id", "device_id")]
     secrets = [cookie.value for cookie in cookies if cookie is not None]
     assert len(secrets) == 2
-    kept = [bob.hashed_password, bob.session_id, bob.reset_token, token_of(service, PROOF)]
+    kept = [bob.hashed_password, bob.session_id, bob.reset_token, token_of(service, VERIFICATION)]
     for secret in [*secrets, *kept]:
         assert secret
         assert secret not in answer.text

@@ -28,9 +28,9 @@ from tests.features.email_changes import (
     change,
     link_of,
     me_of,
-    prove,
+    restore,
     token_of,
-    undo,
+    verify,
 )
 from tests.features.hearing import Hearing
 from tests.features.password_resets import dump, messages, outstanding, statements, text_of
@@ -164,12 +164,12 @@ def test_one_email_in_two_minutes(
     assert ask(client).status_code == 202
     assert len(messages(service, "new_email_verification")) == 1
     me = me_of(service, client)
-    assert service.auth.email_change.asked_by(me, first) == NEW_EMAIL
+    assert service.auth.email_change.pending_email(me, first) == NEW_EMAIL
     moving_clock.forward(1)
     second = asked(service, client)
-    assert service.auth.email_change.asked_by(me, second) == NEW_EMAIL
+    assert service.auth.email_change.pending_email(me, second) == NEW_EMAIL
     with pytest.raises(WrongEmailToken):
-        service.auth.email_change.asked_by(me, first)
+        service.auth.email_change.pending_email(me, first)
     states = [message.state for message in messages(service, "new_email_verification")]
     assert states == [MessageState.WITHDRAWN, MessageState.WAITING]
 
@@ -222,11 +222,11 @@ def test_the_lifetimes_are_settings(make_service: MakeService, moving_clock: Clo
     client = service.signed_in()
     token = asked(service, client)
     moving_clock.forward(HOUR)
-    assert prove(client, token).status_code == 403
+    assert verify(client, token).status_code == 403
     client.post("/reauthentication", json={"password": PASSPHRASE})
     back = change(service, client)
     moving_clock.forward(2 * DAY)
-    assert undo(service, back).status_code == 403
+    assert restore(service, back).status_code == 403
     for wrong in ({"email_change_lifetime": "8d"}, {"email_restore_lifetime": "31d"}):
         with pytest.raises(SettingsProblem, match="EMAIL_"):
             make_service(**wrong)
@@ -248,8 +248,8 @@ def test_an_administrator_changes_an_email_at_once(service: Service, client: Fla
     assert "An administrator made the change." in text_of(service, message)
     facts = hearing.only("email.assigned").facts
     assert (facts["old"], facts["new"]) == (EMAIL, NEW_EMAIL)
-    assert service.auth.registration.proven(service.auth.accounts.find(NEW_EMAIL).id) is None
-    assert undo(service, token_of(service, "email_changed")).status_code == 200
+    assert service.auth.registration.verified_at(service.auth.accounts.find(NEW_EMAIL).id) is None
+    assert restore(service, token_of(service, "email_changed")).status_code == 200
     assert service.auth.accounts.find(EMAIL)
 
 
@@ -326,7 +326,7 @@ def test_sweeping_deletes_what_is_over(
     sweep = service.auth.one_time_tokens.sweep
     assert sweep(begun + DAY - 1, 9) == 0
     assert [sweep(begun + DAY, 1) for _ in range(3)] == [1, 1, 0]
-    assert service.auth.email_change.asked_by(me_of(service, client), token) == NEW_EMAIL
+    assert service.auth.email_change.pending_email(me_of(service, client), token) == NEW_EMAIL
     assert sweep(begun + WEEK - 1, 9) == 1
     assert [sweep(begun + WEEK, 1) for _ in range(3)] == [1, 1, 0]
     assert outstanding(service, "email_restore") == outstanding(service, "email_change") == []
@@ -344,7 +344,7 @@ def test_an_account_that_is_deleted_takes_all_of_it_along(service: Service) -> N
         outstanding(service, "email_restore"),
         found["messages"],
     ) == ([], [], [])
-    assert undo(service, back).status_code == 403
+    assert restore(service, back).status_code == 403
     for email in (EMAIL, NEW_EMAIL, THIRD):
         service.auth.register_user(email, PASSPHRASE)
 
@@ -356,15 +356,15 @@ def test_no_log_and_no_repr_shows_a_token(
     caplog.set_level(logging.DEBUG)
     token = asked(service, client)
     client.get(f"/email/new?token={token}")
-    prove(client, token)
-    prove(client, token)
+    verify(client, token)
+    verify(client, token)
     back = token_of(service, "email_changed")
     client.get(f"/email/restore?token={back}")
-    undo(service, back)
-    undo(service, back)
+    restore(service, back)
+    restore(service, back)
     me = me_of(service, service.signed_in(AMY))
     with pytest.raises(WrongEmailToken) as raised:
-        service.auth.email_change.prove(me, token)
+        service.auth.email_change.verify(me, token)
     said = "".join(traceback.format_exception(raised.value))
     passed = [
         NewEmailVerification(email_change_token=token),

@@ -12,9 +12,9 @@ from tests.features.email_changes import (
     asked,
     change,
     link_of,
-    prove,
+    restore,
     token_of,
-    undo,
+    verify,
 )
 from tests.features.password_resets import NEW, dump, link, messages, put
 from tests.features.test_password_reset_pages import path_of
@@ -106,7 +106,7 @@ def test_dead_links_say_so(service: Service) -> None:
     """The page of a new email offers to ask again, that of the undo to write to the operator."""
     client = service.signed_in()
     token = asked(service, client)
-    prove(client, token)
+    verify(client, token)
     back = token_of(service, "email_changed")
     browser = Browser(service)
     browser.sign_in(NEW_EMAIL, PASSPHRASE)
@@ -121,7 +121,7 @@ def test_dead_links_say_so(service: Service) -> None:
     assert browser.send(form).status_code == 403
     browser.get(f"/email/restore?token={back}")
     form = browser.form("/email/restore", "/email/restore")
-    undo(service, back)
+    restore(service, back)
     assert browser.get("/email/restore").status_code == 403
     late = browser.send(form)
     assert (late.status_code, "Contact support" in late.text) == (403, True)
@@ -165,8 +165,8 @@ def test_opening_a_link_changes_nothing(service: Service, method: str, accept: s
         assert back not in answer.text
         assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert dump(service) == before
-    assert prove(client, token).status_code == 200
-    assert undo(service, back).status_code == 200
+    assert verify(client, token).status_code == 200
+    assert restore(service, back).status_code == 200
 
 
 def test_a_broken_link_does_not_open_an_older_one(service: Service) -> None:

@@ -15,8 +15,8 @@ from tests.features.email_changes import (
     change,
     exists,
     me_of,
-    prove,
-    undo,
+    restore,
+    verify,
 )
 from tests.features.password_resets import NEW, dump, messages, outstanding, put
 from tests.features.password_resets import asked as reset_asked
@@ -35,7 +35,7 @@ def test_of_two_who_change_to_one_email_one_wins(service: Service, moving_clock:
         # Two emails to one address are two minutes apart.
         moving_clock.forward(120)
         found.append(asked(service, client))
-    answers = race(lambda number: prove(clients[number], found[number]), 2)
+    answers = race(lambda number: verify(clients[number], found[number]), 2)
     assert sorted(answer.status_code for answer in answers) == [200, 403]
     emails = sorted(user.email for user in service.auth.accounts.list())
     assert emails in (["amy@example.com", NEW_EMAIL], ["bob@example.com", NEW_EMAIL])
@@ -45,7 +45,7 @@ def test_ten_ask_at_once_and_one_link_works(service: Service) -> None:
     """All of one account, each for another email; every email but one is withdrawn."""
     client = service.signed_in()
     me = me_of(service, client)
-    race(lambda number: service.auth.email_change.ask(me, f"s{number}@example.com"), 10)
+    race(lambda number: service.auth.email_change.request(me, f"s{number}@example.com"), 10)
     found = messages(service, "new_email_verification")
     assert len(found) == 10
     (alive,) = [message for message in found if message.encrypted_link is not None]
@@ -53,7 +53,7 @@ def test_ten_ask_at_once_and_one_link_works(service: Service) -> None:
     body = service.auth.mail.read(alive.uid).get_body(("plain",))
     assert body is not None
     token = str(body.get_content()).partition("?token=")[2].split()[0]
-    assert prove(client, token).get_json()["email"] == alive.email
+    assert verify(client, token).get_json()["email"] == alive.email
 
 
 @pytest.mark.parametrize("turn", range(3))
@@ -64,7 +64,7 @@ def test_a_change_and_a_reset_at_once(service: Service, turn: int) -> None:
     proof, reset = asked(service, client), reset_asked(service)
 
     def act(number: int) -> int:
-        return (prove(client, proof) if number else put(service, reset)).status_code
+        return (verify(client, proof) if number else put(service, reset)).status_code
 
     changed = race(act, 2)
     assert changed in ([200, 401], [200, 403], [403, 200])
@@ -86,7 +86,7 @@ def test_registering_while_the_email_is_given_up(service: Service, turn: int) ->
 
     def act(number: int) -> object:
         if number == 0:
-            return prove(client, proof).status_code
+            return verify(client, proof).status_code
         try:
             if number == 1:
                 return service.auth.email_change.set(AMY, EMAIL)
@@ -107,7 +107,7 @@ def test_registering_while_the_email_is_restored(service: Service, turn: int) ->
 
     def act(number: int) -> object:
         if number == 0:
-            return undo(service, back).status_code
+            return restore(service, back).status_code
         try:
             return service.auth.accounts.add_without_password(EMAIL)
         except EmailTaken:
@@ -122,7 +122,7 @@ def test_both_undos_of_two_changes_at_once(service: Service) -> None:
     client = service.signed_in()
     first = change(service, client, THIRD)
     second = change(service, client, NEW_EMAIL)
-    answers = race(lambda n: undo(service, second if n else first).status_code, 2)
+    answers = race(lambda n: restore(service, second if n else first).status_code, 2)
     assert answers in ([200, 200], [200, 403])
     assert exists(service, EMAIL)
     assert outstanding(service, "email_restore") == []
@@ -137,7 +137,7 @@ def test_the_thief_changes_on_while_the_owner_undoes(service: Service) -> None:
     def act(number: int) -> str:
         try:
             if number:
-                return service.auth.email_change.prove(me, proof)
+                return service.auth.email_change.verify(me, proof)
             return service.auth.email_change.restore(back)
         except Refusal as refusal:
             return refusal.code
@@ -162,7 +162,7 @@ def test_an_account_that_goes_while_its_token_is_spent(service: Service, happens
             getattr(service.auth.accounts, happens)(uid)
             return "gone"
         try:
-            return service.auth.email_change.prove(me, proof)
+            return service.auth.email_change.verify(me, proof)
         except Refusal as refusal:
             return refusal.code
 

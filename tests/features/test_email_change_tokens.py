@@ -18,9 +18,9 @@ from tests.features.email_changes import (
     asked,
     change,
     me_of,
-    prove,
+    restore,
     token_of,
-    undo,
+    verify,
 )
 from tests.features.hearing import Hearing
 from tests.features.password_resets import NEW, dump, messages, put, text_of
@@ -40,7 +40,7 @@ def test_a_token_changes_the_email_once(service: Service) -> None:
     hearing = Hearing(service.auth)
     client = service.signed_in()
     token = asked(service, client)
-    answer = prove(client, token)
+    answer = verify(client, token)
     assert (answer.status_code, answer.json) == (
         200,
         {"email": NEW_EMAIL, "message": "Email updated"},
@@ -48,7 +48,9 @@ def test_a_token_changes_the_email_once(service: Service) -> None:
     assert client.get("/profile").get_json()["email"] == NEW_EMAIL
     assert service.auth.valid_login(NEW_EMAIL, PASSPHRASE)
     assert not service.auth.valid_login(EMAIL, PASSPHRASE)
-    assert service.auth.registration.proven(service.auth.accounts.find(NEW_EMAIL).id) is not None
+    assert (
+        service.auth.registration.verified_at(service.auth.accounts.find(NEW_EMAIL).id) is not None
+    )
     (told,) = messages(service, "email_changed")
     session = client.get("/profile").get_json()["session"]["uid"]
     assert hearing.only("email.changed").facts == {
@@ -59,7 +61,7 @@ def test_a_token_changes_the_email_once(service: Service) -> None:
         "message": "email_changed",
         "message_uid": told.uid,
     }
-    assert prove(client, token).status_code == 403
+    assert verify(client, token).status_code == 403
     assert hearing.names.count("email.changed") == 1
     (proof,) = messages(service, "new_email_verification")
     user = service.auth.accounts.find(NEW_EMAIL)
@@ -75,7 +77,7 @@ def test_the_old_email_is_told_what_it_has_to_know(service: Service, moving_cloc
     client = service.signed_in()
     token = asked(service, client)
     moving_clock.forward(60)
-    prove(client, token)
+    verify(client, token)
     (message,) = messages(service, "email_changed")
     said = text_of(service, message)
     assert message.email == EMAIL
@@ -155,7 +157,7 @@ def test_a_token_that_changes_nothing(
     client = service.signed_in()
     token = happens(service, moving_clock, client, asked(service, client))
     before = dump(service)["users"]
-    refused = prove(client, token)
+    refused = verify(client, token)
     assert (refused.status_code, refused.get_json()["code"]) == (403, "wrong_email_change_token")
     assert dump(service)["users"] == before
 
@@ -164,17 +166,17 @@ def test_a_token_is_worth_nothing_to_anyone_else(service: Service) -> None:
     """Neither to an attacker nor in the session of another account, which stays as it was."""
     client, amy = service.signed_in(), service.signed_in(AMY)
     token = asked(service, client)
-    assert prove(service.client(), token).status_code == 401
-    assert prove(amy, token).get_json()["code"] == "wrong_email_change_token"
+    assert verify(service.client(), token).status_code == 401
+    assert verify(amy, token).get_json()["code"] == "wrong_email_change_token"
     assert amy.get("/profile").get_json()["email"] == AMY
-    assert prove(client, None).status_code == 403
-    assert prove(client, token).status_code == 200
+    assert verify(client, None).status_code == 403
+    assert verify(client, token).status_code == 200
 
 
 def test_another_device_of_the_same_person_proves_it(service: Service) -> None:
     """Emails open where they open; the device that asked is signed out."""
     one, other = service.signed_in(), service.signed_in()
-    assert prove(other, asked(service, one)).status_code == 200
+    assert verify(other, asked(service, one)).status_code == 200
     assert [client.get("/profile").status_code for client in (one, other)] == [401, 200]
 
 
@@ -184,12 +186,12 @@ def test_a_session_that_ended_meanwhile_changes_nothing(service: Service) -> Non
     token, me = asked(service, client), me_of(service, client)
     service.auth.sessions.end_all(me.user_id)
     for act in (
-        lambda: service.auth.email_change.ask(me, THIRD),
-        lambda: service.auth.email_change.prove(me, token),
+        lambda: service.auth.email_change.request(me, THIRD),
+        lambda: service.auth.email_change.verify(me, token),
     ):
         with pytest.raises(Exception, match="Sign in first"):
             act()
-    assert prove(service.signed_in(), token).status_code == 200
+    assert verify(service.signed_in(), token).status_code == 200
 
 
 # --- what it ends -------------------------------------------------------------------------------
@@ -233,7 +235,7 @@ def test_failures_go_with_the_account(service: Service) -> None:
     sent = {"email": NEW_EMAIL, "password": PASSPHRASE}
     assert service.client().post("/sessions", json=sent).get_json()["code"] == "password_locked"
     assert client.post("/sessions", json=sent).status_code == 200
-    undo(service, back)
+    restore(service, back)
     assert limits.find(NEW_EMAIL) == []
     assert {count.unknown_device_failures for count in limits.find(EMAIL)} == {UNKNOWN_DEVICES}
     assert put(service, token_of(service, "password_reset")).status_code == 200

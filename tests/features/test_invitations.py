@@ -21,14 +21,14 @@ from tests.features.hearing import Hearing, users
 from tests.features.password_resets import dump, messages, outstanding
 from tests.features.registrations import (
     SMTP,
-    again,
     heard,
     invited,
     link_in,
     newest,
-    prove,
     register,
     registered,
+    resend,
+    verify,
 )
 from tests.races import race
 from tests.web.browser import Browser
@@ -58,8 +58,8 @@ def test_where_registration_is_closed_no_one_registers(
     closed = (403, "registration_closed")
     assert heard(register(service)) == closed
     assert heard(register(service, invitation=token)) == closed
-    assert heard(prove(service, waiting)) == closed
-    assert heard(again(service, "amy@example.com")) == closed
+    assert heard(verify(service, waiting)) == closed
+    assert heard(resend(service, "amy@example.com")) == closed
     for path in ("/users/new", "/email/verification", f"/users/new?token={token}"):
         answer = service.client().get(path, follow_redirects=True)
         assert heard(answer) == closed, path
@@ -78,11 +78,11 @@ def test_what_waited_is_forgotten_once_registration_is_not_open(
     opened = make_service(**SMTP)
     token = registered(opened)
     service = make_service(registration="invited", **SMTP)
-    assert heard(prove(service, token)) == (403, "registration_closed")
+    assert heard(verify(service, token)) == (403, "registration_closed")
     assert service.auth.sweep(moving_clock.now()) >= 1
     assert outstanding(service, "registration") == []
     assert messages(service, "registration")[0].state == MessageState.WITHDRAWN
-    assert heard(prove(opened, token)) == (403, "wrong_verification_token")
+    assert heard(verify(opened, token)) == (403, "wrong_verification_token")
 
 
 def test_code_and_operators_add_accounts_whatever_the_mode(make_service: MakeService) -> None:
@@ -213,7 +213,7 @@ def test_an_account_that_came_unheard_leaves_the_invitation(service: Service) ->
     user = service.auth._db.add_user(EMAIL, "!")
     assert heard(register(service, invitation=token)) == (409, "email_taken")
     assert len(outstanding(service, "invitation")) == 1
-    assert service.auth.registration.proven(user.id) is None
+    assert service.auth.registration.verified_at(user.id) is None
 
 
 def test_anyone_who_has_an_account_is_not_invited(service: Service) -> None:

@@ -103,9 +103,8 @@ def test_a_link_is_stored_encrypted(service: Service) -> None:
         assert f"http://localhost:5000{LINK}" in part
 
 
-def test_an_email_says_what_happened_where_and_what_to_do(
-    make_service: MakeService, moving_clock: Clock
-) -> None:
+@pytest.mark.usefixtures("moving_clock")
+def test_an_email_says_what_happened_where_and_what_to_do(make_service: MakeService) -> None:
     """Device, time and ip on one line, and whom to ask; the HTML part says the same."""
     service = make_service(support_email="help@example.org")
     auth = service.auth
@@ -119,8 +118,10 @@ def test_an_email_says_what_happened_where_and_what_to_do(
         "Hi,",
         f"Someone signed in to your Bienvenue account {user.email} from a new device.",
         "Firefox on Linux · 15 January 2027, 08:00 UTC · 203.0.113.7",
-        "If it was you, you don't need to do anything. If it wasn't, change your password now. "
-        "That signs out all other devices:",
+        (
+            "If it was you, you don't need to do anything. If it wasn't, change your password now."
+            " That signs out all other devices:"
+        ),
         "http://localhost:5000/password",
         "Questions? Contact support: help@example.org",
     ]
@@ -133,7 +134,7 @@ def test_an_email_says_what_happened_where_and_what_to_do(
 def test_an_email_of_an_earlier_version_names_no_lifetime(service: Service) -> None:
     """Its facts do not say for how long its link works."""
     service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.password_reset.ask(EMAIL)
+    service.auth.password_reset.request(EMAIL)
     (row,) = rows(service)
     assert "It works once, for 1 hour:" in text_of(service.auth.mail.read(row.uid))
     with service.auth._db.transaction() as tx:

@@ -9,7 +9,7 @@ from bienvenue.features.mail import Message
 from bienvenue.features.notices import Notices
 from tests.conftest import EMAIL, PASSPHRASE, Service
 from tests.features.hearing import Hearing
-from tests.features.notification_emails import SECOND, proven, told
+from tests.features.notification_emails import SECOND, told, verified
 from tests.features.password_resets import messages, text_of
 
 OTHER = "another passphrase, quite long"
@@ -64,7 +64,7 @@ def test_the_first_device_is_not_told_and_the_second_is(service: Service) -> Non
 
 def test_the_notification_email_is_told_too(service: Service) -> None:
     """Both notices name the account, and neither names the notification email."""
-    proven(service)
+    verified(service)
     service.signed_in()
     assert told(service, "new_device") == [EMAIL, SECOND]
     for message in messages(service, "new_device"):
@@ -76,7 +76,7 @@ def test_an_event_with_an_email_of_its_own_is_told_to_the_notification_email_alo
     service: Service,
 ) -> None:
     """The email of the account got that one."""
-    proven(service)
+    verified(service)
     service.auth.account_closure.close_for(EMAIL)
     assert told(service, "account_closed") == [EMAIL]
     assert told(service, "account_closed_notice") == [SECOND]

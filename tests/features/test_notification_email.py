@@ -15,14 +15,14 @@ from tests.features.audits import only
 from tests.features.closures import token_of
 from tests.features.hearing import Hearing
 from tests.features.notification_emails import (
-    PROOF,
     SECOND,
+    VERIFICATION,
     asked,
     name,
-    prove,
-    proven,
     second_of,
     told,
+    verified,
+    verify,
 )
 from tests.features.password_resets import dump, messages, statements, text_of
 
@@ -46,7 +46,7 @@ def test_naming_one_writes_an_email_there_and_nothing_else(
         202,
         {"notification_email": " Robert@Elsewhere.EXAMPLE", "message": "check your second email"},
     )
-    (message,) = messages(service, PROOF)
+    (message,) = messages(service, VERIFICATION)
     assert (message.email, message.state) == (SECOND, MessageState.WAITING)
     assert message.expires_at == moving_clock.time + DAY
     assert EMAIL in text_of(service, message)
@@ -76,7 +76,7 @@ def test_no_one_learns_whose_email_it_is(service: Service) -> None:
         headers = {n: v for n, v in answer.headers if n not in {"X-Request-Id", "Content-Length"}}
         heard.append((answer.status_code, answer.text.replace(email, "…"), headers, said))
     assert heard[0] == heard[1] == heard[2]
-    assert told(service, PROOF) == sorted([AMY, SECOND, "nobody@example.org"])
+    assert told(service, VERIFICATION) == sorted([AMY, SECOND, "nobody@example.org"])
 
 
 def test_ones_own_first_email_is_refused(service: Service) -> None:
@@ -87,13 +87,13 @@ def test_ones_own_first_email_is_refused(service: Service) -> None:
     assert refused.get_json()["field"] == "notification_email"
     malformed = name(client, "bob")
     assert (malformed.status_code, malformed.get_json()["field"]) == (400, "notification_email")
-    assert told(service, PROOF) == []
+    assert told(service, VERIFICATION) == []
 
 
 def test_naming_and_removing_need_a_fresh_session(service: Service, moving_clock: Clock) -> None:
     """Looking needs none; and nothing of it is an attacker's."""
     client = service.signed_in()
-    proven(service, client)
+    verified(service, client)
     moving_clock.forward(15 * 60)
     for answer in (name(client, "eve@example.org"), client.delete("/notification_email")):
         assert (answer.status_code, answer.get_json()["code"]) == (403, "reauthentication_required")
@@ -116,8 +116,8 @@ def test_a_session_that_ended_meanwhile_names_none(service: Service) -> None:
     assert me is not None
     service.auth.sessions.end_all(me.user_id)
     with pytest.raises(NotSignedIn):
-        service.auth.notification_email.ask(me, SECOND)
-    assert (dump(service)["notification_emails"], told(service, PROOF)) == ([], [])
+        service.auth.notification_email.request(me, SECOND)
+    assert (dump(service)["notification_emails"], told(service, VERIFICATION)) == ([], [])
 
 
 # --- how many emails ---------------------------------------------------------------------------
@@ -130,11 +130,11 @@ def test_one_email_in_two_minutes_to_one_email(service: Service, moving_clock: C
     moving_clock.forward(119)
     assert name(client).status_code == 202
     assert name(service.signed_in(AMY)).status_code == 202
-    assert told(service, PROOF) == [SECOND]
+    assert told(service, VERIFICATION) == [SECOND]
     moving_clock.forward(1)
     second = asked(service, client)
-    assert prove(service, first).status_code == 403
-    assert prove(service, second).status_code == 200
+    assert verify(service, first).status_code == 403
+    assert verify(service, second).status_code == 200
 
 
 def test_five_emails_in_an_hour_to_one_email(service: Service, moving_clock: Clock) -> None:
@@ -143,8 +143,8 @@ def test_five_emails_in_an_hour_to_one_email(service: Service, moving_clock: Clo
     for _ in range(7):
         assert name(client).status_code == 202
         moving_clock.forward(120)
-    assert told(service, PROOF) == [SECOND] * 5
-    assert prove(service, token_of(service, PROOF)).status_code == 200
+    assert told(service, VERIFICATION) == [SECOND] * 5
+    assert verify(service, token_of(service, VERIFICATION)).status_code == 200
 
 
 def test_an_account_has_ten_emails_an_hour(service: Service, moving_clock: Clock) -> None:
@@ -180,7 +180,7 @@ def test_the_link_proves_it_once(service: Service, moving_clock: Clock) -> None:
     client = service.signed_in()
     token = asked(service, client)
     hearing = Hearing(service.auth)
-    answer = prove(service, token)
+    answer = verify(service, token)
     assert (answer.status_code, answer.json) == (
         200,
         {"notification_email": SECOND, "message": "second email added"},
@@ -205,8 +205,8 @@ def test_the_link_proves_it_once(service: Service, moving_clock: Clock) -> None:
             True,
             True,
         )
-    assert messages(service, PROOF)[0].encrypted_link is None
-    again = prove(service, token)
+    assert messages(service, VERIFICATION)[0].encrypted_link is None
+    again = verify(service, token)
     assert (again.status_code, again.get_json()["code"]) == (403, "wrong_notification_email_token")
 
 
@@ -215,13 +215,13 @@ def test_another_one_takes_its_place_once_it_is_verified(
 ) -> None:
     """Until then the first one counts; then it is told that it gets no more."""
     client = service.signed_in()
-    proven(service, client)
+    verified(service, client)
     moving_clock.forward(120)
     token = asked(service, client, "robert@third.example")
     assert second_of(service) == SECOND
     shown = client.get("/notification_email").get_json()
     assert (shown["notification_email"], shown["waiting"]) == (SECOND, "robert@third.example")
-    prove(service, token)
+    verify(service, token)
     assert second_of(service) == "robert@third.example"
     assert told(service, "notification_email_removed") == [SECOND]
     (gone,) = messages(service, "notification_email_removed")
@@ -232,7 +232,7 @@ def test_another_one_takes_its_place_once_it_is_verified(
 def test_sweeping_leaves_what_is_verified(service: Service, moving_clock: Clock) -> None:
     """Only the email that no one opened is forgotten."""
     client = service.signed_in()
-    proven(service, client)
+    verified(service, client)
     asked(service, client, "robert@third.example")
     moving_clock.forward(DAY - 1)
     assert service.auth.one_time_tokens.sweep(clock.now(), 10) == 0
@@ -255,7 +255,7 @@ def _disable_behind(service: Service, token: str) -> str:
 
 def _close(service: Service, token: str) -> str:
     service.auth.account_closure.close_for(EMAIL)
-    service.auth.account_closure.keep(EMAIL)
+    service.auth.account_closure.reopen_for(EMAIL)
     return token
 
 
@@ -279,7 +279,7 @@ def test_a_token_that_proves_nothing(
     """One refusal for all of them, and nothing is changed."""
     token = happens(service, asked(service))
     before = dump(service)
-    refused = prove(service, token)
+    refused = verify(service, token)
     assert (refused.status_code, refused.get_json()["code"]) == (
         403,
         "wrong_notification_email_token",
@@ -295,7 +295,7 @@ def test_removing_it_tells_both_and_takes_what_waits_along(
 ) -> None:
     """From then on nothing goes there; what is not there cannot be removed."""
     client = service.signed_in()
-    proven(service, client)
+    verified(service, client)
     moving_clock.forward(120)
     waiting = asked(service, client, "robert@third.example")
     hearing = Hearing(service.auth)
@@ -303,7 +303,7 @@ def test_removing_it_tells_both_and_takes_what_waits_along(
     assert told(service, "notification_email_removed") == [EMAIL, SECOND]
     assert hearing.only("notification_email.removed").facts["notification_email"] == SECOND
     assert (second_of(service), dump(service)["notification_emails"]) == (None, [])
-    assert prove(service, waiting).status_code == 403
+    assert verify(service, waiting).status_code == 403
     again = client.delete("/notification_email")
     assert (again.status_code, again.get_json()["code"]) == (404, "no_notification_email")
     with pytest.raises(NoNotificationEmail):
@@ -312,6 +312,6 @@ def test_removing_it_tells_both_and_takes_what_waits_along(
 
 def test_an_operator_removes_it(service: Service) -> None:
     """And both are told."""
-    proven(service)
+    verified(service)
     assert service.auth.notification_email.remove_for(EMAIL) == SECOND
     assert told(service, "notification_email_removed") == [EMAIL, SECOND]

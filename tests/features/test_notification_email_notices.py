@@ -10,16 +10,16 @@ from flask.testing import FlaskClient
 from bienvenue import clock
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features import password_resets
-from tests.features.closures import CREDENTIALS, GRACE, closed, link, rows_of, undo
+from tests.features.closures import CREDENTIALS, GRACE, closed, link, reopen, rows_of
 from tests.features.notification_emails import (
-    PROOF,
     SECOND,
+    VERIFICATION,
     asked,
     name,
-    prove,
-    proven,
     second_of,
     told,
+    verified,
+    verify,
 )
 from tests.features.password_resets import NEW, dump, messages, put, text_of
 from tests.web.browser import HTML, Browser
@@ -41,7 +41,7 @@ def path_of(url: str) -> str:
 def test_every_notice_goes_to_both_and_names_the_account(service: Service) -> None:
     """A changed password, a reset, a new device: one email each; each names the first email."""
     client = service.signed_in()
-    proven(service, client)
+    verified(service, client)
     service.signed_in()
     sent = {"old_password": PASSPHRASE, "new_password": "cinq grenouilles dans un arbre"}
     assert client.put("/password", json=sent).status_code == 200
@@ -56,7 +56,7 @@ def test_every_notice_goes_to_both_and_names_the_account(service: Service) -> No
 
 def test_no_email_with_a_way_in_goes_there(service: Service) -> None:
     """Neither the link of a reset nor that of an account that is closing."""
-    proven(service)
+    verified(service)
     password_resets.asked(service)
     token = closed(service)
     assert told(service, "password_reset") == [EMAIL]
@@ -65,7 +65,7 @@ def test_no_email_with_a_way_in_goes_there(service: Service) -> None:
     (notice,) = messages(service, "account_closed_notice")
     assert notice.encrypted_link is None
     assert f"inbox of {EMAIL}" in text_of(service, notice)
-    undo(service, token)
+    reopen(service, token)
     assert told(service, "account_reopened") == [EMAIL, SECOND]
 
 
@@ -83,7 +83,7 @@ def test_nothing_goes_there_before_it_is_verified(service: Service) -> None:
 def test_it_is_no_way_in_and_not_unique(service: Service) -> None:
     """It can be someone's first email, and two people's second; none of it opens anything."""
     service.auth.register_user(SECOND, NEW)
-    proven(service)
+    verified(service)
     service.auth._db.update_user(service.auth.accounts.find(SECOND).id, email="else@example.com")
     assert not service.auth.valid_login(SECOND, PASSPHRASE)
     assert service.auth.create_session(SECOND) is None
@@ -95,14 +95,14 @@ def test_it_is_no_way_in_and_not_unique(service: Service) -> None:
     amy = service.signed_in(AMY)
     service.auth.mail._counted = lambda *_: True  # type: ignore[method-assign] # (no limit here)
     assert name(amy).status_code == 202
-    assert prove(service, link(service, PROOF).partition("?token=")[2]).status_code == 200
+    assert verify(service, link(service, VERIFICATION).partition("?token=")[2]).status_code == 200
     assert second_of(service) == second_of(service, AMY) == SECOND
 
 
 def test_it_survives_a_new_password_and_a_reset(service: Service) -> None:
     """An intruder who changes the password does not silence it."""
     client = service.signed_in()
-    proven(service, client)
+    verified(service, client)
     sent = {"old_password": PASSPHRASE, "new_password": "cinq grenouilles dans un arbre"}
     client.put("/password", json=sent)
     put(service, password_resets.asked(service))
@@ -113,7 +113,7 @@ def test_it_survives_a_new_password_and_a_reset(service: Service) -> None:
 
 def test_it_dies_with_the_account(service: Service, moving_clock: Clock) -> None:
     """No row and no email of it is left."""
-    proven(service)
+    verified(service)
     user = service.auth.accounts.find(EMAIL)
     assert service.auth.export(user.id)["notification_email"] == {
         "email": SECOND,
@@ -131,7 +131,7 @@ def test_it_dies_with_the_account(service: Service, moving_clock: Clock) -> None
 
 def test_a_first_email_that_becomes_the_second_hears_once(service: Service) -> None:
     """Not twice in the same mailbox."""
-    proven(service)
+    verified(service)
     service.auth._db.update_user(service.auth.accounts.find(EMAIL).id, email=SECOND)
     service.signed_in(SECOND)
     assert told(service, "new_device") == [SECOND]
@@ -158,7 +158,7 @@ def test_a_person_adds_one_and_removes_it_in_a_browser(
     assert (sent.status_code, SECOND in sent.text) == (202, True)
     assert "sent an email" in browser.get("/notification_email").text
     reader = Browser(service)
-    opened = reader.get(path_of(link(service, PROOF)))
+    opened = reader.get(path_of(link(service, VERIFICATION)))
     assert (opened.status_code, opened.location) == (303, "/notification_email/verification")
     shown = reader.get("/notification_email/verification")
     assert (EMAIL in shown.text, SECOND in shown.text) == (True, True)
@@ -184,13 +184,13 @@ def test_opening_the_link_changes_nothing(service: Service, method: str, accept:
     token = asked(service)
     before = dump(service)
     client = service.client()
-    for path in (path_of(link(service, PROOF)), "/notification_email/verification") * 2:
+    for path in (path_of(link(service, VERIFICATION)), "/notification_email/verification") * 2:
         answer = client.open(path, method=method, headers={"Accept": accept})
         assert answer.status_code in {200, 303}
         assert token not in answer.text
         assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert dump(service) == before
-    assert prove(service, token).status_code == 200
+    assert verify(service, token).status_code == 200
     late = client.get("/notification_email/verification", headers={"Accept": accept})
     assert (late.status_code, "was replaced or has expired" in late.text) == (403, True)
 
@@ -200,10 +200,10 @@ def test_the_link_leads_below_the_path_of_our_pages(mounted: FlaskClient, servic
     mounted.post("/account/sessions", json=CREDENTIALS)
     sent = {"notification_email": SECOND}
     assert mounted.put("/account/notification_email", json=sent).status_code == 202
-    assert link(service, PROOF).startswith(
+    assert link(service, VERIFICATION).startswith(
         "http://localhost:5000/account/notification_email/verification?"
     )
-    opened = mounted.get(path_of(link(service, PROOF)), headers=HTML)
+    opened = mounted.get(path_of(link(service, VERIFICATION)), headers=HTML)
     assert (opened.status_code, opened.location) == (
         303,
         "/account/notification_email/verification",

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import Service
 from tests.features.closures import token_of
-from tests.features.notification_emails import PROOF, SECOND, asked, name, prove, told
+from tests.features.notification_emails import SECOND, VERIFICATION, asked, name, told, verify
 from tests.features.password_resets import dump
 from tests.races import race
 
@@ -26,8 +26,8 @@ def test_twenty_ask_at_once_and_one_email_is_written(service: Service) -> None:
         return name(mine).status_code
 
     assert set(race(act, 20)) <= {202, 429}
-    assert told(service, PROOF) == [SECOND]
-    assert prove(service, token_of(service, PROOF)).status_code == 200
+    assert told(service, VERIFICATION) == [SECOND]
+    assert verify(service, token_of(service, VERIFICATION)).status_code == 200
 
 
 def test_of_verifying_and_removing_at_once_none_half_happens(service: Service) -> None:
@@ -37,7 +37,7 @@ def test_of_verifying_and_removing_at_once_none_half_happens(service: Service) -
 
     def act(number: int) -> int:
         if number:
-            return prove(service, token).status_code
+            return verify(service, token).status_code
         return client.delete("/notification_email").status_code
 
     removed, verifying = race(act, 2)

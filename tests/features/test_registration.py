@@ -18,14 +18,14 @@ from tests.features.password_resets import IP, asked, dump, messages, outstandin
 from tests.features.registrations import (
     OTHER,
     SMTP,
-    again,
     heard,
     link_in,
     newest,
-    prove,
     register,
     registered,
+    resend,
     token_in,
+    verify,
 )
 
 TAKEN, DISABLED = "taken@example.com", "disabled@example.com"
@@ -136,7 +136,7 @@ def test_a_disabled_account_gets_no_email(service: Service) -> None:
 
 def test_an_attacker_who_asks_again_has_no_email_written(service: Service) -> None:
     """No one registered: no one is written to, and no table has the email."""
-    assert again(service, "nobody@example.com").status_code == 202
+    assert resend(service, "nobody@example.com").status_code == 202
     assert service.auth.mail.list() == []
     assert "nobody@example.com" not in repr(dump(service))
     assert only(service.auth, "registration.requested").personal == {"ip": IP}
@@ -148,7 +148,7 @@ def test_the_owner_of_a_taken_email_who_asks_again_is_written_to(
     """The page of registering has the button for everybody."""
     register(service, TAKEN)
     moving_clock.forward(120)
-    again(service, TAKEN)
+    resend(service, TAKEN)
     assert len(messages(service, "already_registered")) == 2
 
 
@@ -179,7 +179,7 @@ def test_registering_writes_an_email_and_makes_no_account(service: Service) -> N
 def test_verifying_makes_the_account_and_signs_no_one_in(service: Service) -> None:
     """In one transaction: the account, its verified email, and the end of the registration."""
     hearing = Hearing(service.auth)
-    answer = prove(service, registered(service), email=f" {EMAIL.upper()}")
+    answer = verify(service, registered(service), email=f" {EMAIL.upper()}")
     assert (answer.status_code, answer.json) == (201, {"email": EMAIL, "message": "user created"})
     assert "session_id" not in answer.headers.get("Set-Cookie", "")
     user = service.auth.accounts.find(EMAIL)
@@ -201,23 +201,26 @@ def test_a_page_of_its_own_says_since_when_the_email_is_verified(
     service: Service, moving_clock: Clock
 ) -> None:
     """Of an account made by an operator too, which verified nothing."""
-    prove(service, registered(service))
+    verify(service, registered(service))
     shown = service.signed_in().get("/email/verified").json
-    assert shown == {"email": EMAIL, "proven": clock.written(moving_clock.now())}
-    assert service.signed_in(TAKEN).get("/email/verified").json == {"email": TAKEN, "proven": None}
+    assert shown == {"email": EMAIL, "verified_at": clock.written(moving_clock.now())}
+    assert service.signed_in(TAKEN).get("/email/verified").json == {
+        "email": TAKEN,
+        "verified_at": None,
+    }
     assert service.client().get("/email/verified").status_code == 401
 
 
 def test_a_verification_is_of_one_email(service: Service, moving_clock: Clock) -> None:
     """Another email of the account is not verified by it; a reset by email verifies that one."""
-    prove(service, registered(service))
+    verify(service, registered(service))
     user = service.auth.accounts.find(EMAIL)
-    assert service.auth.registration.proven(user.id) == moving_clock.now()
+    assert service.auth.registration.verified_at(user.id) == moving_clock.now()
     service.auth._db.update_user(user.id, email="robert@example.com")
-    assert service.auth.registration.proven(user.id) is None
+    assert service.auth.registration.verified_at(user.id) is None
     moving_clock.forward(60)
     put(service, asked(service, "robert@example.com"), email="robert@example.com")
-    assert service.auth.registration.proven(user.id) == moving_clock.now()
+    assert service.auth.registration.verified_at(user.id) == moving_clock.now()
 
 
 def test_a_reset_by_email_proves_the_email_once(service: Service, moving_clock: Clock) -> None:
@@ -227,7 +230,7 @@ def test_a_reset_by_email_proves_the_email_once(service: Service, moving_clock: 
     for _ in range(2):
         put(service, asked(service, TAKEN), email=TAKEN)
         moving_clock.forward(120)
-    assert service.auth.registration.proven(user.id) == moving_clock.now() - 240
+    assert service.auth.registration.verified_at(user.id) == moving_clock.now() - 240
     assert hearing.names.count("email.verified") == 1
 
 
@@ -269,11 +272,11 @@ def test_one_email_in_two_minutes_whatever_it_says(service: Service, moving_cloc
         register(service, email)
         moving_clock.forward(60)
         assert register(service, email, OTHER).status_code == 202
-        assert again(service, email).status_code == 202
+        assert resend(service, email).status_code == 202
         moving_clock.forward(60)
     assert len(service.auth.mail.list()) == 2
     assert len(outstanding(service, "registration")) == 1
-    assert prove(service, newest(service)).status_code == 201
+    assert verify(service, newest(service)).status_code == 201
 
 
 def test_five_emails_in_an_hour(service: Service, moving_clock: Clock) -> None:
@@ -296,8 +299,8 @@ def test_a_network_has_twenty_emails_an_hour(service: Service, moving_clock: Clo
     for number in range(18):
         assert register(service, f"person{number}@example.com").status_code == 202
     asked(service, TAKEN)
-    assert again(service, "nobody@example.com").status_code == 202
-    for answer in (register(service), again(service), register(service, TAKEN)):
+    assert resend(service, "nobody@example.com").status_code == 202
+    for answer in (register(service), resend(service), register(service, TAKEN)):
         assert heard(answer) == (429, "too_many_emails")
         assert answer.headers["Retry-After"] == "3600"
     assert register(service, ip="198.51.100.7").status_code == 202
@@ -309,7 +312,7 @@ def test_code_asks_without_an_ip(service: Service) -> None:
     """No network is counted then."""
     assert service.auth.registration.register(EMAIL, PASSPHRASE) is None
     assert dump(service)["email_requests"] != []
-    assert prove(service, newest(service)).status_code == 201
+    assert verify(service, newest(service)).status_code == 201
 
 
 # --- another email -----------------------------------------------------------------------------
@@ -319,13 +322,13 @@ def test_another_email_makes_the_link_before_useless(service: Service, moving_cl
     """The password stays the one that was chosen, and the registration ends when it would have."""
     first = registered(service)
     moving_clock.forward(HOUR)
-    again(service)
+    resend(service)
     second = newest(service)
     assert [message.state for message in messages(service, "registration")] == [
         MessageState.WITHDRAWN,
         MessageState.WAITING,
     ]
-    assert heard(prove(service, first)) == (403, "wrong_verification_token")
+    assert heard(verify(service, first)) == (403, "wrong_verification_token")
     moving_clock.forward(DAY - HOUR - 1)
     assert service.auth.registration.email_of(second) == EMAIL
     moving_clock.forward(1)
@@ -339,12 +342,12 @@ def test_another_email_is_of_the_newest_registration(service: Service, moving_cl
     moving_clock.forward(121)
     second = registered(service, password=OTHER)
     moving_clock.forward(121)
-    again(service)
+    resend(service)
     third = newest(service)
-    assert heard(prove(service, second, OTHER)) == (403, "wrong_verification_token")
+    assert heard(verify(service, second, OTHER)) == (403, "wrong_verification_token")
     assert service.auth.registration.email_of(third) == EMAIL
-    assert prove(service, first).status_code == 201
-    assert heard(prove(service, third, OTHER)) == (403, "wrong_verification_token")
+    assert verify(service, first).status_code == 201
+    assert heard(verify(service, third, OTHER)) == (403, "wrong_verification_token")
 
 
 def test_a_newer_registration_leaves_the_email_of_an_older_one(
@@ -357,4 +360,4 @@ def test_a_newer_registration_leaves_the_email_of_an_older_one(
     assert [message.state for message in messages(service, "registration")] == [
         MessageState.WAITING
     ] * 2
-    assert prove(service, mine).status_code == 201
+    assert verify(service, mine).status_code == 201

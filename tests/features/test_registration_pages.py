@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import users
 from tests.features.password_resets import dump, messages
-from tests.features.registrations import OTHER, SMTP, link_in, prove, registered
+from tests.features.registrations import OTHER, SMTP, link_in, registered, verify
 from tests.features.test_password_reset_pages import path_of
 from tests.web.browser import HTML, Browser
 
@@ -99,13 +99,13 @@ def test_opening_a_link_changes_nothing(service: Service, method: str, accept: s
         assert token not in answer.text
         assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert dump(service) == before
-    assert prove(service, token).status_code == 201
+    assert verify(service, token).status_code == 201
 
 
 def test_a_link_that_is_over_offers_another_email(service: Service) -> None:
     """The page has the form that asks for one; a program hears the code."""
     browser = Browser(service)
-    prove(service, registered(service))
+    verify(service, registered(service))
     browser.get(f"/email/verification?token={'x' * 43}")
     answer = browser.get("/email/verification")
     assert answer.status_code == 403

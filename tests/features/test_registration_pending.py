@@ -20,8 +20,8 @@ from tests.features.registrations import (
     OTHER,
     SMTP,
     heard,
-    prove,
     registered,
+    verify,
 )
 
 TAKEN, DISABLED = "taken@example.com", "disabled@example.com"
@@ -51,7 +51,7 @@ def test_sweeping_forgets_what_is_over(service: Service, moving_clock: Clock) ->
     now = moving_clock.now()
     assert [service.auth.one_time_tokens.sweep(now, 1) for _ in range(3)] == [1, 1, 0]
     assert len(outstanding(service, "registration")) == 1
-    assert prove(service, token).status_code == 201
+    assert verify(service, token).status_code == 201
 
 
 def test_no_log_and_no_repr_shows_the_token(
@@ -61,9 +61,9 @@ def test_no_log_and_no_repr_shows_the_token(
     caplog.set_level(logging.DEBUG)
     token = registered(service)
     service.client().get(f"/email/verification?token={token}")
-    prove(service, token, "wrong")
-    prove(service, token)
-    refused = prove(service, token)
+    verify(service, token, "wrong")
+    verify(service, token)
+    refused = verify(service, token)
     passed = [
         Verification(password=PASSPHRASE, verification_token=token),
         Visitor("", "", None, None, {"proof": token}),
@@ -103,12 +103,12 @@ def test_an_operator_lists_and_withdraws_registrations(
     assert [email for email, _, _ in service.auth.registration.list()].count(EMAIL) == 2
     assert service.auth.registration.withdraw(EMAIL.upper()) == 2
     assert hearing.names.count("registration.withdrawn") == 1
-    assert heard(prove(service, first)) == (403, "wrong_verification_token")
+    assert heard(verify(service, first)) == (403, "wrong_verification_token")
     assert [row[0] for row in service.auth.registration.list()] == ["amy@example.com"]
     assert [one.state for one in messages(service, "registration") if one.email == EMAIL] == [
         MessageState.WITHDRAWN
     ] * 2
-    assert prove(service, token).status_code == 201
+    assert verify(service, token).status_code == 201
     assert service.auth.registration.withdraw(EMAIL) == 0
     assert hearing.names.count("registration.withdrawn") == 1
 

@@ -9,7 +9,7 @@ from bienvenue.features.registration import WrongVerificationToken
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import users
 from tests.features.password_resets import messages, outstanding
-from tests.features.registrations import OTHER, SMTP, again, newest, prove, register, registered
+from tests.features.registrations import OTHER, SMTP, newest, register, registered, resend, verify
 from tests.races import race
 
 pytestmark = pytest.mark.statements
@@ -23,11 +23,11 @@ def service(make_service: MakeService) -> Service:
 
 def test_twenty_who_all_compared_already_and_one_wins(service: Service) -> None:
     """The statement that spends decides, not what was read before it."""
-    found = service.auth.registration._found(registered(service))
+    found = service.auth.registration._peek(registered(service))
 
     def make(_: int) -> bool:
         try:
-            service.auth.registration._make(found, Attempt("sign_in", EMAIL))
+            service.auth.registration._create_account(found, Attempt("sign_in", EMAIL))
         except WrongVerificationToken:
             return False
         return True
@@ -44,7 +44,7 @@ def test_two_registrations_of_one_email_verified_at_once(
     moving_clock.forward(121)
     second = registered(service, password=OTHER)
     pairs = [(first, PASSPHRASE), (second, OTHER)]
-    answers = race(lambda n: prove(service, *pairs[n]).status_code, 2)
+    answers = race(lambda n: verify(service, *pairs[n]).status_code, 2)
     assert sorted(answers) == [201, 403]
     assert service.auth.valid_login(EMAIL, pairs[answers.index(201)][1])
     assert (users(service.auth), outstanding(service, "registration")) == (1, [])
@@ -56,7 +56,7 @@ def test_twenty_register_at_once_and_one_email_is_written(service: Service) -> N
     assert race(lambda n: register(service, password=passwords[n]).status_code, 20) == [202] * 20
     assert len(messages(service, "registration")) == len(outstanding(service, "registration")) == 1
     token = newest(service)
-    statuses = [prove(service, token, password).status_code for password in passwords]
+    statuses = [verify(service, token, password).status_code for password in passwords]
     assert sorted(statuses) == [201] + [403] * 19
 
 
@@ -66,10 +66,10 @@ def test_many_ask_again_at_once_and_one_email_is_written(
     """The newest link works, and the first does not."""
     first = registered(service)
     moving_clock.forward(121)
-    assert race(lambda _: again(service).status_code, 19) == [202] * 19
+    assert race(lambda _: resend(service).status_code, 19) == [202] * 19
     assert len(messages(service, "registration")) == 2
-    assert prove(service, first).status_code == 403
-    assert prove(service, newest(service)).status_code == 201
+    assert verify(service, first).status_code == 403
+    assert verify(service, newest(service)).status_code == 201
 
 
 def test_a_verification_and_another_email_at_once(service: Service, moving_clock: Clock) -> None:
@@ -78,11 +78,11 @@ def test_a_verification_and_another_email_at_once(service: Service, moving_clock
     moving_clock.forward(121)
 
     def act(number: int) -> int:
-        return prove(service, token).status_code if number else again(service).status_code
+        return verify(service, token).status_code if number else resend(service).status_code
 
     _, proven = race(act, 2)
     if proven != 201:
-        assert prove(service, newest(service)).status_code == 201
+        assert verify(service, newest(service)).status_code == 201
     assert users(service.auth) == 1
 
 
@@ -92,7 +92,7 @@ def test_a_verification_and_an_operator_at_once(service: Service) -> None:
 
     def act(number: int) -> bool:
         if number:
-            return prove(service, token).status_code == 201
+            return verify(service, token).status_code == 201
         try:
             return service.auth.accounts.add_without_password(EMAIL) is not None
         except ValueError:
@@ -100,7 +100,7 @@ def test_a_verification_and_an_operator_at_once(service: Service) -> None:
 
     assert race(act, 2).count(True) == 1
     assert users(service.auth) == 1
-    assert prove(service, token).status_code == 403
+    assert verify(service, token).status_code == 403
 
 
 def test_an_account_that_comes_while_its_email_is_written(
@@ -117,4 +117,4 @@ def test_an_account_that_comes_while_its_email_is_written(
     monkeypatch.setattr(proof, "_write", late)
     assert register(service).status_code == 202
     assert outstanding(service, "registration") == []
-    assert prove(service, newest(service)).status_code == 403
+    assert verify(service, newest(service)).status_code == 403

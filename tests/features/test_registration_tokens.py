@@ -14,12 +14,12 @@ from tests.features.password_resets import dump, messages, outstanding
 from tests.features.registrations import (
     OTHER,
     SMTP,
-    again,
     heard,
     newest,
-    prove,
     register,
     registered,
+    resend,
+    verify,
 )
 
 pytestmark = pytest.mark.statements
@@ -34,7 +34,7 @@ def service(make_service: MakeService) -> Service:
 
 
 def _spend(service: Service, _clock: Clock, token: str) -> str:
-    assert prove(service, token).status_code == 201
+    assert verify(service, token).status_code == 201
     return token
 
 
@@ -62,7 +62,7 @@ def _come_unheard(service: Service, _clock: Clock, token: str) -> str:
 
 def _lose_to_another(service: Service, moving: Clock, token: str) -> str:
     moving.forward(121)
-    assert prove(service, registered(service, password=OTHER), OTHER).status_code == 201
+    assert verify(service, registered(service, password=OTHER), OTHER).status_code == 201
     return token
 
 
@@ -89,7 +89,7 @@ def test_a_token_that_makes_no_account(
     """One refusal for all of them, with the right password, and no account more."""
     token = happens(service, moving_clock, registered(service))
     before = dump(service)["users"]
-    assert heard(prove(service, token)) == (403, "wrong_verification_token")
+    assert heard(verify(service, token)) == (403, "wrong_verification_token")
     assert dump(service)["users"] == before
 
 
@@ -108,12 +108,12 @@ def test_without_a_token_nothing_is_verified(service: Service, hash_costs: list[
 def test_a_token_belongs_to_its_email(service: Service) -> None:
     """With another's it is refused, and stays as it was."""
     token = registered(service)
-    assert heard(prove(service, token, email="amy@example.com")) == (
+    assert heard(verify(service, token, email="amy@example.com")) == (
         403,
         "wrong_verification_token",
     )
-    assert heard(prove(service, token, email="amy")) == (400, "malformed_email")
-    assert prove(service, token, email=EMAIL.title()).status_code == 201
+    assert heard(verify(service, token, email="amy")) == (400, "malformed_email")
+    assert verify(service, token, email=EMAIL.title()).status_code == 201
 
 
 def test_one_that_ends_while_its_password_is_compared(
@@ -129,7 +129,7 @@ def test_one_that_ends_while_its_password_is_compared(
         return fits(*given)  # type: ignore[arg-type]  # as they come
 
     monkeypatch.setattr(service.auth.passwords, "fits", slow)
-    assert heard(prove(service, token)) == (403, "wrong_verification_token")
+    assert heard(verify(service, token)) == (403, "wrong_verification_token")
     assert users(service.auth) == 0
 
 
@@ -140,13 +140,13 @@ def test_no_one_prepares_an_account_for_someone_else(service: Service) -> None:
     """The mailbox's owner lacks the password, who chose the password lacks the link."""
     hearing = Hearing(service.auth)
     token = registered(service)
-    refused = prove(service, token, OTHER)
+    refused = verify(service, token, OTHER)
     assert heard(refused) == (403, "wrong_verification_token")
     assert refused.get_json()["field"] == "password"
     assert hearing.only("registration.refused").facts == {"ip": "127.0.0.1"}
     assert users(service.auth) == 0
-    assert heard(prove(service, "x" * 43)) == (403, "wrong_verification_token")
-    assert prove(service, token).status_code == 201
+    assert heard(verify(service, "x" * 43)) == (403, "wrong_verification_token")
+    assert verify(service, token).status_code == 201
 
 
 def test_each_registration_has_its_own_password(service: Service, moving_clock: Clock) -> None:
@@ -154,9 +154,9 @@ def test_each_registration_has_its_own_password(service: Service, moving_clock: 
     first = registered(service)
     moving_clock.forward(121)
     second = registered(service, password=OTHER)
-    assert heard(prove(service, first, OTHER)) == (403, "wrong_verification_token")
-    assert heard(prove(service, second)) == (403, "wrong_verification_token")
-    assert prove(service, second, OTHER).status_code == 201
+    assert heard(verify(service, first, OTHER)) == (403, "wrong_verification_token")
+    assert heard(verify(service, second)) == (403, "wrong_verification_token")
+    assert verify(service, second, OTHER).status_code == 201
     assert service.auth.valid_login(EMAIL, OTHER)
     assert not service.auth.valid_login(EMAIL, PASSPHRASE)
 
@@ -168,25 +168,25 @@ def test_each_registration_has_its_own_password(service: Service, moving_clock: 
 def test_what_can_be_no_password(service: Service, password: str, code: str) -> None:
     """It is refused before anything is looked up, so it says nothing of the token."""
     token = registered(service)
-    answers = [prove(service, one, password) for one in (token, "x" * 43)]
+    answers = [verify(service, one, password) for one in (token, "x" * 43)]
     assert [answer.get_json()["code"] for answer in answers] == [code, code]
-    assert prove(service, token).status_code == 201
+    assert verify(service, token).status_code == 201
 
 
 def test_a_password_of_many_bytes_is_compared_whole(service: Service) -> None:
     """The hash by itself would read 72 of them."""
     long = "é" * 60
     token = registered(service, password=long + "1")
-    assert heard(prove(service, token, long + "2")) == (403, "wrong_verification_token")
-    assert prove(service, token, long + "1").status_code == 201
+    assert heard(verify(service, token, long + "2")) == (403, "wrong_verification_token")
+    assert verify(service, token, long + "1").status_code == 201
 
 
 def test_a_wrong_password_costs_one_hash(service: Service, hash_costs: list[int]) -> None:
     """As the right one does."""
     token = registered(service)
     hash_costs.clear()
-    prove(service, token, OTHER)
-    prove(service, token)
+    verify(service, token, OTHER)
+    verify(service, token)
     assert hash_costs == [4, 4]
 
 
@@ -200,12 +200,12 @@ def test_wrong_passwords_count_as_those_of_signing_in(
     service = make_service(**SMTP, rate_limit_account=10)
     token = registered(service)
     for number in range(5):
-        prove(service, token, f"{OTHER} {number}")
+        verify(service, token, f"{OTHER} {number}")
         service.client().post("/sessions", json={"email": EMAIL, "password": OTHER})
-    refused = prove(service, token)
+    refused = verify(service, token)
     assert heard(refused) == (429, "too_many_attempts")
     moving_clock.forward(int(refused.headers["Retry-After"]))
-    assert prove(service, token).status_code == 201
+    assert verify(service, token).status_code == 201
     assert service.auth.rate_limits.find(EMAIL) == []
 
 
@@ -217,15 +217,15 @@ def test_another_email_forgets_no_wrong_password(
     for number in range(3):
         token = registered(service)
         moving_clock.forward(121)
-        again(service)
+        resend(service)
         token = newest(service)
         moving_clock.forward(1800)
-        assert heard(prove(service, token, f"{OTHER} {number}")) == (
+        assert heard(verify(service, token, f"{OTHER} {number}")) == (
             403,
             "wrong_verification_token",
         )
     assert {count.failures for count in service.auth.rate_limits.find(EMAIL)} == {3}
-    assert heard(prove(service, token)) == (429, "too_many_attempts")
+    assert heard(verify(service, token)) == (429, "too_many_attempts")
 
 
 def test_a_lock_of_a_hundred_holds_until_an_operator_clears_it(service: Service) -> None:
@@ -233,9 +233,9 @@ def test_a_lock_of_a_hundred_holds_until_an_operator_clears_it(service: Service)
     token = registered(service)
     for _ in range(UNKNOWN_DEVICES):
         service.auth.rate_limits.reserve(Attempt("sign_in", EMAIL))
-    assert heard(prove(service, token)) == (429, "password_locked")
+    assert heard(verify(service, token)) == (429, "password_locked")
     assert service.auth.rate_limits.clear(EMAIL) == 2
-    assert prove(service, token).status_code == 201
+    assert verify(service, token).status_code == 201
 
 
 def test_a_flood_of_registrations_of_one_email_keeps_few(service: Service) -> None:

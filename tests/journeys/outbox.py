@@ -47,7 +47,7 @@ class House:
     def reset_message(self, email: str) -> str:
         """Let the owner of a new account ask for a reset; give the name of the message."""
         self.auth.accounts.register(email, PASSPHRASE)
-        self.auth.password_reset.ask(email)
+        self.auth.password_reset.request(email)
         return self.auth.mail.list(1)[0].uid
 
     def send(self, by: dict[str, str]) -> None:

@@ -147,7 +147,9 @@ def test_failures_and_preferences_are_counted_on(upgraded: Service) -> None:
         assert counts[now].unknown_device_failures == counts[now].failures
     alice = upgraded.auth.accounts.find("alice@example.com")
     assert upgraded.auth.preferences.language_of(alice.id) == "fr"
-    assert upgraded.auth.registration.proven(upgraded.auth.accounts.find("ivan@example.com").id)
+    assert upgraded.auth.registration.verified_at(
+        upgraded.auth.accounts.find("ivan@example.com").id
+    )
 
 
 def test_the_audit_log_verifies_and_reads_in_the_words_of_today(upgraded: Service) -> None:

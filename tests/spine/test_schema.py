@@ -119,7 +119,7 @@ def test_accounts_of_before_have_verified_nothing(
         )
     schema.upgrade(db)
     auth = make_service(database_url=url).auth
-    assert auth.registration.proven(bob) is None
+    assert auth.registration.verified_at(bob) is None
     assert (auth.registration.list(), list(auth.invitations.list())) == ([], [])
     assert auth.mail.find("uid").email == "bob@example.com"
 

@@ -1,8 +1,8 @@
-"""invitations: who may register, and letters that let somebody in.
+"""invitations: who may register, and emails that invite a person.
 
-Registration is open, for those invited, or closed; whoever runs the service decides, and still
-adds accounts by hand. An invitation belongs to one email, works once and for a while. Its token
-reached that mailbox, so it proves the email, too.
+The operator sets registration to open, invited or closed, and can add accounts in each case. An
+invitation is for one email, works once, and expires. Its token was sent to that mailbox, so it
+verifies the email too.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from bienvenue.feature import Event, Feature, Refusal
 from bienvenue.features.one_time_tokens import Purpose, Token, columns
 from bienvenue.settings import Seconds, Section
 
-#: One works for an address; a newer one replaces it.
+#: The link of an invitation. One works for an email; a newer one replaces it.
 INVITATION = Purpose("invitation", purposes.INVITATION, "/users/new")
 
 
@@ -25,7 +25,7 @@ INVITATION = Purpose("invitation", purposes.INVITATION, "/users/new")
 
 
 class RegistrationClosed(Refusal):
-    """Nobody registers here, or not without an invitation."""
+    """Registration is closed, or requires an invitation."""
 
     status = 403
     code = "registration_closed"
@@ -35,7 +35,7 @@ class RegistrationClosed(Refusal):
 
 
 class WrongInvitation(Refusal):
-    """There is no invitation, or it is another email's, used, replaced or over."""
+    """The invitation is missing, for another email, used, replaced or expired."""
 
     status = 403
     code = "wrong_invitation"
@@ -84,19 +84,20 @@ class Invitations(Feature[RegistrationSettings]):
 
     @property
     def open_to_all(self) -> bool:
-        """Whether anybody may register."""
+        """Whether registration requires no invitation."""
         return self.settings.registration == "open"
 
     def require_open(self) -> None:
-        """Raise RegistrationClosed unless anybody may register."""
+        """Raise RegistrationClosed unless registration is open."""
         if not self.open_to_all:
             raise RegistrationClosed
 
     def admit(self, email: str, sent: str | None, opened: str | None) -> str | None:
-        """Let somebody register, and give the invitation it is by; nothing is spent by it.
+        """Allow an email to register; return the token of its invitation, which stays unspent.
 
-        A token that is `sent` must be right. That of a link they `opened` may be another email's
-        where nobody needs one; then it is by none. Raises RegistrationClosed and WrongInvitation.
+        A token `sent` with the request must be the email's. The token of an `opened` link may be
+        another email's where registration is open; the result is None then. Raises
+        RegistrationClosed and WrongInvitation.
         """
         if self.settings.registration == "closed":
             raise RegistrationClosed
@@ -108,7 +109,10 @@ class Invitations(Feature[RegistrationSettings]):
         return None
 
     def welcome(self, token: str | None) -> str:
-        """Give the email that the form of registering begins with. Raises as `admit` does."""
+        """Return the email to fill into the registration form, or ''.
+
+        Raises RegistrationClosed and WrongInvitation.
+        """
         if self.settings.registration == "closed":
             raise RegistrationClosed
         found = self._email_of(token)
@@ -121,15 +125,15 @@ class Invitations(Feature[RegistrationSettings]):
         return None if found is None else found.sent_to
 
     def spend(self, email: str, token: str) -> None:
-        """Use an invitation, in the transaction that is open. Raises WrongInvitation."""
+        """Spend an invitation, in the open transaction. Raises WrongInvitation."""
         if self._auth.one_time_tokens.spend(INVITATION, token, columns.sent_to == email) is None:
             raise WrongInvitation
 
     @retried
     def invite(self, email: str) -> Token:
-        """Write to somebody that they may register; an older invitation of the email is over.
+        """Send an invitation to an email, and return it; it replaces an earlier one.
 
-        Raises MalformedEmail, EmailTaken, and RegistrationClosed where nobody may register.
+        Raises MalformedEmail, EmailTaken, and RegistrationClosed where registration is closed.
         """
         if self.settings.registration == "closed":
             raise RegistrationClosed
@@ -138,26 +142,26 @@ class Invitations(Feature[RegistrationSettings]):
             self._auth.accounts.require_free(email)
             lifetime = self.settings.invitation_lifetime
             link = links.new(INVITATION, lifetime, self._auth.mount)
-            told = self._auth.mail.write(
+            queued = self._auth.mail.write(
                 "invitation", email, None, {}, link=link.path, expires=link.expires_at
             )
-            # Of two at once the later one stays.
-            links.keep(link, sent_to=email, message_uid=told["message_uid"], slot=email)
-            self._auth.publish(Event("invitation.sent", None, told))
+            # Of two concurrent invitations the later one stays.
+            links.keep(link, sent_to=email, message_uid=queued["message_uid"], slot=email)
+            self._auth.publish(Event("invitation.sent", None, queued))
             return links.list(INVITATION, columns.sent_to == email)[0]
 
     def list(self) -> Sequence[Token]:
-        """Give the invitations that still work, the newest first."""
+        """Return the invitations that still work, newest first."""
         found = self._auth.one_time_tokens.list(INVITATION)
         return sorted(found, key=lambda row: row.created_at, reverse=True)
 
     @retried
     def withdraw(self, name: str) -> Token:
-        """Take back an invitation by its name or email. Raises NoSuchInvitation."""
-        plain = normalize.text(name, "invitation").strip().lower()
+        """Withdraw an invitation by its name or email, and return it. Raises NoSuchInvitation."""
+        wanted = normalize.text(name, "invitation").strip().lower()
         links = self._auth.one_time_tokens
         with self._db.transaction():
-            which = (columns.uid == plain) | (columns.sent_to == plain)
+            which = (columns.uid == wanted) | (columns.sent_to == wanted)
             found = links.list(INVITATION, which)
             if not found or not links.withdraw(INVITATION, columns.id == found[0].id):
                 raise NoSuchInvitation
@@ -165,7 +169,7 @@ class Invitations(Feature[RegistrationSettings]):
         return found[0]
 
     def on_event(self, event: Event) -> None:
-        """End the invitation of an email that has an account now, however it came to it."""
+        """End the invitation of an email that has an account now."""
         if event.name == "account.registered" and event.user_id is not None:
             email = self._db.find_user_by(id=event.user_id).email
             with self._db.transaction():

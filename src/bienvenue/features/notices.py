@@ -22,7 +22,7 @@ from bienvenue.settings import Section
 if TYPE_CHECKING:
     from bienvenue.auth import Auth
 
-_REPEATED = ("until", "notification_email")
+_SHOWN_FACTS = ("until", "notification_email")
 """Facts of an event that its notice may show."""
 
 
@@ -62,10 +62,11 @@ class Notices(Feature[Section]):
             "ip": event.facts.get("ip", ""),
             "mount": self._auth.mount,
             "email": user.email,
-            **{name: event.facts[name] for name in _REPEATED if name in event.facts},
+            **{name: event.facts[name] for name in _SHOWN_FACTS if name in event.facts},
         }
-        second = self._notification_emails.email_of(user.id)
-        # An event with an email of its own told the email of the account by that one.
-        first = None if "message_uid" in event.facts else user.email
-        for email in dict.fromkeys(to for to in (first, second) if to is not None):
+        notification_email = self._notification_emails.email_of(user.id)
+        # An event with an email of its own has notified the email of the account with it.
+        account_email = None if "message_uid" in event.facts else user.email
+        addresses = [to for to in (account_email, notification_email) if to is not None]
+        for email in dict.fromkeys(addresses):
             self._mail.notify(kind, email, user.id, facts)

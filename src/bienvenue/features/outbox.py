@@ -1,8 +1,8 @@
 """outbox: reading emails in a browser, while no mail server is configured.
 
 The operator opens it by a link with a key, which `bienvenue serve` prints to its terminal and
-`bienvenue outbox open` prints again. A request from this machine proves nothing: behind a proxy
-every request comes from there. A key works on the day it was made and on the next (UTC).
+`bienvenue outbox open` prints again. The address of a request grants nothing: behind a proxy every
+request comes from this machine. A key works on the day it is made and on the next (UTC).
 """
 
 import base64
@@ -48,18 +48,18 @@ class Outbox(Feature[Section]):
     pages: ClassVar[Pages] = Pages()
 
     def link(self) -> str:
-        """Give the link that opens the outbox, today and tomorrow. Raises MessagesAreSent."""
+        """Return the link that opens the outbox, today and tomorrow. Raises MessagesAreSent."""
         if self._auth.mail.sends_mail:
             raise MessagesAreSent
         return f"{self._auth.settings.base_url}{self._auth.mount}/outbox?token={self._key(0)}"
 
     def list(self, key: str | None) -> Sequence[Message]:
-        """Give the newest messages. Raises OutboxClosed, and NotFound where emails are sent."""
+        """Return the newest messages. Raises OutboxClosed, and NotFound where emails are sent."""
         self._require(key)
         return self._auth.mail.list()
 
     def read(self, key: str | None, uid: str) -> tuple[Message, EmailMessage, str]:
-        """Give a message, its rendering, and the base URL of its links.
+        """Return a message, its rendering, and the base URL of its links.
 
         Raises as `list` does, and NoSuchMessage.
         """
@@ -113,7 +113,7 @@ class Messages(Reply):
 
 
 class MessageShown(Reply):
-    """One message as its reader sees it; `links` are those that stand alone in a paragraph."""
+    """One message as its recipient sees it; `links` are those alone in a paragraph."""
 
     uid: str
     at: str

@@ -1,9 +1,10 @@
-"""reset: getting back in, by a letter to the owner.
+"""password_reset: set a new password with a link sent by email.
 
-Asking says the same words and does the same work whether there is an account or not; only the
-owner's mailbox ever holds the token. One token is outstanding at a time, its digest in
+A request gets the same response after the same work whether the email has an account or not; only
+the mailbox of the account receives the token. One token is outstanding at a time, its digest in
 `users.reset_token`, for an hour. Spending it sets a password, ends every session and all else that
-`forget` covers, opens none, and the owner is told (NIST SP 800-63B-4 section 4.2.1.2; ASVS 6.4.3).
+`revoke` covers, starts no session, and notifies the owner (NIST SP 800-63B-4 section 4.2.1.2; ASVS
+6.4.3).
 """
 
 from typing import Any, ClassVar, Literal
@@ -28,7 +29,7 @@ from bienvenue.user import User, table_of
 from bienvenue.web.dispatch import AUTH
 from bienvenue.web.page import Answer, Email, Form, Pages, Password, Reply, Visitor
 
-#: One is outstanding for an account; `users.reset_token` holds its digest.
+#: The link of a reset. One is outstanding for an account; `users.reset_token` holds its digest.
 PASSWORD_RESET = Purpose("password_reset", purposes.PASSWORD_RESET, "/reset_password")
 
 
@@ -36,7 +37,7 @@ PASSWORD_RESET = Purpose("password_reset", purposes.PASSWORD_RESET, "/reset_pass
 
 
 class WrongResetToken(Refusal):
-    """The token is not the one outstanding for this email, was used, or is over."""
+    """The token was used, was replaced, has expired, or belongs to another email."""
 
     status = 403
     code = "wrong_reset_token"
@@ -47,7 +48,7 @@ class WrongResetToken(Refusal):
 
 
 class PasswordResetSettings(Section):
-    """How long a link works."""
+    """How long the link of a reset works."""
 
     password_reset_lifetime: Seconds = Field(
         3600, le=86400, description="How long the link to reset a password works; at most a day."
@@ -55,7 +56,7 @@ class PasswordResetSettings(Section):
 
 
 class PasswordReset(Feature[PasswordResetSettings]):
-    """The operations of getting back in."""
+    """The operations of password reset."""
 
     name = "password_reset"
     Settings = PasswordResetSettings
@@ -67,49 +68,52 @@ class PasswordReset(Feature[PasswordResetSettings]):
     notices: ClassVar = {"password.reset": "password_was_reset"}
     links = (PASSWORD_RESET,)
 
-    def ask(self, email: str, ip: str = "", mount: str = "") -> None:
-        """Write to the owner of an email, if there is one; nobody else learns whether.
+    def request(self, email: str, ip: str = "", mount: str = "") -> None:
+        """Send a reset link to an email if it has an account; the caller does not learn whether.
 
-        `mount` is the path below which our pages are. Raises MalformedEmail, and TooManyEmails
-        when the network of the ip asked too often.
+        `mount` is the path below which the pages are. Raises MalformedEmail, and TooManyEmails when
+        the network of `ip` requested too many (NIST SP 800-63B-4 section 4.2.1.2).
         """
-        self._asked(normalize.email(email), ip, mount)
+        self._request(normalize.email(email), ip, mount)
 
     def issue(self, email: str) -> str | None:
-        """Give code of this process a token instead of writing a letter; None for nobody."""
-        return self._issued(normalize.email(email))
+        """Return a token to code of this process instead of an email; None without an account.
+
+        Raises MalformedEmail.
+        """
+        return self._issue(normalize.email(email))
 
     @retried
-    def _asked(self, email: str, ip: str, mount: str) -> None:
+    def _request(self, email: str, ip: str, mount: str) -> None:
         with self._db.transaction():
             if self._auth.one_time_tokens.throttle(PASSWORD_RESET, email, ip):
-                self._written(self._owner(email), ip, mount)
+                self._write(self._owner(email), ip, mount)
 
     @retried
     def begin(self, email: str, ip: str, mount: str) -> None:
-        """Write to the owner of an email who proved in another way to be it, and is not counted.
+        """Send a reset link to an email that was verified in another way, without rate limit.
 
-        A disabled account gets no letter.
+        A disabled account gets no email. `mount` is the path below which the pages are.
         """
         with self._db.transaction():
             user = self._owner(email)
             if user is not None:
-                self._written(user, ip, mount)
+                self._write(user, ip, mount)
 
-    def _written(self, user: User | None, ip: str, mount: str) -> None:
+    def _write(self, user: User | None, ip: str, mount: str) -> None:
         link = self._auth.one_time_tokens.new(
             PASSWORD_RESET, self.settings.password_reset_lifetime, mount
         )
         owner, to = (None, "") if user is None else (user.id, user.email)
-        told = self._auth.mail.write(
+        queued = self._auth.mail.write(
             "password_reset", to, owner, {"ip": ip}, link=link.path, expires=link.expires_at
         )
-        self._keep(user, link, told["message_uid"])
-        facts = {"ip": ip} | (told if user else {})
+        self._keep(user, link, queued["message_uid"])
+        facts = {"ip": ip} | (queued if user else {})
         self._auth.publish(Event("password_reset.requested", owner, facts))
 
     @retried
-    def _issued(self, email: str) -> str | None:
+    def _issue(self, email: str) -> str | None:
         with self._db.transaction():
             user = self._owner(email)
             token, link = self._auth.one_time_tokens.new_token(
@@ -128,10 +132,10 @@ class PasswordReset(Feature[PasswordResetSettings]):
         return user if user.disabled_at is None else None
 
     def _keep(self, user: User | None, link: Link, message_uid: str | None) -> None:
-        """Make a link the only outstanding one; for nobody, by as many statements."""
+        """Make a link the only outstanding one; without a user they store nothing."""
         user_id, email = (0, "") if user is None else (user.id, user.email)
         with self._db.transaction() as tx:
-            # Read again: an account disabled in this moment gets none to keep until it is enabled.
+            # Checked again: a token must not outlive the disabling of an account meanwhile.
             mine = (User.id == user_id) & (User.email == email) & User.disabled_at.is_(None)
             tx.change(update(User).where(mine).values(reset_token=link.digest.hex()))
             self._auth.one_time_tokens.keep(
@@ -144,7 +148,7 @@ class PasswordReset(Feature[PasswordResetSettings]):
             )
 
     def email_of(self, token: str | None) -> str:
-        """Give the email a token was sent to; changes nothing. Raises WrongResetToken."""
+        """Return the email a token was sent to; it stays unspent. Raises WrongResetToken."""
         with self._db.reading() as tx:
             found = None
             if tokens.well_formed(token):
@@ -155,7 +159,7 @@ class PasswordReset(Feature[PasswordResetSettings]):
 
     @staticmethod
     def _alive(token: str) -> ColumnElement[bool]:
-        """Write the condition that a token is the outstanding one of a row of `users`."""
+        """Return the condition that a token is the outstanding one of a row of `users`."""
         sent = OneTimeTokens.alive(PASSWORD_RESET, token)
         mine = (columns.user_id == User.id) & (columns.sent_to == User.email)
         digest = PASSWORD_RESET.digest_of(token).hex()
@@ -166,10 +170,10 @@ class PasswordReset(Feature[PasswordResetSettings]):
         )
 
     def complete(self, token: str | None, password: str, email: str | None, ip: str = "") -> str:
-        """Set a password by a token, once; give the email of the account.
+        """Spend a token to set a new password; return the email of the account.
 
-        `email`, where it is known, must be the account's. Raises WrongResetToken, and what
-        `Passwords.check_policy` does, which leaves the token as it is.
+        `email`, if given, must be the account's. Raises WrongResetToken, and the refusals of
+        `Passwords.check_policy`, after which the token stays unspent (ASVS 6.4.3).
         """
         owner = self.email_of(token)
         if email is not None and normalize.email(email) != owner:
@@ -191,35 +195,39 @@ class PasswordReset(Feature[PasswordResetSettings]):
             ).scalar_one_or_none()
             if spent is None:
                 raise WrongResetToken
-            # This ends the row of the token, too.
+            # This deletes the row of the token too.
             self._auth.revoke(spent, Reason.PASSWORD_RESET)
             self._auth.rate_limits.clear(email)
             self._auth.publish(Event("password.reset", spent, {"ip": ip}))
 
     def revoke(self, user_id: int, _reason: Reason, _keep_session: bytes | None = None) -> None:
-        """Take the outstanding token of an account that changed out of its column."""
+        """Clear the digest of the outstanding token of an account."""
         with self._db.transaction() as tx:
             tx.change(update(User).where(User.id == user_id).values(reset_token=None))
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Give until when the link of a reset works, if one is outstanding."""
+        """Return when the outstanding reset link expires (RFC 3339 in UTC), or None."""
         found = self._auth.one_time_tokens.of_user(PASSWORD_RESET, user_id)
-        ends = None if found is None else {"expires_at": clock.written(found.expires_at)}
-        return {"password_reset": ends}
+        state = None if found is None else {"expires_at": clock.written(found.expires_at)}
+        return {"password_reset": state}
 
     @retried
     def sweep(self, now: float, limit: int) -> int:
-        """Take tokens that are over out of their column; give how many."""
+        """Clear the digests of expired tokens; return how many.
+
+        `now` is in seconds since 1970, `limit` the most rows to change.
+        """
         alive = exists().where(
             columns.purpose == PASSWORD_RESET.name,
             columns.user_id == User.id,
             columns.expires_at > now,
         )
-        over = User.reset_token.is_not(None) & ~alive.correlate(table_of(User))
+        expired = User.reset_token.is_not(None) & ~alive.correlate(table_of(User))
         with self._db.transaction() as tx:
-            some = select(User.id).where(over).limit(limit)
+            some = select(User.id).where(expired).limit(limit)
             ids = tx.scalars(some).all()
-            return tx.change(update(User).where(User.id.in_(ids), over).values(reset_token=None))
+            stale = User.id.in_(ids) & expired
+            return tx.change(update(User).where(stale).values(reset_token=None))
 
 
 # --- pages --------------------------------------------------------------------------------------
@@ -228,26 +236,26 @@ page = PasswordReset.pages
 
 
 class PasswordResetForm(Reply):
-    """Where a letter is asked for."""
+    """The form that requests a reset link."""
 
     action: Literal["POST /reset_password"] = "POST /reset_password"
 
 
 class PasswordResetRequest(Form):
-    """What asking takes."""
+    """A request for a reset link."""
 
     email: Email
 
 
 class NewPasswordForm(Reply):
-    """Where a new password is chosen, and for which account."""
+    """The form that sets a new password, and the email of the account."""
 
     email: str
     action: Literal["PUT /reset_password"] = "PUT /reset_password"
 
 
 class NewPassword(Form):
-    """What setting a password by a letter takes; a browser keeps the token in a cookie."""
+    """A new password and its token, which a browser keeps in a cookie."""
 
     email: Email
     new_password: Password
@@ -257,7 +265,7 @@ class NewPassword(Form):
 
 
 class PasswordUpdated(Reply):
-    """What it gives."""
+    """The password was set."""
 
     email: str
     message: Literal["Password updated"] = "Password updated"
@@ -271,7 +279,7 @@ class PasswordUpdated(Reply):
     redirect_to="/reset_password/new",
 )
 def reset_page() -> Answer:
-    """The page of asking for a letter; the link of one leads on, without its token."""
+    """Show the form that requests a link; an emailed link redirects to the next form."""
     return Answer(PasswordResetForm(), template="password_reset/ask.html")
 
 
@@ -284,8 +292,8 @@ def reset_page() -> Answer:
     form_template="password_reset/ask.html",
 )
 def get_reset_password_token(form: PasswordResetRequest, visitor: Visitor) -> Answer:
-    """Write to the owner of the account, if there is one."""
-    AUTH.password_reset.ask(form.email, visitor.ip, visitor.mount)
+    """Send a reset link to an email, if it has an account."""
+    AUTH.password_reset.request(form.email, visitor.ip, visitor.mount)
     return Answer(EmailSent(email=form.email), 202, template="password_reset/asked.html")
 
 
@@ -297,7 +305,7 @@ def get_reset_password_token(form: PasswordResetRequest, visitor: Visitor) -> An
     form_template="password_reset/ask.html",
 )
 def new_password_page(visitor: Visitor) -> Answer:
-    """The page of choosing a new password, for whoever opened the link."""
+    """Show the form that sets a new password for the account of an emailed link."""
     email = AUTH.password_reset.email_of(visitor.links.get("reset"))
     return Answer(NewPasswordForm(email=email), template="password_reset/new.html")
 
@@ -319,7 +327,7 @@ def new_password_page(visitor: Visitor) -> Answer:
     hashes=True,
 )
 def update_password(form: NewPassword, visitor: Visitor) -> Answer:
-    """Set a new password by the letter's token; nobody is signed in by it."""
+    """Set a new password with the token of the email. It starts no session."""
     email = AUTH.password_reset.complete(
         form.reset_token or visitor.links.get("reset"), form.new_password, form.email, visitor.ip
     )

@@ -73,7 +73,7 @@ def chosen(request: Request, cookie: str, settings: Settings) -> str | None:
 
 
 def bears_any(request: Request, settings: Settings, others: Iterable[str]) -> bool:
-    """Tell whether a request carries any cookie of ours, whatever its value.
+    """Tell whether a request has any cookie of this service, whatever its value.
 
     `others` are the cookies beside that of the session and that of forms.
     """

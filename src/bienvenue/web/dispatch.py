@@ -1,7 +1,7 @@
-"""Dispatch: every request of ours reaches its page here, and its answer leaves as a response.
+"""Dispatch: each request reaches its page here, and the page's answer becomes a response.
 
 One function answers for a path, whatever the method, because a form can only POST: a form may
-carry `_method` (PUT, PATCH, DELETE), honoured only with a valid form token.
+hold `_method` (PUT, PATCH, DELETE), honoured only with a valid form token.
 """
 
 import dataclasses

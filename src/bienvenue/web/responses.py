@@ -112,7 +112,7 @@ def of_refusal(refusal: Refusal) -> Response:
 
 
 def harden(response: Response, *, https: bool) -> Response:
-    """Add the headers that every response of ours carries, errors too."""
+    """Add the headers that every response has, errors too."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("Cache-Control", "no-store")

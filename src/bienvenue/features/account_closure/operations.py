@@ -1,4 +1,4 @@
-"""The operations of leaving, their table and their words."""
+"""The operations of account closure, their table and their refusals."""
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from bienvenue.features.sessions import SignedIn
 
 AT_ONCE = 100
-"""Accounts that one sweep deletes at most: whoever stops the work waits for its end."""
+"""Accounts that one sweep deletes at most: a worker that stops waits for the end of its sweep."""
 
 
 # --- the table ----------------------------------------------------------------------------------
 
 
 class ClosedAccount(Base):
-    """An account that is closed, and deleted when its time is over. It is disabled meanwhile."""
+    """A closed account. It is disabled now, and deleted once `delete_at` has passed."""
 
     __tablename__ = "account_closures"
 
@@ -42,7 +42,7 @@ class ClosedAccount(Base):
 _closures = table_of(ClosedAccount)
 _table = _closures.c
 
-#: The link that opens a closed account again. An administrator who disables the account ends it.
+#: The link that reopens a closed account. It ends when an administrator disables the account.
 REOPENING = Purpose("reopening", purposes.REOPENING, "/account/reopen")
 
 
@@ -50,7 +50,7 @@ REOPENING = Purpose("reopening", purposes.REOPENING, "/account/reopen")
 
 
 class AccountClosed(AccountDisabled):
-    """The password is right and the account is being closed."""
+    """The password is right, and the account is closed."""
 
     code = "account_closed"
     message = (
@@ -59,14 +59,14 @@ class AccountClosed(AccountDisabled):
     )
 
     def __init__(self, due: float) -> None:
-        """Take when it is deleted, in seconds since 1970."""
+        """Take the time of deletion, in seconds since 1970."""
         until = clock.written(due)
         super().__init__(until=i18n.Moment(until))
         self.extensions["until"] = until
 
 
 class WrongReopeningToken(Refusal):
-    """The token opens no account that is being closed: it was used, or the account is gone."""
+    """The token reopens no closed account: it was used, or the account is deleted."""
 
     status = 403
     code = "wrong_reopening_token"
@@ -76,7 +76,7 @@ class WrongReopeningToken(Refusal):
 
 
 class AccountNotOpen(Refusal):
-    """The account is disabled, or is being closed already."""
+    """The account is disabled or already closed."""
 
     status = 409
     code = "account_not_open"
@@ -84,7 +84,7 @@ class AccountNotOpen(Refusal):
 
 
 class AccountNotClosed(Refusal):
-    """The account is not being closed, or an administrator disabled it meanwhile."""
+    """The account is not closed, or an administrator disabled it after it was closed."""
 
     status = 409
     code = "account_not_closed"
@@ -95,7 +95,7 @@ class AccountNotClosed(Refusal):
 
 
 class ClosureSettings(Section):
-    """How long a closed account can be opened again."""
+    """How long a closed account can be reopened."""
 
     closure_grace: Seconds = Field(
         14 * 86400,
@@ -106,7 +106,7 @@ class ClosureSettings(Section):
 
 
 class AccountClosure(Feature[ClosureSettings]):
-    """The operations of leaving."""
+    """The operations of account closure."""
 
     name = "account_closure"
     Settings = ClosureSettings
@@ -122,8 +122,12 @@ class AccountClosure(Feature[ClosureSettings]):
     }
     links = (REOPENING,)
 
-    def take(self, me: "SignedIn") -> dict[str, Any]:
-        """Give a person everything that is kept about them. Raises ReauthenticationRequired and NotSignedIn."""
+    def download(self, me: "SignedIn") -> dict[str, Any]:
+        """Return everything the service stores about the signed-in user, by feature.
+
+        Times are RFC 3339 in UTC. Raises ReauthenticationRequired, and NotSignedIn when the account
+        is deleted meanwhile (ASVS 14.2.7).
+        """
         self._auth.reauthentication.require(me)
         facts = {"session": me.session_uid, "ip": me.ip}
         self._auth.publish(Event("account.exported", me.user_id, facts))
@@ -132,16 +136,20 @@ class AccountClosure(Feature[ClosureSettings]):
         except NoResultFound:
             raise NotSignedIn from None
 
-    def due(self, me: "SignedIn") -> str:
-        """Give when the account would be deleted if it were closed now. Raises ReauthenticationRequired."""
+    def deletion_time(self, me: "SignedIn") -> str:
+        """Return when the account is deleted if the user closes it now (RFC 3339 in UTC).
+
+        Raises ReauthenticationRequired.
+        """
         self._auth.reauthentication.require(me)
         return clock.written(clock.now() + self.settings.closure_grace)
 
     def close(self, me: "SignedIn", ip: str = "", agent: str = "", mount: str = "") -> str:
-        """Close one's own account; give until when a letter's link opens it again.
+        """Close the account of the signed-in user; return when it is deleted (RFC 3339 in UTC).
 
-        `mount` is the path below which our pages are. Raises ReauthenticationRequired, and NotSignedIn when the
-        session or the account changed meanwhile.
+        Every session ends, and an email gets a link that reopens the account until then. `mount` is
+        the path below which the pages are. Raises ReauthenticationRequired, and NotSignedIn when
+        the session or the account changed meanwhile (ASVS 7.4.2).
         """
         self._auth.reauthentication.require(me)
         facts = {"session": me.session_uid} | user_agent.facts(ip, agent)
@@ -151,15 +159,16 @@ class AccountClosure(Feature[ClosureSettings]):
             raise NotSignedIn from None
 
     def close_for(self, name: str) -> tuple[User, str]:
-        """Close an account for its owner, as they would; give it, and until when it can be undone.
+        """Close the account that has this email or uid, as its owner does.
 
-        Raises NoSuchUser and AccountNotOpen.
+        Return the user, and when the account is deleted (RFC 3339 in UTC). Raises NoSuchUser and
+        AccountNotOpen.
         """
         user = self._auth.accounts.find(name)
         return user, self._close(user.id, User.id == user.id, {}, self._auth.mount)
 
     @retried
-    def _close(self, user_id: int, still: Any, facts: dict[str, Any], mount: str) -> str:
+    def _close(self, user_id: int, unchanged: Any, facts: dict[str, Any], mount: str) -> str:
         links = self._auth.one_time_tokens
         link = links.new(REOPENING, self.settings.closure_grace, mount)
         now, due = link.created_at, link.expires_at
@@ -167,7 +176,7 @@ class AccountClosure(Feature[ClosureSettings]):
         with self._db.transaction() as tx:
             closed = (
                 update(User)
-                .where(User.id == user_id, User.disabled_at.is_(None), still)
+                .where(User.id == user_id, User.disabled_at.is_(None), unchanged)
                 .values(disabled_at=now)
                 .returning(User.email)
                 .execution_options(synchronize_session=False)
@@ -179,36 +188,38 @@ class AccountClosure(Feature[ClosureSettings]):
             self.drop(user_id)
             row = {"user_id": user_id, "closed_at": now, "delete_at": due}
             tx.execute(insert(_closures), row)
-            # After `revoke`, which ends all links sent before.
+            # After `revoke`, which ends all earlier links.
             where = {"device": facts.get("device", user_agent.UNKNOWN), "ip": facts.get("ip", "")}
-            told = self._auth.mail.write(
+            queued = self._auth.mail.write(
                 "account_closed", email, user_id, where | until, link=link.path, expires=due
             )
             links.keep(
                 link,
                 sent_to=email,
                 user_id=user_id,
-                message_uid=told["message_uid"],
+                message_uid=queued["message_uid"],
                 slot=user_id,
             )
-            self._auth.publish(Event("account.closed", user_id, facts | until | told))
+            self._auth.publish(Event("account.closed", user_id, facts | until | queued))
         return until["until"]
 
     def closing(self, user_id: int) -> AccountClosed | None:
-        """Give the refusal of an account that its owner closed; None for every other one."""
+        """Return the refusal for a closed account that can be reopened, None for any other."""
         with self._db.reading() as tx:
-            due = tx.scalar(select(_table.delete_at).where(_table.user_id == user_id, _open()))
+            due = tx.scalar(
+                select(_table.delete_at).where(_table.user_id == user_id, _can_reopen())
+            )
         return None if due is None else AccountClosed(due)
 
     def all(self) -> set[int]:
-        """Give the ids of all accounts that the link of an email can still open again."""
+        """Return the ids of the closed accounts that can be reopened."""
         with self._db.reading() as tx:
-            return set(tx.scalars(select(_table.user_id).where(_open())))
+            return set(tx.scalars(select(_table.user_id).where(_can_reopen())))
 
-    def found(self, token: str | None) -> tuple[str, str]:
-        """Give the email of a token's account, and when it is deleted; changes nothing.
+    def peek(self, token: str | None) -> tuple[str, str]:
+        """Return the email of a token's account and its time of deletion; the token stays unspent.
 
-        Raises WrongReopeningToken.
+        The time is RFC 3339 in UTC. Raises WrongReopeningToken.
         """
         found = self._auth.one_time_tokens.peek(REOPENING, token)
         wanted = select(User.email, _table.delete_at).join(_closures, _table.user_id == User.id)
@@ -221,23 +232,23 @@ class AccountClosure(Feature[ClosureSettings]):
         return row.email, clock.written(row.delete_at)
 
     @retried
-    def undo(self, token: str | None, ip: str = "", agent: str = "") -> str:
-        """Open an account again by its email's token, once; give its email.
+    def reopen(self, token: str | None, ip: str = "", agent: str = "") -> str:
+        """Spend the token of an email to reopen its account; return the account's email.
 
-        Nobody is signed in by it. Raises WrongReopeningToken.
+        It starts no session. Raises WrongReopeningToken.
         """
         facts, links = user_agent.facts(ip, agent), self._auth.one_time_tokens
         with self._db.transaction():
             found = links.peek(REOPENING, token)
             user_id = 0 if found is None or found.user_id is None else found.user_id
-            # The account first, as everywhere, so that no two transactions cross.
+            # Locks the account first, as all operations do, so that two of them cannot deadlock.
             if not self._auth.accounts.hold(user_id) or links.spend(REOPENING, token) is None:
                 raise WrongReopeningToken
-            return self._open_again(user_id, facts, WrongReopeningToken)
+            return self._reopen(user_id, facts, WrongReopeningToken)
 
     @retried
-    def keep(self, name: str) -> str:
-        """Open an account again that is being closed; give its email.
+    def reopen_for(self, name: str) -> str:
+        """Reopen the closed account that has this email or uid; return its email.
 
         Raises NoSuchUser and AccountNotClosed.
         """
@@ -246,9 +257,9 @@ class AccountClosure(Feature[ClosureSettings]):
             self._auth.accounts.hold(user.id)
             if not self._auth.one_time_tokens.withdraw(REOPENING, columns.user_id == user.id):
                 raise AccountNotClosed
-            return self._open_again(user.id, {}, AccountNotClosed)
+            return self._reopen(user.id, {}, AccountNotClosed)
 
-    def _open_again(self, user_id: int, facts: dict[str, Any], otherwise: type[Refusal]) -> str:
+    def _reopen(self, user_id: int, facts: dict[str, Any], otherwise: type[Refusal]) -> str:
         with self._db.transaction() as tx:
             if tx.change(delete(_closures).where(_table.user_id == user_id)) != 1:
                 raise otherwise
@@ -261,19 +272,19 @@ class AccountClosure(Feature[ClosureSettings]):
             return found.scalar_one()
 
     def drop(self, user_id: int) -> None:
-        """Take back that an account is deleted, in the transaction that is open."""
+        """Cancel the deletion of an account and its reopening link, in the open transaction."""
         with self._db.transaction() as tx:
             tx.change(delete(_closures).where(_table.user_id == user_id))
             self._auth.one_time_tokens.withdraw(REOPENING, columns.user_id == user_id)
 
     def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
-        """Forget the closure of a deleted account; else it stays, without the link that undoes it."""
+        """Delete the closure of a deleted account; otherwise keep it, without its link."""
         if reason == Reason.ACCOUNT_DELETED:
             with self._db.transaction() as tx:
                 tx.change(delete(_closures).where(_table.user_id == user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Give when the account was closed and when it is deleted, if it is closed."""
+        """Return when the account was closed and when it is deleted (RFC 3339), or None."""
         with self._db.reading() as tx:
             row = tx.execute(select(_closures).where(_table.user_id == user_id)).one_or_none()
         if row is None:
@@ -285,30 +296,33 @@ class AccountClosure(Feature[ClosureSettings]):
         return {"account_closure": ends}
 
     def sweep(self, now: float, limit: int) -> int:
-        """Delete accounts whose time is over, each in a transaction of its own; give how many."""
+        """Delete accounts whose `delete_at` has passed, one transaction each; return how many.
+
+        `now` is in seconds since 1970, `limit` the most rows to delete.
+        """
         most = min(limit, AT_ONCE)
-        over = select(_table.user_id).where(_over(now)).order_by(_table.delete_at).limit(most)
+        expired = select(_table.user_id).where(_expired(now)).order_by(_table.delete_at).limit(most)
         with self._db.reading() as tx:
-            found = tx.scalars(over).all()
+            found = tx.scalars(expired).all()
         return sum(self._delete(user_id, now) for user_id in found)
 
     @retried
     def _delete(self, user_id: int, now: float) -> bool:
         with self._db.transaction() as tx:
             self._auth.accounts.hold(user_id)
-            mine = tx.change(delete(_closures).where(_table.user_id == user_id, _over(now)))
+            mine = tx.change(delete(_closures).where(_table.user_id == user_id, _expired(now)))
             if mine:
                 self._auth.accounts.erase(user_id)
         return bool(mine)
 
 
-def _over(now: float) -> Any:
-    # Nobody whom code of the host enabled behind our back is deleted.
+def _expired(now: float) -> Any:
+    # An account that the host application enabled directly in the database is not deleted.
     closed = exists().where(User.id == _table.user_id, User.disabled_at.is_not(None))
     return (_table.delete_at <= now) & closed
 
 
-def _open() -> ColumnElement[bool]:
-    """Write the condition that a closed account still has the link that opens it again."""
+def _can_reopen() -> ColumnElement[bool]:
+    """Return the condition that a closed account still has its reopening link."""
     mine = (columns.purpose == REOPENING.name) & (columns.user_id == _table.user_id)
     return exists().where(mine).correlate(_closures)

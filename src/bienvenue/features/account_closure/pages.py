@@ -1,4 +1,4 @@
-"""The pages of leaving, and its commands."""
+"""The pages and commands of account closure."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +18,7 @@ page = AccountClosure.pages
 
 
 class DataExport(Reply):
-    """DataExport that is kept about a person: each feature adds what it holds (RFC 3339 times)."""
+    """Everything stored about a user; each feature adds its own fields. Times are RFC 3339."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -28,7 +28,7 @@ class DataExport(Reply):
 
 
 class ClosureForm(Reply):
-    """Where an account is closed, and when it would be deleted (RFC 3339)."""
+    """The form that closes an account; `until` is when the account is deleted (RFC 3339)."""
 
     email: str
     until: str
@@ -36,7 +36,7 @@ class ClosureForm(Reply):
 
 
 class Closed(Reply):
-    """What closing gives; `until` is when the account is deleted (RFC 3339)."""
+    """The account is closed; `until` is when it is deleted (RFC 3339)."""
 
     email: str
     until: str
@@ -44,7 +44,7 @@ class Closed(Reply):
 
 
 class ReopeningForm(Reply):
-    """Where an account is opened again, and when it would be deleted (RFC 3339)."""
+    """The form that reopens an account; `until` is when the account is deleted (RFC 3339)."""
 
     email: str
     until: str
@@ -52,7 +52,7 @@ class ReopeningForm(Reply):
 
 
 class Reopening(Form):
-    """What opening it again takes; a browser keeps the token in a cookie."""
+    """A request to reopen an account; a browser keeps the token in a cookie."""
 
     reopening_token: str | None = Field(
         None, repr=False, json_schema_extra={"format": "password", "writeOnly": True}
@@ -60,7 +60,7 @@ class Reopening(Form):
 
 
 class Reopened(Reply):
-    """What it gives."""
+    """The account is open again."""
 
     email: str
     message: Literal["account open"] = "account open"
@@ -68,23 +68,23 @@ class Reopened(Reply):
 
 @page("GET /export", returns={200: DataExport}, errors=(ReauthenticationRequired,))
 def export(me: "SignedIn") -> Answer:
-    """Give everything that is kept about a person, as a file of JSON."""
+    """Download everything stored about the user, as a JSON file."""
     file = f"account-{clock.written(clock.now())[:10]}.json"
-    return Answer(DataExport(**AUTH.account_closure.take(me)), filename=file)
+    return Answer(DataExport(**AUTH.account_closure.download(me)), filename=file)
 
 
 @page("GET /account/close", returns={200: ClosureForm}, errors=(ReauthenticationRequired,))
 def closure_page(me: "SignedIn") -> Answer:
-    """The page of closing one's account: what happens, and when."""
+    """Show what closing the account does, and when the account is deleted."""
     return Answer(
-        ClosureForm(email=me.email, until=AUTH.account_closure.due(me)),
+        ClosureForm(email=me.email, until=AUTH.account_closure.deletion_time(me)),
         template="account_closure/close.html",
     )
 
 
 @page("DELETE /profile", returns={202: Closed}, errors=(ReauthenticationRequired,))
 def close_account(me: "SignedIn", visitor: Visitor) -> Answer:
-    """Close one's account; it is deleted later, unless a letter's link is opened before."""
+    """Close the account. It is deleted later, unless the link of an email reopens it."""
     until = AUTH.account_closure.close(me, visitor.ip, visitor.agent, visitor.mount)
     return Answer(
         Closed(email=me.email, until=until),
@@ -103,8 +103,8 @@ def close_account(me: "SignedIn", visitor: Visitor) -> Answer:
     formerly=("/leaving/undo",),
 )
 def reopening_page(visitor: Visitor) -> Answer:
-    """The page of opening one's account again, for whoever opened the link."""
-    email, until = AUTH.account_closure.found(visitor.links.get("reopening"))
+    """Show the form that reopens the account of an emailed link."""
+    email, until = AUTH.account_closure.peek(visitor.links.get("reopening"))
     return Answer(ReopeningForm(email=email, until=until), template="account_closure/reopen.html")
 
 
@@ -116,8 +116,8 @@ def reopening_page(visitor: Visitor) -> Answer:
     public=True,
 )
 def reopen_account(form: Reopening, visitor: Visitor) -> Answer:
-    """Open one's account again by the letter's token; nobody is signed in by it."""
-    email = AUTH.account_closure.undo(
+    """Reopen an account with the token of its email. It starts no session."""
+    email = AUTH.account_closure.reopen(
         form.reopening_token or visitor.links.get("reopening"), visitor.ip, visitor.agent
     )
     return Answer(
@@ -142,7 +142,7 @@ def close_command(service: Any, user: str) -> None:
 @click.pass_obj
 def reopen_command(service: Any, user: str) -> None:
     """Reopen a closed account."""
-    click.echo(f"reopened {service.auth.account_closure.keep(user)}")
+    click.echo(f"reopened {service.auth.account_closure.reopen_for(user)}")
 
 
 AccountClosure.commands = (close_command, reopen_command)

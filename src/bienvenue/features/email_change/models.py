@@ -1,4 +1,4 @@
-"""What the links of an email change are for, the words, and the settings."""
+"""The links of an email change, its refusals and its settings."""
 
 from pydantic import Field
 
@@ -7,13 +7,13 @@ from bienvenue.feature import Refusal
 from bienvenue.features.one_time_tokens import Purpose
 from bienvenue.settings import Seconds, Section
 
-#: The link that verifies the new email. `data` has the email of the account as it asked, `old`, and
-#: the `ip` it asked from. One for an email that was not free is in no email.
+#: The link that verifies the new email. `data` holds `old`, the email of the account at the time of
+#: the request, and `ip`, the address it came from. For a taken email the token is never sent.
 EMAIL_CHANGE = Purpose("email_change", purposes.EMAIL_CHANGE, "/email/new")
 
-#: The link that restores a former email, which is kept for the account as long as the link works.
-#: It undoes what a thief of the account does, so nothing a thief does may end it. Undoing one
-#: change undoes all that came after it.
+#: The link that restores a former email, which stays reserved for the account while the link works.
+#: It reverts what an attacker who took over the account did, so no operation on the account may end
+#: it. Restoring an email reverts every later change too.
 EMAIL_RESTORE = Purpose("email_restore", purposes.EMAIL_RESTORE, "/email/restore", lasting=True)
 
 
@@ -21,7 +21,7 @@ EMAIL_RESTORE = Purpose("email_restore", purposes.EMAIL_RESTORE, "/email/restore
 
 
 class SameEmail(Refusal):
-    """The new email is the one the account has."""
+    """The new email is the current email of the account."""
 
     status = 422
     code = "same_email"
@@ -29,7 +29,7 @@ class SameEmail(Refusal):
 
 
 class WrongEmailToken(Refusal):
-    """The token is not the one outstanding for this account, was used, or is over."""
+    """The token was used, was replaced, has expired, or belongs to another account."""
 
     status = 403
     code = "wrong_email_change_token"
@@ -39,8 +39,8 @@ class WrongEmailToken(Refusal):
     )
 
 
-class WrongUndoToken(Refusal):
-    """The token restores nothing: it was used, an earlier change was undone, or it is over."""
+class WrongRestoreToken(Refusal):
+    """The token was used, has expired, or ended when an earlier email was restored."""
 
     status = 403
     code = "wrong_email_restore_token"
@@ -50,7 +50,7 @@ class WrongUndoToken(Refusal):
 
 
 class EmailChangeSettings(Section):
-    """How long the links of both letters work."""
+    """How long the links of both emails work."""
 
     email_change_lifetime: Seconds = Field(
         86400,

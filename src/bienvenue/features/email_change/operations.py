@@ -1,4 +1,4 @@
-"""The operations on emails of accounts. `_change` and `restore` are all that changes one."""
+"""The operations of email change. Only `_change` and `restore` change the email of an account."""
 
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -15,7 +15,7 @@ from bienvenue.features.email_change.models import (
     EmailChangeSettings,
     SameEmail,
     WrongEmailToken,
-    WrongUndoToken,
+    WrongRestoreToken,
 )
 from bienvenue.features.one_time_tokens import Link, OneTimeToken, columns
 from bienvenue.hashing import NO_PASSWORD
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from bienvenue.features.sessions import SignedIn
 
 
-class _Move(NamedTuple):
-    """From which email an account goes to which."""
+class _Change(NamedTuple):
+    """The account whose email changes, its old email and its new one."""
 
     user_id: int
     old: str
@@ -36,7 +36,7 @@ class _Move(NamedTuple):
 
 
 class EmailChange(Feature[EmailChangeSettings]):
-    """What one can do with the email of an account."""
+    """The operations of email change."""
 
     name = "email_change"
     Settings = EmailChangeSettings
@@ -49,46 +49,47 @@ class EmailChange(Feature[EmailChangeSettings]):
     }
     links = (EMAIL_CHANGE, EMAIL_RESTORE)
 
-    # --- asking ---------------------------------------------------------------------------------
+    # --- requesting -----------------------------------------------------------------------------
 
-    def ask(self, me: "SignedIn", new: str, ip: str = "", mount: str = "") -> None:
-        """Write a letter to a new email, with a link if it is free; nobody learns whether it is.
+    def request(self, me: "SignedIn", new: str, ip: str = "", mount: str = "") -> None:
+        """Send a message to a new email, with a link if the email is free.
 
-        `mount` is the path below which our pages are. Raises ReauthenticationRequired, MalformedEmail, SameEmail,
-        TooManyEmails when the account or the network of the ip asked too often, and NotSignedIn
-        when the session ended meanwhile.
+        The caller does not learn whether it is. `mount` is the path below which the pages are.
+        Raises ReauthenticationRequired, MalformedEmail, SameEmail, TooManyEmails when the account
+        or the network of `ip` requested too many, and NotSignedIn when the session ended meanwhile
+        (ASVS 6.3.7, 7.5.1).
         """
         self._auth.reauthentication.require(me)
         new = normalize.email(new, "new_email")
         if new == me.email:
             raise SameEmail("new_email")
-        self._ask(me, new, ip, mount)
+        self._request(me, new, ip, mount)
 
     @retried
-    def _ask(self, me: "SignedIn", new: str, ip: str, mount: str) -> None:
+    def _request(self, me: "SignedIn", new: str, ip: str, mount: str) -> None:
         links = self._auth.one_time_tokens
         with self._db.transaction() as tx:
             if not links.throttle(EMAIL_CHANGE, new, ip, me.user_uid):
                 return
-            # After what is counted, as where a reset is asked for: so the two wait in one order.
+            # Locks after the throttle, as a password reset does, so that the two cannot deadlock.
             old = self._hold(tx, me)
             link = links.new(EMAIL_CHANGE, self.settings.email_change_lifetime, mount)
-            told = self._tell_new(self._owner(tx, new, me.user_id), new, ip, link)
+            queued = self._notify_new(self._owner(tx, new, me.user_id), new, ip, link)
             links.keep(
                 link,
                 sent_to=new,
                 user_id=me.user_id,
                 data={"ip": ip[:45], "old": old},
-                message_uid=told["message_uid"],
+                message_uid=queued["message_uid"],
                 slot=me.user_id,
             )
-            # The email is not named in the person's own event: it says whether the address is free.
+            # The event names no message: its kind would tell the user whether the email is free.
             facts = {"ip": ip, "session": me.session_uid}
             self._auth.publish(Event("email_change.requested", me.user_id, facts))
 
     @staticmethod
     def _hold(tx: Transaction, me: "SignedIn") -> str:
-        """Keep others from changing my account in this transaction; give its email."""
+        """Lock the account of a session in the transaction; return its email."""
         mine = (
             (User.id == me.user_id)
             & (User.session_id == me.generation)
@@ -101,18 +102,23 @@ class EmailChange(Feature[EmailChangeSettings]):
 
     @staticmethod
     def _owner(tx: Transaction, email: str, mine: int) -> Any:
-        """Give who has an email, or for whom other than me it is kept; None when it is free."""
-        has = select(User.id, User.disabled_at).where(User.email == email)
-        kept = (columns.user_id == User.id) & _kept(email)
-        keeps = select(User.id, User.disabled_at).join(OneTimeToken, kept).where(User.id != mine)
-        return tx.execute(has.union_all(keeps).limit(1)).one_or_none()
+        """Return the user who has an email, or for whom it is reserved; None if it is free.
 
-    def _tell_new(self, owner: Any, new: str, ip: str, link: Link) -> dict[str, str]:
-        """Write to the new email; for nobody where its owner is disabled."""
+        An email that is reserved for the user `mine` counts as free.
+        """
+        has = select(User.id, User.disabled_at).where(User.email == email)
+        reserved = (columns.user_id == User.id) & _reserved(email)
+        holds = (
+            select(User.id, User.disabled_at).join(OneTimeToken, reserved).where(User.id != mine)
+        )
+        return tx.execute(has.union_all(holds).limit(1)).one_or_none()
+
+    def _notify_new(self, owner: Any, new: str, ip: str, link: Link) -> dict[str, str]:
+        """Queue the message to the new email, without a recipient when its owner is disabled."""
         kind = "new_email_verification" if owner is None else "new_email_taken"
         silent = owner is not None and owner.disabled_at is not None
         to = None if owner is None or silent else owner.id
-        told = self._auth.mail.write(
+        queued = self._auth.mail.write(
             kind,
             "" if silent else new,
             to,
@@ -120,13 +126,13 @@ class EmailChange(Feature[EmailChangeSettings]):
             link=link.path if owner is None else None,
             expires=link.expires_at if owner is None else None,
         )
-        self._auth.publish(Event("email.queued", to, told))
-        return told
+        self._auth.publish(Event("email.queued", to, queued))
+        return queued
 
-    # --- proving --------------------------------------------------------------------------------
+    # --- verifying ------------------------------------------------------------------------------
 
-    def asked_by(self, me: "SignedIn", token: str | None) -> str:
-        """Give the new email that a token of my account proves; changes nothing.
+    def pending_email(self, me: "SignedIn", token: str | None) -> str:
+        """Return the new email that a token verifies; the token stays unspent.
 
         Raises WrongEmailToken.
         """
@@ -136,7 +142,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         return found.sent_to
 
     @retried
-    def prove(
+    def verify(
         self,
         me: "SignedIn",
         token: str | None,
@@ -144,36 +150,37 @@ class EmailChange(Feature[EmailChangeSettings]):
         mount: str = "",
         device: str | None = None,
     ) -> str:
-        """Change the email of my account by the token sent to the new one, once; give the new one.
+        """Spend the token sent to a new email to make it the account's; return the new email.
 
-        Every other session ends; the browser that holds the secret `device` stays known. Raises
-        WrongEmailToken, also when the email is somebody else's by now, and NotSignedIn.
+        Every other session ends; the browser that holds the secret `device` stays a known device.
+        `mount` is the path below which the pages are. Raises WrongEmailToken, also when another
+        account took the email meanwhile, and NotSignedIn (ASVS 7.5.1).
         """
         with self._db.transaction() as tx:
             old = self._hold(tx, me)
-            asked = self._auth.one_time_tokens.spend(EMAIL_CHANGE, token, *_mine(me))
-            if asked is None or asked.data["old"] != old:
+            spent = self._auth.one_time_tokens.spend(EMAIL_CHANGE, token, *_mine(me))
+            if spent is None or spent.data["old"] != old:
                 raise WrongEmailToken
             known = self._auth.known_devices.knows(old, device)
-            facts = {"asked": clock.written(asked.created_at), "ip": asked.data["ip"]}
+            facts = {"asked": clock.written(spent.created_at), "ip": spent.data["ip"]}
             try:
-                move = _Move(me.user_id, old, asked.sent_to)
-                told = self._change(tx, move, facts, mount, keep_session=me.digest)
+                change = _Change(me.user_id, old, spent.sent_to)
+                queued = self._change(tx, change, facts, mount, keep_session=me.digest)
             except (EmailTaken, NoSuchUser):
                 raise WrongEmailToken from None
-            self._auth.mail.adopt(asked.sent_to, "new_email_verification", me.user_id)
+            self._auth.mail.adopt(spent.sent_to, "new_email_verification", me.user_id)
             if known:
                 self._auth.known_devices.remember(me.user_id, device)
-            said = {"ip": ip, "session": me.session_uid, "old": old, "new": asked.sent_to}
-            self._auth.publish(Event("email.changed", me.user_id, said | told))
-        return asked.sent_to
+            event = {"ip": ip, "session": me.session_uid, "old": old, "new": spent.sent_to}
+            self._auth.publish(Event("email.changed", me.user_id, event | queued))
+        return spent.sent_to
 
     @retried
-    def set(self, name: str, new: str, *, undo: bool = True) -> str:
-        """Change a user's email without a proof, as an administrator may; give the old one.
+    def set(self, name: str, new: str, *, restorable: bool = True) -> str:
+        """Change a user's email without verification, for an administrator; return the old email.
 
-        Every session ends. Unless `undo` is False the old email is sent a link that restores it.
-        Raises NoSuchUser, MalformedEmail, SameEmail, and EmailTaken also for a reserved email.
+        Every session ends. Unless `restorable` is False, the old email gets a link that restores
+        it. Raises NoSuchUser, MalformedEmail, SameEmail, and EmailTaken also for a reserved email.
         """
         new = normalize.email(new)
         with self._db.transaction() as tx:
@@ -181,120 +188,122 @@ class EmailChange(Feature[EmailChangeSettings]):
             if user.email == new:
                 raise SameEmail(message="This is already the email of the account.")
             facts = {"asked": clock.written(clock.now()), "ip": ""}
-            move = _Move(user.id, user.email, new)
-            told = self._change(tx, move, facts, self._auth.mount, undo=undo)
-            said = {"old": user.email, "new": new}
-            # Read anew by whoever hears.
+            change = _Change(user.id, user.email, new)
+            queued = self._change(tx, change, facts, self._auth.mount, restorable=restorable)
+            event = {"old": user.email, "new": new}
+            # The handlers of the event read the row from the database, with its new email.
             tx.expunge(user)
-            self._auth.publish(Event("email.assigned", user.id, said | told))
+            self._auth.publish(Event("email.assigned", user.id, event | queued))
         return user.email
 
     def _change(
         self,
         tx: Transaction,
-        move: _Move,
+        change: _Change,
         facts: dict[str, str],
         mount: str,
         *,
         keep_session: bytes | None = None,
-        undo: bool = True,
+        restorable: bool = True,
     ) -> dict[str, str]:
-        """Change an email and all that goes with it; give the name of the letter to the old one.
+        """Change an email and what depends on it; return the facts of the message to the old one.
 
-        Raises EmailTaken, and NoSuchUser when the account has not the old email any more.
+        Raises EmailTaken, and NoSuchUser when the account no longer has the old email.
         """
-        user_id, old, new = move
+        user_id, old, new = change
         _set(tx, user_id, old, {"email": new})
         self.refuse_reserved(new, user_id)
         self._auth.rate_limits.move(old, new)
         self._auth.revoke(user_id, Reason.EMAIL_CHANGED, keep_session)
         links, mine = self._auth.one_time_tokens, columns.user_id == user_id
-        # An account that returns to an email kept for it undoes what came after that email: a link
-        # to the address left now could bring back the one of a thief.
-        former = tx.scalar(select(func.min(columns.id)).where(mine, _kept(new)))
+        # A change back to a reserved email reverts the later changes, and the current email may be
+        # an attacker's: a link sent there could bring it back.
+        former = tx.scalar(select(func.min(columns.id)).where(mine, _reserved(new)))
         if former is not None:
             links.withdraw(EMAIL_RESTORE, mine, columns.id >= former)
-        undo = undo and former is None
+        restorable = restorable and former is None
         link = links.new(EMAIL_RESTORE, self.settings.email_restore_lifetime, mount)
-        until = clock.written(link.expires_at) if undo else None
-        told = self._auth.mail.write(
+        until = clock.written(link.expires_at) if restorable else None
+        queued = self._auth.mail.write(
             "email_changed",
             old,
             user_id,
-            facts | {"new": _in_part(new), "until": until},
-            link=link.path if undo else None,
-            expires=link.expires_at if undo else None,
+            facts | {"new": _masked(new), "until": until},
+            link=link.path if restorable else None,
+            expires=link.expires_at if restorable else None,
         )
-        if undo:
-            links.keep(link, sent_to=old, user_id=user_id, message_uid=told["message_uid"])
-        return told
+        if restorable:
+            links.keep(link, sent_to=old, user_id=user_id, message_uid=queued["message_uid"])
+        return queued
 
     # --- restoring ------------------------------------------------------------------------------
 
     def refuse_reserved(self, email: str, user_id: int | None = None) -> None:
-        """Raise EmailTaken for an email that is kept for another account than this one.
+        """Raise EmailTaken for an email that is reserved for an account other than `user_id`.
 
-        Ask after the row with the email was written and in the same transaction: on PostgreSQL
-        that waited for whoever is giving the email up, and only then their reservation is seen.
+        Call it in the transaction that wrote the email, after the write: on PostgreSQL the write
+        waits for a transaction that gives the email up, and only then is its reservation visible.
         """
-        kept = _kept(email)
+        reserved = _reserved(email)
         if user_id is not None:
-            kept &= columns.user_id != user_id
+            reserved &= columns.user_id != user_id
         with self._db.reading() as tx:
-            if tx.scalar(select(columns.id).where(kept).limit(1)) is not None:
+            if tx.scalar(select(columns.id).where(reserved).limit(1)) is not None:
                 raise EmailTaken(email)
 
-    def restored_by(self, token: str | None) -> str:
-        """Give the email that a token restores; changes nothing. Raises WrongUndoToken."""
+    def restorable_email(self, token: str | None) -> str:
+        """Return the email that a token restores; it stays unspent. Raises WrongRestoreToken."""
         found = self._auth.one_time_tokens.peek(EMAIL_RESTORE, token)
         if found is None:
-            raise WrongUndoToken
+            raise WrongRestoreToken
         return found.sent_to
 
     @retried
     def restore(self, token: str | None, ip: str = "", mount: str = "") -> str:
-        """Restore an email by the token sent to it, once, and end all that is open; give the email.
+        """Spend the token sent to a former email to restore it; return that email.
 
-        The account has no password until its owner chooses one by the link of a reset, written
-        to the email: whoever changed the email knows the present one. A disabled account gets no
-        such email. Raises WrongUndoToken.
+        Every session ends, and every link that restores a later email. The account has no password
+        until its owner sets one with the reset link sent to the email, because the person who
+        changed the email knows the current password. A disabled account gets no reset link.
+        `mount` is the path below which the pages are. Raises WrongRestoreToken (NIST SP 800-63B-4
+        section 4.6).
         """
         links = self._auth.one_time_tokens
         with self._db.transaction() as tx:
             found = links.peek(EMAIL_RESTORE, token)
             user_id = 0 if found is None else found.user_id
-            theirs = select(User.id, User.email).where(User.id == user_id).with_for_update()
-            user = tx.execute(theirs).one_or_none()
+            locked = select(User.id, User.email).where(User.id == user_id).with_for_update()
+            user = tx.execute(locked).one_or_none()
             spent = links.spend(EMAIL_RESTORE, token)
             if user is None or spent is None:
-                raise WrongUndoToken
+                raise WrongRestoreToken
             restored = {"email": spent.sent_to, "hashed_password": NO_PASSWORD}
             try:
                 _set(tx, user.id, user.email, restored)
             except (EmailTaken, NoSuchUser):
-                raise WrongUndoToken from None
+                raise WrongRestoreToken from None
             later = (columns.user_id == user.id) & (columns.id > spent.id)
             links.withdraw(EMAIL_RESTORE, later)
             self._auth.rate_limits.move(user.email, spent.sent_to)
             self._auth.revoke(user.id, Reason.EMAIL_RESTORED)
-            said = {"ip": ip, "old": user.email, "new": spent.sent_to}
-            self._auth.publish(Event("email.restored", user.id, said))
+            event = {"ip": ip, "old": user.email, "new": spent.sent_to}
+            self._auth.publish(Event("email.restored", user.id, event))
             self._auth.password_reset.begin(spent.sent_to, ip, mount)
         return spent.sent_to
 
-    # --- what is kept ---------------------------------------------------------------------------
+    # --- exporting ------------------------------------------------------------------------------
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Give the change that waits for its verification, and the emails that can be restored."""
+        """Return the pending change and the former emails that can be restored (RFC 3339)."""
         links = self._auth.one_time_tokens
-        asked = links.of_user(EMAIL_CHANGE, user_id)
+        pending = links.of_user(EMAIL_CHANGE, user_id)
         change = None
-        if asked is not None:
+        if pending is not None:
             change = {
-                "new": asked.sent_to,
-                "requested_at": clock.written(asked.created_at),
-                "expires_at": clock.written(asked.expires_at),
-                "ip": asked.data["ip"],
+                "new": pending.sent_to,
+                "requested_at": clock.written(pending.created_at),
+                "expires_at": clock.written(pending.expires_at),
+                "ip": pending.data["ip"],
             }
         former = links.list(EMAIL_RESTORE, columns.user_id == user_id)
         return {
@@ -307,7 +316,7 @@ class EmailChange(Feature[EmailChangeSettings]):
 
 
 def _set(tx: Transaction, user_id: int, old: str, values: dict[str, str]) -> None:
-    """Set columns of whoever has this email. Raises EmailTaken and NoSuchUser."""
+    """Set columns of the user who has this email. Raises EmailTaken and NoSuchUser."""
     mine = (User.id == user_id) & (User.email == old)
     try:
         changed = tx.change(update(User).where(mine).values(**values))
@@ -318,13 +327,13 @@ def _set(tx: Transaction, user_id: int, old: str, values: dict[str, str]) -> Non
 
 
 def _mine(me: "SignedIn") -> tuple[ColumnElement[bool], ...]:
-    """Write the conditions that a token is of my account, which is open."""
+    """Return the conditions that a token belongs to the user's account, which is enabled."""
     owner = (User.id == columns.user_id) & User.disabled_at.is_(None)
     return columns.user_id == me.user_id, exists().where(owner).correlate(table_of(OneTimeToken))
 
 
-def _kept(email: str) -> ColumnElement[bool]:
-    """Write the condition that a row keeps a former email for its account."""
+def _reserved(email: str) -> ColumnElement[bool]:
+    """Return the condition that a token reserves a former email for its account."""
     return (
         (columns.purpose == EMAIL_RESTORE.name)
         & (columns.sent_to == email)
@@ -332,6 +341,6 @@ def _kept(email: str) -> ColumnElement[bool]:
     )
 
 
-def _in_part(email: str) -> str:
-    """Give an email as its owner knows it again and others do not."""
+def _masked(email: str) -> str:
+    """Mask an email, as `b…@example.com`: its owner recognises it, other people do not."""
     return f"{email[0]}…@{email.rpartition('@')[2]}"

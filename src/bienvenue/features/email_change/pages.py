@@ -1,10 +1,10 @@
-"""The pages of changing one's email, and of taking that back."""
+"""The pages of email change and of its restoration."""
 
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from bienvenue.features.email_change.models import SameEmail, WrongEmailToken, WrongUndoToken
+from bienvenue.features.email_change.models import SameEmail, WrongEmailToken, WrongRestoreToken
 from bienvenue.features.email_change.operations import EmailChange
 from bienvenue.features.mail import EmailSent, TooManyEmails
 from bienvenue.features.reauthentication import ReauthenticationRequired
@@ -20,27 +20,27 @@ page = EmailChange.pages
 
 
 class EmailForm(Reply):
-    """Where a change is asked for, and the email as it is."""
+    """The form that requests a change, and the current email."""
 
     email: str
     action: Literal["PUT /email"] = "PUT /email"
 
 
 class EmailChangeRequest(Form):
-    """What asking takes."""
+    """A request to change the email."""
 
     new_email: web.Email
 
 
 class NewEmailForm(Reply):
-    """Where the new email is proven, and which it is."""
+    """The form that verifies the new email, and that email."""
 
     email: str
     action: Literal["POST /email/new"] = "POST /email/new"
 
 
 class NewEmailVerification(Form):
-    """What proving takes; a browser keeps the token in a cookie."""
+    """A verification of the new email; a browser keeps the token in a cookie."""
 
     email_change_token: str | None = Field(
         None, repr=False, json_schema_extra={"format": "password", "writeOnly": True}
@@ -48,21 +48,21 @@ class NewEmailVerification(Form):
 
 
 class EmailChanged(Reply):
-    """What it gives: the email from now on."""
+    """The new email of the account."""
 
     email: str
     message: Literal["Email updated"] = "Email updated"
 
 
 class EmailRestorationForm(Reply):
-    """Where the old email is restored, and which it is."""
+    """The form that restores the old email, and that email."""
 
     email: str
     action: Literal["POST /email/restore"] = "POST /email/restore"
 
 
 class EmailRestoration(Form):
-    """What restoring takes; a browser keeps the token in a cookie."""
+    """A request to restore the old email; a browser keeps the token in a cookie."""
 
     email_restore_token: str | None = Field(
         None, repr=False, json_schema_extra={"format": "password", "writeOnly": True}
@@ -70,7 +70,7 @@ class EmailRestoration(Form):
 
 
 class EmailRestored(Reply):
-    """What it gives: the email as it is again."""
+    """The restored email of the account."""
 
     email: str
     message: Literal["Email restored"] = "Email restored"
@@ -78,7 +78,7 @@ class EmailRestored(Reply):
 
 @page("GET /email", returns={200: EmailForm})
 def email_page(me: "SignedIn") -> Answer:
-    """The page of changing one's email."""
+    """Show the form that changes the email."""
     return Answer(EmailForm(email=me.email), template="email_change/change.html")
 
 
@@ -90,8 +90,8 @@ def email_page(me: "SignedIn") -> Answer:
     form_template="email_change/change.html",
 )
 def change_email(form: EmailChangeRequest, me: "SignedIn", visitor: Visitor) -> Answer:
-    """Ask for another email; a letter goes there. It takes a fresh session."""
-    AUTH.email_change.ask(me, form.new_email, visitor.ip, visitor.mount)
+    """Request another email, which gets a link. It requires a fresh session."""
+    AUTH.email_change.request(me, form.new_email, visitor.ip, visitor.mount)
     return Answer(EmailSent(email=form.new_email), 202, template="email_change/asked.html")
 
 
@@ -103,8 +103,8 @@ def change_email(form: EmailChangeRequest, me: "SignedIn", visitor: Visitor) -> 
     link="email_change",
 )
 def new_email_page(me: "SignedIn", visitor: Visitor) -> Answer:
-    """The page with the button that proves the new email, for whoever is signed in there."""
-    email = AUTH.email_change.asked_by(me, visitor.links.get("email_change"))
+    """Show the form that verifies the new email of the signed-in user."""
+    email = AUTH.email_change.pending_email(me, visitor.links.get("email_change"))
     return Answer(NewEmailForm(email=email), template="email_change/new.html")
 
 
@@ -115,9 +115,9 @@ def new_email_page(me: "SignedIn", visitor: Visitor) -> Answer:
     errors=(WrongEmailToken,),
     form_template="email_change/change.html",
 )
-def prove_new_email(form: NewEmailVerification, me: "SignedIn", visitor: Visitor) -> Answer:
-    """Change one's email by the letter's token; every other session ends."""
-    email = AUTH.email_change.prove(
+def verify_new_email(form: NewEmailVerification, me: "SignedIn", visitor: Visitor) -> Answer:
+    """Change the email with the token sent to the new one; every other session ends."""
+    email = AUTH.email_change.verify(
         me,
         form.email_change_token or visitor.links.get("email_change"),
         visitor.ip,
@@ -130,26 +130,26 @@ def prove_new_email(form: NewEmailVerification, me: "SignedIn", visitor: Visitor
 @page(
     "GET /email/restore",
     returns={200: EmailRestorationForm},
-    errors=(WrongUndoToken,),
+    errors=(WrongRestoreToken,),
     public=True,
     link="email_restore",
     formerly=("/email/undo",),
 )
-def undo_page(visitor: Visitor) -> Answer:
-    """The page with the button that restores the old email, for whoever opened the link."""
-    email = AUTH.email_change.restored_by(visitor.links.get("email_restore"))
-    return Answer(EmailRestorationForm(email=email), template="email_change/undo.html")
+def restoration_page(visitor: Visitor) -> Answer:
+    """Show the form that restores the old email of an emailed link."""
+    email = AUTH.email_change.restorable_email(visitor.links.get("email_restore"))
+    return Answer(EmailRestorationForm(email=email), template="email_change/restore.html")
 
 
 @page(
     "POST /email/restore",
     accepts=EmailRestoration,
     returns={200: EmailRestored},
-    errors=(WrongUndoToken,),
+    errors=(WrongRestoreToken,),
     public=True,
 )
 def restore_email(form: EmailRestoration, visitor: Visitor) -> Answer:
-    """Restore the old email by its letter's token; every session ends, a reset begins."""
+    """Restore the old email with the token sent to it; every session ends, a reset begins."""
     email = AUTH.email_change.restore(
         form.email_restore_token or visitor.links.get("email_restore"), visitor.ip, visitor.mount
     )

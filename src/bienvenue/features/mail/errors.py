@@ -1,4 +1,4 @@
-"""How mail says no."""
+"""The refusals of mail."""
 
 from bienvenue.feature import Refusal
 

@@ -64,7 +64,7 @@ class Renderer:
         )
 
     def text(self, row: StoredMessage, link: str | None) -> MessageText:
-        """Give subject and text of a message; where there is no link the text says so."""
+        """Return subject and text of a message; without a link the text says so."""
         template = self._templates.get_template(f"mail/{row.kind}.txt")
         values = self._values(row)
         spoken = i18n.of(values["language"])
@@ -78,8 +78,8 @@ class Renderer:
         device = values["device"] if "device" in values and (known or ip) else ""
         values["where"] = " · ".join(filter(None, [device, values["at"], ip]))
         lifetime = values.get("lifetime")
-        said = spoken.plain("a limited time") if lifetime is None else spoken.duration(lifetime)
-        values["lifetime"] = said
+        duration = spoken.plain("a limited time") if lifetime is None else spoken.duration(lifetime)
+        values["lifetime"] = duration
         rendered = template.render(values, _=spoken.plain, link=shown)
         subject, _, rest = rendered.partition("\n")
         if support := self._settings.core.support:
@@ -87,7 +87,7 @@ class Renderer:
         return MessageText(_one_line(subject.removeprefix("Subject:")), _spaced(rest))
 
     def message(self, row: StoredMessage, link: str | None) -> EmailMessage:
-        """Give a message as it is sent, with a part of text and a part of HTML (RFC 5322, 2046).
+        """Return a message as it is sent, with a part of text and a part of HTML (RFC 5322, 2046).
 
         Its Message-ID is the same however often it is made.
         """
@@ -132,10 +132,10 @@ class Renderer:
 
 
 def _spaced(text: str) -> str:
-    """Give a text whose paragraphs stand one empty line apart."""
+    """Separate the paragraphs of a text by one empty line."""
     return re.sub(r"\n{3,}", "\n\n", text.strip()) + "\n"
 
 
 def _one_line(text: str) -> str:
-    """Give a text as a header can hold it: a part of it may come from a request."""
+    """Put a text on one line, for a header: a part of it may come from a request."""
     return " ".join(text.split())

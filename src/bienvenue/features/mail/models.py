@@ -133,7 +133,7 @@ WRITE = insert(messages)
 
 @functools.cache
 def requesting(on_postgresql: bool) -> Any:
-    """Give the statement that counts a request, unless it comes too soon or is one too many."""
+    """Return the statement that counts a request, unless it comes too soon or exceeds the limit."""
     table = _requests.c
     now, most = bindparam("now", type_=Float), bindparam("most", type_=Integer)
     over = table.hour_began_at <= now - HOUR

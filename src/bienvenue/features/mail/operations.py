@@ -111,7 +111,7 @@ class Mail(Feature[MailSettings]):
         return {"message": kind, "message_uid": str(row["uid"])}
 
     def _language_of(self, user_id: int | None) -> str:
-        """Give the language of a message: its reader's, else that of the current request."""
+        """Return the language of a message: its reader's, else that of the current request."""
         chosen = self._preferences.language_of(user_id)
         return chosen or i18n.current() or self._auth.settings.core.language
 
@@ -187,13 +187,13 @@ class Mail(Feature[MailSettings]):
     # --- reading --------------------------------------------------------------------------------
 
     def list(self, most: int = 100) -> Sequence[Message]:
-        """Give the newest messages, newest first."""
+        """Return the newest messages, newest first."""
         with self._db.reading() as tx:
             newest = select(Message).where(columns.state != MessageState.VOID)
             return tx.scalars(newest.order_by(columns.id.desc()).limit(most)).all()
 
     def find(self, uid: str) -> Message:
-        """Give a message by its name. Raises NoSuchMessage."""
+        """Return a message by its name. Raises NoSuchMessage."""
         with self._db.reading() as tx:
             wanted = (columns.uid == normalize.text(uid, "uid")) & (
                 columns.state != MessageState.VOID
@@ -204,19 +204,19 @@ class Mail(Feature[MailSettings]):
         return found
 
     def read(self, uid: str) -> EmailMessage:
-        """Give a message as it is or was sent, with its link while that works.
+        """Return a message as it is sent, with its link while that works.
 
         Raises NoSuchMessage.
         """
         return self._message(self.find(uid))
 
     def texts_for(self, entries: Iterable[Any]) -> dict[str, MessageText]:
-        """Give the texts of the messages that entries of the audit log name, as `texts` does."""
+        """Return the texts of the messages that entries of the audit log name, as `texts` does."""
         named = [entry.facts["message_uid"] for entry in entries if "message_uid" in entry.facts]
         return self.texts(named)
 
     def texts(self, uids: Sequence[str]) -> dict[str, MessageText]:
-        """Give the texts of messages by name, without links; deleted messages are left out."""
+        """Return the texts of messages by name, without links; deleted messages are left out."""
         with self._db.reading() as tx:
             found = tx.scalars(select(Message).where(columns.uid.in_(uids))).all()
         read = {row.uid: self._read(row) for row in found}
@@ -314,7 +314,7 @@ class Mail(Feature[MailSettings]):
             tx.change(delete(Message).where(columns.user_id == user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Give the messages written to a user, without their links, and what became of them."""
+        """Return the messages written to a user, without their links, and what became of them."""
         with self._db.reading() as tx:
             rows = tx.scalars(
                 select(Message).where(columns.user_id == user_id).order_by(columns.id.desc())

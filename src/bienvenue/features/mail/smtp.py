@@ -48,7 +48,7 @@ _REFUSED: dict[type[Exception], str] = {
 
 # Every server accepts seven bits; eight of them need an extension (RFC 6152).
 _SEVEN_BITS = policy.SMTP.clone(cte_type="7bit")
-# An email that stands in a command as it is; the library would send a repaired form of any other.
+# An email that an SMTP command can hold unchanged; the library would rewrite any other.
 _EMAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+")
 _STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?!\S)")
 _FULL_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
@@ -287,7 +287,7 @@ def _what(settings: MailSettings, error: Exception) -> str:
 
 
 def _name_of_ours(address: tuple[str, int]) -> str:
-    """Give the full name of this machine, or its ip as RFC 5321 section 4.1.3 writes it."""
+    """Return the full name of this machine, or its ip as RFC 5321 section 4.1.3 writes it."""
     name = socket.gethostname()
     if _FULL_NAME.fullmatch(name):
         return name

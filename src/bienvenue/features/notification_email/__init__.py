@@ -1,9 +1,9 @@
-"""second: another email of a person, to which notices go as well.
+"""notification_email: a second address of an account that receives its notices.
 
-Whoever gets into the first mailbox, or replaces the first email, cannot keep what they do from the
-owner. It is no way in: no letter with a link to the account goes there, and it says nothing about
-who has an account. It counts once whoever reads that mailbox has said so (NIST SP 800-63B-4
-section 4.6; ASVS 6.3.7).
+An attacker who reads the mailbox of the account, or changes its email, cannot hide that from the
+owner. The notification email gives no access: no link into the account is sent there, the user does
+not sign in with it, and it does not tell who has an account. It receives notices once its reader
+has verified it (NIST SP 800-63B-4 section 4.6; ASVS 6.3.7).
 """
 
 from bienvenue.features.notification_email import pages as pages

@@ -1,4 +1,4 @@
-"""The operations on second emails, their table and their words."""
+"""The operations on notification emails, their table and their refusals."""
 
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -29,7 +29,7 @@ class NotificationEmail(Base):
     user_id: Mapped[int] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
-    #: Not unique: nobody signs in with it.
+    #: Not unique: it is no identifier for signing in.
     email: Mapped[str] = mapped_column(String(254))
     verified_at: Mapped[float]
 
@@ -37,19 +37,20 @@ class NotificationEmail(Base):
 _emails = table_of(NotificationEmail)
 _table = _emails.c
 
-#: One is outstanding for an account.
+#: The link that verifies a notification email. One is outstanding for an account.
 NOTIFICATION_EMAIL = Purpose(
     "notification_email", purposes.NOTIFICATION_EMAIL, "/notification_email/verification"
 )
 
 
 class NotificationEmailState(NamedTuple):
-    """What is known of somebody's second email. `since` is RFC 3339 in UTC."""
+    """The notification email of an account. `since` is RFC 3339 in UTC."""
 
-    #: The proven one.
+    #: The verified one.
     email: str | None
+    #: When it was verified.
     since: str | None
-    #: The one whose letter was not opened yet.
+    #: The one that is not verified yet.
     waiting: str | None
 
 
@@ -57,15 +58,18 @@ class NotificationEmailState(NamedTuple):
 
 
 class SameAsAccountEmail(Refusal):
-    """The second email is the first one, where notices go anyway."""
+    """The notification email is the email of the account, which receives notices anyway."""
 
     status = 422
     code = "same_as_account_email"
-    message = "This is the email of your account, which already receives notifications. Enter another one."
+    message = (
+        "This is the email of your account, which already receives notifications. "
+        "Enter another one."
+    )
 
 
 class NoNotificationEmail(Refusal):
-    """There is no second email, nor one that waits for its letter to be opened."""
+    """The account has no notification email, verified or pending."""
 
     status = 404
     code = "no_notification_email"
@@ -73,7 +77,7 @@ class NoNotificationEmail(Refusal):
 
 
 class WrongNotificationEmailToken(Refusal):
-    """The token proves no second email: it was used, replaced, or is over."""
+    """The token was used, was replaced or has expired."""
 
     status = 403
     code = "wrong_notification_email_token"
@@ -96,7 +100,7 @@ class NotificationEmailSettings(Section):
 
 
 class NotificationEmails(Feature[NotificationEmailSettings]):
-    """The operations on second emails."""
+    """The operations on notification emails."""
 
     name = "notification_email"
     Settings = NotificationEmailSettings
@@ -112,27 +116,28 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
     }
     links = (NOTIFICATION_EMAIL,)
 
-    def ask(self, me: "SignedIn", email: str, ip: str = "", mount: str = "") -> None:
-        """Write to a second email, whose reader says whether notices may go there.
+    def request(self, me: "SignedIn", email: str, ip: str = "", mount: str = "") -> None:
+        """Send a link to an address, which becomes the notification email once it is verified.
 
-        Says and does the same whether it is anybody's; what is proven stays until then. `mount` is
-        the path below which our pages are. Raises ReauthenticationRequired, MalformedEmail, SameAsAccountEmail,
-        TooManyEmails, and NotSignedIn when the session or the account changed meanwhile.
+        The result is the same whether the address has an account or not; the verified one stays
+        until then. `mount` is the path below which the pages are. Raises ReauthenticationRequired,
+        MalformedEmail, SameAsAccountEmail, TooManyEmails, and NotSignedIn when the session or the
+        account changed meanwhile (ASVS 6.3.7).
         """
         self._auth.reauthentication.require(me)
-        plain = normalize.email(email, "notification_email")
-        if plain == me.email:
+        address = normalize.email(email, "notification_email")
+        if address == me.email:
             raise SameAsAccountEmail("notification_email")
-        self._asked(me, plain, ip, mount)
+        self._request(me, address, ip, mount)
 
     @retried
-    def _asked(self, me: "SignedIn", email: str, ip: str, mount: str) -> None:
+    def _request(self, me: "SignedIn", email: str, ip: str, mount: str) -> None:
         links = self._auth.one_time_tokens
         with self._db.transaction():
             if not links.throttle(NOTIFICATION_EMAIL, email, ip, me.user_uid):
                 return
             link = links.new(NOTIFICATION_EMAIL, self.settings.notification_email_lifetime, mount)
-            told = self._auth.mail.write(
+            queued = self._auth.mail.write(
                 "notification_email_verification",
                 email,
                 me.user_id,
@@ -149,21 +154,21 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
                 link,
                 sent_to=email,
                 user_id=me.user_id,
-                message_uid=told["message_uid"],
+                message_uid=queued["message_uid"],
                 slot=me.user_id,
                 where=exists().where(mine),
             ):
                 raise NotSignedIn
             event = {"session": me.session_uid, "ip": ip, "notification_email": email}
-            self._auth.publish(Event("notification_email.requested", me.user_id, event | told))
+            self._auth.publish(Event("notification_email.requested", me.user_id, event | queued))
 
     def email_of(self, user_id: int) -> str | None:
-        """Give the notification email of an account, or None."""
+        """Return the verified notification email of an account, or None."""
         with self._db.reading() as tx:
             return tx.scalar(select(_table.email).where(_table.user_id == user_id))
 
     def of(self, user_id: int) -> NotificationEmailState:
-        """Give what is known of the notification email of an account."""
+        """Return the notification email of an account, and the one that is not verified yet."""
         with self._db.reading() as tx:
             row = tx.execute(select(_emails).where(_table.user_id == user_id)).one_or_none()
         pending = self._auth.one_time_tokens.of_user(NOTIFICATION_EMAIL, user_id)
@@ -177,10 +182,10 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         mine = (User.id == columns.user_id) & User.disabled_at.is_(None)
         return exists().where(mine).correlate(table_of(OneTimeToken))
 
-    def found(self, token: str | None) -> tuple[str, str]:
-        """Give the email of a token's account, and the address it verifies; changes nothing.
+    def peek(self, token: str | None) -> tuple[str, str]:
+        """Return the email of a token's account, and the address that the token verifies.
 
-        Raises WrongNotificationEmailToken.
+        The token stays unspent. Raises WrongNotificationEmailToken.
         """
         found = self._auth.one_time_tokens.peek(NOTIFICATION_EMAIL, token, self._owner())
         if found is None:
@@ -192,17 +197,18 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         return email, found.sent_to
 
     @retried
-    def prove(self, token: str | None, ip: str = "", agent: str = "") -> str:
-        """Let notices go to the second email that got this token, once; give it.
+    def verify(self, token: str | None, ip: str = "", agent: str = "") -> str:
+        """Spend the token of a notification email to verify it; return that email.
 
-        Whoever has the token reads that mailbox; they need not be signed in. The one before is
-        told that it gets no more. Raises WrongNotificationEmailToken.
+        The token shows that its bearer reads the mailbox, so no session is required. A replaced
+        notification email gets a last notice. Raises WrongNotificationEmailToken (NIST SP 800-63B-4
+        section 4.6).
         """
         where, links = user_agent.facts(ip, agent), self._auth.one_time_tokens
         with self._db.transaction() as tx:
-            waiting = links.peek(NOTIFICATION_EMAIL, token)
-            user_id = 0 if waiting is None or waiting.user_id is None else waiting.user_id
-            # The account first, as everywhere, so that no two transactions cross.
+            found = links.peek(NOTIFICATION_EMAIL, token)
+            user_id = 0 if found is None or found.user_id is None else found.user_id
+            # Locks the account first, as all operations do, so that two of them cannot deadlock.
             if not self._auth.accounts.hold(user_id):
                 raise WrongNotificationEmailToken
             spent = links.spend(NOTIFICATION_EMAIL, token, self._owner())
@@ -213,12 +219,12 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
             written = upsert(_emails, self._db.on_postgresql).values(row)
             tx.execute(written.on_conflict_do_update(index_elements=[_table.user_id], set_=row))
             if before is not None and before != email:
-                self._replaced(user_id, before)
+                self._notify_replaced(user_id, before)
             added = where | {"notification_email": email}
             self._auth.publish(Event("notification_email.added", user_id, added))
         return email
 
-    def _replaced(self, user_id: int, email: str) -> None:
+    def _notify_replaced(self, user_id: int, email: str) -> None:
         """Notify the notification email that another one replaces."""
         facts = {
             "device": user_agent.UNKNOWN,
@@ -230,26 +236,29 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         self._auth.mail.notify("notification_email_removed", email, user_id, facts)
 
     def remove(self, me: "SignedIn", ip: str = "", agent: str = "") -> None:
-        """Let no more notices go to my second email, and tell both. Raises ReauthenticationRequired, NoNotificationEmail.
+        """Remove the notification email of the signed-in user, and notify both addresses.
 
-        A letter that asks there dies too.
+        The link of a pending one ends too. Raises ReauthenticationRequired and NoNotificationEmail.
         """
         self._auth.reauthentication.require(me)
-        self._removed(me.user_id, {"session": me.session_uid} | user_agent.facts(ip, agent))
+        self._remove(me.user_id, {"session": me.session_uid} | user_agent.facts(ip, agent))
 
     def remove_for(self, name: str) -> str:
-        """Remove the second email of an account; give it. Raises NoSuchUser, NoNotificationEmail."""
-        return self._removed(self._auth.accounts.find(name).id, {})
+        """Remove the notification email of the account with this email or uid; return the address.
+
+        Raises NoSuchUser and NoNotificationEmail.
+        """
+        return self._remove(self._auth.accounts.find(name).id, {})
 
     @retried
-    def _removed(self, user_id: int, facts: dict[str, Any]) -> str:
+    def _remove(self, user_id: int, facts: dict[str, Any]) -> str:
         with self._db.transaction() as tx:
             self._auth.accounts.hold(user_id)
-            known = self.of(user_id)
-            email = known.email or known.waiting
+            state = self.of(user_id)
+            email = state.email or state.waiting
             if email is None:
                 raise NoNotificationEmail
-            # Before it is gone, so that it hears of it too.
+            # Before the row is deleted, so that the notice reaches this address too.
             removed = facts | {"notification_email": email}
             self._auth.publish(Event("notification_email.removed", user_id, removed))
             tx.change(delete(_emails).where(_table.user_id == user_id))
@@ -258,15 +267,15 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         return email
 
     def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
-        """Forget the notification email of a deleted account; it stays when an account changed.
+        """Delete the notification email of a deleted account; after any other reason it stays.
 
-        Nobody signs in with it, and an intruder who changes the password must not silence it.
+        It gives no access, and an intruder who changes the password must not silence it.
         """
         if reason == Reason.ACCOUNT_DELETED:
             with self._db.transaction() as tx:
                 tx.change(delete(_emails).where(_table.user_id == user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Give the second email, since when it is proven, and the one that waits for it."""
-        known = self.of(user_id)
-        return {"notification_email": known._asdict() if any(known) else None}
+        """Return the notification email, when it was verified, and the one that is pending."""
+        state = self.of(user_id)
+        return {"notification_email": state._asdict() if any(state) else None}

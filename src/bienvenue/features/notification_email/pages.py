@@ -1,4 +1,4 @@
-"""The pages of the second email, and its command."""
+"""The pages and the command of the notification email."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,7 +24,7 @@ page = NotificationEmails.pages
 
 
 class NotificationEmailShown(Reply):
-    """One's second email, since when it is proven, and one that waits for its letter's link."""
+    """The notification email, when it was verified (RFC 3339), and the one not verified yet."""
 
     notification_email: str | None
     since: str | None
@@ -33,20 +33,20 @@ class NotificationEmailShown(Reply):
 
 
 class NewNotificationEmail(Form):
-    """What naming a second email takes."""
+    """A request to set the notification email."""
 
     notification_email: Email
 
 
 class NotificationEmailSent(Reply):
-    """What it gives, whosever it is."""
+    """The address a link was sent to, the same whether it has an account or not."""
 
     notification_email: str
     message: Literal["check your second email"] = "check your second email"
 
 
 class NotificationEmailVerificationForm(Reply):
-    """Where a second email is proven, and for which account."""
+    """The form that verifies a notification email, and the email of its account."""
 
     email: str
     notification_email: str
@@ -56,7 +56,7 @@ class NotificationEmailVerificationForm(Reply):
 
 
 class NotificationEmailVerification(Form):
-    """What proving it takes; a browser keeps the token in a cookie."""
+    """A verification of a notification email; a browser keeps the token in a cookie."""
 
     notification_email_token: str | None = Field(
         None, repr=False, json_schema_extra={"format": "password", "writeOnly": True}
@@ -64,7 +64,7 @@ class NotificationEmailVerification(Form):
 
 
 class NotificationEmailVerified(Reply):
-    """What it gives."""
+    """The verified notification email."""
 
     notification_email: str
     message: Literal["second email added"] = "second email added"
@@ -76,7 +76,7 @@ class NotificationEmailVerified(Reply):
     formerly=("/second_email",),
 )
 def notification_email(me: "SignedIn") -> Answer:
-    """Show one's second email, and the form of naming another."""
+    """Show the notification email, and the form that sets it."""
     email, since, waiting = AUTH.notification_email.of(me.user_id)
     return Answer(
         NotificationEmailShown(notification_email=email, since=since, waiting=waiting),
@@ -91,9 +91,9 @@ def notification_email(me: "SignedIn") -> Answer:
     errors=(ReauthenticationRequired, normalize.MalformedEmail, SameAsAccountEmail, TooManyEmails),
     form_template="notification_email/show.html",
 )
-def set_second_email(form: NewNotificationEmail, me: "SignedIn", visitor: Visitor) -> Answer:
-    """Name a second email; it counts once the link of a letter there was opened."""
-    AUTH.notification_email.ask(me, form.notification_email, visitor.ip, visitor.mount)
+def set_notification_email(form: NewNotificationEmail, me: "SignedIn", visitor: Visitor) -> Answer:
+    """Set the notification email; it receives notices once it is verified."""
+    AUTH.notification_email.request(me, form.notification_email, visitor.ip, visitor.mount)
     return Answer(
         NotificationEmailSent(notification_email=form.notification_email),
         202,
@@ -106,8 +106,8 @@ def set_second_email(form: NewNotificationEmail, me: "SignedIn", visitor: Visito
     returns={204: None},
     errors=(ReauthenticationRequired, NoNotificationEmail),
 )
-def remove_second_email(me: "SignedIn", visitor: Visitor) -> Answer:
-    """Let no more notices go to one's second email."""
+def remove_notification_email(me: "SignedIn", visitor: Visitor) -> Answer:
+    """Remove the notification email."""
     AUTH.notification_email.remove(me, visitor.ip, visitor.agent)
     return Answer(status=204, redirect_to="/notification_email")
 
@@ -120,11 +120,11 @@ def remove_second_email(me: "SignedIn", visitor: Visitor) -> Answer:
     link="notification_email",
     formerly=("/second_email/proof",),
 )
-def second_proof_page(visitor: Visitor) -> Answer:
-    """The page of saying that notices may come here, for whoever opened the link."""
-    email, second = AUTH.notification_email.found(visitor.links.get("notification_email"))
+def notification_email_verification_page(visitor: Visitor) -> Answer:
+    """Show the form that verifies the notification email of an emailed link."""
+    email, address = AUTH.notification_email.peek(visitor.links.get("notification_email"))
     return Answer(
-        NotificationEmailVerificationForm(email=email, notification_email=second),
+        NotificationEmailVerificationForm(email=email, notification_email=address),
         template="notification_email/verify.html",
     )
 
@@ -136,9 +136,9 @@ def second_proof_page(visitor: Visitor) -> Answer:
     errors=(WrongNotificationEmailToken,),
     public=True,
 )
-def prove_second_email(form: NotificationEmailVerification, visitor: Visitor) -> Answer:
-    """Let notices go to a second email, by the token of the letter there."""
-    email = AUTH.notification_email.prove(
+def verify_notification_email(form: NotificationEmailVerification, visitor: Visitor) -> Answer:
+    """Verify a notification email with the token sent to it."""
+    email = AUTH.notification_email.verify(
         form.notification_email_token or visitor.links.get("notification_email"),
         visitor.ip,
         visitor.agent,
@@ -157,14 +157,14 @@ def prove_second_email(form: NotificationEmailVerification, visitor: Visitor) ->
 @click.argument("user")
 @click.option("--remove", is_flag=True, help="Remove it, and notify both addresses.")
 @click.pass_obj
-def second_email_command(service: Any, user: str, remove: bool) -> None:
+def notification_email_command(service: Any, user: str, remove: bool) -> None:
     """Show the notification email of an account."""
-    second: NotificationEmails = service.auth.notification_email
+    feature: NotificationEmails = service.auth.notification_email
     if remove:
-        click.echo(f"removed {second.remove_for(user)}")
+        click.echo(f"removed {feature.remove_for(user)}")
     else:
-        known = second.of(service.auth.accounts.find(user).id)
-        click.echo(known.email or "no notification email")
+        state = feature.of(service.auth.accounts.find(user).id)
+        click.echo(state.email or "no notification email")
 
 
-NotificationEmails.commands = (second_email_command,)
+NotificationEmails.commands = (notification_email_command,)

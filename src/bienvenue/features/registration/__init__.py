@@ -1,9 +1,10 @@
-"""proof: an account begins once its email is proven, and nobody learns whose email has one.
+"""registration: an account is created once its email is verified.
 
-Where letters leave, registering makes no account: it makes a pending registration, and a letter to
-the email. Its token AND the password chosen make the account, so nobody prepares one for somebody
-else. Whoever registers a taken email hears the same words after the same work; the letter goes to
-the account's owner and says so (NIST SP 800-63B-4 section 3.1.3.1; ASVS 6.3.8, 6.4.1).
+Where a mail server is configured, registering creates a pending registration and sends a link to
+the email. The token of the link AND the chosen password create the account, so an attacker cannot
+prepare an account for another person. A taken email gets the same response after the same work; the
+message then goes to the owner of the account and says that it exists (NIST SP 800-63B-4 section
+3.1.3.1; ASVS 6.3.8, 6.4.1).
 """
 
 from bienvenue.features.registration import commands as commands

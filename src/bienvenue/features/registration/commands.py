@@ -1,4 +1,4 @@
-"""The commands on registrations that wait for their proof."""
+"""The commands on pending registrations."""
 
 from typing import Any
 

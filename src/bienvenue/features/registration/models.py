@@ -1,4 +1,4 @@
-"""The table of verified emails, and what the link of a registration is for."""
+"""The table of verified emails, and the link of a registration."""
 
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -7,12 +7,12 @@ from bienvenue import purposes
 from bienvenue.features.one_time_tokens import Purpose
 from bienvenue.user import Base, table_of
 
-#: The link that finishes a registration. An email may have several, each with its own password.
+#: The link that completes a registration. An email may have several, each with its own password.
 REGISTRATION = Purpose("registration", purposes.VERIFICATION, "/email/verification")
 
 
 class VerifiedEmail(Base):
-    """The email that an account verified. It says nothing of another email the account has now."""
+    """The email that an account verified. It verifies no other email the account has since."""
 
     __tablename__ = "verified_emails"
 

@@ -1,4 +1,4 @@
-"""The operations on registrations that wait, and on emails that are proven."""
+"""The operations on pending registrations and on verified emails."""
 
 from typing import Any, ClassVar
 
@@ -16,15 +16,15 @@ from bienvenue.settings import Seconds, Section
 from bienvenue.user import User
 from bienvenue.web.page import Pages
 
-#: The events by which an email gets an account, and those after which it is proven.
-_GIVEN = {"account.registered", "email.assigned", "email.changed", "email.restored"}
-_SHOWN = {"password.reset", "email.changed", "email.restored"}
+#: The events that give an account its email, and those that verify that email.
+_NEW_EMAIL = {"account.registered", "email.assigned", "email.changed", "email.restored"}
+_VERIFYING = {"password.reset", "email.changed", "email.restored"}
 
 # --- words --------------------------------------------------------------------------------------
 
 
 class WrongVerificationToken(Refusal):
-    """The token is unknown, used or over, or the password is not the one chosen with it."""
+    """The token is unknown, used or expired, or the password is not the one chosen with it."""
 
     status = 403
     code = "wrong_verification_token"
@@ -35,7 +35,7 @@ class WrongVerificationToken(Refusal):
 
 
 class VerificationSettings(Section):
-    """How long a registration waits."""
+    """How long a registration stays pending."""
 
     verification_lifetime: Seconds = Field(
         86400,
@@ -45,14 +45,15 @@ class VerificationSettings(Section):
 
 
 class Registration(Feature[VerificationSettings]):
-    """Whoever registered and did not prove the email yet."""
+    """The operations on pending registrations and on verified emails."""
 
     name = "registration"
     Settings = VerificationSettings
     pages: ClassVar[Pages] = Pages()
     links = (REGISTRATION,)
     events: ClassVar = {
-        "registration.requested": "Someone asked to create an account with an email that isn't verified yet.",
+        "registration.requested": "Someone asked to create an account with an email that isn't "
+        "verified yet.",
         "registration.refused": "A verification link was opened with a wrong password.",
         "registration.withdrawn": "An administrator withdrew pending registrations.",
         "email.verified": "The email of an account was verified.",
@@ -70,12 +71,13 @@ class Registration(Feature[VerificationSettings]):
         ip: str = "",
         mount: str = "",
     ) -> User | None:
-        """Make an account and give its user, or None once a letter is to prove the email.
+        """Create an account and return its user, or None when the email must be verified first.
 
-        An invitation proves it: `sent` is the token of one, `opened` that of a link somebody
-        opened. `mount` is the path below which our pages are. Raises the refusals of
-        `Accounts.register` and of `Invitations.admit`, and TooManyEmails when the network of the
-        ip asked too often; EmailTaken only where no letter leaves, or with an invitation.
+        An invitation verifies it: `sent` is its token from the request, `opened` its token from an
+        opened link. `mount` is the path below which the pages are. Raises the refusals of
+        `Accounts.register` and `Invitations.admit`, TooManyEmails when the network of `ip`
+        requested too many, and EmailTaken only without a mail server or with an invitation (ASVS
+        6.3.8).
         """
         email = normalize.email(email)
         invitation = self._auth.invitations.admit(email, sent, opened)
@@ -86,7 +88,7 @@ class Registration(Feature[VerificationSettings]):
             return self._register_invited(email, hashed, invitation, ip)
         if not self._auth.mail.sends_mail:
             return self._auth.accounts.add(email, hashed)
-        self._pend(email, hashed, ip, mount)
+        self._add_pending(email, hashed, ip, mount)
         return None
 
     @retried
@@ -94,18 +96,18 @@ class Registration(Feature[VerificationSettings]):
         with self._db.transaction():
             self._auth.invitations.spend(email, invitation)
             user = self._auth.accounts.add(email, hashed)
-            self.note(user.id, ip)
+            self.mark_verified(user.id, ip)
         return user
 
     @retried
-    def _pend(self, email: str, hashed: str, ip: str, mount: str) -> None:
+    def _add_pending(self, email: str, hashed: str, ip: str, mount: str) -> None:
         links = self._auth.one_time_tokens
         with self._db.transaction():
             if not links.throttle(REGISTRATION, email, ip):
                 return
             link = links.new(REGISTRATION, self.settings.verification_lifetime, mount)
             message_uid = self._write(email, email, link, link.expires_at, ip=ip, mount=mount)
-            # For a taken email the same statement, which keeps nothing.
+            # For a taken email the same statement runs and stores nothing.
             links.keep(
                 link,
                 sent_to=email,
@@ -114,18 +116,19 @@ class Registration(Feature[VerificationSettings]):
                 where=~exists().where(User.email == email),
             )
 
-    def again(self, email: str, ip: str = "", mount: str = "") -> None:
-        """Write once more to whoever registered last with an email and did not prove it.
+    def resend(self, email: str, ip: str = "", mount: str = "") -> None:
+        """Send a new link for the latest pending registration of an email.
 
-        The link of the letter before is dead; the registration ends when it would have. The owner
-        of a taken email is written to as when somebody registers with it. Nobody learns whether
-        there is either. Raises MalformedEmail, RegistrationClosed and TooManyEmails.
+        The earlier link ends; the registration expires when it did before. The owner of a taken
+        email gets the same message as after a registration. The caller learns neither. `mount` is
+        the path below which the pages are. Raises MalformedEmail, RegistrationClosed and
+        TooManyEmails.
         """
         self._auth.invitations.require_open()
-        self._again(normalize.email(email), ip, mount)
+        self._resend(normalize.email(email), ip, mount)
 
     @retried
-    def _again(self, email: str, ip: str, mount: str) -> None:
+    def _resend(self, email: str, ip: str, mount: str) -> None:
         links = self._auth.one_time_tokens
         with self._db.transaction():
             if not links.throttle(REGISTRATION, email, ip):
@@ -138,9 +141,9 @@ class Registration(Feature[VerificationSettings]):
     def _write(
         self, email: str, to: str, link: Link, expires: float, *, ip: str, mount: str
     ) -> str:
-        """Write to whoever registered, or to the owner of a taken email; give the letter's name.
+        """Queue a message to a new email, or to the owner of a taken one; return its name.
 
-        `to` is the email, or nothing where nobody registered: to nobody is written by as much.
+        `to` is the email, or empty when it has no registration: the same work is done then.
         """
         kind, path, user_id = "registration", link.path, None
         try:
@@ -148,25 +151,26 @@ class Registration(Feature[VerificationSettings]):
         except NoResultFound:
             pass
         else:
-            # This link is no secret; encrypting it takes as long as encrypting one.
+            # This link is not secret; encrypting it takes the same time as encrypting one that is.
             kind, path = "already_registered", f"{mount}/reset_password"
             to, user_id = ("", None) if owner.disabled_at is not None else (owner.email, owner.id)
-        told = self._auth.mail.write(kind, to, user_id, {"ip": ip}, link=path, expires=expires)
-        facts = {"ip": ip} | (told if user_id is not None else {})
+        queued = self._auth.mail.write(kind, to, user_id, {"ip": ip}, link=path, expires=expires)
+        facts = {"ip": ip} | (queued if user_id is not None else {})
         self._auth.publish(Event("registration.requested", user_id, facts))
-        return told["message_uid"]
+        return queued["message_uid"]
 
-    # --- proving --------------------------------------------------------------------------------
+    # --- verifying ------------------------------------------------------------------------------
 
     def email_of(self, token: str | None) -> str:
-        """Give the email a token is to prove; changes nothing.
+        """Return the email that a token verifies; the token stays unspent.
 
-        Raises RegistrationClosed when nobody may register by now, and WrongVerificationToken.
+        Raises RegistrationClosed when registration is not open any more, and
+        WrongVerificationToken.
         """
         self._auth.invitations.require_open()
-        return self._found(token).sent_to
+        return self._peek(token).sent_to
 
-    def _found(self, token: str | None) -> Token:
+    def _peek(self, token: str | None) -> Token:
         found = self._auth.one_time_tokens.peek(REGISTRATION, token)
         if found is None:
             raise WrongVerificationToken
@@ -175,27 +179,28 @@ class Registration(Feature[VerificationSettings]):
     def complete(
         self, token: str | None, password: str, email: str | None = None, ip: str = ""
     ) -> User:
-        """Make the account of a pending registration, once, by its token and its password.
+        """Spend the token and the password of a pending registration to create its account.
 
-        `email`, where it is known, must be the registration's. Wrong passwords count as those of
-        signing in do, and a new letter forgets none of them. Raises MalformedEmail, WrongVerificationToken,
-        PasswordTooLong, MalformedText, RegistrationClosed when nobody may register by now, Busy,
-        and what the limits raise.
+        `email`, if given, must be the registration's. Wrong passwords count towards the rate limit
+        of signing in, and a new link does not reset the count. Raises MalformedEmail,
+        WrongVerificationToken, PasswordTooLong, MalformedText, RegistrationClosed when registration
+        is not open any more, Busy, and the refusals of the rate limits (NIST SP 800-63B-4 section
+        3.1.3.1).
         """
         self._auth.invitations.require_open()
         named = None if email is None else normalize.email(email)
         self._auth.passwords.check_form(password)
-        found = self._found(token)
+        found = self._peek(token)
         if named not in {None, found.sent_to}:
             raise WrongVerificationToken
         attempt = Attempt("sign_in", found.sent_to, ip)
         if not self._auth.passwords.fits(attempt, password, found.data["hashed_password"]):
             self._auth.publish(Event("registration.refused", None, {"ip": ip}))
             raise WrongVerificationToken("password")
-        return self._make(found, attempt)
+        return self._create_account(found, attempt)
 
     @retried
-    def _make(self, found: Token, attempt: Attempt) -> User:
+    def _create_account(self, found: Token, attempt: Attempt) -> User:
         with self._db.transaction():
             if not self._auth.one_time_tokens.spend_peeked(found):
                 raise WrongVerificationToken
@@ -203,29 +208,32 @@ class Registration(Feature[VerificationSettings]):
                 user = self._auth.accounts.add(found.sent_to, found.data["hashed_password"])
             except EmailTaken:
                 raise WrongVerificationToken from None
-            self.note(user.id, attempt.ip)
-            # Last, as others of this network wait from here on.
+            self.mark_verified(user.id, attempt.ip)
+            # Last: it locks the row of the network, for which its other requests then wait.
             self._auth.rate_limits.release(attempt)
         return user
 
-    def note(self, user_id: int, ip: str = "") -> None:
-        """Write down that the email an account has now is proven, in the open transaction."""
+    def mark_verified(self, user_id: int, ip: str = "") -> None:
+        """Mark the current email of an account as verified, in the open transaction."""
         row: Any = select(User.id, User.email, literal(clock.now(), Double()))
-        written = upsert(verified_emails, self._db.on_postgresql).from_select(
+        inserted = upsert(verified_emails, self._db.on_postgresql).from_select(
             ["user_id", "email", "verified_at"], row.where(User.id == user_id)
         )
-        key, proven = [verified_emails.c.user_id], written.excluded
-        news = written.on_conflict_do_update(
+        key, excluded = [verified_emails.c.user_id], inserted.excluded
+        statement = inserted.on_conflict_do_update(
             index_elements=key,
-            set_={"email": proven.email, "verified_at": proven.verified_at},
-            where=verified_emails.c.email != proven.email,
+            set_={"email": excluded.email, "verified_at": excluded.verified_at},
+            where=verified_emails.c.email != excluded.email,
         ).returning(verified_emails.c.user_id)
         with self._db.transaction() as tx:
-            if tx.execute(news).first() is not None:
+            if tx.execute(statement).first() is not None:
                 self._auth.publish(Event("email.verified", user_id, {"ip": ip}))
 
-    def proven(self, user_id: int) -> float | None:
-        """Say since when the present email of an account is proven; None when it is not."""
+    def verified_at(self, user_id: int) -> float | None:
+        """Return when the current email of an account was verified; None when it is not.
+
+        The time is in seconds since 1970.
+        """
         with self._db.reading() as tx:
             return tx.scalar(
                 select(VerifiedEmail.verified_at)
@@ -238,13 +246,16 @@ class Registration(Feature[VerificationSettings]):
     # --- for the operator -----------------------------------------------------------------------
 
     def list(self) -> list[tuple[str, float, float]]:
-        """Give email, time and end of every pending registration, the newest first."""
+        """Return email, request time and expiry of the pending registrations, newest first.
+
+        Times are in seconds since 1970.
+        """
         found = self._auth.one_time_tokens.list(REGISTRATION)
         return [(row.sent_to, row.created_at, row.expires_at) for row in reversed(found)]
 
     @retried
     def withdraw(self, email: str) -> int:
-        """Forget every pending registration of an email; give how many. Raises MalformedEmail."""
+        """Delete the pending registrations of an email; return how many. Raises MalformedEmail."""
         with self._db.transaction():
             sent = columns.sent_to == normalize.email(email)
             dropped = self._auth.one_time_tokens.withdraw(REGISTRATION, sent)
@@ -252,28 +263,31 @@ class Registration(Feature[VerificationSettings]):
                 self._auth.publish(Event("registration.withdrawn"))
         return dropped
 
-    # --- what others tell -----------------------------------------------------------------------
+    # --- following other features ---------------------------------------------------------------
 
     def on_event(self, event: Event) -> None:
-        """End what is pending for an email that has an account now; a letter's link proves one."""
+        """End the pending registrations of an account's new email; verify it after a link's use."""
         if event.user_id is None:
             return
-        if event.name in _GIVEN:
+        if event.name in _NEW_EMAIL:
             email = self._db.find_user_by(id=event.user_id).email
             with self._db.transaction():
                 self._auth.one_time_tokens.withdraw(REGISTRATION, columns.sent_to == email)
                 self._auth.mail.adopt(email, "registration", event.user_id)
-        if event.name in _SHOWN:
-            self.note(event.user_id, str(event.facts.get("ip", "")))
+        if event.name in _VERIFYING:
+            self.mark_verified(event.user_id, str(event.facts.get("ip", "")))
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Say since when the email is proven."""
-        at = self.proven(user_id)
+        """Return when the email was verified (RFC 3339 in UTC), or None."""
+        at = self.verified_at(user_id)
         return {"email_verified_at": None if at is None else clock.written(at)}
 
     @retried
     def sweep(self, now: float, limit: int) -> int:
-        """End all registrations that wait where registration is not open; give how many."""
+        """Delete pending registrations where registration is not open; return how many.
+
+        `limit` is the most rows to delete.
+        """
         del now
         if self._auth.invitations.open_to_all:
             return 0

@@ -1,4 +1,4 @@
-"""The pages of proving an email."""
+"""The pages that verify the email of a registration."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -20,14 +20,14 @@ page = Registration.pages
 
 
 class VerificationForm(Reply):
-    """Where an email is proven, and which."""
+    """The form that verifies an email, and that email."""
 
     email: str
     action: Literal["POST /email/verification"] = "POST /email/verification"
 
 
 class Verification(Form):
-    """What proving takes; a browser keeps the token in a cookie."""
+    """A verification of an email; a browser keeps the token in a cookie."""
 
     password: Password
     email: Email | None = None
@@ -37,23 +37,23 @@ class Verification(Form):
 
 
 class AccountCreated(Reply):
-    """What proving gives."""
+    """The account was created."""
 
     email: str
     message: Literal["user created"] = "user created"
 
 
 class ResendRequest(Form):
-    """What asking for another letter takes."""
+    """A request for a new verification email."""
 
     email: Email
 
 
 class EmailVerified(Reply):
-    """One's email and since when it is proven (RFC 3339 in UTC), if it is."""
+    """The email of the user, and when it was verified (RFC 3339 in UTC), or null."""
 
     email: str
-    proven: str | None
+    verified_at: str | None
 
 
 @page(
@@ -65,8 +65,8 @@ class EmailVerified(Reply):
     link="verification",
     formerly=("/email/proof",),
 )
-def proof_page(visitor: Visitor) -> Answer:
-    """The page of proving an email, for whoever opened the link."""
+def verification_page(visitor: Visitor) -> Answer:
+    """Show the form that verifies the email of an emailed link."""
     email = AUTH.registration.email_of(visitor.links.get("verification"))
     return Answer(VerificationForm(email=email), template="registration/verify.html")
 
@@ -80,8 +80,8 @@ def proof_page(visitor: Visitor) -> Answer:
     form_template="registration/verify.html",
     hashes=True,
 )
-def prove_email(form: Verification, visitor: Visitor) -> Answer:
-    """Make the account, by the letter's token and the password; nobody is signed in by it."""
+def verify_email(form: Verification, visitor: Visitor) -> Answer:
+    """Create the account with the token of the email and the password. It starts no session."""
     user = AUTH.registration.complete(
         form.verification_token or visitor.links.get("verification"),
         form.password,
@@ -104,14 +104,16 @@ def prove_email(form: Verification, visitor: Visitor) -> Answer:
     public=True,
     form_template="registration/resend.html",
 )
-def send_proof_again(form: ResendRequest, visitor: Visitor) -> Answer:
-    """Send another letter to whoever registered and did not prove the email yet."""
-    AUTH.registration.again(form.email, visitor.ip, visitor.mount)
+def resend_verification(form: ResendRequest, visitor: Visitor) -> Answer:
+    """Send a new link to an email whose registration is pending."""
+    AUTH.registration.resend(form.email, visitor.ip, visitor.mount)
     return Answer(EmailSent(email=form.email), 202, template="registration/sent.html")
 
 
 @page("GET /email/verified", returns={200: EmailVerified}, json_only=True)
-def email_proven(me: "SignedIn") -> Answer:
-    """Say since when one's email is proven."""
-    at = AUTH.registration.proven(me.user_id)
-    return Answer(EmailVerified(email=me.email, proven=None if at is None else clock.written(at)))
+def email_verified(me: "SignedIn") -> Answer:
+    """Return when the email of the user was verified."""
+    at = AUTH.registration.verified_at(me.user_id)
+    return Answer(
+        EmailVerified(email=me.email, verified_at=None if at is None else clock.written(at))
+    )

@@ -15,10 +15,10 @@ from tests.features.email_changes import (
     asked,
     change,
     exists,
-    prove,
     reserved,
+    restore,
     token_of,
-    undo,
+    verify,
 )
 from tests.features.hearing import Hearing
 from tests.features.password_resets import NEW, dump, messages, outstanding, put
@@ -34,7 +34,7 @@ def test_an_undo_restores_the_email_and_begins_a_reset(service: Service) -> None
     client = service.signed_in()
     back = change(service, client)
     waiting = asked(service, client, THIRD)
-    answer = undo(service, back)
+    answer = restore(service, back)
     assert (answer.status_code, answer.json) == (
         200,
         {"email": EMAIL, "message": "Email restored"},
@@ -46,11 +46,11 @@ def test_an_undo_restores_the_email_and_begins_a_reset(service: Service) -> None
     assert facts == {"ip": "127.0.0.1", "old": NEW_EMAIL, "new": EMAIL}
     (message,) = messages(service)
     assert (message.email, message.state) == (EMAIL, MessageState.WAITING)
-    assert service.auth.registration.proven(service.auth.accounts.find(EMAIL).id) is not None
+    assert service.auth.registration.verified_at(service.auth.accounts.find(EMAIL).id) is not None
     assert put(service, token_of(service, "password_reset")).status_code == 200
     assert service.auth.valid_login(EMAIL, NEW)
-    assert prove(service.signed_in(EMAIL, NEW), waiting).status_code == 403
-    assert undo(service, back).get_json()["code"] == "wrong_email_restore_token"
+    assert verify(service.signed_in(EMAIL, NEW), waiting).status_code == 403
+    assert restore(service, back).get_json()["code"] == "wrong_email_restore_token"
     assert [
         message.email for message in service.auth.mail.list() if message.email == NEW_EMAIL
     ] == [NEW_EMAIL]
@@ -77,13 +77,13 @@ def test_a_thief_who_changed_everything_loses_it_all(service: Service, moving_cl
     assert (message.email, message.state) == (EMAIL, MessageState.WAITING)
     assert token_of_email(service, message.uid) == back
     moving_clock.forward(WEEK - 122)
-    assert undo(service, back).status_code == 200
+    assert restore(service, back).status_code == 200
     assert thief.get("/profile").status_code == 401
     assert not service.auth.valid_login(EMAIL, STOLEN)
     for token in (back, later):
-        assert undo(service, token).status_code == 403
+        assert restore(service, token).status_code == 403
     assert put(service, token_of(service, "password_reset")).status_code == 200
-    assert prove(service.signed_in(EMAIL, NEW), waiting).status_code == 403
+    assert verify(service.signed_in(EMAIL, NEW), waiting).status_code == 403
     for email in (THIRD, NEW_EMAIL):
         assert not exists(service, email)
         assert not reserved(service, email)
@@ -101,12 +101,12 @@ def test_the_link_of_a_later_change_restores_what_was_before_it(service: Service
     client = service.signed_in()
     first = change(service, client, NEW_EMAIL)
     second = change(service, client, THIRD)
-    assert undo(service, second).get_json()["email"] == NEW_EMAIL
+    assert restore(service, second).get_json()["email"] == NEW_EMAIL
     assert exists(service, NEW_EMAIL)
     assert not reserved(service, THIRD)
     assert reserved(service)
-    assert undo(service, first).get_json()["email"] == EMAIL
-    assert undo(service, second).status_code == 403
+    assert restore(service, first).get_json()["email"] == EMAIL
+    assert restore(service, second).status_code == 403
     assert not reserved(service, NEW_EMAIL)
 
 
@@ -121,11 +121,11 @@ def test_anyone_who_goes_back_takes_back_what_came_after(
     moving_clock.forward(121)
     token = asked(service, client, EMAIL)
     assert messages(service, "new_email_verification")[-1].email == EMAIL
-    assert prove(client, token).status_code == 200
+    assert verify(client, token).status_code == 200
     told = messages(service, "email_changed")[-1]
     assert (told.email, told.encrypted_link) == (THIRD, None)
     for back in (first, second):
-        assert undo(service, back).status_code == 403
+        assert restore(service, back).status_code == 403
     assert outstanding(service, "email_restore") == []
     assert exists(service, EMAIL)
     assert client.get("/profile").status_code == 200
@@ -149,7 +149,7 @@ def test_no_one_else_has_the_old_email_meanwhile(service: Service, moving_clock:
         assert not exists(service, EMAIL)
         moving_clock.forward(passing)
     amy.post("/reauthentication", json={"password": PASSPHRASE})
-    assert prove(amy, asked(service, amy, EMAIL)).status_code == 200
+    assert verify(amy, asked(service, amy, EMAIL)).status_code == 200
     assert exists(service, EMAIL)
 
 
@@ -167,7 +167,7 @@ def test_an_email_someone_got_after_all_is_not_taken_from_them(service: Service)
     back = change(service, service.signed_in())
     service.auth._db.add_user(EMAIL, "!")
     before = dump(service)
-    assert undo(service, back).get_json()["code"] == "wrong_email_restore_token"
+    assert restore(service, back).get_json()["code"] == "wrong_email_restore_token"
     assert dump(service) == before
 
 
@@ -175,7 +175,7 @@ def test_a_disabled_account_has_its_email_back_and_no_email(service: Service) ->
     """Who may not come in is sent no way in; once enabled, the owner asks for one."""
     back = change(service, service.signed_in())
     service.auth.accounts.disable(NEW_EMAIL)
-    assert undo(service, back).status_code == 200
+    assert restore(service, back).status_code == 200
     assert messages(service) == []
     assert service.auth.accounts.find(EMAIL).disabled_at is not None
     service.auth.accounts.enable(EMAIL)
@@ -192,7 +192,7 @@ def test_the_email_of_the_reset_is_none_of_a_attackers(service: Service) -> None
     back = change(service, client)
     ask_reset(service)
     before = len(messages(service))
-    undo(service, back)
+    restore(service, back)
     assert len(messages(service)) == before + 1
     assert put(service, token_of(service, "password_reset")).status_code == 200
 
