@@ -37,9 +37,7 @@ def usable_accent(accent: str) -> str:
     """Return an accent colour, #rrggbb in lower case. Raises ValueError with the reason."""
     colour = _read(accent)
     if _contrast(colour, _WHITE) < _VISIBLE and _vividness(colour) < _VIVID:
-        raise ValueError(
-            "is so near to white that nobody would see the button it is for on a light page"
-        )
+        raise ValueError("is so near to white that its button would not show on a light page")
     return accent.lower()
 
 

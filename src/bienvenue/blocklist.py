@@ -86,7 +86,7 @@ def made_of_own_words(password: str, words: Iterable[str]) -> bool:
     """Return whether a password has only own words, digits, punctuation and spaces.
 
     `words` are the email or its parts and the names of service and host. Each counts as a whole
-    and in pieces (around @, runs of letters and digits, runs of letters) of at least three
+    and in pieces (around @, runs of letters and digits, or letters alone) of at least three
     characters. The result is True when every letter of the password is inside an occurrence of
     such a word; occurrences may overlap. In a password without letters every digit must be, so
     that arbitrary digits don't count as own words.

@@ -72,12 +72,12 @@ class Language:
     def plain(self, text: str, **values: Any) -> str:
         """Give a text in this language with values in the place of their `{name}`."""
         found = self._of(text)
-        return found.format(**self._said(values)) if values else found
+        return found.format(**self._for_people(values)) if values else found
 
     def markup(self, text: str, **values: Any) -> Markup:
         """Do the same for a page: values are escaped unless they are markup themselves."""
         found = Markup(self._of(text))  # noqa: S704 (ours, never a visitor's)
-        return found.format(**self._said(values)) if values else found
+        return found.format(**self._for_people(values)) if values else found
 
     def plural(self, one: str, many: str, count: int, **values: Any) -> Markup:
         """Give the text for a number of things, for a page; `{count}` is the number."""
@@ -112,7 +112,7 @@ class Language:
         text = self.catalogue.ngettext("{count} minute", "{count} minutes", minutes)
         return text.format(count=minutes)
 
-    def _said(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _for_people(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Give values for people: a moment is written as this language writes it."""
         return {
             name: self.moment(value) if isinstance(value, Moment) else value

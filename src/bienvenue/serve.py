@@ -171,7 +171,7 @@ def _require_free_socket(path: Path) -> None:
             suppress(FileNotFoundError, ConnectionRefusedError),
         ):
             probe.connect(str(path))
-            raise SettingsProblem(f"cannot listen on {path}: somebody does already")
+            raise SettingsProblem(f"cannot listen on {path}: another program does already")
         path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.bind(str(path))

@@ -52,7 +52,7 @@ def facts(ip: str, agent: str) -> dict[str, str]:
     return {"ip": ip, "agent": agent, "device": name_of(agent)}
 
 
-def told(name: str, spoken: Language) -> str:
+def in_language(name: str, spoken: Language) -> str:
     """Return the name of a device in a language, for people; programs get the English name."""
     browser, on, system = name.rpartition(" on ")
     if on:

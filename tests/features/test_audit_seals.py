@@ -355,7 +355,7 @@ def test_a_cut_tail_shows_beside_the_head_of_the_log(chain: Auth) -> None:
     assert report.problem is None
     assert "tail cut off" in report.blind
     assert problem(chain, head) == (
-        "The log names batch 3, and the record ends with batch 2: its tail was cut off."
+        "The log names batch 3, and the audit log ends with batch 2: its tail was cut off."
     )
     write(chain, 3)
     chain.audit.seal()

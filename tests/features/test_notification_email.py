@@ -44,7 +44,10 @@ def test_naming_one_writes_an_email_there_and_nothing_else(
     answer = name(client, " Robert@Elsewhere.EXAMPLE")
     assert (answer.status_code, answer.json) == (
         202,
-        {"notification_email": " Robert@Elsewhere.EXAMPLE", "message": "check your second email"},
+        {
+            "notification_email": " Robert@Elsewhere.EXAMPLE",
+            "message": "check your notification email",
+        },
     )
     (message,) = messages(service, VERIFICATION)
     assert (message.email, message.state) == (SECOND, MessageState.WAITING)
@@ -183,7 +186,7 @@ def test_the_link_proves_it_once(service: Service, moving_clock: Clock) -> None:
     answer = verify(service, token)
     assert (answer.status_code, answer.json) == (
         200,
-        {"notification_email": SECOND, "message": "second email added"},
+        {"notification_email": SECOND, "message": "notification email added"},
     )
     assert "session_id" not in str(answer.headers)
     assert second_of(service) == SECOND

@@ -68,7 +68,7 @@ def test_a_unix_socket(tmp_path: Path) -> None:
         assert f"unix:{path}" in served.log.read_text()
         refused = command(tmp_path, "serve", "--unix-socket", str(path))
         assert refused.returncode == 1
-        assert "somebody does already" in refused.stderr
+        assert "another program does already" in refused.stderr
         assert served.stop() == 0
     assert not path.exists()
 

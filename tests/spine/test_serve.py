@@ -156,7 +156,7 @@ def test_a_unix_socket_no_one_may_ask(monkeypatch: pytest.MonkeyPatch) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
             other.bind(str(path))
             other.listen()
-            with pytest.raises(SettingsProblem, match="somebody does already"):
+            with pytest.raises(SettingsProblem, match="another program does already"):
                 serve._require_free_socket(path)
 
             def refused(*_: object) -> None:

@@ -42,7 +42,7 @@ _MOUNTS = Path("/proc/self/mounts")
 # --- keys and files -----------------------------------------------------------------------------
 
 
-@check("BV001", Severity.ERROR, "Make a good key, which nobody but the service may know.")
+@check("BV001", Severity.ERROR, "Make a good key that only the service knows.")
 def weak_key(around: Circumstances) -> str | None:
     """Find a key file that is missing, cannot be read, or has a weak key."""
     try:
@@ -58,7 +58,7 @@ def weak_key(around: Circumstances) -> str | None:
 @check(
     "BV002",
     Severity.ERROR,
-    "Run `chmod 600` on it. If strangers may have read it, run `bienvenue keys rotate` and retire "
+    "Run `chmod 600` on it. If anyone else may have read it, run `bienvenue keys rotate` and retire "
     "the old key.",
 )
 def open_key_file(around: Circumstances) -> str | None:
@@ -69,7 +69,7 @@ def open_key_file(around: Circumstances) -> str | None:
 @check(
     "BV003",
     Severity.ERROR,
-    "Run `chmod 600` on it. If strangers may have read it, they have every email and hash.",
+    "Run `chmod 600` on it. If anyone else may have read it, they have every email and hash.",
 )
 def open_database_file(around: Circumstances) -> str | None:
     """Find a SQLite file that other users of this machine can read or change."""
@@ -132,7 +132,7 @@ def way_around_the_proxy(around: Circumstances) -> str | None:
     if not around.settings.https or own or around.settings.trusted:
         return None
     where = f"{around.core.host} port {around.core.port}"
-    return f"The base URL is https, and {where} speaks plain http to whoever reaches it."
+    return f"The base URL is https, and {where} speaks plain http to everyone who reaches it."
 
 
 @check("BV007", Severity.ERROR, "Unset FLASK_DEBUG, and never set `app.debug` in production.")
@@ -169,7 +169,7 @@ def everybody_is_trusted(around: Circumstances) -> str | None:
     """Find trusted proxies that include every ip."""
     if not around.settings.trusted.everything():
         return None
-    return "BIENVENUE_TRUSTED_PROXIES holds every ip: anybody can say to come from anywhere."
+    return "BIENVENUE_TRUSTED_PROXIES holds every ip: anyone can claim to come from anywhere."
 
 
 # --- the database -------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ def cheap_hashes(around: Circumstances) -> str | None:
     cost = around.auth.passwords.settings.bcrypt_cost
     if cost >= LEAST_COST:
         return None
-    return f"bcrypt costs {cost} only: whoever steals the table guesses passwords quickly."
+    return f"bcrypt costs {cost} only: guessing passwords of a stolen table is fast."
 
 
 @check(
@@ -351,7 +351,7 @@ def unsealed_backlog(around: Circumstances) -> str | None:
         return None
     if not waiting:
         return None
-    return f"Rows of the record wait for their seal for more than ten minutes: {waiting}."
+    return f"Rows of the audit log have waited to be sealed for more than ten minutes: {waiting}."
 
 
 def _file_system(file: Path) -> str:
@@ -369,7 +369,7 @@ def _file_system(file: Path) -> str:
 @check(
     "BV023",
     Severity.ERROR,
-    "Run `chmod 600` on it. If strangers may have read it, get a certificate with another key.",
+    "Run `chmod 600` on it. If anyone else may have read it, get a certificate with another key.",
 )
 def open_tls_key(around: Circumstances) -> str | None:
     """Find a TLS key that other users of this machine can read or change."""

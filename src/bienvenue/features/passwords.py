@@ -162,16 +162,16 @@ class Passwords(Feature[PasswordSettings]):
         super().__init__(auth, db, settings)
         self._hasher = Hasher(settings.bcrypt_cost)
         self._refused = RefusalCounts()
-        self._open_gate(1, at_the_edge=False)
+        self._open_hash_queue(1, at_the_edge=False)
 
     def wait_at_the_edge(self, processes: int) -> None:
         """Share this machine's processors among `processes` processes.
 
         The edge of each process lets requests wait until the hash queue has a place.
         """
-        self._open_gate(processes, at_the_edge=True)
+        self._open_hash_queue(processes, at_the_edge=True)
 
-    def _open_gate(self, processes: int, *, at_the_edge: bool) -> None:
+    def _open_hash_queue(self, processes: int, *, at_the_edge: bool) -> None:
         threads, queue = _threads(self.settings, processes), self.settings.hash_queue
         self.hash_queue = HashQueue(threads, queue, self._refused.add, at_the_edge=at_the_edge)
 

@@ -56,7 +56,7 @@ def as_page(template: str, status: int, language: Language, **values: Any) -> Re
     text = render_template(
         f"bienvenue/{template}",
         _=language.markup,
-        device_name=lambda name: user_agent.told(name, language),
+        device_name=lambda name: user_agent.in_language(name, language),
         ngettext=language.plural,
         date_of=language.date,
         moment_of=language.moment,

@@ -49,7 +49,7 @@ class Report:
         """What this verification cannot detect, in a sentence."""
         text = (
             "What this cannot see: what happened to rows that are not sealed yet; and what was "
-            "done by somebody who also has the keys."
+            "done by someone who also has the keys."
         )
         if not self.compared:
             text += (
@@ -174,7 +174,7 @@ class Verification:
     def _refuse_cut_tail(self) -> None:
         if self._head is not None and self._head[0] > self._batches:
             raise _ProblemError(
-                f"The log names batch {self._head[0]}, and the record ends with batch "
+                f"The log names batch {self._head[0]}, and the audit log ends with batch "
                 f"{self._batches}: its tail was cut off."
             )
 

@@ -71,7 +71,7 @@ class Renderer:
         known = values.get("device", user_agent.UNKNOWN) != user_agent.UNKNOWN
         shown = spoken.plain("[link removed]") if link is None else self._url(link)
         if "device" in values:
-            values["device"] = user_agent.told(values["device"], spoken)
+            values["device"] = user_agent.in_language(values["device"], spoken)
         values |= {name: spoken.moment(values[name]) for name in _MOMENTS if values.get(name)}
         ip = values.get("ip", "")
         # What happened is followed by `Firefox on Linux · 9 November 2026, 20:09 UTC · 192.0.2.1`.

@@ -42,7 +42,7 @@ class NotificationEmailSent(Reply):
     """The address a link was sent to, the same whether it has an account or not."""
 
     notification_email: str
-    message: Literal["check your second email"] = "check your second email"
+    message: Literal["check your notification email"] = "check your notification email"
 
 
 class NotificationEmailVerificationForm(Reply):
@@ -67,7 +67,7 @@ class NotificationEmailVerified(Reply):
     """The verified notification email."""
 
     notification_email: str
-    message: Literal["second email added"] = "second email added"
+    message: Literal["notification email added"] = "notification email added"
 
 
 @page(
