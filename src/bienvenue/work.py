@@ -1,8 +1,8 @@
 """Background work: sending emails, sealing the audit log, deleting expired rows.
 
 Each kind has a thread of its own, in each process of `bienvenue serve` or, under another WSGI
-server, of `bienvenue work`: a slow mail server delays no sealed batch. Any number of processes may work
-at once on one database.
+server, of `bienvenue work`: a slow mail server delays no sealed batch. Any number of processes may
+work at once on one database.
 """
 
 import logging

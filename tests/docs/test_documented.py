@@ -22,7 +22,11 @@ from tests.docs.pages import GUIDE, TOP, Page, documentation, pages
 from tests.house.source import feature_names
 from tests.seed.test_differences import DIFFERENCES
 
-FEATURES = {feature.name: feature for feature in Feature.__subclasses__()}
+FEATURES = {
+    feature.name: feature
+    for feature in Feature.__subclasses__()
+    if feature.__module__.startswith("bienvenue.")
+}
 HTTP = Page(GUIDE / "http.md")
 SETTINGS = Page(GUIDE / "settings.md")
 COMMANDS = Page(GUIDE / "commands.md")

@@ -58,8 +58,8 @@ def weak_key(around: Circumstances) -> str | None:
 @check(
     "BV002",
     Severity.ERROR,
-    "Run `chmod 600` on it. If anyone else may have read it, run `bienvenue keys rotate` and retire "
-    "the old key.",
+    "Run `chmod 600` on it. If anyone else may have read it, run `bienvenue keys rotate` and "
+    "retire the old key.",
 )
 def open_key_file(around: Circumstances) -> str | None:
     """Find a key file that other users of this machine can read or change."""

@@ -67,7 +67,7 @@ class InvalidFields(Refusal):
     message = "Some fields are invalid."
 
     def __init__(self, errors: Sequence[dict[str, str]]) -> None:
-        """Take every error with its field, code and message; code and field are those of the first."""
+        """Take every error with its field, code and message; the refusal has those of the first."""
         super().__init__(errors[0]["field"], message=errors[0]["message"])
         self.code = errors[0]["code"]  # type: ignore[misc]  # the class's is the fallback's
         self.extensions["errors"] = list(errors)
