@@ -101,7 +101,7 @@ class Bienvenue:
             static_url_path="/bienvenue/static",
             url_prefix=auth.mount or None,
         )
-        dispatcher.rendering.branding.open(blueprint, dispatcher)
+        dispatcher.rendering.branding.open(blueprint, dispatcher.identity)
         dispatcher.open(blueprint, all_pages(auth))
         blueprint.after_request(lambda made: responses.harden(made, https=settings.https))
         blueprint.before_request(dispatcher.name_request)

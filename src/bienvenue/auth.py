@@ -4,19 +4,20 @@ The methods of the exercise keep their names, signatures and exceptions; the wor
 features. Adding a feature is an import and a line here.
 """
 
-import functools
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import i18n, key_file, schema
+from bienvenue import i18n, schema
 from bienvenue.db import DB
-from bienvenue.feature import Event, Feature, Reason, Refusal
+from bienvenue.feature import Event, Feature, Reason, Refusal, answering
 from bienvenue.features.account_closure import AccountClosure
 from bienvenue.features.accounts import Accounts, NoSuchUser
+from bienvenue.features.activity import Activity
 from bienvenue.features.audit import Audit
 from bienvenue.features.email_change import EmailChange
 from bienvenue.features.invitations import Invitations
@@ -26,6 +27,7 @@ from bienvenue.features.notices import Notices
 from bienvenue.features.notification_email import NotificationEmails
 from bienvenue.features.one_time_tokens import OneTimeTokens
 from bienvenue.features.outbox import Outbox
+from bienvenue.features.password_change import PasswordChange
 from bienvenue.features.password_reset import PasswordReset, WrongResetToken
 from bienvenue.features.passwords import Passwords
 from bienvenue.features.preferences import Preferences
@@ -37,6 +39,7 @@ from bienvenue.hashing import Hasher
 from bienvenue.key_ring import KeyRing
 from bienvenue.normalize import MalformedEmail, MalformedText
 from bienvenue.normalize import email as plain_email
+from bienvenue.registry import Registry
 from bienvenue.settings import Settings
 from bienvenue.user import User
 
@@ -55,57 +58,113 @@ def _generate_uuid() -> str:
     return str(uuid.uuid4())
 
 
+#: Every feature, in the order in which they open: each after those that it needs. Audit stands
+#: before mail, so that sealing doesn't wait for a mail server.
+FEATURES: tuple[type[Feature[Any]], ...] = (
+    Audit,
+    Preferences,
+    KnownDevices,
+    Mail,
+    OneTimeTokens,
+    Outbox,
+    Accounts,
+    Activity,
+    RateLimits,
+    Passwords,
+    Sessions,
+    Reauthentication,
+    PasswordChange,
+    PasswordReset,
+    Invitations,
+    Registration,
+    NotificationEmails,
+    Notices,
+    AccountClosure,
+    EmailChange,
+)
+
+
 class Auth:
     """The service without its web pages, one for each application."""
 
-    def __init__(self, db: DB | None = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        db: DB | None = None,
+        settings: Settings | None = None,
+        features: Iterable[type[Feature[Any]]] = (),
+    ) -> None:
         """Open the features on a database, by default that of the settings; change no table.
 
-        Raises SettingsProblem for a setting that is unknown or invalid.
+        `features` are further ones of the host, opened in their order after ours. Raises
+        SettingsProblem for a setting that is unknown or invalid.
         """
         self.settings = settings or Settings()
         self._db = db or DB(self.settings.database_url)
-        #: The path under which the application has the pages, for the links in notices.
-        self.mount = ""
-        self.features: list[Feature[Any]] = []
-        self.accounts = self._open(Accounts)
-        self.passwords = self._open(Passwords)
-        self.sessions = self._open(Sessions)
-        self.known_devices = self._open(KnownDevices)
-        self.reauthentication = self._open(Reauthentication)
-        self.rate_limits = self._open(RateLimits)
-        self.audit = self._open(Audit)
-        self.preferences = self._open(Preferences)
-        # After the audit log, so that sealing doesn't wait for a mail server.
-        self.mail = self._open(Mail)
-        self.one_time_tokens = self._open(OneTimeTokens)
-        self.outbox = self._open(Outbox)
-        self.password_reset = self._open(PasswordReset)
-        self.invitations = self._open(Invitations)
-        self.registration = self._open(Registration)
-        self.notification_email = self._open(NotificationEmails)
-        self.notices = self._open(Notices)
-        self.account_closure = self._open(AccountClosure)
-        self.email_change = self._open(EmailChange)
-        self._events = {name for feature in self.features for name in feature.events}
-        #: The purposes of the links that survive `revoke`.
-        self.lasting = {link.name for f in self.features for link in f.links if link.lasting}
+        self.registry = Registry(self._db, self.settings)
+        for feature in (*FEATURES, *features):
+            self._open(feature)
+        self.audit = self.use(Audit)
+        self.preferences = self.use(Preferences)
+        self.known_devices = self.use(KnownDevices)
+        self.mail = self.use(Mail)
+        self.one_time_tokens = self.use(OneTimeTokens)
+        self.outbox = self.use(Outbox)
+        self.accounts = self.use(Accounts)
+        self.activity = self.use(Activity)
+        self.rate_limits = self.use(RateLimits)
+        self.passwords = self.use(Passwords)
+        self.sessions = self.use(Sessions)
+        self.reauthentication = self.use(Reauthentication)
+        self.password_change = self.use(PasswordChange)
+        self.password_reset = self.use(PasswordReset)
+        self.invitations = self.use(Invitations)
+        self.registration = self.use(Registration)
+        self.notification_email = self.use(NotificationEmails)
+        self.notices = self.use(Notices)
+        self.account_closure = self.use(AccountClosure)
+        self.email_change = self.use(EmailChange)
         self.settings.refuse_unknown()
 
-    @functools.cached_property
+    @property
+    def features(self) -> list[Any]:
+        """The open features, in order."""
+        return self.registry.features
+
+    @property
+    def mount(self) -> str:
+        """The path under which the application has the pages, for the links in emails."""
+        return self.registry.mount
+
+    @mount.setter
+    def mount(self, path: str) -> None:
+        self.registry.mount = path
+
+    @property
     def keys(self) -> KeyRing:
-        """The keys of the service, created on first use in the instance folder.
+        """The keys of the service. Raises KeyProblem."""
+        return self.registry.keys
 
-        Raises KeyProblem.
-        """
-        return key_file.of(self.settings)
+    def use(self, kind: type[F]) -> F:
+        """Return the feature of a class. Raises LookupError when it is not open."""
+        return self.registry.use(kind)
 
-    def _open(self, feature: type[F]) -> F:
+    def context(self) -> Mapping[str, Any]:
+        """Return what the features give to every template."""
+        return self.registry.context()
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Let page functions find these features by their classes while the block runs."""
+        token = answering.set(self.registry)
+        try:
+            yield
+        finally:
+            answering.reset(token)
+
+    def _open(self, feature: type[Feature[Any]]) -> None:
         if feature.catalogue is not None:
             i18n.add_catalogue(feature.catalogue)
-        opened = feature(self, self._db, self.settings.of(feature.Settings))
-        self.features.append(opened)
-        return opened
+        self.registry.add(feature(self.registry, self._db, self.settings.of(feature.Settings)))
 
     # --- the exercise ---------------------------------------------------------------------------
 
@@ -115,7 +174,7 @@ class Auth:
         Raises ValueError `User <email> already exists`, MalformedEmail, and the refusals of
         `Passwords.check_policy`.
         """
-        return self.accounts.register(email, password)
+        return self.registration.create(email, password)
 
     def valid_login(self, email: str, password: str) -> bool:
         """Return whether this is the password of this account; False on every refusal."""
@@ -173,50 +232,25 @@ class Auth:
 
     # --- calls to every feature -----------------------------------------------------------------
 
-    def required_factors(self, user: User, completed: Iterable[str]) -> list[str]:
-        """Return the factors still required for a session, given the completed ones."""
-        return [
-            factor
-            for feature in self.features
-            for factor in feature.required_factors(user, completed)
-        ]
-
     def publish(self, event: Event) -> None:
-        """Publish an event: features write in its transaction, and act after the commit.
-
-        Joins the open transaction, or opens one. Raises LookupError for an event that no feature
-        declares.
-        """
-        if event.name not in self._events:
-            raise LookupError(f"no feature declares the event {event.name}")
-        with self._db.transaction() as tx:
-            for feature in self.features:
-                feature.on_event(event)
-            tx.after_commit.append(lambda: self._after_commit(event))
-
-    def _after_commit(self, event: Event) -> None:
-        for feature in self.features:
-            try:
-                feature.after_commit(event)
-            except Exception:  # noqa: BLE001 (the event is committed; a failure changes nothing)
-                _log.exception("%s failed after %s", feature.name, event.name)
+        """Publish an event, as `Registry.publish` does."""
+        self.registry.publish(event)
 
     def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None) -> None:
-        """End the sessions, tokens and known devices of a changed account in every feature.
-
-        Joins the open transaction, or opens one. The session with the digest `keep_session` stays.
-        """
-        with self._db.transaction():
-            for feature in self.features:
-                feature.revoke(user_id, reason, keep_session)
+        """Let every feature end what it holds for an account, as `Registry.revoke` does."""
+        self.registry.revoke(user_id, reason, keep_session)
 
     def export(self, user_id: int) -> dict[str, Any]:
-        """Return all data of a user from every feature, ready for JSON, without secrets."""
-        return {
-            name: value
-            for feature in self.features
-            for name, value in feature.export(user_id).items()
-        }
+        """Return everything the features store about a person, as plain values."""
+        return self.registry.export(user_id)
+
+    def work(self) -> None:
+        """Let every feature do what waits for no request."""
+        self.registry.work()
+
+    def sweep(self, now: float, limit: int = 1000) -> int:
+        """Delete expired rows, at most `limit` of a feature; return how many."""
+        return self.registry.sweep(now, limit)
 
     def require_schema(self) -> None:
         """Raise SchemaProblem unless the database has exactly the version of this program."""
@@ -225,15 +259,3 @@ class Auth:
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
         self._db.close()
-
-    def work(self) -> None:
-        """Run the background work of every feature."""
-        for feature in self.features:
-            feature.work()
-
-    def sweep(self, now: float, limit: int = 1000) -> int:
-        """Delete expired rows, at most `limit` for each feature; return how many.
-
-        `now` is in seconds since 1970.
-        """
-        return sum(feature.sweep(now, limit) for feature in self.features)

@@ -14,9 +14,9 @@ import click
 
 from bienvenue import checkup, key_file, openapi, schema, serve, work
 from bienvenue.app import all_pages
-from bienvenue.auth import Auth
+from bienvenue.auth import FEATURES, Auth
 from bienvenue.db import DB, DatabaseUnavailable
-from bienvenue.feature import Feature, Refusal
+from bienvenue.feature import Refusal
 from bienvenue.key_ring import KeyProblem
 from bienvenue.settings import PREFIX, Core, Section, Settings, SettingsProblem
 from bienvenue.version import VERSION
@@ -223,7 +223,7 @@ _GROUPS = {
 
 def _collect() -> None:
     """Add the commands of every feature to their groups: `users add` to the group `users`."""
-    for feature in Feature.__subclasses__():
+    for feature in FEATURES:
         for command in feature.commands:
             group, _, name = str(command.name).rpartition(" ")
             parent = main if not group else _group(group, _GROUPS.get(group, feature.__doc__ or ""))

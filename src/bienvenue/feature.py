@@ -1,104 +1,33 @@
-"""Feature, Event, Refusal: the interface of a feature, its events and its refusals.
+"""Feature: one capability of the service, and what it needs of others.
 
 A feature is one file or folder in a fixed order: its description, its table, its events and
-refusals, its operations, its pages. Only `auth.py`, which opens every feature in order, knows them
-all.
+refusals, its operations, its pages. It names the features it uses with `needs`, so the import
+proves the order. Only `auth.py`, which opens every feature in order, knows them all.
 """
 
-import enum
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextvars import ContextVar
+from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar, overload
+
+import click
 
 from bienvenue.db import DB
+from bienvenue.errors import Refusal
+from bienvenue.registry import Event, Reason, Registry
 from bienvenue.settings import Section
+from bienvenue.tokens import Purpose
+from bienvenue.user import User
+from bienvenue.web.page import Pages
 
-if TYPE_CHECKING:
-    import click
-
-    from bienvenue.auth import Auth
-    from bienvenue.features.one_time_tokens import Purpose
-    from bienvenue.user import User
-    from bienvenue.web.page import Pages
+__all__ = ["Attempt", "Event", "Feature", "Reason", "Refusal", "answering", "needs"]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
-
-class Reason(enum.StrEnum):
-    """Why sessions, tokens and known devices of an account end; stored in the audit log."""
-
-    ACCOUNT_CLOSED = "account closed"
-    ACCOUNT_DELETED = "account deleted"
-    ACCOUNT_DISABLED = "account disabled"
-    EMAIL_CHANGED = "email changed"
-    EMAIL_RESTORED = "email restored"
-    EVERYBODY_SIGNED_OUT = "everybody was signed out"
-    PASSWORD_CHANGED = "password changed"  # noqa: S105 (a reason, no secret)
-    PASSWORD_RESET = "password reset"  # noqa: S105 (as above)
-    SESSION_CAP = "more than the cap"
-    SIGNED_IN_AGAIN = "signed in again"
-    SIGNED_OUT = "signed out"
-    SIGNED_OUT_BY_ADMINISTRATOR = "signed out by an administrator"
-    SIGNED_OUT_ELSEWHERE = "signed out elsewhere"
-    SIGNED_OUT_EVERYWHERE = "signed out everywhere"
-
-
-class Refusal(Exception):
-    """A request is refused: a stable `code`, a `message` for people, an HTTP status (RFC 9457).
-
-    It never contains the refused value, so it can be shown and logged.
-    """
-
-    status: ClassVar[int] = 400
-    code: ClassVar[str] = "refused"
-    message: str = "This is refused."
-    #: What pages show in place of a `message` that programs compare.
-    page_message: ClassVar[str] = ""
-    #: The path of the page that a browser is redirected to, for a step that is missing.
-    redirect_to: ClassVar[str | None] = None
-    #: The heading of its page; empty for the default heading of the status.
-    heading: ClassVar[str] = ""
-    #: The path its page links to, where the refused page would only be refused again.
-    link_to: ClassVar[str | None] = None
-
-    def __init__(
-        self, field: str | None = None, *, message: str | None = None, **params: object
-    ) -> None:
-        """Take the name of the wrong field, and a message in place of the default one.
-
-        `params` fill the placeholders `{name}` of the message.
-        """
-        #: The message id in the catalogues (gettext), and the values of its placeholders.
-        self.msgid = message or self.page_message or self.message
-        self.params = params
-        text = message or self.message
-        self.message = text.format(**params) if params else text
-        super().__init__(self.message)
-        self.field = field
-        #: Extension members of the problem document (RFC 9457 section 3.2).
-        self.extensions: dict[str, Any] = {}
-        #: The value of Retry-After in seconds, or None.
-        self.retry_after: int | None = None
-        #: Further headers of the response.
-        self.headers: dict[str, str] = {}
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened, with a dotted name in the past tense: `session.opened`.
-
-    `facts` are values for JSON, none of them secret.
-    """
-
-    name: str
-    user_id: int | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    #: The key of a refusal that may come in floods; the audit log has one row a key and minute.
-    counted: str | None = None
-    #: How often it happened, if it was counted before it was published.
-    times: int = 1
+#: The registry of the service that answers the request of this context.
+answering: ContextVar[Registry] = ContextVar("answering")
 
 
 @dataclass(frozen=True)
@@ -112,6 +41,30 @@ class Attempt:
     known: bool = False
 
 
+F = TypeVar("F")
+
+
+class needs(Generic[F]):  # noqa: N801 (it reads as a word of the class below it)
+    """Another feature that this one calls: `_mail = needs(Mail)`.
+
+    The class must be imported for it, so a feature can only need what stands below it.
+    """
+
+    def __init__(self, kind: type[F]) -> None:
+        """Take the class of the feature."""
+        self.kind = kind
+
+    @overload
+    def __get__(self, feature: None, owner: type[Any]) -> Self: ...
+
+    @overload
+    def __get__(self, feature: "Feature[Any]", owner: type[Any]) -> F: ...
+
+    def __get__(self, feature: "Feature[Any] | None", owner: type[Any]) -> "Self | F":
+        """Return the open feature. Raises LookupError when it is not open."""
+        return self if feature is None else feature.registry.use(self.kind)
+
+
 S = TypeVar("S", bound=Section)
 
 
@@ -122,22 +75,37 @@ class Feature(Generic[S]):
     #: Its events and what they mean; `publish` refuses a name that no feature declares.
     events: ClassVar[Mapping[str, str]] = _NOTHING
     Settings: ClassVar[type[Section]] = Section
-    pages: ClassVar["Pages"]
-    commands: ClassVar[Sequence["click.Command"]] = ()
+    pages: ClassVar[Pages]
+    commands: ClassVar[Sequence[click.Command]] = ()
     #: Its events that the user is notified of, and the kind of the notice for each.
     notices: ClassVar[Mapping[str, str]] = _NOTHING
     #: The purposes of the one-time links it sends.
-    links: ClassVar[Sequence["Purpose"]] = ()
+    links: ClassVar[Sequence[Purpose]] = ()
     #: A folder of translations, with `<code>/LC_MESSAGES/bienvenue.mo` in it.
     catalogue: ClassVar[Traversable | None] = None
 
-    def __init__(self, auth: "Auth", db: DB, settings: S) -> None:
+    def __init__(self, registry: Registry, db: DB, settings: S) -> None:
         """Open the feature for an Auth, on its database, with its section of the settings."""
-        self._auth = auth
+        self._registry = registry
         self._db = db
         self.settings = settings
 
-    def required_factors(self, user: "User", completed: Iterable[str]) -> Sequence[str]:
+    @property
+    def registry(self) -> Registry:
+        """The registry of the service that this feature is open in."""
+        return self._registry
+
+    @classmethod
+    def current(cls) -> Self:
+        """Return this feature of the service that answers the request. Raises LookupError."""
+        return answering.get().use(cls)
+
+    @classmethod
+    def needed(cls) -> dict[str, type[Any]]:
+        """Return the features that this one calls, by the name it has for each."""
+        return {name: each.kind for name, each in vars(cls).items() if isinstance(each, needs)}
+
+    def required_factors(self, user: User, completed: Iterable[str]) -> Sequence[str]:
         """Return the factors still required for a session, given the completed ones."""
         return ()
 
@@ -149,6 +117,14 @@ class Feature(Generic[S]):
 
     def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None, /) -> None:
         """End what this feature holds for a changed account, in the open transaction."""
+
+    def why_shut(self, user: User) -> Refusal | None:
+        """Return the refusal of an account that lets no one in; None when it is not shut."""
+        return None
+
+    def context(self) -> Mapping[str, Any]:
+        """Return what every template may show, by name."""
+        return {}
 
     def export(self, user_id: int) -> Mapping[str, Any]:
         """Return all data of a user in this feature, ready for JSON, without secrets."""

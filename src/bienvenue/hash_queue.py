@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import ParamSpec, TypeVar
 
-from bienvenue.feature import Refusal
+from bienvenue.errors import Refusal
 
 WAIT = 0.8
 """Seconds to wait for a place. Without waiting, clients that never pause took half the hashing."""

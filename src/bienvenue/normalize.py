@@ -1,6 +1,6 @@
 """Normalisation: texts and emails as people type them, in one form before anything uses them."""
 
-from bienvenue.feature import Refusal
+from bienvenue.errors import Refusal
 
 LONGEST_EMAIL = 254
 """Octets of the longest path in SMTP (RFC 5321 section 4.5.3.1.3), without its brackets."""

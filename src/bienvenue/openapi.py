@@ -123,7 +123,9 @@ def _responses(page: Page) -> dict[str, Any]:
 
 
 def _refusals(page: Page) -> dict[int, list[str]]:
-    found: list[type[Refusal]] = [*page.errors, *dispatch.EVERYWHERE]
+    # A feature may say an error of another more exactly, as that a disabled account is closed.
+    named = [kind for error in page.errors for kind in (error, *error.__subclasses__())]
+    found: list[type[Refusal]] = [*dict.fromkeys(named), *dispatch.EVERYWHERE]
     found += [] if page.public else [dispatch.NotSignedIn]
     if page.method != "GET":
         found += [*_READS_BODY, crosssite.CrossSite, crosssite.OutOfDate]

@@ -8,6 +8,7 @@ database contains no usable token (ASVS 7.2.3, 11.5.1; NIST SP 800-63B-4 section
 import hashlib
 import re
 import secrets
+from dataclasses import dataclass, field
 
 _SHAPE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
@@ -29,3 +30,23 @@ def digest(purpose: str, token: str) -> bytes:
     same bytes are two tokens.
     """
     return hashlib.sha256(f"bienvenue {purpose}\0{token}".encode()).digest()
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """The purpose of a link."""
+
+    #: Its name in the table.
+    name: str
+    #: What the digest is bound to (`purposes`).
+    digest: str = field(repr=False)
+    #: The page the link opens.
+    path: str
+    #: Whether its tokens survive `revoke`, until the account is deleted.
+    lasting: bool = False
+    #: Whether the address it was sent to is reserved for the account while it works.
+    reserves: bool = False
+
+    def digest_of(self, token: str) -> bytes:
+        """Return the digest that the table stores for a token of this purpose."""
+        return digest(self.digest, token)

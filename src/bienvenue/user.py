@@ -4,7 +4,7 @@ docs/features/accounts.md explains what the five columns hold.
 """
 
 import uuid
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 from sqlalchemy import Double, MetaData, String, Table
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -62,3 +62,27 @@ class User(Base):
     def __repr__(self) -> str:
         """Show the public name and nothing secret."""
         return f"<User {self.uid}>"
+
+
+class SignedIn(NamedTuple):
+    """A user with a live session, as the session check read them. Times are seconds since 1970."""
+
+    email: str
+    generation: str
+    last_seen_at: float
+    authenticated_at: float
+    # From here on nothing changes while the digest is the same.
+    user_id: int
+    user_uid: str
+    user_created_at: float
+    session_uid: str
+    digest: bytes
+    created_at: float
+    expires_at: float
+    amr: str
+    ip: str
+    agent: str
+
+    def __repr__(self) -> str:
+        """Show the public names of user and session, and nothing secret."""
+        return f"<SignedIn {self.user_uid} {self.session_uid}>"

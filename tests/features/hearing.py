@@ -17,7 +17,7 @@ class Hearing(Feature[Section]):
 
     def __init__(self, auth: Auth) -> None:
         """Join the features of an Auth."""
-        super().__init__(auth, auth._db, Section())
+        super().__init__(auth.registry, auth._db, Section())
         self.heard: list[Event] = []
         self.committed: list[Event] = []
         auth.features.append(self)

@@ -9,9 +9,9 @@ from sqlalchemy import update
 
 from bienvenue import clock, i18n, tokens
 from bienvenue.features.account_closure import AccountNotClosed, AccountNotOpen
+from bienvenue.features.accounts import AccountDisabled
 from bienvenue.features.mail import MessageState
 from bienvenue.features.one_time_tokens import OneTimeToken
-from bienvenue.features.passwords import AccountDisabled
 from bienvenue.web.dispatch import NotSignedIn
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features.audits import only

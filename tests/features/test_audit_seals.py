@@ -367,11 +367,11 @@ def test_a_chain_holds_across_keys(service: Service) -> None:
     """What an older key of the ring sealed is whole; under no key of it, nothing is."""
     old, new, other = b"o" * 32, b"n" * 32, b"x" * 32
     for ring in ([old], [new, old]):
-        service.auth.keys = KeyRing(ring)
+        service.auth.registry.keys = KeyRing(ring)
         write(service.auth, 1)
         service.auth.audit.seal()
     assert service.auth.audit.verify().problem is None
-    service.auth.keys = KeyRing([other])
+    service.auth.registry.keys = KeyRing([other])
     assert problem(service.auth).startswith("The seal of batch 1 is broken")
 
 

@@ -40,7 +40,7 @@ def test_an_account_deleted_meanwhile_is_nobodys(service: Service) -> None:
     _, me = signed_in(service)
     service.auth.accounts.delete(EMAIL)
     with pytest.raises(NotSignedIn):
-        service.auth.passwords.change(me, PASSPHRASE, OTHER)
+        service.auth.password_change.change(me, PASSPHRASE, OTHER)
 
 
 def test_a_user_deleted_after_the_check_is_none(
@@ -56,7 +56,7 @@ def test_a_user_deleted_after_the_check_is_none(
 def test_signing_out_ends_the_session_whatever_its_secret_is_now(service: Service) -> None:
     """A password change at the same moment gives it another."""
     _, me = signed_in(service)
-    moved = service.auth.passwords.change(me, PASSPHRASE, OTHER)
+    moved = service.auth.password_change.change(me, PASSPHRASE, OTHER)
     service.auth.sessions.end(me)
     assert service.auth.sessions.check(moved) is None
 

@@ -30,7 +30,7 @@ def test_a_changed_password_is_told(service: Service) -> None:
     me = service.auth.sessions.check(opened.secret)
     assert me is not None
     hearing = Hearing(service.auth)
-    service.auth.passwords.change(me, PASSPHRASE, OTHER)
+    service.auth.password_change.change(me, PASSPHRASE, OTHER)
     (row,) = rows(service)
     kind = "password_changed"
     assert (row.kind, row.email, row.user_id, row.encrypted_link) == (kind, EMAIL, user.id, None)
@@ -99,6 +99,6 @@ def test_every_notice_has_an_event_and_a_template(service: Service) -> None:
     kinds = service.auth.notices.kinds
     assert isinstance(service.auth.notices, Notices)
     assert len(kinds) >= 7
-    assert set(kinds) <= service.auth._events
+    assert set(kinds) <= service.auth.registry.events.keys()
     for kind in kinds.values():
         assert service.auth.mail._renderer._templates.get_template(f"mail/{kind}.txt")

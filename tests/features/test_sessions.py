@@ -261,7 +261,7 @@ class Second(Feature[Section]):
 def test_a_second_factor_that_is_due_gives_no_session(service: Service) -> None:
     """401 with what is next, no cookie, and no row."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.features.append(Second(service.auth, service.auth._db, Section()))
+    service.auth.features.append(Second(service.auth.registry, service.auth._db, Section()))
     with pytest.raises(MFARequired):
         service.auth.sessions.sign_in(EMAIL, PASSPHRASE)
     answer = service.client().post("/sessions", json=CREDENTIALS)
@@ -277,7 +277,7 @@ def test_a_hash_that_changes_between_comparison_and_opening_gives_no_session_by_
 ) -> None:
     """It is compared again: a re-hash of the same password passes, endless changes do not."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
-    real, left = Passwords._compare, [changes]
+    real, left = Passwords.compare, [changes]
 
     def compare(self: Passwords, found: User | None, password: str) -> Match:
         match = real(self, found, password)
@@ -287,7 +287,7 @@ def test_a_hash_that_changes_between_comparison_and_opening_gives_no_session_by_
             service.auth._db.update_user(user.id, hashed_password=again)
         return match
 
-    monkeypatch.setattr(Passwords, "_compare", compare)
+    monkeypatch.setattr(Passwords, "compare", compare)
     if changes == 1:
         assert service.auth.sessions.sign_in(EMAIL, PASSPHRASE).user.id == user.id
     else:
@@ -301,7 +301,7 @@ def test_a_password_changed_between_comparison_and_opening_gives_no_session(
 ) -> None:
     """Anyone who knew the old password only is too late."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
-    real = Passwords._compare
+    real = Passwords.compare
 
     def compare(self: Passwords, found: User | None, password: str) -> Match:
         match = real(self, found, password)
@@ -309,7 +309,7 @@ def test_a_password_changed_between_comparison_and_opening_gives_no_session(
         service.auth._db.update_user(user.id, hashed_password=other)
         return match
 
-    monkeypatch.setattr(Passwords, "_compare", compare)
+    monkeypatch.setattr(Passwords, "compare", compare)
     with pytest.raises(WrongCredentials):
         service.auth.sessions.sign_in(EMAIL, PASSPHRASE)
     assert rows(service.auth) == 0

@@ -222,7 +222,7 @@ def test_changing_the_password_does_not_extend_the_life(auth: Auth, moving_clock
     """It rotates the session, as said above."""
     me = me_of(auth, opened(auth))
     moving_clock.forward(86400)
-    secret = auth.passwords.change(me, PASSPHRASE, "onze grenouilles au soleil")
+    secret = auth.password_change.change(me, PASSPHRASE, "onze grenouilles au soleil")
     assert me_of(auth, secret).expires_at == me.expires_at
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import update
 
-from bienvenue.features.passwords import AccountDisabled, WrongCredentials
+from bienvenue.features.accounts import AccountDisabled
+from bienvenue.features.passwords import WrongCredentials
 from bienvenue.features.sessions import Session, Sessions
 from bienvenue.web.dispatch import NotSignedIn
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service

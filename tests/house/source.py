@@ -26,14 +26,21 @@ class Module:
         """What the file says."""
         return ast.parse(self.path.read_text("utf-8"))
 
-    def imports(self) -> set[str]:
-        """Name the modules of the package it needs when it runs, wherever the import stands."""
-        only_types = {
-            id(node)
-            for block in ast.walk(self.tree)
-            if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
-            for node in ast.walk(block)
-        }
+    def imports(self, *, types: bool = False) -> set[str]:
+        """Name the modules of the package it needs when it runs, wherever the import stands.
+
+        With `types`, also those it needs for its types alone.
+        """
+        only_types = (
+            set()
+            if types
+            else {
+                id(node)
+                for block in ast.walk(self.tree)
+                if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+                for node in ast.walk(block)
+            }
+        )
         found: set[str] = set()
         for node in ast.walk(self.tree):
             if id(node) in only_types:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bienvenue.auth import FEATURES
 from tests.house.source import FILES, MODULES, NAMES, PACKAGE, TOP, Module, feature_names
 
 #: From the ground up: a module imports only from rooms below its own, or beside it.
@@ -16,6 +17,7 @@ STOREYS = [
         "footer",
         "logo",
         "clock",
+        "errors",
         "tokens",
         "key_file",
         "key_ring",
@@ -30,10 +32,12 @@ STOREYS = [
     },
     {"user"},
     {"db"},
-    {"schema", "feature", "queue"},
+    {"schema", "queue"},
     {"migrations"},
     {"normalize", "hash_queue"},
     {"web"},
+    {"registry"},
+    {"feature"},
     {"features"},
     {"auth"},
     {"work"},
@@ -68,6 +72,55 @@ def test_the_rule_of_imports_sees_imports() -> None:
     assert "features.sessions" in by_name["auth"].imports()
     assert "auth" not in by_name["web.dispatch"].imports()
     assert {"clock", "tokens"} <= by_name["features.sessions.operations"].imports()
+
+
+def circles(graph: dict[str, set[str]]) -> list[str]:
+    """Name what is part of a circle: what stays when all that needs nothing is taken away."""
+    left = {name: set(needed) & graph.keys() for name, needed in graph.items()}
+    while free := {name for name, needed in left.items() if not needed & left.keys()}:
+        left = {name: needed for name, needed in left.items() if name not in free}
+    return sorted(left)
+
+
+def test_no_modules_need_each_other() -> None:
+    """Also where an import is for types alone: a circle of types is a circle of words."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert circles({"a": {"b"}, "b": {"a"}, "c": set()}) == ["a", "b"]
+    graph = {module.name: module.imports(types=True) for module in MODULES}
+    # A package's own parts import each other through it: its `__init__` only re-exports.
+    packages = {name for name in graph if any(other.startswith(f"{name}.") for other in graph)}
+    bare = {name: needed - packages for name, needed in graph.items() if name not in packages}
+    assert circles(bare) == []
+
+
+def test_features_state_what_they_need_and_no_circle() -> None:
+    """By `needs`, by the features that pages and commands name, and by every import."""
+    opened = {feature.name: feature for feature in FEATURES}
+    order = list(opened)
+    named = {kind: name for name, kind in opened.items()}
+    graph = {name: {named[k] for k in kind.needed().values()} for name, kind in opened.items()}
+    for module in MODULES:
+        room, _, rest = module.name.partition(".")
+        if room == "features" and rest:
+            mine = rest.split(".")[0]
+            others = {
+                each.split(".")[1] for each in module.imports(types=True) if "features." in each
+            }
+            graph[mine] |= others - {mine}
+    assert circles(graph) == []
+    assert sum(map(len, graph.values())) > 40, "the reader of needs finds nothing"
+    late = [
+        (a, b) for a, needed in graph.items() for b in needed if order.index(b) > order.index(a)
+    ]
+    assert late == []
+
+
+def test_no_feature_is_reached_but_by_need() -> None:
+    """The registry gives features by their class to `needs`, pages and commands alone."""
+    for module in MODULES:
+        if module.name.startswith("features."):
+            text = module.path.read_text("utf-8")
+            assert not re.search(r"_registry\.(use|features\[)|_auth\b", text), module.name
 
 
 def python_files() -> list[Path]:
@@ -144,7 +197,7 @@ def test_auth_opens_every_feature() -> None:
     text = (PACKAGE / "auth.py").read_text("utf-8")
     for feature in feature_names():
         (opened,) = re.findall(rf"from bienvenue\.features\.{feature} import (\w+)", text)
-        assert f"self._open({opened})" in text
+        assert f"self.use({opened})" in text
 
 
 def test_there_are_modules_to_judge() -> None:

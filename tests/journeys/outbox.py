@@ -46,7 +46,7 @@ class House:
 
     def reset_message(self, email: str) -> str:
         """Let the owner of a new account ask for a reset; give the name of the message."""
-        self.auth.accounts.register(email, PASSPHRASE)
+        self.auth.registration.create(email, PASSPHRASE)
         self.auth.password_reset.request(email)
         return self.auth.mail.list(1)[0].uid
 

@@ -278,5 +278,5 @@ def test_an_account_of_before_changes_its_email_after_the_upgrade(db: DB, url: s
         assert rows == [("password_reset", "bob@example.com", 5.0)]
     auth = Auth(DB(url), Settings({}))
     assert auth.accounts.find("bob@example.com").uid == uid
-    auth.email_change.refuse_reserved("bob@example.com")
+    auth.accounts.refuse_reserved("bob@example.com")
     auth.close()

@@ -12,9 +12,10 @@ from flask import Blueprint, Flask
 from bienvenue import Bienvenue, create_app, current_user, login_required
 from bienvenue import app as bienvenue_app
 from bienvenue.db import DB
+from bienvenue.features.accounts import Accounts
 from bienvenue.features.sessions import NoSuchSession
 from bienvenue.key_ring import KeyProblem, KeyRing
-from bienvenue.web.dispatch import AUTH, Dispatcher
+from bienvenue.web.dispatch import Dispatcher
 from bienvenue.web.page import Answer, Form, Pages, Reply, Visitor
 from bienvenue.web.responses import CONTENT_POLICY
 from tests.conftest import EMAIL, KEY, PASSPHRASE, MakeService, Service
@@ -211,7 +212,7 @@ extra = Pages()
 @extra("GET /search", query=Wanted, returns={200: Found}, public=True)
 def search(query: Wanted, visitor: Visitor) -> Answer:
     """Find something."""
-    assert AUTH.accounts
+    assert Accounts.current()
     return Answer(Found(page=query.page, agent=visitor.agent))
 
 

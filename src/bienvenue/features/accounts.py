@@ -6,32 +6,21 @@ transaction (ASVS 7.4.2).
 """
 
 import json
-import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import click
-from pydantic import Field
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError, NoResultFound
 
 from bienvenue import clock, normalize
 from bienvenue.db import retried
-from bienvenue.feature import Attempt, Event, Feature, Reason, Refusal
-from bienvenue.features.invitations import RegistrationClosed, WrongInvitation
-from bienvenue.features.mail import EmailSent, TooManyEmails
-from bienvenue.features.passwords import (
-    PasswordCommon,
-    PasswordOwnWords,
-    PasswordTooLong,
-    PasswordTooShort,
-)
+from bienvenue.feature import Event, Feature, Reason, Refusal, needs
+from bienvenue.features.one_time_tokens import OneTimeTokens
 from bienvenue.hashing import NO_PASSWORD
 from bienvenue.settings import Section
 from bienvenue.user import User
-from bienvenue.web.dispatch import AUTH
-from bienvenue.web.page import Answer, Email, Form, Pages, Password, Reply, Visitor
 
 # --- words --------------------------------------------------------------------------------------
 
@@ -50,6 +39,16 @@ class EmailTaken(Refusal, ValueError):
         self.args = (f"User {email} already exists",)
 
 
+class AccountDisabled(Refusal):
+    """The password is right, but an administrator disabled the account."""
+
+    status = 403
+    code = "account_disabled"
+    message = "This account is disabled. Contact support."
+    #: The state of such an account in lists.
+    state: ClassVar[str] = "disabled"
+
+
 class NoSuchUser(Refusal):
     """No account has this email or uid."""
 
@@ -65,25 +64,13 @@ class Accounts(Feature[Section]):
     """The operations on accounts."""
 
     name = "accounts"
-    pages: ClassVar[Pages] = Pages()
+    _one_time_tokens = needs(OneTimeTokens)
     events: ClassVar = {
         "account.registered": "An account was created.",
         "account.disabled": "An administrator disabled an account; its sessions ended.",
         "account.enabled": "An administrator enabled an account again.",
         "account.deleted": "An account and all its data were deleted.",
     }
-
-    def register(self, email: str, password: str, ip: str = "") -> User:
-        """Create an account and return its user; `ip` is the client's, empty for code.
-
-        Raises MalformedEmail, TooManyAttempts, Busy, the refusals of `Passwords.check_policy`, and
-        EmailTaken, which is also a ValueError. A taken email costs the same hash as a free one, so
-        the time of the answer doesn't show whether an account exists (ASVS 6.3.8).
-        """
-        email = normalize.email(email)
-        self._auth.rate_limits.check(Attempt("register", email, ip))
-        self._auth.passwords.check_policy(password, [email])
-        return self.add(email, self._auth.passwords.hash(password, ip))
 
     def add_without_password(self, email: str) -> User:
         """Create an account that has no password. Raises MalformedEmail and EmailTaken."""
@@ -95,8 +82,8 @@ class Accounts(Feature[Section]):
         try:
             with self._db.transaction():
                 user = self._db.add_user(email, hashed)
-                self._auth.email_change.refuse_reserved(email)
-                self._auth.publish(Event("account.registered", user.id))
+                self.refuse_reserved(email)
+                self._registry.publish(Event("account.registered", user.id))
         except IntegrityError:
             raise EmailTaken(email) from None
         return user
@@ -106,7 +93,20 @@ class Accounts(Feature[Section]):
         with suppress(NoResultFound):
             self._db.find_user_by(email=email)
             raise EmailTaken(email)
-        self._auth.email_change.refuse_reserved(email)
+        self.refuse_reserved(email)
+
+    def refuse_reserved(self, email: str, user_id: int | None = None) -> None:
+        """Raise EmailTaken when an address is reserved for an account other than `user_id`.
+
+        Call it in the transaction that wrote the row with the address, after that: on PostgreSQL
+        the write waited for whoever gives the address up, and only then its reservation shows.
+        """
+        if self._one_time_tokens.reserved(email, user_id):
+            raise EmailTaken(email)
+
+    def why_shut(self, user: User) -> Refusal | None:
+        """Return the refusal of a disabled account."""
+        return None if user.disabled_at is None else AccountDisabled()
 
     def find(self, name: str) -> User:
         """Return the user of an email or a uid. Raises NoSuchUser."""
@@ -142,9 +142,10 @@ class Accounts(Feature[Section]):
                 .values(disabled_at=clock.now())
             )
             # A closed account is revoked too, so that its owner cannot reopen it.
-            if changed or self._auth.account_closure.closing(user.id):
-                self._auth.revoke(user.id, Reason.ACCOUNT_DISABLED)
-                self._auth.publish(Event("account.disabled", user.id))
+            # A closed account, which its owner could reopen, becomes one that only we can enable.
+            if changed or type(self._registry.why_shut(user)) is not AccountDisabled:
+                self._registry.revoke(user.id, Reason.ACCOUNT_DISABLED)
+                self._registry.publish(Event("account.disabled", user.id))
         return user
 
     @retried
@@ -159,8 +160,7 @@ class Accounts(Feature[Section]):
                 .values(disabled_at=None)
             )
             if changed:
-                self._auth.account_closure.drop(user.id)
-                self._auth.publish(Event("account.enabled", user.id))
+                self._registry.publish(Event("account.enabled", user.id))
         return user
 
     @retried
@@ -186,9 +186,9 @@ class Accounts(Feature[Section]):
     def erase(self, user_id: int) -> None:
         """Delete an account and all its data, in the open transaction."""
         with self._db.transaction() as tx:
-            self._auth.revoke(user_id, Reason.ACCOUNT_DELETED)
+            self._registry.revoke(user_id, Reason.ACCOUNT_DELETED)
             tx.change(delete(User).where(User.id == user_id))
-            self._auth.publish(Event("account.deleted", user_id))
+            self._registry.publish(Event("account.deleted", user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return the account's own row, without its secrets."""
@@ -201,127 +201,21 @@ class Accounts(Feature[Section]):
         }
 
 
-# --- pages --------------------------------------------------------------------------------------
-
-page = Accounts.pages
-
-
-class RegistrationRequest(Form):
-    """The body of a request for an account."""
-
-    email: Email
-    password: Password
-    invitation: str | None = Field(
-        None, repr=False, json_schema_extra={"format": "password", "writeOnly": True}
-    )
-
-
-class Registered(Reply):
-    """An account was created."""
-
-    email: str
-    message: Literal["user created"] = "user created"
-
-
-class RegistrationForm(Reply):
-    """The form for a new account; `email` is the invited address, or empty."""
-
-    email: str
-    action: Literal["POST /users"] = "POST /users"
-
-
-@page(
-    "GET /users/new",
-    returns={200: RegistrationForm},
-    errors=(RegistrationClosed, WrongInvitation),
-    public=True,
-    link="invitation",
-)
-def registration_page(visitor: Visitor) -> Answer:
-    """Show the form for a new account; an invitation's link opens it too."""
-    email = AUTH.invitations.welcome(visitor.links.get("invitation"))
-    return Answer(RegistrationForm(email=email), template="accounts/register.html")
-
-
-@page(
-    "POST /users",
-    accepts=RegistrationRequest,
-    returns={201: Registered, 202: EmailSent},
-    errors=(
-        normalize.MalformedEmail,
-        RegistrationClosed,
-        WrongInvitation,
-        PasswordTooShort,
-        PasswordTooLong,
-        PasswordCommon,
-        PasswordOwnWords,
-        EmailTaken,
-        TooManyEmails,
-    ),
-    public=True,
-    form_template="accounts/register.html",
-    hashes=True,
-)
-def users(form: RegistrationRequest, visitor: Visitor) -> Answer:
-    """Create an account, or send the email that verifies the address first."""
-    invitation = visitor.links.get("invitation")
-    return _answered(
-        form.email,
-        invitation,
-        AUTH.registration.register(
-            form.email,
-            form.password,
-            form.invitation,
-            invitation,
-            ip=visitor.ip,
-            mount=visitor.mount,
-        ),
-    )
-
-
-def _answered(email: str, invitation: str | None, user: User | None) -> Answer:
-    if user is None:
-        return Answer(EmailSent(email=email), 202, template="registration/sent.html")
-    value, spent = Registered(email=user.email), None if invitation is None else "invitation"
-    return Answer(value, 201, template="accounts/registered.html", spent_link=spent)
-
-
 # --- commands -----------------------------------------------------------------------------------
 
 
-def _line(user: User, closing: Collection[int] = ()) -> str:
-    state = "enabled" if user.disabled_at is None else "disabled"
-    if user.id in closing:
-        state = "closing"
+def line(user: User, shut: Refusal | None = None) -> str:
+    """Write a user as one line of a list: uid, created, state, email."""
+    state = getattr(shut, "state", "enabled")
     return f"{user.uid}  {clock.written(user.created_at)}  {state:8}  {user.email}"
-
-
-@click.command("users add")
-@click.argument("email")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-@click.option("--no-password", is_flag=True, help="Create an account without a password.")
-@click.pass_obj
-def add(service: Any, email: str, password_stdin: bool, no_password: bool) -> None:
-    """Create an account."""
-    accounts: Accounts = service.auth.accounts
-    if no_password:
-        user = accounts.add_without_password(email)
-    elif password_stdin:
-        line = sys.stdin.readline()
-        user = accounts.register(email, line.rstrip("\r\n"))
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-        user = accounts.register(email, password)
-    click.echo(_line(user))
 
 
 @click.command("users list")
 @click.pass_obj
 def list_command(service: Any) -> None:
     """List all accounts, oldest first: uid, created, state, email."""
-    closing = service.auth.account_closure.all()
-    for user in service.auth.accounts.list():
-        click.echo(_line(user, closing))
+    for user in service.auth.use(Accounts).list():
+        click.echo(line(user, service.auth.registry.why_shut(user)))
 
 
 @click.command("users show")
@@ -329,7 +223,7 @@ def list_command(service: Any) -> None:
 @click.pass_obj
 def show(service: Any, user: str) -> None:
     """Print all data of a user, except secrets, as JSON."""
-    found = service.auth.accounts.find(user)
+    found = service.auth.use(Accounts).find(user)
     click.echo(json.dumps(service.auth.export(found.id), indent=2))
 
 
@@ -338,7 +232,7 @@ def show(service: Any, user: str) -> None:
 @click.pass_obj
 def disable(service: Any, user: str) -> None:
     """Disable an account and end all its sessions."""
-    click.echo(f"disabled {service.auth.accounts.disable(user).email}")
+    click.echo(f"disabled {service.auth.use(Accounts).disable(user).email}")
 
 
 @click.command("users enable")
@@ -346,7 +240,7 @@ def disable(service: Any, user: str) -> None:
 @click.pass_obj
 def enable(service: Any, user: str) -> None:
     """Enable an account that is disabled or closed."""
-    click.echo(f"enabled {service.auth.accounts.enable(user).email}")
+    click.echo(f"enabled {service.auth.use(Accounts).enable(user).email}")
 
 
 @click.command("users delete")
@@ -355,10 +249,10 @@ def enable(service: Any, user: str) -> None:
 @click.pass_obj
 def delete_command(service: Any, user: str, yes: bool) -> None:
     """Delete an account and all its data, for good."""
-    found = service.auth.accounts.find(user)
+    found = service.auth.use(Accounts).find(user)
     if not yes:
         click.confirm(f"Delete {found.email} and all its data, for good?", abort=True)
-    click.echo(f"deleted {service.auth.accounts.delete(found.uid).email}")
+    click.echo(f"deleted {service.auth.use(Accounts).delete(found.uid).email}")
 
 
-Accounts.commands = (add, list_command, show, disable, enable, delete_command)
+Accounts.commands = (list_command, show, disable, enable, delete_command)

@@ -13,9 +13,12 @@ from pydantic import Field
 
 from bienvenue import clock, normalize, purposes
 from bienvenue.db import retried
-from bienvenue.feature import Event, Feature, Refusal
-from bienvenue.features.one_time_tokens import Purpose, Token, columns
+from bienvenue.feature import Event, Feature, Refusal, needs
+from bienvenue.features.accounts import Accounts
+from bienvenue.features.mail import Mail
+from bienvenue.features.one_time_tokens import OneTimeTokens, Token, columns
 from bienvenue.settings import Seconds, Section
+from bienvenue.tokens import Purpose
 
 #: The link of an invitation. One works for an email; a newer one replaces it.
 INVITATION = Purpose("invitation", purposes.INVITATION, "/users/new")
@@ -75,12 +78,19 @@ class Invitations(Feature[RegistrationSettings]):
     """The operations on invitations."""
 
     name = "invitations"
+    _accounts = needs(Accounts)
+    _mail = needs(Mail)
+    _one_time_tokens = needs(OneTimeTokens)
     Settings = RegistrationSettings
     links = (INVITATION,)
     events: ClassVar = {
         "invitation.sent": "An administrator sent an invitation.",
         "invitation.withdrawn": "An administrator withdrew an invitation.",
     }
+
+    def context(self) -> dict[str, Any]:
+        """Return who may register: pages lead there only where anyone may."""
+        return {"registration": self.settings.registration}
 
     @property
     def open_to_all(self) -> bool:
@@ -121,12 +131,12 @@ class Invitations(Feature[RegistrationSettings]):
         return found or ""
 
     def _email_of(self, token: str | None) -> str | None:
-        found = self._auth.one_time_tokens.peek(INVITATION, token)
+        found = self._one_time_tokens.peek(INVITATION, token)
         return None if found is None else found.sent_to
 
     def spend(self, email: str, token: str) -> None:
         """Spend an invitation, in the open transaction. Raises WrongInvitation."""
-        if self._auth.one_time_tokens.spend(INVITATION, token, columns.sent_to == email) is None:
+        if self._one_time_tokens.spend(INVITATION, token, columns.sent_to == email) is None:
             raise WrongInvitation
 
     @retried
@@ -137,35 +147,35 @@ class Invitations(Feature[RegistrationSettings]):
         """
         if self.settings.registration == "closed":
             raise RegistrationClosed
-        email, links = normalize.email(email), self._auth.one_time_tokens
+        email, links = normalize.email(email), self._one_time_tokens
         with self._db.transaction():
-            self._auth.accounts.require_free(email)
+            self._accounts.require_free(email)
             lifetime = self.settings.invitation_lifetime
-            link = links.new(INVITATION, lifetime, self._auth.mount)
-            queued = self._auth.mail.write(
+            link = links.new(INVITATION, lifetime, self._registry.mount)
+            queued = self._mail.write(
                 "invitation", email, None, {}, link=link.path, expires=link.expires_at
             )
             # Of two concurrent invitations the later one stays.
             links.keep(link, sent_to=email, message_uid=queued["message_uid"], slot=email)
-            self._auth.publish(Event("invitation.sent", None, queued))
+            self._registry.publish(Event("invitation.sent", None, queued))
             return links.list(INVITATION, columns.sent_to == email)[0]
 
     def list(self) -> Sequence[Token]:
         """Return the invitations that still work, newest first."""
-        found = self._auth.one_time_tokens.list(INVITATION)
+        found = self._one_time_tokens.list(INVITATION)
         return sorted(found, key=lambda row: row.created_at, reverse=True)
 
     @retried
     def withdraw(self, name: str) -> Token:
         """Withdraw an invitation by its name or email, and return it. Raises NoSuchInvitation."""
         wanted = normalize.text(name, "invitation").strip().lower()
-        links = self._auth.one_time_tokens
+        links = self._one_time_tokens
         with self._db.transaction():
             which = (columns.uid == wanted) | (columns.sent_to == wanted)
             found = links.list(INVITATION, which)
             if not found or not links.withdraw(INVITATION, columns.id == found[0].id):
                 raise NoSuchInvitation
-            self._auth.publish(Event("invitation.withdrawn"))
+            self._registry.publish(Event("invitation.withdrawn"))
         return found[0]
 
     def on_event(self, event: Event) -> None:
@@ -173,8 +183,8 @@ class Invitations(Feature[RegistrationSettings]):
         if event.name == "account.registered" and event.user_id is not None:
             email = self._db.find_user_by(id=event.user_id).email
             with self._db.transaction():
-                self._auth.one_time_tokens.withdraw(INVITATION, columns.sent_to == email)
-                self._auth.mail.adopt(email, "invitation", event.user_id)
+                self._one_time_tokens.withdraw(INVITATION, columns.sent_to == email)
+                self._mail.adopt(email, "invitation", event.user_id)
 
 
 # --- commands -----------------------------------------------------------------------------------
@@ -190,8 +200,8 @@ def _line(row: Token) -> str:
 @click.pass_obj
 def invite_command(service: Any, email: str) -> None:
     """Invite someone to create an account; only the email has the link."""
-    found = service.auth.invitations.invite(email)
-    where = "is sent within seconds" if service.auth.mail.sends_mail else "is in the outbox"
+    found = service.auth.use(Invitations).invite(email)
+    where = "is sent within seconds" if service.auth.use(Mail).sends_mail else "is in the outbox"
     click.echo(
         f"invited {found.sent_to} until {clock.written(found.expires_at)}; the email {where}"
     )
@@ -201,7 +211,7 @@ def invite_command(service: Any, email: str) -> None:
 @click.pass_obj
 def list_command(service: Any) -> None:
     """List the invitations that still work: name, created, until, email."""
-    found = service.auth.invitations.list()
+    found = service.auth.use(Invitations).list()
     for row in found:
         click.echo(_line(row))
     if not found:
@@ -214,7 +224,7 @@ def list_command(service: Any) -> None:
 def withdraw_command(service: Any, invitation: str) -> None:
     """Withdraw an invitation, by its name or email."""
     click.echo(
-        f"withdrew the invitation of {service.auth.invitations.withdraw(invitation).sent_to}"
+        f"withdrew the invitation of {service.auth.use(Invitations).withdraw(invitation).sent_to}"
     )
 
 

@@ -7,20 +7,15 @@ SP 800-63B-4 section 4.6; ASVS 6.3.7), is written in the transaction of the even
 
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import NoResultFound
 
 from bienvenue import user_agent
-from bienvenue.db import DB
-from bienvenue.feature import Event, Feature
+from bienvenue.feature import Event, Feature, needs
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.mail import Mail
 from bienvenue.features.notification_email import NotificationEmails
 from bienvenue.settings import Section
-
-if TYPE_CHECKING:
-    from bienvenue.auth import Auth
 
 _SHOWN_FACTS = ("until", "notification_email")
 """Facts of an event that its notice may show."""
@@ -30,19 +25,17 @@ class Notices(Feature[Section]):
     """Writes the notices of all features."""
 
     name = "notices"
-
-    def __init__(self, auth: "Auth", db: DB, settings: Section) -> None:
-        """Open after the features it needs: mail, known devices, notification emails."""
-        super().__init__(auth, db, settings)
-        self._known_devices: KnownDevices = auth.known_devices
-        self._mail: Mail = auth.mail
-        self._notification_emails: NotificationEmails = auth.notification_email
+    _known_devices = needs(KnownDevices)
+    _mail = needs(Mail)
+    _notification_emails = needs(NotificationEmails)
 
     @functools.cached_property
     def kinds(self) -> Mapping[str, str]:
         """The kind of notice for each event that has one, as the features declare them."""
         return {
-            name: kind for feature in self._auth.features for name, kind in feature.notices.items()
+            name: kind
+            for feature in self._registry.features
+            for name, kind in feature.notices.items()
         }
 
     def on_event(self, event: Event) -> None:
@@ -60,7 +53,7 @@ class Notices(Feature[Section]):
         facts = {
             "device": event.facts.get("device", user_agent.UNKNOWN),
             "ip": event.facts.get("ip", ""),
-            "mount": self._auth.mount,
+            "mount": self._registry.mount,
             "email": user.email,
             **{name: event.facts[name] for name in _SHOWN_FACTS if name in event.facts},
         }

@@ -8,7 +8,6 @@ changes nothing (NIST SP 800-63B-4 section 3.1.3.1; ASVS 6.5.1, 6.5.5).
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -31,9 +30,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import clock, tokens
 from bienvenue.db import retried, upsert
-from bienvenue.feature import Feature, Reason
-from bienvenue.features.mail import AN_HOUR, FROM_A_NETWORK, GAP, TooManyEmails
+from bienvenue.feature import Feature, Reason, needs
+from bienvenue.features.mail import AN_HOUR, FROM_A_NETWORK, GAP, Mail, TooManyEmails
 from bienvenue.settings import Section
+from bienvenue.tokens import Purpose
 from bienvenue.user import Base, table_of
 
 FROM_AN_ACCOUNT = 10
@@ -78,24 +78,6 @@ table = table_of(OneTimeToken)
 columns = table.c
 
 
-@dataclass(frozen=True)
-class Purpose:
-    """The purpose of a link."""
-
-    #: Its name in the table.
-    name: str
-    #: What the digest is bound to (`purposes`).
-    digest: str = field(repr=False)
-    #: The page the link opens.
-    path: str
-    #: Whether its tokens survive `revoke`, until the account is deleted.
-    lasting: bool = False
-
-    def digest_of(self, token: str) -> bytes:
-        """Return the digest that the table stores for a token of this purpose."""
-        return tokens.digest(self.digest, token)
-
-
 class Link(NamedTuple):
     """A link to be sent. `path` contains the token, so only the email may contain it."""
 
@@ -134,6 +116,7 @@ class OneTimeTokens(Feature[Section]):
     """The operations on one-time links."""
 
     name = "one_time_tokens"
+    _mail = needs(Mail)
 
     def throttle(
         self, purpose: Purpose, email: str, ip: str = "", account: str | None = None
@@ -145,7 +128,7 @@ class OneTimeTokens(Feature[Section]):
         too many in this hour: the caller then sends nothing and answers as usual. Raises
         TooManyEmails when the network of `ip`, or the account, requested too many.
         """
-        mail = self._auth.mail
+        mail = self._mail
         if ip and not mail.may_ask_from(ip, FROM_A_NETWORK):
             raise TooManyEmails
         if account and not mail.may_ask(f"{purpose.name} account", account, 0.0, FROM_AN_ACCOUNT):
@@ -246,7 +229,7 @@ class OneTimeTokens(Feature[Section]):
             ).one_or_none()
             if row is None:
                 return None
-            self._auth.mail.erase([row.message_uid or ""])
+            self._mail.erase([row.message_uid or ""])
         return _read(row)
 
     def renew(self, link: Link, sent_to: str) -> tuple[str, float] | None:
@@ -271,7 +254,7 @@ class OneTimeTokens(Feature[Section]):
                 .execution_options(synchronize_session=False)
             ).one_or_none()
             # An address without a token runs the same statements, which match no row.
-            self._auth.mail.erase([(row and row.message_uid) or ""])
+            self._mail.erase([(row and row.message_uid) or ""])
         return None if row is None else (row.message_uid or "", row.expires_at)
 
     def sent(self, link: Link, message_uid: str) -> None:
@@ -288,6 +271,19 @@ class OneTimeTokens(Feature[Section]):
             & (columns.purpose == purpose.name)
             & (columns.expires_at > clock.now())
         )
+
+    def reserved(self, email: str, user_id: int | None = None) -> bool:
+        """Tell whether an address is reserved for an account other than `user_id`."""
+        purposes = [p.name for each in self._registry.features for p in each.links if p.reserves]
+        kept = (
+            columns.purpose.in_(purposes)
+            & (columns.sent_to == email)
+            & (columns.expires_at > clock.now())
+        )
+        if user_id is not None:
+            kept &= columns.user_id != user_id
+        with self._db.reading() as tx:
+            return tx.scalar(select(columns.id).where(kept).limit(1)) is not None
 
     def list(self, purpose: Purpose, *where: ColumnElement[bool]) -> Sequence[Token]:
         """Return the outstanding tokens of a purpose in the order they were issued."""
@@ -311,7 +307,7 @@ class OneTimeTokens(Feature[Section]):
 
     def _erase(self, tx: Any, *where: ColumnElement[bool]) -> None:
         uids = tx.scalars(select(columns.message_uid).where(*where)).all()
-        self._auth.mail.erase([uid for uid in uids if uid is not None])
+        self._mail.erase([uid for uid in uids if uid is not None])
 
     def _drop(self, tx: Any, *where: ColumnElement[bool], wholly: bool = False) -> int:
         uids = tx.scalars(
@@ -320,7 +316,7 @@ class OneTimeTokens(Feature[Section]):
             .returning(columns.message_uid)
             .execution_options(synchronize_session=False)
         ).all()
-        self._auth.mail.erase([uid for uid in uids if uid is not None], wholly=wholly)
+        self._mail.erase([uid for uid in uids if uid is not None], wholly=wholly)
         return len(uids)
 
     def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
@@ -328,7 +324,7 @@ class OneTimeTokens(Feature[Section]):
         deleted = reason == Reason.ACCOUNT_DELETED
         which = columns.user_id == user_id
         if not deleted:
-            which &= columns.purpose.not_in(sorted(self._auth.lasting))
+            which &= columns.purpose.not_in(sorted(self._registry.lasting))
         with self._db.transaction() as tx:
             self._drop(tx, which, wholly=deleted)
 

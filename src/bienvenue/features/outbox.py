@@ -14,12 +14,12 @@ from typing import Any, ClassVar
 import click
 
 from bienvenue import clock, purposes
-from bienvenue.feature import Feature, Refusal
-from bienvenue.features.mail import Message, NoSuchMessage
+from bienvenue.feature import Feature, Refusal, needs
+from bienvenue.features.mail import Mail, Message, NoSuchMessage
 from bienvenue.features.mail.commands import outbox as group
 from bienvenue.settings import Section
-from bienvenue.web.dispatch import AUTH, NotFound
 from bienvenue.web.page import Answer, Pages, Reply, Visitor
+from bienvenue.web.refusals import NotFound
 
 DAY = 86400
 
@@ -45,18 +45,21 @@ class Outbox(Feature[Section]):
     """The operations of reading emails in a browser."""
 
     name = "outbox"
+    _mail = needs(Mail)
     pages: ClassVar[Pages] = Pages()
 
     def link(self) -> str:
         """Return the link that opens the outbox, today and tomorrow. Raises MessagesAreSent."""
-        if self._auth.mail.sends_mail:
+        if self._mail.sends_mail:
             raise MessagesAreSent
-        return f"{self._auth.settings.base_url}{self._auth.mount}/outbox?token={self._key(0)}"
+        return (
+            f"{self._registry.settings.base_url}{self._registry.mount}/outbox?token={self._key(0)}"
+        )
 
     def list(self, key: str | None) -> Sequence[Message]:
         """Return the newest messages. Raises OutboxClosed, and NotFound where emails are sent."""
         self._require(key)
-        return self._auth.mail.list()
+        return self._mail.list()
 
     def read(self, key: str | None, uid: str) -> tuple[Message, EmailMessage, str]:
         """Return a message, its rendering, and the base URL of its links.
@@ -64,11 +67,11 @@ class Outbox(Feature[Section]):
         Raises as `list` does, and NoSuchMessage.
         """
         self._require(key)
-        mail = self._auth.mail
-        return mail.find(uid), mail.read(uid), f"{self._auth.settings.base_url}/"
+        mail = self._mail
+        return mail.find(uid), mail.read(uid), f"{self._registry.settings.base_url}/"
 
     def _require(self, key: str | None) -> None:
-        if self._auth.mail.sends_mail:
+        if self._mail.sends_mail:
             raise NotFound
         if not any(hmac.compare_digest(self._key(days), key or "") for days in (0, 1)):
             raise OutboxClosed
@@ -76,7 +79,7 @@ class Outbox(Feature[Section]):
     def _key(self, days_ago: int) -> str:
         """Make the key of a day: 256 bits derived from the key file."""
         day = int(clock.now()) // DAY - days_ago
-        mac = self._auth.keys.lasting_mac(purposes.OUTBOX_PAGE, str(day).encode())
+        mac = self._registry.keys.lasting_mac(purposes.OUTBOX_PAGE, str(day).encode())
         return base64.urlsafe_b64encode(mac).decode().rstrip("=")
 
 
@@ -147,7 +150,7 @@ class MessageShown(Reply):
 )
 def outbox_page(visitor: Visitor) -> Answer:
     """List the emails that stay here, for the operator."""
-    found = AUTH.outbox.list(visitor.links.get("outbox"))
+    found = Outbox.current().list(visitor.links.get("outbox"))
     return Answer(
         Messages(messages=[MessageLine.of(row) for row in found]), template="outbox/list.html"
     )
@@ -161,7 +164,7 @@ def outbox_page(visitor: Visitor) -> Answer:
 )
 def outbox_message(uid: str, visitor: Visitor) -> Answer:
     """Show one email in full, with its link while that works."""
-    shown = MessageShown.of(*AUTH.outbox.read(visitor.links.get("outbox"), uid))
+    shown = MessageShown.of(*Outbox.current().read(visitor.links.get("outbox"), uid))
     return Answer(shown, template="outbox/email.html")
 
 
@@ -173,7 +176,7 @@ def outbox_message(uid: str, visitor: Visitor) -> Answer:
 def open_command(service: Any) -> None:
     """Print the link that opens the outbox in a browser, today and tomorrow."""
     try:
-        click.echo(service.auth.outbox.link())
+        click.echo(service.auth.use(Outbox).link())
     except MessagesAreSent:
         raise click.ClickException(
             "emails are sent by SMTP: `bienvenue outbox` lists them with their state"

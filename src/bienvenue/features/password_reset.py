@@ -15,18 +15,20 @@ from sqlalchemy.exc import NoResultFound
 
 from bienvenue import clock, normalize, purposes, tokens
 from bienvenue.db import retried
-from bienvenue.feature import Event, Feature, Reason, Refusal
-from bienvenue.features.mail import EmailSent, TooManyEmails
-from bienvenue.features.one_time_tokens import Link, OneTimeTokens, Purpose, columns
+from bienvenue.feature import Event, Feature, Reason, Refusal, needs
+from bienvenue.features.mail import EmailSent, Mail, TooManyEmails
+from bienvenue.features.one_time_tokens import Link, OneTimeTokens, columns
 from bienvenue.features.passwords import (
     PasswordCommon,
     PasswordOwnWords,
+    Passwords,
     PasswordTooLong,
     PasswordTooShort,
 )
+from bienvenue.features.rate_limits import RateLimits
 from bienvenue.settings import Seconds, Section
+from bienvenue.tokens import Purpose
 from bienvenue.user import User, table_of
-from bienvenue.web.dispatch import AUTH
 from bienvenue.web.page import Answer, Email, Form, Pages, Password, Reply, Visitor
 
 #: The link of a reset. One is outstanding for an account; `users.reset_token` holds its digest.
@@ -59,6 +61,10 @@ class PasswordReset(Feature[PasswordResetSettings]):
     """The operations of password reset."""
 
     name = "password_reset"
+    _mail = needs(Mail)
+    _one_time_tokens = needs(OneTimeTokens)
+    _passwords = needs(Passwords)
+    _rate_limits = needs(RateLimits)
     Settings = PasswordResetSettings
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
@@ -67,6 +73,10 @@ class PasswordReset(Feature[PasswordResetSettings]):
     }
     notices: ClassVar = {"password.reset": "password_was_reset"}
     links = (PASSWORD_RESET,)
+
+    def context(self) -> dict[str, Any]:
+        """Return for how many seconds its link works."""
+        return {"lifetimes": {"password_reset": self.settings.password_reset_lifetime}}
 
     def request(self, email: str, ip: str = "", mount: str = "") -> None:
         """Send a reset link to an email if it has an account; the caller does not learn whether.
@@ -86,7 +96,7 @@ class PasswordReset(Feature[PasswordResetSettings]):
     @retried
     def _request(self, email: str, ip: str, mount: str) -> None:
         with self._db.transaction():
-            if self._auth.one_time_tokens.throttle(PASSWORD_RESET, email, ip):
+            if self._one_time_tokens.throttle(PASSWORD_RESET, email, ip):
                 self._write(self._owner(email), ip, mount)
 
     @retried
@@ -101,27 +111,27 @@ class PasswordReset(Feature[PasswordResetSettings]):
                 self._write(user, ip, mount)
 
     def _write(self, user: User | None, ip: str, mount: str) -> None:
-        link = self._auth.one_time_tokens.new(
+        link = self._one_time_tokens.new(
             PASSWORD_RESET, self.settings.password_reset_lifetime, mount
         )
         owner, to = (None, "") if user is None else (user.id, user.email)
-        queued = self._auth.mail.write(
+        queued = self._mail.write(
             "password_reset", to, owner, {"ip": ip}, link=link.path, expires=link.expires_at
         )
         self._keep(user, link, queued["message_uid"])
         facts = {"ip": ip} | (queued if user else {})
-        self._auth.publish(Event("password_reset.requested", owner, facts))
+        self._registry.publish(Event("password_reset.requested", owner, facts))
 
     @retried
     def _issue(self, email: str) -> str | None:
         with self._db.transaction():
             user = self._owner(email)
-            token, link = self._auth.one_time_tokens.new_token(
+            token, link = self._one_time_tokens.new_token(
                 PASSWORD_RESET, self.settings.password_reset_lifetime
             )
             self._keep(user, link, None)
             if user is not None:
-                self._auth.publish(Event("password_reset.requested", user.id))
+                self._registry.publish(Event("password_reset.requested", user.id))
         return None if user is None else token
 
     def _owner(self, email: str) -> User | None:
@@ -138,7 +148,7 @@ class PasswordReset(Feature[PasswordResetSettings]):
             # Checked again: a token must not outlive the disabling of an account meanwhile.
             mine = (User.id == user_id) & (User.email == email) & User.disabled_at.is_(None)
             tx.change(update(User).where(mine).values(reset_token=link.digest.hex()))
-            self._auth.one_time_tokens.keep(
+            self._one_time_tokens.keep(
                 link,
                 sent_to=email,
                 user_id=user_id,
@@ -178,8 +188,8 @@ class PasswordReset(Feature[PasswordResetSettings]):
         owner = self.email_of(token)
         if email is not None and normalize.email(email) != owner:
             raise WrongResetToken
-        self._auth.passwords.check_policy(password, [owner], "new_password")
-        hashed = self._auth.passwords.hash(password, ip)
+        self._passwords.check_policy(password, [owner], "new_password")
+        hashed = self._passwords.hash(password, ip)
         self._spend(str(token), owner, hashed, ip)
         return owner
 
@@ -196,9 +206,9 @@ class PasswordReset(Feature[PasswordResetSettings]):
             if spent is None:
                 raise WrongResetToken
             # This deletes the row of the token too.
-            self._auth.revoke(spent, Reason.PASSWORD_RESET)
-            self._auth.rate_limits.clear(email)
-            self._auth.publish(Event("password.reset", spent, {"ip": ip}))
+            self._registry.revoke(spent, Reason.PASSWORD_RESET)
+            self._rate_limits.clear(email)
+            self._registry.publish(Event("password.reset", spent, {"ip": ip}))
 
     def revoke(self, user_id: int, _reason: Reason, _keep_session: bytes | None = None) -> None:
         """Clear the digest of the outstanding token of an account."""
@@ -207,7 +217,7 @@ class PasswordReset(Feature[PasswordResetSettings]):
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return when the outstanding reset link expires (RFC 3339 in UTC), or None."""
-        found = self._auth.one_time_tokens.of_user(PASSWORD_RESET, user_id)
+        found = self._one_time_tokens.of_user(PASSWORD_RESET, user_id)
         state = None if found is None else {"expires_at": clock.written(found.expires_at)}
         return {"password_reset": state}
 
@@ -293,7 +303,7 @@ def reset_page() -> Answer:
 )
 def get_reset_password_token(form: PasswordResetRequest, visitor: Visitor) -> Answer:
     """Send a reset link to an email, if it has an account."""
-    AUTH.password_reset.request(form.email, visitor.ip, visitor.mount)
+    PasswordReset.current().request(form.email, visitor.ip, visitor.mount)
     return Answer(EmailSent(email=form.email), 202, template="password_reset/asked.html")
 
 
@@ -306,7 +316,7 @@ def get_reset_password_token(form: PasswordResetRequest, visitor: Visitor) -> An
 )
 def new_password_page(visitor: Visitor) -> Answer:
     """Show the form that sets a new password for the account of an emailed link."""
-    email = AUTH.password_reset.email_of(visitor.links.get("reset"))
+    email = PasswordReset.current().email_of(visitor.links.get("reset"))
     return Answer(NewPasswordForm(email=email), template="password_reset/new.html")
 
 
@@ -328,7 +338,7 @@ def new_password_page(visitor: Visitor) -> Answer:
 )
 def update_password(form: NewPassword, visitor: Visitor) -> Answer:
     """Set a new password with the token of the email. It starts no session."""
-    email = AUTH.password_reset.complete(
+    email = PasswordReset.current().complete(
         form.reset_token or visitor.links.get("reset"), form.new_password, form.email, visitor.ip
     )
     return Answer(

@@ -11,27 +11,24 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field
-from sqlalchemy import update
 from sqlalchemy.exc import NoResultFound
 
 from bienvenue import blocklist, normalize
 from bienvenue.client_ip import network_of
 from bienvenue.db import DB, retried
-from bienvenue.feature import Attempt, Event, Feature, Reason, Refusal
+from bienvenue.feature import Attempt, Event, Feature, Refusal, needs
+from bienvenue.features.accounts import AccountDisabled
+from bienvenue.features.known_devices import KnownDevices
+from bienvenue.features.rate_limits import RateLimits
 from bienvenue.hash_queue import Busy, HashQueue, RefusalCounts
 from bienvenue.hashing import HIGHEST_COST, LOWEST_COST, NO_PASSWORD, Hasher, Match
+from bienvenue.registry import Registry
 from bienvenue.settings import Section
 from bienvenue.user import User
-from bienvenue.web.dispatch import AUTH, NotSignedIn
-from bienvenue.web.page import Answer, Form, Pages, Password, Reply, Visitor
-
-if TYPE_CHECKING:
-    from bienvenue.auth import Auth
-    from bienvenue.features.sessions import SignedIn
 
 T = TypeVar("T")
 
@@ -88,22 +85,6 @@ class WrongCredentials(Refusal):
     message = "Wrong email or password."
 
 
-class WrongOldPassword(Refusal):
-    """The current password in a request to change it is wrong."""
-
-    status = 403
-    code = "wrong_old_password"
-    message = "Wrong current password."
-
-
-class AccountDisabled(Refusal):
-    """The password is right, but an administrator disabled the account."""
-
-    status = 403
-    code = "account_disabled"
-    message = "This account is disabled. Contact support."
-
-
 # --- operations ---------------------------------------------------------------------------------
 
 
@@ -147,22 +128,25 @@ class Passwords(Feature[PasswordSettings]):
     """The operations on passwords."""
 
     name = "passwords"
+    _known_devices = needs(KnownDevices)
+    _rate_limits = needs(RateLimits)
     Settings = PasswordSettings
-    pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
-        "password.changed": "A user changed the password with the current one.",
         "password.rehashed": "A sign-in replaced an outdated hash; the password is the same.",
         "password.refused": "A password was wrong, or the account is disabled or not there.",
         "hash_queue.refused": "A sign-in was refused because too many came at once.",
     }
-    notices: ClassVar = {"password.changed": "password_changed"}
 
-    def __init__(self, auth: "Auth", db: DB, settings: PasswordSettings) -> None:
+    def __init__(self, registry: Registry, db: DB, settings: PasswordSettings) -> None:
         """Open the feature with a hasher of the configured cost."""
-        super().__init__(auth, db, settings)
+        super().__init__(registry, db, settings)
         self._hasher = Hasher(settings.bcrypt_cost)
         self._refused = RefusalCounts()
         self._open_hash_queue(1, at_the_edge=False)
+
+    def context(self) -> dict[str, Any]:
+        """Return the length that forms ask for."""
+        return {"password_min_length": self.settings.password_min_length}
 
     def wait_at_the_edge(self, processes: int) -> None:
         """Share this machine's processors among `processes` processes.
@@ -176,7 +160,7 @@ class Passwords(Feature[PasswordSettings]):
         self.hash_queue = HashQueue(threads, queue, self._refused.add, at_the_edge=at_the_edge)
 
     @contextmanager
-    def _place(self, ip: str) -> Iterator[None]:
+    def place(self, ip: str) -> Iterator[None]:
         """Hold a place in the hash queue. Raises Busy."""
         try:
             with self.hash_queue.place(network_of(ip)):
@@ -192,7 +176,7 @@ class Passwords(Feature[PasswordSettings]):
         try:
             for network in list(left):
                 facts, counted = {"policy": "hash_queue", "ip": network}, f"hash_queue {network}"
-                self._auth.publish(
+                self._registry.publish(
                     Event("hash_queue.refused", facts=facts, counted=counted, times=left[network])
                 )
                 del left[network]
@@ -203,7 +187,7 @@ class Passwords(Feature[PasswordSettings]):
 
     def hash(self, password: str, ip: str = "") -> str:
         """Return the hash to store. Raises Busy when the hash queue is full."""
-        with self._place(ip):
+        with self.place(ip):
             return self.hash_queue.run(self._hasher.hash, password).decode()
 
     def check_policy(self, password: str, own: Iterable[str], field: str = "password") -> str:
@@ -231,7 +215,7 @@ class Passwords(Feature[PasswordSettings]):
         return normalize.text(password, field)
 
     def _house_words(self) -> list[str]:
-        settings = self._auth.settings
+        settings = self._registry.settings
         return [settings.core.service_name, str(urlsplit(settings.base_url).hostname)]
 
     def verify(
@@ -261,19 +245,21 @@ class Passwords(Feature[PasswordSettings]):
         """
         email = normalize.email(email)
         self.check_form(password)
-        attempt = Attempt("sign_in", email, ip, self._auth.known_devices.knows(email, device))
-        self._auth.rate_limits.check(attempt)
-        with self._place(ip):
-            self._auth.rate_limits.reserve(attempt)
+        attempt = Attempt("sign_in", email, ip, self._known_devices.knows(email, device))
+        self._rate_limits.check(attempt)
+        with self.place(ip):
+            self._rate_limits.reserve(attempt)
             user = self._find(email)
-            match = self._compare(user, password)
+            match = self.compare(user, password)
             if user is None or match is Match.NO:
-                self._auth.publish(Event("password.refused", user.id if user else None, {"ip": ip}))
+                self._registry.publish(
+                    Event("password.refused", user.id if user else None, {"ip": ip})
+                )
                 raise WrongCredentials
             if user.disabled_at is not None:
                 refused = Event("password.refused", user.id, {"ip": ip})
-                self._released(attempt, lambda: self._auth.publish(refused))
-                raise self._auth.account_closure.closing(user.id) or AccountDisabled
+                self._released(attempt, lambda: self._registry.publish(refused))
+                raise self._registry.why_shut(user) or AccountDisabled
             better = self.hash(password, ip) if match is Match.OUTDATED else None
             return self._released(attempt, lambda: then(PasswordMatch(user, better)))
 
@@ -282,7 +268,7 @@ class Passwords(Feature[PasswordSettings]):
         with self._db.transaction():
             result = then()
             # Last, because other sign-ins of this network wait from here until the commit.
-            self._auth.rate_limits.release(attempt)
+            self._rate_limits.release(attempt)
         return result
 
     def _find(self, email: str) -> User | None:
@@ -291,7 +277,7 @@ class Passwords(Feature[PasswordSettings]):
         except NoResultFound:
             return None
 
-    def _compare(self, user: User | None, password: str) -> Match:
+    def compare(self, user: User | None, password: str) -> Match:
         if user is None or user.hashed_password == NO_PASSWORD:
             self.hash_queue.run(self._hasher.pretend, password)
             return Match.NO
@@ -303,110 +289,7 @@ class Passwords(Feature[PasswordSettings]):
         The attempt counts as a failure until the caller releases it. Raises TooManyAttempts,
         PasswordLocked and Busy.
         """
-        self._auth.rate_limits.check(attempt)
-        with self._place(attempt.ip):
-            self._auth.rate_limits.reserve(attempt)
+        self._rate_limits.check(attempt)
+        with self.place(attempt.ip):
+            self._rate_limits.reserve(attempt)
             return self.hash_queue.run(self._hasher.verify, password, hashed) is not Match.NO
-
-    def change(self, me: "SignedIn", old: str, new: str, device: str | None = None) -> str:
-        """Replace the user's password, end all other sessions, and return the new session secret.
-
-        The browser that holds the secret `device` stays a known device; all others become unknown.
-
-        Raises the refusals of `check_policy`, TooManyAttempts, Busy, WrongOldPassword, and
-        NotSignedIn when the account or the session changed meanwhile (ASVS 6.2.2, 6.2.3, 7.4.3).
-        """
-        self.check_form(old, "old_password")
-        try:
-            user = self._db.find_user_by(id=me.user_id)
-        except NoResultFound:
-            raise NotSignedIn from None
-        attempt = Attempt("change_password", user.email, me.ip, known=True)
-        self._auth.rate_limits.check(attempt)
-        self.check_policy(new, [user.email], "new_password")
-        with self._place(me.ip):
-            self._auth.rate_limits.reserve(attempt)
-            if self._compare(user, old) is Match.NO:
-                facts = {"session": me.session_uid}
-                self._auth.publish(Event("password.refused", user.id, facts))
-                raise WrongOldPassword("old_password")
-            self._auth.rate_limits.release(attempt)
-            hashed = self.hash(new, me.ip)
-        known = self._auth.known_devices.knows(user.email, device)
-        return self._store(me, user, hashed, device if known else None)
-
-    @retried
-    def _store(self, me: "SignedIn", user: User, hashed: str, device: str | None) -> str:
-        with self._db.transaction() as tx:
-            # The old hash is part of the condition: of two concurrent changes, one wins.
-            changed = tx.change(
-                update(User)
-                .where(User.id == user.id, User.hashed_password == user.hashed_password)
-                .values(hashed_password=hashed)
-            )
-            if changed != 1:
-                raise NotSignedIn
-            secret = self._auth.sessions.rotate(me)
-            self._auth.revoke(
-                user.id, Reason.PASSWORD_CHANGED, keep_session=self._auth.sessions.digest(secret)
-            )
-            if device is not None:
-                self._auth.known_devices.remember(user.id, device)
-            self._auth.publish(Event("password.changed", user.id, {"session": me.session_uid}))
-        return secret
-
-
-# --- pages --------------------------------------------------------------------------------------
-
-page = Passwords.pages
-
-
-class PasswordChange(Form):
-    """The body of a request to change the password."""
-
-    old_password: Password
-    new_password: Password
-
-
-class PasswordChanged(Reply):
-    """The password was changed."""
-
-    email: str
-    message: Literal["Password updated"] = "Password updated"
-
-
-class PasswordForm(Reply):
-    """The form for a change of the password."""
-
-    action: Literal["PUT /password"] = "PUT /password"
-
-
-@page("GET /password", returns={200: PasswordForm})
-def password_page() -> Answer:
-    """Show the form for a new password."""
-    return Answer(PasswordForm(), template="passwords/change.html")
-
-
-@page(
-    "PUT /password",
-    accepts=PasswordChange,
-    returns={200: PasswordChanged},
-    errors=(
-        PasswordTooShort,
-        PasswordTooLong,
-        PasswordCommon,
-        PasswordOwnWords,
-        WrongOldPassword,
-    ),
-    form_template="passwords/change.html",
-    hashes=True,
-)
-def change_password(form: PasswordChange, me: "SignedIn", visitor: Visitor) -> Answer:
-    """Change the password, given the current one; all other sessions end."""
-    secret = AUTH.passwords.change(me, form.old_password, form.new_password, visitor.device)
-    return Answer(
-        PasswordChanged(email=me.email),
-        redirect_to="/profile",
-        session=secret,
-        flash="password-changed",
-    )

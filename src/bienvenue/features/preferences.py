@@ -4,7 +4,7 @@ Two cookies hold the choice and nothing else, so it needs no session. The accoun
 user stores the language too: emails are written in it, and each sign-in sets it in that browser.
 """
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from sqlalchemy import ForeignKey, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
@@ -13,12 +13,8 @@ from bienvenue import i18n
 from bienvenue.db import retried, upsert
 from bienvenue.feature import Feature, Reason, Refusal
 from bienvenue.settings import Section
-from bienvenue.user import Base, table_of
-from bienvenue.web.dispatch import AUTH
+from bienvenue.user import Base, SignedIn, table_of
 from bienvenue.web.page import Answer, Form, Next, Pages, Reply, Text
-
-if TYPE_CHECKING:
-    from bienvenue.features.sessions import SignedIn
 
 THEMES = ("system", "light", "dark")
 
@@ -66,7 +62,7 @@ class Preferences(Feature[Section]):
                 select(Preference.language).where(Preference.user_id == (user_id or 0))
             )
 
-    def choose(self, me: "SignedIn | None", code: str, theme: str | None) -> None:
+    def choose(self, me: SignedIn | None, code: str, theme: str | None) -> None:
         """Check that a choice is available; store the language if the user is signed in.
 
         Raises UnknownChoice.
@@ -149,9 +145,9 @@ def preferences_page(query: ReturnTo) -> Answer:
     public=True,
     form_template="refusal.html",
 )
-def choose(form: Choice, me: "SignedIn | None") -> Answer:
+def choose(form: Choice, me: SignedIn | None) -> Answer:
     """Set the language and the theme."""
-    AUTH.preferences.choose(me, form.language, form.theme)
+    Preferences.current().choose(me, form.language, form.theme)
     return Answer(
         Chosen(language=form.language, theme=form.theme),
         redirect_to="/",

@@ -5,21 +5,21 @@ account require a fresh session. The password makes a session fresh again and gi
 secret, so that the old one is worthless (ASVS 7.5.1, 7.2.4; NIST SP 800-63B-4 section 5.2).
 """
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from bienvenue.feature import Event, Feature, Refusal
+from bienvenue.feature import Event, Feature, Refusal, needs
+from bienvenue.features.accounts import AccountDisabled
 from bienvenue.features.passwords import (
-    AccountDisabled,
     PasswordMatch,
+    Passwords,
     PasswordTooLong,
     WrongCredentials,
 )
+from bienvenue.features.sessions import Sessions
 from bienvenue.settings import Section
-from bienvenue.web.dispatch import AUTH, NotSignedIn
+from bienvenue.user import SignedIn
 from bienvenue.web.page import Answer, Form, Next, Pages, Password, Reply, Visitor
-
-if TYPE_CHECKING:
-    from bienvenue.features.sessions import SignedIn
+from bienvenue.web.refusals import NotSignedIn
 
 # --- words --------------------------------------------------------------------------------------
 
@@ -48,15 +48,17 @@ class Reauthentication(Feature[Section]):
     """The operations that check and renew the freshness of a session."""
 
     name = "reauthentication"
+    _passwords = needs(Passwords)
+    _sessions = needs(Sessions)
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {"session.reauthenticated": "The password was confirmed."}
 
-    def require(self, me: "SignedIn") -> None:
+    def require(self, me: SignedIn) -> None:
         """Raise ReauthenticationRequired unless the session is fresh."""
-        if not self._auth.sessions.is_fresh(me):
+        if not self._sessions.is_fresh(me):
             raise ReauthenticationRequired
 
-    def confirm(self, me: "SignedIn", password: str, ip: str, device: str | None) -> str:
+    def confirm(self, me: SignedIn, password: str, ip: str, device: str | None) -> str:
         """Make a session fresh with the user's password; return its new secret.
 
         A wrong password counts like one at sign-in. Raises PasswordTooLong, TooManyAttempts,
@@ -67,14 +69,14 @@ class Reauthentication(Feature[Section]):
         def renewed(match: PasswordMatch) -> str:
             if match.user.id != me.user_id:
                 raise NotSignedIn
-            secret = self._auth.sessions.rotate(me)
-            self._auth.publish(
+            secret = self._sessions.rotate(me)
+            self._registry.publish(
                 Event("session.reauthenticated", me.user_id, {"session": me.session_uid, "ip": ip})
             )
             return secret
 
         try:
-            return self._auth.passwords.admit(me.email, password, renewed, ip, device)
+            return self._passwords.admit(me.email, password, renewed, ip, device)
         except WrongCredentials:
             raise WrongPassword("password") from None
 
@@ -113,7 +115,7 @@ class ReturnTo(Form):
 
 
 @page("GET /reauthentication", query=ReturnTo, returns={200: ReauthenticationForm})
-def confirmation_page(query: ReturnTo, me: "SignedIn") -> Answer:
+def confirmation_page(query: ReturnTo, me: SignedIn) -> Answer:
     """Show the form that asks for the password once more."""
     return Answer(
         ReauthenticationForm(email=me.email, next=query.next),
@@ -129,9 +131,9 @@ def confirmation_page(query: ReturnTo, me: "SignedIn") -> Answer:
     form_template="reauthentication/confirm.html",
     hashes=True,
 )
-def confirm(form: ReauthenticationRequest, me: "SignedIn", visitor: Visitor) -> Answer:
+def confirm(form: ReauthenticationRequest, me: SignedIn, visitor: Visitor) -> Answer:
     """Confirm the password; the session becomes fresh and gets a new secret."""
-    secret = AUTH.reauthentication.confirm(me, form.password, visitor.ip, visitor.device)
+    secret = Reauthentication.current().confirm(me, form.password, visitor.ip, visitor.device)
     return Answer(
         Reauthenticated(email=me.email), redirect_to="/profile", return_to=form.next, session=secret
     )

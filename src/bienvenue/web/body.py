@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from bienvenue import normalize
-from bienvenue.feature import Refusal
+from bienvenue.errors import Refusal
 from bienvenue.web.page import Form
 
 LARGEST_BODY = 64 * 1024

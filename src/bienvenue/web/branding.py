@@ -4,17 +4,13 @@
 policy allows no style in a page. The logo comes from a file that is read once.
 """
 
-from typing import TYPE_CHECKING
-
 from flask import Blueprint, Response, render_template, request
 from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader
 
 from bienvenue import accent, footer, logo
 from bienvenue.settings import PREFIX, Settings, SettingsProblem
 from bienvenue.web import redirects, responses
-
-if TYPE_CHECKING:
-    from bienvenue.web.dispatch import Dispatcher
+from bienvenue.web.identity import RequestIdentity
 
 #: Where password managers look for the page on which a person changes their password.
 _WELL_KNOWN = "/.well-known/change-password"
@@ -38,13 +34,13 @@ class Branding:
         except ValueError as error:
             raise SettingsProblem(f"{PREFIX}LOGO: {error}") from None
 
-    def open(self, blueprint: Blueprint, dispatcher: "Dispatcher") -> None:
+    def open(self, blueprint: Blueprint, identity: RequestIdentity) -> None:
         """Route the files, and let the operator's templates come before those of the package."""
         blueprint.add_url_rule("/bienvenue/brand.css", "brand", self._stylesheet)
         blueprint.add_url_rule("/bienvenue/logo", "logo", self._logo)
         blueprint.add_url_rule("/bienvenue/icon", "icon", self._icon)
         blueprint.add_url_rule(
-            _WELL_KNOWN, "change-password", lambda: _to_change_password(dispatcher)
+            _WELL_KNOWN, "change-password", lambda: _to_change_password(identity)
         )
         if self._templates is not None and blueprint.jinja_loader is not None:
             loaders: list[BaseLoader] = [FileSystemLoader(self._templates), blueprint.jinja_loader]
@@ -77,12 +73,12 @@ def _file(data: bytes, mimetype: str) -> Response:
     return response
 
 
-def _to_change_password(dispatcher: "Dispatcher") -> Response:
+def _to_change_password(identity: RequestIdentity) -> Response:
     """Redirect a password manager to the page for changing the password.
 
     A password manager first asks without a cookie whether there is such a page, and would take a
     refusal for a no (W3C, A Well-Known URL for Changing Passwords, section 3).
     """
-    cookie = dispatcher.identity.visitor().session
+    cookie = identity.visitor().session
     path = "/password" if cookie is not None else "/sessions/new?next=%2Fpassword"
     return responses.as_redirect(redirects.mounted(path))

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from flask import Request
 
 from bienvenue import purposes, tokens
-from bienvenue.feature import Refusal
+from bienvenue.errors import Refusal
 from bienvenue.key_ring import KeyRing
 from bienvenue.settings import Settings
 from bienvenue.web import body, cookies

@@ -6,20 +6,20 @@ hold `_method` (PUT, PATCH, DELETE), honoured only with a valid form token.
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from flask import Blueprint, Request, Response, current_app, request
 from werkzeug.exceptions import HTTPException
-from werkzeug.local import LocalProxy
 from werkzeug.routing import RequestRedirect
 
 from bienvenue import i18n, logs, normalize, tokens
-from bienvenue.feature import Refusal
+from bienvenue.errors import Refusal
 from bienvenue.key_ring import KeyRing
 from bienvenue.settings import Settings
 from bienvenue.web import body, cookies, crosssite, redirects, responses
-from bienvenue.web.identity import Identifiers, RequestIdentity, SessionCookie
+from bienvenue.web.identity import Identifiers, Identifying, RequestIdentity, SessionCookie
 from bienvenue.web.page import Page
 from bienvenue.web.refusals import (
     MethodNotAllowed,
@@ -33,10 +33,8 @@ from bienvenue.web.rendering import Rendering
 if TYPE_CHECKING:
     from werkzeug.routing import MapAdapter
 
-    from bienvenue.auth import Auth
 
 __all__ = [
-    "AUTH",
     "Dispatcher",
     "MethodNotAllowed",
     "NotFound",
@@ -47,20 +45,32 @@ __all__ = [
 
 _TUNNELLED = {"PUT", "PATCH", "DELETE"}
 
-#: The Auth of the application that answers; page functions call it and nothing below it.
-AUTH = cast("Auth", LocalProxy(lambda: current_app.extensions["bienvenue"].auth))
-
-
 #: The refusals of every page, beside its own.
 EVERYWHERE: tuple[type[Refusal], ...] = (crosssite.UnknownHost, Unavailable)
+
+
+class Backend(Protocol):
+    """What the pages need of the service behind them: `Auth` has it."""
+
+    @property
+    def sessions(self) -> Identifying:
+        """The feature that knows sessions by their secrets."""
+
+    def context(self) -> Mapping[str, Any]:
+        """Return what every template may show."""
+
+    def answering(self) -> AbstractContextManager[None]:
+        """Let page functions find the features of this service while the block runs."""
 
 
 class Dispatcher:
     """The pages of one service, and what they share: its Auth, settings, keys and identifiers."""
 
-    def __init__(self, auth: "Auth", settings: Settings, keys: KeyRing) -> None:
+    def __init__(self, auth: Backend, settings: Settings, keys: KeyRing) -> None:
         """Take what every page needs. Raises SettingsProblem for a logo that cannot be read."""
-        self.auth = auth
+        self._backend = auth
+        #: The Auth of the application, for code that has the dispatcher.
+        self.auth: Any = auth
         self.settings = settings
         self.keys = keys
         self.hosts = crosssite.Hosts(settings)
@@ -69,7 +79,7 @@ class Dispatcher:
         self.links: set[str] = set()
         self.identifiers = Identifiers(SessionCookie(auth.sessions, settings))
         self.identity: RequestIdentity = RequestIdentity(self.identifiers, settings, self.links)
-        self.rendering = Rendering(auth, settings, keys, self.identity, self.pages)
+        self.rendering = Rendering(auth.context, settings, keys, self.identity, self.pages)
         #: The paths of emailed links: other sites must not learn of them from a referrer.
         self._private: set[str] = set()
         #: Where the page of a former path is now.
@@ -127,7 +137,8 @@ class Dispatcher:
                 return self._follow_link(page, token)
             if page.path in self._moved:
                 return responses.as_redirect(redirects.mounted(self._moved[page.path]))
-            answer = page.handler(**self._arguments(page, values, parts, fits))
+            with self._backend.answering():
+                answer = page.handler(**self._arguments(page, values, parts, fits))
             return self.rendering.answer(page, answer)
         except Exception as error:  # noqa: BLE001 (everything becomes a refusal)
             return self.rendering.refusal(as_refusal(error), page, values)

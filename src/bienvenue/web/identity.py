@@ -7,18 +7,16 @@ ordered list of identifiers, so that both answer alike; the session cookie is th
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from flask import request
 
 from bienvenue import i18n, user_agent
 from bienvenue.client_ip import visitor_ip
 from bienvenue.settings import Settings
+from bienvenue.user import SignedIn
 from bienvenue.web import cookies, redirects
 from bienvenue.web.page import Visitor
-
-if TYPE_CHECKING:
-    from bienvenue.features.sessions import Sessions, SignedIn
 
 _log = logging.getLogger("bienvenue")
 
@@ -27,26 +25,30 @@ _log = logging.getLogger("bienvenue")
 _IDENTITY = "bienvenue.identity"
 
 
-class Identifier(Protocol):
+class Identifying(Protocol):
+    """Looks a credential up, and records its use."""
+
+    def look_up(self, credential: str) -> SignedIn | None:
+        """Return whose credential it is, or None; write nothing. Raises DatabaseUnavailable."""
+
+    def touch_is_due(self, me: SignedIn) -> bool:
+        """Tell whether the use of the credential is to be recorded again."""
+
+    def touch(self, me: SignedIn) -> None:
+        """Record that the credential was used."""
+
+
+class Identifier(Identifying, Protocol):
     """One way to know who sends a request."""
 
     def credential(self, cookie_header: str) -> str | None:
         """Return the credential of this kind that a request bears, or None."""
 
-    def look_up(self, credential: str) -> "SignedIn | None":
-        """Return whose credential it is, or None; write nothing. Raises DatabaseUnavailable."""
-
-    def touch_is_due(self, me: "SignedIn") -> bool:
-        """Tell whether the use of the credential is to be recorded again."""
-
-    def touch(self, me: "SignedIn") -> None:
-        """Record that the credential was used."""
-
 
 class SessionCookie:
     """Knows a browser, or a program, by the session in its cookie."""
 
-    def __init__(self, sessions: "Sessions", settings: Settings) -> None:
+    def __init__(self, sessions: Identifying, settings: Settings) -> None:
         """Take the sessions, and the settings that name the cookie."""
         self._name = cookies.name_of(cookies.SESSION, settings)
         self._sessions = sessions
@@ -55,15 +57,15 @@ class SessionCookie:
         """Return the session's secret that a Cookie header bears, or None."""
         return cookies.token_in(cookie_header, self._name)
 
-    def look_up(self, credential: str) -> "SignedIn | None":
+    def look_up(self, credential: str) -> SignedIn | None:
         """Return who is signed in by this secret, or None."""
         return self._sessions.look_up(credential)
 
-    def touch_is_due(self, me: "SignedIn") -> bool:
+    def touch_is_due(self, me: SignedIn) -> bool:
         """Tell whether the session's last use is to be recorded again."""
         return self._sessions.touch_is_due(me)
 
-    def touch(self, me: "SignedIn") -> None:
+    def touch(self, me: SignedIn) -> None:
         """Record the session's last use, unless the database takes no writes now."""
         self._sessions.touch(me)
 
@@ -72,7 +74,7 @@ class SessionCookie:
 class Identity:
     """Who a request acts for, and the identifier that knew them."""
 
-    me: "SignedIn"
+    me: SignedIn
     identifier: Identifier = field(repr=False)
 
     def touch_is_due(self) -> bool:
@@ -138,7 +140,7 @@ class RequestIdentity:
         self._links = links
         self._warned = False
 
-    def signed_in(self) -> "SignedIn | None":
+    def signed_in(self) -> SignedIn | None:
         """Return who is signed in, looked up once for each credential that the request bears.
 
         Raises DatabaseUnavailable.

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bienvenue.feature import Refusal
+from bienvenue.errors import Refusal
 
 DEVICE_LIFETIME = 400 * 86400
 """Seconds a browser keeps the cookie of a known device: as long as any browser keeps one."""

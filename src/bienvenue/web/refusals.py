@@ -7,7 +7,7 @@ from http import HTTPStatus
 from werkzeug.exceptions import HTTPException
 
 from bienvenue.db import DatabaseUnavailable
-from bienvenue.feature import Refusal
+from bienvenue.errors import Refusal
 
 _log = logging.getLogger("bienvenue")
 _INTERNAL = HTTPStatus.INTERNAL_SERVER_ERROR

@@ -3,15 +3,15 @@
 A browser, which names `text/html` in Accept, gets a page or a redirect; a program gets JSON.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import Response, request
 
 from bienvenue import tokens
 from bienvenue.db import DatabaseUnavailable
-from bienvenue.feature import Refusal
+from bienvenue.errors import Refusal
 from bienvenue.key_ring import KeyRing
 from bienvenue.settings import Settings
 from bienvenue.web import cookies, crosssite, drafts, redirects, responses
@@ -19,9 +19,6 @@ from bienvenue.web.branding import Branding
 from bienvenue.web.identity import RequestIdentity
 from bienvenue.web.page import DEVICE_LIFETIME, Answer, Page
 from bienvenue.web.refusals import MethodNotAllowed
-
-if TYPE_CHECKING:
-    from bienvenue.auth import Auth
 
 #: Where the environment of a request keeps the new cookie for its form tokens.
 _NEW_FORM = "bienvenue.new_form"
@@ -35,7 +32,7 @@ class Rendering:
 
     def __init__(
         self,
-        auth: "Auth",
+        context: Callable[[], Mapping[str, Any]],
         settings: Settings,
         keys: KeyRing,
         identity: RequestIdentity,
@@ -43,7 +40,7 @@ class Rendering:
     ) -> None:
         """Take what templates show, and the routes as they grow. Raises SettingsProblem."""
         self.branding = Branding(settings)
-        self._auth = auth
+        self._context = context
         self._settings = settings
         self._keys = keys
         self._identity = identity
@@ -70,7 +67,7 @@ class Rendering:
     def _set_cookies(self, response: Response, answer: Answer) -> None:
         settings = self._settings
         if answer.session:
-            lifetime = self._auth.sessions.settings.session_lifetime
+            lifetime = self._context()["session_lifetime"]
             cookies.write(response, cookies.SESSION, answer.session, settings, lifetime)
         if answer.device:
             cookies.write(response, cookies.DEVICE, answer.device, settings, DEVICE_LIFETIME)
@@ -125,7 +122,7 @@ class Rendering:
             template,
             status,
             self._identity.language(),
-            **{"value": None, "refusal": None, "typed": {}} | values,
+            **{"value": None, "refusal": None, "typed": {}} | dict(self._context()) | values,
             me=me,
             here=redirects.mounted,
             current_path=path,
@@ -134,12 +131,9 @@ class Rendering:
             reload_path=self._page_path(path),
             branding=self.branding,
             form_token=self._form_token,
-            registration=self._auth.invitations.settings.registration,
-            lifetimes=self._lifetimes(),
             support=self._settings.core.support_link,
             theme=cookies.chosen(request, cookies.THEME, self._settings),
             service=self._settings.core.service_name,
-            password_min_length=self._auth.passwords.settings.password_min_length,
         )
         cookies.clear_flash(request, response, self._settings)
         if origins := self._settings.return_origins:
@@ -149,17 +143,6 @@ class Rendering:
             new = request.environ[_NEW_FORM]
             cookies.write(response, cookies.FORM, new, self._settings, None)
         return response
-
-    def _lifetimes(self) -> dict[str, int]:
-        """Return for how many seconds links work, by what they are for."""
-        change = self._auth.email_change.settings
-        notification = self._auth.notification_email.settings
-        return {
-            "password_reset": self._auth.password_reset.settings.password_reset_lifetime,
-            "notification_email": notification.notification_email_lifetime,
-            "email_change": change.email_change_lifetime,
-            "email_restore": change.email_restore_lifetime,
-        }
 
     def _page_path(self, path: str | None) -> str | None:
         """Return a path if a page of ours has it, whatever a browser makes of it; else None."""

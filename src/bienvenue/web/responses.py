@@ -11,7 +11,7 @@ from typing import Any
 from flask import Request, Response, render_template
 
 from bienvenue import user_agent
-from bienvenue.feature import Refusal
+from bienvenue.errors import Refusal
 from bienvenue.i18n import Language
 from bienvenue.web.page import Answer
 

@@ -1,6 +1,6 @@
 """The operations of account closure, their table and their refusals."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 from sqlalchemy import ColumnElement, ForeignKey, delete, exists, insert, select, update
@@ -9,16 +9,16 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import clock, i18n, purposes, user_agent
 from bienvenue.db import retried
-from bienvenue.feature import Event, Feature, Reason, Refusal
-from bienvenue.features.one_time_tokens import Purpose, columns
-from bienvenue.features.passwords import AccountDisabled
+from bienvenue.feature import Event, Feature, Reason, Refusal, needs
+from bienvenue.features.accounts import AccountDisabled, Accounts
+from bienvenue.features.mail import Mail
+from bienvenue.features.one_time_tokens import OneTimeTokens, columns
+from bienvenue.features.reauthentication import Reauthentication
 from bienvenue.settings import Seconds, Section
-from bienvenue.user import Base, User, table_of
-from bienvenue.web.dispatch import NotSignedIn
+from bienvenue.tokens import Purpose
+from bienvenue.user import Base, SignedIn, User, table_of
 from bienvenue.web.page import Pages
-
-if TYPE_CHECKING:
-    from bienvenue.features.sessions import SignedIn
+from bienvenue.web.refusals import NotSignedIn
 
 AT_ONCE = 100
 """Accounts that one sweep deletes at most: a worker that stops waits for the end of its sweep."""
@@ -53,6 +53,7 @@ class AccountClosed(AccountDisabled):
     """The password is right, and the account is closed."""
 
     code = "account_closed"
+    state = "closing"
     message = (
         "This account is closed and will be deleted on {until}. To reopen it, open the link in the "
         "email we sent about it."
@@ -109,6 +110,10 @@ class AccountClosure(Feature[ClosureSettings]):
     """The operations of account closure."""
 
     name = "account_closure"
+    _accounts = needs(Accounts)
+    _mail = needs(Mail)
+    _one_time_tokens = needs(OneTimeTokens)
+    _reauthentication = needs(Reauthentication)
     Settings = ClosureSettings
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
@@ -122,36 +127,36 @@ class AccountClosure(Feature[ClosureSettings]):
     }
     links = (REOPENING,)
 
-    def download(self, me: "SignedIn") -> dict[str, Any]:
+    def download(self, me: SignedIn) -> dict[str, Any]:
         """Return everything the service stores about the signed-in user, by feature.
 
         Times are RFC 3339 in UTC. Raises ReauthenticationRequired, and NotSignedIn when the account
         is deleted meanwhile (ASVS 14.2.7).
         """
-        self._auth.reauthentication.require(me)
+        self._reauthentication.require(me)
         facts = {"session": me.session_uid, "ip": me.ip}
-        self._auth.publish(Event("account.exported", me.user_id, facts))
+        self._registry.publish(Event("account.exported", me.user_id, facts))
         try:
-            return self._auth.export(me.user_id)
+            return self._registry.export(me.user_id)
         except NoResultFound:
             raise NotSignedIn from None
 
-    def deletion_time(self, me: "SignedIn") -> str:
+    def deletion_time(self, me: SignedIn) -> str:
         """Return when the account is deleted if the user closes it now (RFC 3339 in UTC).
 
         Raises ReauthenticationRequired.
         """
-        self._auth.reauthentication.require(me)
+        self._reauthentication.require(me)
         return clock.written(clock.now() + self.settings.closure_grace)
 
-    def close(self, me: "SignedIn", ip: str = "", agent: str = "", mount: str = "") -> str:
+    def close(self, me: SignedIn, ip: str = "", agent: str = "", mount: str = "") -> str:
         """Close the account of the signed-in user; return when it is deleted (RFC 3339 in UTC).
 
         Every session ends, and an email gets a link that reopens the account until then. `mount` is
         the path below which the pages are. Raises ReauthenticationRequired, and NotSignedIn when
         the session or the account changed meanwhile (ASVS 7.4.2).
         """
-        self._auth.reauthentication.require(me)
+        self._reauthentication.require(me)
         facts = {"session": me.session_uid} | user_agent.facts(ip, agent)
         try:
             return self._close(me.user_id, User.session_id == me.generation, facts, mount)
@@ -164,12 +169,12 @@ class AccountClosure(Feature[ClosureSettings]):
         Return the user, and when the account is deleted (RFC 3339 in UTC). Raises NoSuchUser and
         AccountNotOpen.
         """
-        user = self._auth.accounts.find(name)
-        return user, self._close(user.id, User.id == user.id, {}, self._auth.mount)
+        user = self._accounts.find(name)
+        return user, self._close(user.id, User.id == user.id, {}, self._registry.mount)
 
     @retried
     def _close(self, user_id: int, unchanged: Any, facts: dict[str, Any], mount: str) -> str:
-        links = self._auth.one_time_tokens
+        links = self._one_time_tokens
         link = links.new(REOPENING, self.settings.closure_grace, mount)
         now, due = link.created_at, link.expires_at
         until = {"until": clock.written(due)}
@@ -184,13 +189,13 @@ class AccountClosure(Feature[ClosureSettings]):
             email = tx.execute(closed).scalar_one_or_none()
             if email is None:
                 raise AccountNotOpen
-            self._auth.revoke(user_id, Reason.ACCOUNT_CLOSED)
+            self._registry.revoke(user_id, Reason.ACCOUNT_CLOSED)
             self.drop(user_id)
             row = {"user_id": user_id, "closed_at": now, "delete_at": due}
             tx.execute(insert(_closures), row)
             # After `revoke`, which ends all earlier links.
             where = {"device": facts.get("device", user_agent.UNKNOWN), "ip": facts.get("ip", "")}
-            queued = self._auth.mail.write(
+            queued = self._mail.write(
                 "account_closed", email, user_id, where | until, link=link.path, expires=due
             )
             links.keep(
@@ -200,28 +205,30 @@ class AccountClosure(Feature[ClosureSettings]):
                 message_uid=queued["message_uid"],
                 slot=user_id,
             )
-            self._auth.publish(Event("account.closed", user_id, facts | until | queued))
+            self._registry.publish(Event("account.closed", user_id, facts | until | queued))
         return until["until"]
 
-    def closing(self, user_id: int) -> AccountClosed | None:
-        """Return the refusal for a closed account that can be reopened, None for any other."""
+    def why_shut(self, user: User) -> AccountClosed | None:
+        """Return the refusal of a closed account that its owner can still reopen."""
+        if user.disabled_at is None:
+            return None
         with self._db.reading() as tx:
             due = tx.scalar(
-                select(_table.delete_at).where(_table.user_id == user_id, _can_reopen())
+                select(_table.delete_at).where(_table.user_id == user.id, _can_reopen())
             )
         return None if due is None else AccountClosed(due)
 
-    def all(self) -> set[int]:
-        """Return the ids of the closed accounts that can be reopened."""
-        with self._db.reading() as tx:
-            return set(tx.scalars(select(_table.user_id).where(_can_reopen())))
+    def on_event(self, event: Event) -> None:
+        """Forget the closure of an account that an administrator enabled."""
+        if event.name == "account.enabled" and event.user_id is not None:
+            self.drop(event.user_id)
 
     def peek(self, token: str | None) -> tuple[str, str]:
         """Return the email of a token's account and its time of deletion; the token stays unspent.
 
         The time is RFC 3339 in UTC. Raises WrongReopeningToken.
         """
-        found = self._auth.one_time_tokens.peek(REOPENING, token)
+        found = self._one_time_tokens.peek(REOPENING, token)
         wanted = select(User.email, _table.delete_at).join(_closures, _table.user_id == User.id)
         with self._db.reading() as tx:
             row = None
@@ -237,12 +244,12 @@ class AccountClosure(Feature[ClosureSettings]):
 
         It starts no session. Raises WrongReopeningToken.
         """
-        facts, links = user_agent.facts(ip, agent), self._auth.one_time_tokens
+        facts, links = user_agent.facts(ip, agent), self._one_time_tokens
         with self._db.transaction():
             found = links.peek(REOPENING, token)
             user_id = 0 if found is None or found.user_id is None else found.user_id
             # Locks the account first, as all operations do, so that two of them cannot deadlock.
-            if not self._auth.accounts.hold(user_id) or links.spend(REOPENING, token) is None:
+            if not self._accounts.hold(user_id) or links.spend(REOPENING, token) is None:
                 raise WrongReopeningToken
             return self._reopen(user_id, facts, WrongReopeningToken)
 
@@ -253,9 +260,9 @@ class AccountClosure(Feature[ClosureSettings]):
         Raises NoSuchUser and AccountNotClosed.
         """
         with self._db.transaction():
-            user = self._auth.accounts.find(name)
-            self._auth.accounts.hold(user.id)
-            if not self._auth.one_time_tokens.withdraw(REOPENING, columns.user_id == user.id):
+            user = self._accounts.find(name)
+            self._accounts.hold(user.id)
+            if not self._one_time_tokens.withdraw(REOPENING, columns.user_id == user.id):
                 raise AccountNotClosed
             return self._reopen(user.id, {}, AccountNotClosed)
 
@@ -268,14 +275,14 @@ class AccountClosure(Feature[ClosureSettings]):
                 opened.returning(User.email).execution_options(synchronize_session=False)
             )
             self.drop(user_id)
-            self._auth.publish(Event("account.reopened", user_id, facts))
+            self._registry.publish(Event("account.reopened", user_id, facts))
             return found.scalar_one()
 
     def drop(self, user_id: int) -> None:
         """Cancel the deletion of an account and its reopening link, in the open transaction."""
         with self._db.transaction() as tx:
             tx.change(delete(_closures).where(_table.user_id == user_id))
-            self._auth.one_time_tokens.withdraw(REOPENING, columns.user_id == user_id)
+            self._one_time_tokens.withdraw(REOPENING, columns.user_id == user_id)
 
     def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
         """Delete the closure of a deleted account; otherwise keep it, without its link."""
@@ -309,10 +316,10 @@ class AccountClosure(Feature[ClosureSettings]):
     @retried
     def _delete(self, user_id: int, now: float) -> bool:
         with self._db.transaction() as tx:
-            self._auth.accounts.hold(user_id)
+            self._accounts.hold(user_id)
             mine = tx.change(delete(_closures).where(_table.user_id == user_id, _expired(now)))
             if mine:
-                self._auth.accounts.erase(user_id)
+                self._accounts.erase(user_id)
         return bool(mine)
 
 

@@ -1,6 +1,6 @@
 """The pages and commands of account closure."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import click
 from pydantic import ConfigDict, Field
@@ -8,11 +8,8 @@ from pydantic import ConfigDict, Field
 from bienvenue import clock
 from bienvenue.features.account_closure.operations import AccountClosure, WrongReopeningToken
 from bienvenue.features.reauthentication import ReauthenticationRequired
-from bienvenue.web.dispatch import AUTH
+from bienvenue.user import SignedIn
 from bienvenue.web.page import Answer, Form, Reply, Visitor
-
-if TYPE_CHECKING:
-    from bienvenue.features.sessions import SignedIn
 
 page = AccountClosure.pages
 
@@ -67,25 +64,25 @@ class Reopened(Reply):
 
 
 @page("GET /export", returns={200: DataExport}, errors=(ReauthenticationRequired,))
-def export(me: "SignedIn") -> Answer:
+def export(me: SignedIn) -> Answer:
     """Download everything stored about the user, as a JSON file."""
     file = f"account-{clock.written(clock.now())[:10]}.json"
-    return Answer(DataExport(**AUTH.account_closure.download(me)), filename=file)
+    return Answer(DataExport(**AccountClosure.current().download(me)), filename=file)
 
 
 @page("GET /account/close", returns={200: ClosureForm}, errors=(ReauthenticationRequired,))
-def closure_page(me: "SignedIn") -> Answer:
+def closure_page(me: SignedIn) -> Answer:
     """Show what closing the account does, and when the account is deleted."""
     return Answer(
-        ClosureForm(email=me.email, until=AUTH.account_closure.deletion_time(me)),
+        ClosureForm(email=me.email, until=AccountClosure.current().deletion_time(me)),
         template="account_closure/close.html",
     )
 
 
 @page("DELETE /profile", returns={202: Closed}, errors=(ReauthenticationRequired,))
-def close_account(me: "SignedIn", visitor: Visitor) -> Answer:
+def close_account(me: SignedIn, visitor: Visitor) -> Answer:
     """Close the account. It is deleted later, unless the link of an email reopens it."""
-    until = AUTH.account_closure.close(me, visitor.ip, visitor.agent, visitor.mount)
+    until = AccountClosure.current().close(me, visitor.ip, visitor.agent, visitor.mount)
     return Answer(
         Closed(email=me.email, until=until),
         202,
@@ -104,7 +101,7 @@ def close_account(me: "SignedIn", visitor: Visitor) -> Answer:
 )
 def reopening_page(visitor: Visitor) -> Answer:
     """Show the form that reopens the account of an emailed link."""
-    email, until = AUTH.account_closure.peek(visitor.links.get("reopening"))
+    email, until = AccountClosure.current().peek(visitor.links.get("reopening"))
     return Answer(ReopeningForm(email=email, until=until), template="account_closure/reopen.html")
 
 
@@ -117,7 +114,7 @@ def reopening_page(visitor: Visitor) -> Answer:
 )
 def reopen_account(form: Reopening, visitor: Visitor) -> Answer:
     """Reopen an account with the token of its email. It starts no session."""
-    email = AUTH.account_closure.reopen(
+    email = AccountClosure.current().reopen(
         form.reopening_token or visitor.links.get("reopening"), visitor.ip, visitor.agent
     )
     return Answer(
@@ -133,7 +130,7 @@ def reopen_account(form: Reopening, visitor: Visitor) -> Answer:
 @click.pass_obj
 def close_command(service: Any, user: str) -> None:
     """Close an account for its owner, who gets an email to reopen it."""
-    closed, until = service.auth.account_closure.close_for(user)
+    closed, until = service.auth.use(AccountClosure).close_for(user)
     click.echo(f"closed {closed.email}, which is deleted at {until}")
 
 
@@ -142,7 +139,7 @@ def close_command(service: Any, user: str) -> None:
 @click.pass_obj
 def reopen_command(service: Any, user: str) -> None:
     """Reopen a closed account."""
-    click.echo(f"reopened {service.auth.account_closure.reopen_for(user)}")
+    click.echo(f"reopened {service.auth.use(AccountClosure).reopen_for(user)}")
 
 
 AccountClosure.commands = (close_command, reopen_command)

@@ -8,7 +8,6 @@ behind salted commitments: they can be erased, and the chain still verifies (ASV
 """
 
 from bienvenue.features.audit import commands as commands
-from bienvenue.features.audit import pages as pages
 from bienvenue.features.audit.models import AuditRow, Entry, Personal, SealedBatch
 from bienvenue.features.audit.operations import Audit
 from bienvenue.features.audit.verification import Report

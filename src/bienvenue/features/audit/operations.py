@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
 
@@ -31,7 +31,6 @@ from bienvenue.features.audit.models import (
 )
 from bienvenue.features.audit.verification import Report, Verification
 from bienvenue.user import User, table_of
-from bienvenue.web.page import Pages
 
 _log = logging.getLogger("bienvenue.audit")
 
@@ -85,7 +84,6 @@ class Audit(Feature[AuditSettings]):
 
     name = "audit"
     Settings = AuditSettings
-    pages: ClassVar[Pages] = Pages()
 
     def on_event(self, event: Event) -> None:
         """Write the row of an event in its transaction, without waiting for other writers.
@@ -154,7 +152,7 @@ class Audit(Feature[AuditSettings]):
                 return 0
             listed = json.dumps(sorted((row.id, row.at, digest(row)) for row in claimed))
             text = sealed_text(last + 1, now, len(claimed), previous, listed)
-            mac = self._auth.keys.mac(purposes.AUDIT_BATCH, text).hex()
+            mac = self._registry.keys.mac(purposes.AUDIT_BATCH, text).hex()
             tx.add(
                 SealedBatch(
                     batch=last + 1,
@@ -189,7 +187,7 @@ class Audit(Feature[AuditSettings]):
         `head` is a head that the service logged, as "12:9f86d081884c7d65"; the chain must contain
         it. Raises ValueError when it has another form, and KeyProblem.
         """
-        return Verification(self._db, self._auth.keys, head).report()
+        return Verification(self._db, self._registry.keys, head).report()
 
     def list(self, user_id: int | None = None, limit: int | None = SHOWN) -> Sequence[Entry]:
         """Return rows of all users or of one, newest first; `limit` None returns all of them."""
@@ -223,7 +221,7 @@ class Audit(Feature[AuditSettings]):
 
     def _sentences(self) -> dict[str, str]:
         declared = {
-            name: s for feature in self._auth.features for name, s in feature.events.items()
+            name: s for feature in self._registry.features for name, s in feature.events.items()
         }
         return declared | SENTENCES
 

@@ -4,8 +4,8 @@ from pydantic import Field
 
 from bienvenue import purposes
 from bienvenue.feature import Refusal
-from bienvenue.features.one_time_tokens import Purpose
 from bienvenue.settings import Seconds, Section
+from bienvenue.tokens import Purpose
 
 #: The link that verifies the new email. `data` holds `old`, the email of the account at the time of
 #: the request, and `ip`, the address it came from. For a taken email the token is never sent.
@@ -14,7 +14,9 @@ EMAIL_CHANGE = Purpose("email_change", purposes.EMAIL_CHANGE, "/email/new")
 #: The link that restores a former email, which stays reserved for the account while the link works.
 #: It reverts what an attacker who took over the account did, so no operation on the account may end
 #: it. Restoring an email reverts every later change too.
-EMAIL_RESTORE = Purpose("email_restore", purposes.EMAIL_RESTORE, "/email/restore", lasting=True)
+EMAIL_RESTORE = Purpose(
+    "email_restore", purposes.EMAIL_RESTORE, "/email/restore", lasting=True, reserves=True
+)
 
 
 # --- words --------------------------------------------------------------------------------------

@@ -1,14 +1,14 @@
 """The operations of email change. Only `_change` and `restore` change the email of an account."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from bienvenue import clock, normalize
 from bienvenue.db import Transaction, retried
-from bienvenue.feature import Event, Feature, Reason
-from bienvenue.features.accounts import EmailTaken, NoSuchUser
+from bienvenue.feature import Event, Feature, Reason, needs
+from bienvenue.features.accounts import Accounts, EmailTaken, NoSuchUser
 from bienvenue.features.email_change.models import (
     EMAIL_CHANGE,
     EMAIL_RESTORE,
@@ -17,14 +17,16 @@ from bienvenue.features.email_change.models import (
     WrongEmailToken,
     WrongRestoreToken,
 )
-from bienvenue.features.one_time_tokens import Link, OneTimeToken, columns
+from bienvenue.features.known_devices import KnownDevices
+from bienvenue.features.mail import Mail
+from bienvenue.features.one_time_tokens import Link, OneTimeToken, OneTimeTokens, columns
+from bienvenue.features.password_reset import PasswordReset
+from bienvenue.features.rate_limits import RateLimits
+from bienvenue.features.reauthentication import Reauthentication
 from bienvenue.hashing import NO_PASSWORD
-from bienvenue.user import User, table_of
-from bienvenue.web.dispatch import NotSignedIn
+from bienvenue.user import SignedIn, User, table_of
 from bienvenue.web.page import Pages
-
-if TYPE_CHECKING:
-    from bienvenue.features.sessions import SignedIn
+from bienvenue.web.refusals import NotSignedIn
 
 
 class _Change(NamedTuple):
@@ -39,6 +41,13 @@ class EmailChange(Feature[EmailChangeSettings]):
     """The operations of email change."""
 
     name = "email_change"
+    _accounts = needs(Accounts)
+    _known_devices = needs(KnownDevices)
+    _mail = needs(Mail)
+    _one_time_tokens = needs(OneTimeTokens)
+    _password_reset = needs(PasswordReset)
+    _rate_limits = needs(RateLimits)
+    _reauthentication = needs(Reauthentication)
     Settings = EmailChangeSettings
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
@@ -51,7 +60,11 @@ class EmailChange(Feature[EmailChangeSettings]):
 
     # --- requesting -----------------------------------------------------------------------------
 
-    def request(self, me: "SignedIn", new: str, ip: str = "", mount: str = "") -> None:
+    def context(self) -> dict[str, Any]:
+        """Return for how many seconds its link works."""
+        return {"lifetimes": {"email_change": self.settings.email_change_lifetime}}
+
+    def request(self, me: SignedIn, new: str, ip: str = "", mount: str = "") -> None:
         """Send a message to a new email, with a link if the email is free.
 
         The caller does not learn whether it is. `mount` is the path below which the pages are.
@@ -59,15 +72,15 @@ class EmailChange(Feature[EmailChangeSettings]):
         or the network of `ip` requested too many, and NotSignedIn when the session ended meanwhile
         (ASVS 6.3.7, 7.5.1).
         """
-        self._auth.reauthentication.require(me)
+        self._reauthentication.require(me)
         new = normalize.email(new, "new_email")
         if new == me.email:
             raise SameEmail("new_email")
         self._request(me, new, ip, mount)
 
     @retried
-    def _request(self, me: "SignedIn", new: str, ip: str, mount: str) -> None:
-        links = self._auth.one_time_tokens
+    def _request(self, me: SignedIn, new: str, ip: str, mount: str) -> None:
+        links = self._one_time_tokens
         with self._db.transaction() as tx:
             if not links.throttle(EMAIL_CHANGE, new, ip, me.user_uid):
                 return
@@ -85,10 +98,10 @@ class EmailChange(Feature[EmailChangeSettings]):
             )
             # The event names no message: its kind would tell the user whether the email is free.
             facts = {"ip": ip, "session": me.session_uid}
-            self._auth.publish(Event("email_change.requested", me.user_id, facts))
+            self._registry.publish(Event("email_change.requested", me.user_id, facts))
 
     @staticmethod
-    def _hold(tx: Transaction, me: "SignedIn") -> str:
+    def _hold(tx: Transaction, me: SignedIn) -> str:
         """Lock the account of a session in the transaction; return its email."""
         mine = (
             (User.id == me.user_id)
@@ -118,7 +131,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         kind = "new_email_verification" if owner is None else "new_email_taken"
         silent = owner is not None and owner.disabled_at is not None
         to = None if owner is None or silent else owner.id
-        queued = self._auth.mail.write(
+        queued = self._mail.write(
             kind,
             "" if silent else new,
             to,
@@ -126,17 +139,17 @@ class EmailChange(Feature[EmailChangeSettings]):
             link=link.path if owner is None else None,
             expires=link.expires_at if owner is None else None,
         )
-        self._auth.publish(Event("email.queued", to, queued))
+        self._registry.publish(Event("email.queued", to, queued))
         return queued
 
     # --- verifying ------------------------------------------------------------------------------
 
-    def pending_email(self, me: "SignedIn", token: str | None) -> str:
+    def pending_email(self, me: SignedIn, token: str | None) -> str:
         """Return the new email that a token verifies; the token stays unspent.
 
         Raises WrongEmailToken.
         """
-        found = self._auth.one_time_tokens.peek(EMAIL_CHANGE, token, *_mine(me))
+        found = self._one_time_tokens.peek(EMAIL_CHANGE, token, *_mine(me))
         if found is None or found.data["old"] != me.email:
             raise WrongEmailToken
         return found.sent_to
@@ -144,7 +157,7 @@ class EmailChange(Feature[EmailChangeSettings]):
     @retried
     def verify(
         self,
-        me: "SignedIn",
+        me: SignedIn,
         token: str | None,
         ip: str = "",
         mount: str = "",
@@ -158,21 +171,21 @@ class EmailChange(Feature[EmailChangeSettings]):
         """
         with self._db.transaction() as tx:
             old = self._hold(tx, me)
-            spent = self._auth.one_time_tokens.spend(EMAIL_CHANGE, token, *_mine(me))
+            spent = self._one_time_tokens.spend(EMAIL_CHANGE, token, *_mine(me))
             if spent is None or spent.data["old"] != old:
                 raise WrongEmailToken
-            known = self._auth.known_devices.knows(old, device)
+            known = self._known_devices.knows(old, device)
             facts = {"asked": clock.written(spent.created_at), "ip": spent.data["ip"]}
             try:
                 change = _Change(me.user_id, old, spent.sent_to)
                 queued = self._change(tx, change, facts, mount, keep_session=me.digest)
             except (EmailTaken, NoSuchUser):
                 raise WrongEmailToken from None
-            self._auth.mail.adopt(spent.sent_to, "new_email_verification", me.user_id)
+            self._mail.adopt(spent.sent_to, "new_email_verification", me.user_id)
             if known:
-                self._auth.known_devices.remember(me.user_id, device)
+                self._known_devices.remember(me.user_id, device)
             event = {"ip": ip, "session": me.session_uid, "old": old, "new": spent.sent_to}
-            self._auth.publish(Event("email.changed", me.user_id, event | queued))
+            self._registry.publish(Event("email.changed", me.user_id, event | queued))
         return spent.sent_to
 
     @retried
@@ -184,16 +197,16 @@ class EmailChange(Feature[EmailChangeSettings]):
         """
         new = normalize.email(new)
         with self._db.transaction() as tx:
-            user = self._auth.accounts.find(name)
+            user = self._accounts.find(name)
             if user.email == new:
                 raise SameEmail(message="This is already the email of the account.")
             facts = {"asked": clock.written(clock.now()), "ip": ""}
             change = _Change(user.id, user.email, new)
-            queued = self._change(tx, change, facts, self._auth.mount, restorable=restorable)
+            queued = self._change(tx, change, facts, self._registry.mount, restorable=restorable)
             event = {"old": user.email, "new": new}
             # The handlers of the event read the row from the database, with its new email.
             tx.expunge(user)
-            self._auth.publish(Event("email.assigned", user.id, event | queued))
+            self._registry.publish(Event("email.assigned", user.id, event | queued))
         return user.email
 
     def _change(
@@ -212,10 +225,10 @@ class EmailChange(Feature[EmailChangeSettings]):
         """
         user_id, old, new = change
         _set(tx, user_id, old, {"email": new})
-        self.refuse_reserved(new, user_id)
-        self._auth.rate_limits.move(old, new)
-        self._auth.revoke(user_id, Reason.EMAIL_CHANGED, keep_session)
-        links, mine = self._auth.one_time_tokens, columns.user_id == user_id
+        self._accounts.refuse_reserved(new, user_id)
+        self._rate_limits.move(old, new)
+        self._registry.revoke(user_id, Reason.EMAIL_CHANGED, keep_session)
+        links, mine = self._one_time_tokens, columns.user_id == user_id
         # A change back to a reserved email reverts the later changes, and the current email may be
         # an attacker's: a link sent there could bring it back.
         former = tx.scalar(select(func.min(columns.id)).where(mine, _reserved(new)))
@@ -224,7 +237,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         restorable = restorable and former is None
         link = links.new(EMAIL_RESTORE, self.settings.email_restore_lifetime, mount)
         until = clock.written(link.expires_at) if restorable else None
-        queued = self._auth.mail.write(
+        queued = self._mail.write(
             "email_changed",
             old,
             user_id,
@@ -238,22 +251,9 @@ class EmailChange(Feature[EmailChangeSettings]):
 
     # --- restoring ------------------------------------------------------------------------------
 
-    def refuse_reserved(self, email: str, user_id: int | None = None) -> None:
-        """Raise EmailTaken for an email that is reserved for an account other than `user_id`.
-
-        Call it in the transaction that wrote the email, after the write: on PostgreSQL the write
-        waits for a transaction that gives the email up, and only then is its reservation visible.
-        """
-        reserved = _reserved(email)
-        if user_id is not None:
-            reserved &= columns.user_id != user_id
-        with self._db.reading() as tx:
-            if tx.scalar(select(columns.id).where(reserved).limit(1)) is not None:
-                raise EmailTaken(email)
-
     def restorable_email(self, token: str | None) -> str:
         """Return the email that a token restores; it stays unspent. Raises WrongRestoreToken."""
-        found = self._auth.one_time_tokens.peek(EMAIL_RESTORE, token)
+        found = self._one_time_tokens.peek(EMAIL_RESTORE, token)
         if found is None:
             raise WrongRestoreToken
         return found.sent_to
@@ -268,7 +268,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         `mount` is the path below which the pages are. Raises WrongRestoreToken (NIST SP 800-63B-4
         section 4.6).
         """
-        links = self._auth.one_time_tokens
+        links = self._one_time_tokens
         with self._db.transaction() as tx:
             found = links.peek(EMAIL_RESTORE, token)
             user_id = 0 if found is None else found.user_id
@@ -284,18 +284,18 @@ class EmailChange(Feature[EmailChangeSettings]):
                 raise WrongRestoreToken from None
             later = (columns.user_id == user.id) & (columns.id > spent.id)
             links.withdraw(EMAIL_RESTORE, later)
-            self._auth.rate_limits.move(user.email, spent.sent_to)
-            self._auth.revoke(user.id, Reason.EMAIL_RESTORED)
+            self._rate_limits.move(user.email, spent.sent_to)
+            self._registry.revoke(user.id, Reason.EMAIL_RESTORED)
             event = {"ip": ip, "old": user.email, "new": spent.sent_to}
-            self._auth.publish(Event("email.restored", user.id, event))
-            self._auth.password_reset.begin(spent.sent_to, ip, mount)
+            self._registry.publish(Event("email.restored", user.id, event))
+            self._password_reset.begin(spent.sent_to, ip, mount)
         return spent.sent_to
 
     # --- exporting ------------------------------------------------------------------------------
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return the pending change and the former emails that can be restored (RFC 3339)."""
-        links = self._auth.one_time_tokens
+        links = self._one_time_tokens
         pending = links.of_user(EMAIL_CHANGE, user_id)
         change = None
         if pending is not None:
@@ -326,7 +326,7 @@ def _set(tx: Transaction, user_id: int, old: str, values: dict[str, str]) -> Non
         raise NoSuchUser
 
 
-def _mine(me: "SignedIn") -> tuple[ColumnElement[bool], ...]:
+def _mine(me: SignedIn) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions that a token belongs to the user's account, which is enabled."""
     owner = (User.id == columns.user_id) & User.disabled_at.is_(None)
     return columns.user_id == me.user_id, exists().where(owner).correlate(table_of(OneTimeToken))

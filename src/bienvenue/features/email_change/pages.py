@@ -1,6 +1,6 @@
 """The pages of email change and of its restoration."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -9,12 +9,9 @@ from bienvenue.features.email_change.operations import EmailChange
 from bienvenue.features.mail import EmailSent, TooManyEmails
 from bienvenue.features.reauthentication import ReauthenticationRequired
 from bienvenue.normalize import MalformedEmail
+from bienvenue.user import SignedIn
 from bienvenue.web import page as web
-from bienvenue.web.dispatch import AUTH
 from bienvenue.web.page import Answer, Form, Reply, Visitor
-
-if TYPE_CHECKING:
-    from bienvenue.features.sessions import SignedIn
 
 page = EmailChange.pages
 
@@ -77,7 +74,7 @@ class EmailRestored(Reply):
 
 
 @page("GET /email", returns={200: EmailForm})
-def email_page(me: "SignedIn") -> Answer:
+def email_page(me: SignedIn) -> Answer:
     """Show the form that changes the email."""
     return Answer(EmailForm(email=me.email), template="email_change/change.html")
 
@@ -89,9 +86,9 @@ def email_page(me: "SignedIn") -> Answer:
     errors=(ReauthenticationRequired, MalformedEmail, SameEmail, TooManyEmails),
     form_template="email_change/change.html",
 )
-def change_email(form: EmailChangeRequest, me: "SignedIn", visitor: Visitor) -> Answer:
+def change_email(form: EmailChangeRequest, me: SignedIn, visitor: Visitor) -> Answer:
     """Request another email, which gets a link. It requires a fresh session."""
-    AUTH.email_change.request(me, form.new_email, visitor.ip, visitor.mount)
+    EmailChange.current().request(me, form.new_email, visitor.ip, visitor.mount)
     return Answer(EmailSent(email=form.new_email), 202, template="email_change/asked.html")
 
 
@@ -102,9 +99,9 @@ def change_email(form: EmailChangeRequest, me: "SignedIn", visitor: Visitor) -> 
     form_template="email_change/change.html",
     link="email_change",
 )
-def new_email_page(me: "SignedIn", visitor: Visitor) -> Answer:
+def new_email_page(me: SignedIn, visitor: Visitor) -> Answer:
     """Show the form that verifies the new email of the signed-in user."""
-    email = AUTH.email_change.pending_email(me, visitor.links.get("email_change"))
+    email = EmailChange.current().pending_email(me, visitor.links.get("email_change"))
     return Answer(NewEmailForm(email=email), template="email_change/new.html")
 
 
@@ -115,9 +112,9 @@ def new_email_page(me: "SignedIn", visitor: Visitor) -> Answer:
     errors=(WrongEmailToken,),
     form_template="email_change/change.html",
 )
-def verify_new_email(form: NewEmailVerification, me: "SignedIn", visitor: Visitor) -> Answer:
+def verify_new_email(form: NewEmailVerification, me: SignedIn, visitor: Visitor) -> Answer:
     """Change the email with the token sent to the new one; every other session ends."""
-    email = AUTH.email_change.verify(
+    email = EmailChange.current().verify(
         me,
         form.email_change_token or visitor.links.get("email_change"),
         visitor.ip,
@@ -137,7 +134,7 @@ def verify_new_email(form: NewEmailVerification, me: "SignedIn", visitor: Visito
 )
 def restoration_page(visitor: Visitor) -> Answer:
     """Show the form that restores the old email of an emailed link."""
-    email = AUTH.email_change.restorable_email(visitor.links.get("email_restore"))
+    email = EmailChange.current().restorable_email(visitor.links.get("email_restore"))
     return Answer(EmailRestorationForm(email=email), template="email_change/restore.html")
 
 
@@ -150,7 +147,7 @@ def restoration_page(visitor: Visitor) -> Answer:
 )
 def restore_email(form: EmailRestoration, visitor: Visitor) -> Answer:
     """Restore the old email with the token sent to it; every session ends, a reset begins."""
-    email = AUTH.email_change.restore(
+    email = EmailChange.current().restore(
         form.email_restore_token or visitor.links.get("email_restore"), visitor.ip, visitor.mount
     )
     return Answer(

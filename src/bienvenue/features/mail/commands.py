@@ -30,7 +30,7 @@ def outbox(ctx: click.Context) -> None:
 @click.pass_obj
 def list_command(service: Any, limit: int) -> None:
     """List the newest emails: name, queued, state, kind, recipient."""
-    found = service.auth.mail.list(limit)
+    found = service.auth.use(Mail).list(limit)
     for message in found:
         click.echo(_line(message))
     if not found:
@@ -48,7 +48,7 @@ def _text(message: EmailMessage) -> str:
 @click.pass_obj
 def show(service: Any, name: str) -> None:
     """Print an email in full, with its link until that is used, expired or sent."""
-    click.echo(_text(service.auth.mail.read(name)))
+    click.echo(_text(service.auth.use(Mail).read(name)))
 
 
 @outbox.command("resend")
@@ -56,7 +56,7 @@ def show(service: Any, name: str) -> None:
 @click.pass_obj
 def resend(service: Any, name: str) -> None:
     """Send an email again; a link that was erased does not come back."""
-    mail: Mail = service.auth.mail
+    mail: Mail = service.auth.use(Mail)
     found = mail.resend(name)
     sends = (
         "is sent within seconds" if mail.sends_mail else "stays here: no SMTP server is configured"
@@ -69,7 +69,7 @@ def resend(service: Any, name: str) -> None:
 @click.pass_obj
 def test(service: Any, email: str) -> None:
     """Send a test email at once, and print the mail server."""
-    mail: Mail = service.auth.mail
+    mail: Mail = service.auth.use(Mail)
     if not mail.sends_mail:
         raise click.ClickException("no SMTP server is configured: set BIENVENUE_SMTP_HOST")
     try:

@@ -5,14 +5,14 @@ import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from email.message import EmailMessage
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from sqlalchemy import delete, func, select, update
 
 from bienvenue import clock, i18n, normalize, purposes
 from bienvenue.client_ip import network_of
 from bienvenue.db import DB, Transaction, retried
-from bienvenue.feature import Event, Feature, Reason
+from bienvenue.feature import Event, Feature, Reason, needs
 from bienvenue.features.mail import smtp
 from bienvenue.features.mail.errors import NoSuchMessage
 from bienvenue.features.mail.messages import MessageText, Renderer
@@ -36,9 +36,7 @@ from bienvenue.features.mail.smtp import MailSettings, SendProblem
 from bienvenue.features.preferences import Preferences
 from bienvenue.key_ring import KeyProblem
 from bienvenue.queue import Queue
-
-if TYPE_CHECKING:
-    from bienvenue.auth import Auth
+from bienvenue.registry import Registry
 
 _log = logging.getLogger("bienvenue.mail")
 
@@ -47,6 +45,7 @@ class Mail(Feature[MailSettings]):
     """The operations on messages to people."""
 
     name = "mail"
+    _preferences = needs(Preferences)
     Settings = MailSettings
     events: ClassVar = {
         "email.queued": "An email to a user was queued.",
@@ -54,11 +53,10 @@ class Mail(Feature[MailSettings]):
         "days.",
     }
 
-    def __init__(self, auth: "Auth", db: DB, settings: MailSettings) -> None:
-        """Open after the preferences, which know the language of a reader."""
-        super().__init__(auth, db, settings)
-        self._preferences: Preferences = auth.preferences
-        self._renderer = Renderer(auth.settings, settings.mail_from)
+    def __init__(self, registry: Registry, db: DB, settings: MailSettings) -> None:
+        """Open with the templates of this service."""
+        super().__init__(registry, db, settings)
+        self._renderer = Renderer(registry.settings, settings.mail_from)
         self._queue = Queue(
             db, messages, lease=LEASE, give_up=GIVE_UP, pauses=PAUSES, only=SENDABLE
         )
@@ -92,7 +90,7 @@ class Mail(Feature[MailSettings]):
         # The text says for how long its link works, in whole minutes.
         lifetime = {} if expires is None else {"lifetime": 60 * round((expires - now) / 60)}
         if link is not None:
-            encrypted = self._auth.keys.encrypt(purposes.EMAILED_LINK, link.encode())
+            encrypted = self._registry.keys.encrypt(purposes.EMAILED_LINK, link.encode())
         with self._db.transaction() as tx:
             row: dict[str, Any] = {
                 "uid": str(uuid.uuid4()),
@@ -113,7 +111,7 @@ class Mail(Feature[MailSettings]):
     def _language_of(self, user_id: int | None) -> str:
         """Return the language of a message: its reader's, else that of the current request."""
         chosen = self._preferences.language_of(user_id)
-        return chosen or i18n.current() or self._auth.settings.core.language
+        return chosen or i18n.current() or self._registry.settings.core.language
 
     def may_ask(self, kind: str, email: str, gap: float, most: int) -> bool:
         """Count a request for a message of a kind to an email, in the transaction that is open.
@@ -121,12 +119,12 @@ class Mail(Feature[MailSettings]):
         False, and nothing is counted, when the last one was granted fewer than `gap` seconds ago,
         or `most` were granted in this hour.
         """
-        key = self._auth.keys.lasting_mac(purposes.emails(kind), email.encode())
+        key = self._registry.keys.lasting_mac(purposes.emails(kind), email.encode())
         return self._counted(key, gap, most)
 
     def may_ask_from(self, ip: str, most: int) -> bool:
         """Count a request of the network of `ip`; False when `most` were granted in this hour."""
-        key = self._auth.keys.lasting_mac(purposes.emails("network"), network_of(ip).encode())
+        key = self._registry.keys.lasting_mac(purposes.emails("network"), network_of(ip).encode())
         return self._counted(key, 0.0, most)
 
     def _counted(self, key: bytes, gap: float, most: int) -> bool:
@@ -141,7 +139,7 @@ class Mail(Feature[MailSettings]):
         """
         if self.may_ask(kind, email, 0.0, NOTICES_AN_HOUR):
             written = self.write(kind, email, user_id, facts)
-            self._auth.publish(Event("email.queued", user_id, written))
+            self._registry.publish(Event("email.queued", user_id, written))
 
     # --- sending --------------------------------------------------------------------------------
 
@@ -179,7 +177,7 @@ class Mail(Feature[MailSettings]):
         dead = {"encrypted_link": None, "problem": problem[:200]}
         with self._db.transaction():
             if self._queue.finish(row, MessageState.DEAD, **dead):
-                self._auth.publish(Event("email.failed", row.user_id, {"message": row.kind}))
+                self._registry.publish(Event("email.failed", row.user_id, {"message": row.kind}))
 
     def _message(self, row: Any) -> EmailMessage:
         return self._renderer.message(row, self._link(row))
@@ -235,7 +233,7 @@ class Mail(Feature[MailSettings]):
         ):
             return None
         try:
-            return self._auth.keys.decrypt(purposes.EMAILED_LINK, row.encrypted_link).decode()
+            return self._registry.keys.decrypt(purposes.EMAILED_LINK, row.encrypted_link).decode()
         except KeyProblem as problem:
             _log.error("the link of the email %s is lost: %s", row.uid, problem)
             return None

@@ -1,6 +1,6 @@
 """The operations on notification emails, their table and their refusals."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 from sqlalchemy import ColumnElement, ForeignKey, String, delete, exists, select
@@ -8,15 +8,16 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import clock, normalize, purposes, user_agent
 from bienvenue.db import retried, upsert
-from bienvenue.feature import Event, Feature, Reason, Refusal
-from bienvenue.features.one_time_tokens import OneTimeToken, Purpose, columns
+from bienvenue.feature import Event, Feature, Reason, Refusal, needs
+from bienvenue.features.accounts import Accounts
+from bienvenue.features.mail import Mail
+from bienvenue.features.one_time_tokens import OneTimeToken, OneTimeTokens, columns
+from bienvenue.features.reauthentication import Reauthentication
 from bienvenue.settings import Seconds, Section
-from bienvenue.user import Base, User, table_of
-from bienvenue.web.dispatch import NotSignedIn
+from bienvenue.tokens import Purpose
+from bienvenue.user import Base, SignedIn, User, table_of
 from bienvenue.web.page import Pages
-
-if TYPE_CHECKING:
-    from bienvenue.features.sessions import SignedIn
+from bienvenue.web.refusals import NotSignedIn
 
 # --- the table ----------------------------------------------------------------------------------
 
@@ -103,6 +104,10 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
     """The operations on notification emails."""
 
     name = "notification_email"
+    _accounts = needs(Accounts)
+    _mail = needs(Mail)
+    _one_time_tokens = needs(OneTimeTokens)
+    _reauthentication = needs(Reauthentication)
     Settings = NotificationEmailSettings
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
@@ -116,7 +121,11 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
     }
     links = (NOTIFICATION_EMAIL,)
 
-    def request(self, me: "SignedIn", email: str, ip: str = "", mount: str = "") -> None:
+    def context(self) -> dict[str, Any]:
+        """Return for how many seconds its link works."""
+        return {"lifetimes": {"notification_email": self.settings.notification_email_lifetime}}
+
+    def request(self, me: SignedIn, email: str, ip: str = "", mount: str = "") -> None:
         """Send a link to an address, which becomes the notification email once it is verified.
 
         The result is the same whether the address has an account or not; the verified one stays
@@ -124,20 +133,20 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         MalformedEmail, SameAsAccountEmail, TooManyEmails, and NotSignedIn when the session or the
         account changed meanwhile (ASVS 6.3.7).
         """
-        self._auth.reauthentication.require(me)
+        self._reauthentication.require(me)
         address = normalize.email(email, "notification_email")
         if address == me.email:
             raise SameAsAccountEmail("notification_email")
         self._request(me, address, ip, mount)
 
     @retried
-    def _request(self, me: "SignedIn", email: str, ip: str, mount: str) -> None:
-        links = self._auth.one_time_tokens
+    def _request(self, me: SignedIn, email: str, ip: str, mount: str) -> None:
+        links = self._one_time_tokens
         with self._db.transaction():
             if not links.throttle(NOTIFICATION_EMAIL, email, ip, me.user_uid):
                 return
             link = links.new(NOTIFICATION_EMAIL, self.settings.notification_email_lifetime, mount)
-            queued = self._auth.mail.write(
+            queued = self._mail.write(
                 "notification_email_verification",
                 email,
                 me.user_id,
@@ -160,7 +169,9 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
             ):
                 raise NotSignedIn
             event = {"session": me.session_uid, "ip": ip, "notification_email": email}
-            self._auth.publish(Event("notification_email.requested", me.user_id, event | queued))
+            self._registry.publish(
+                Event("notification_email.requested", me.user_id, event | queued)
+            )
 
     def email_of(self, user_id: int) -> str | None:
         """Return the verified notification email of an account, or None."""
@@ -171,7 +182,7 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         """Return the notification email of an account, and the one that is not verified yet."""
         with self._db.reading() as tx:
             row = tx.execute(select(_emails).where(_table.user_id == user_id)).one_or_none()
-        pending = self._auth.one_time_tokens.of_user(NOTIFICATION_EMAIL, user_id)
+        pending = self._one_time_tokens.of_user(NOTIFICATION_EMAIL, user_id)
         waiting = None if pending is None else pending.sent_to
         if row is None:
             return NotificationEmailState(None, None, waiting)
@@ -187,7 +198,7 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
 
         The token stays unspent. Raises WrongNotificationEmailToken.
         """
-        found = self._auth.one_time_tokens.peek(NOTIFICATION_EMAIL, token, self._owner())
+        found = self._one_time_tokens.peek(NOTIFICATION_EMAIL, token, self._owner())
         if found is None:
             raise WrongNotificationEmailToken
         with self._db.reading() as tx:
@@ -204,12 +215,12 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         notification email gets a last notice. Raises WrongNotificationEmailToken (NIST SP 800-63B-4
         section 4.6).
         """
-        where, links = user_agent.facts(ip, agent), self._auth.one_time_tokens
+        where, links = user_agent.facts(ip, agent), self._one_time_tokens
         with self._db.transaction() as tx:
             found = links.peek(NOTIFICATION_EMAIL, token)
             user_id = 0 if found is None or found.user_id is None else found.user_id
             # Locks the account first, as all operations do, so that two of them cannot deadlock.
-            if not self._auth.accounts.hold(user_id):
+            if not self._accounts.hold(user_id):
                 raise WrongNotificationEmailToken
             spent = links.spend(NOTIFICATION_EMAIL, token, self._owner())
             if spent is None:
@@ -221,7 +232,7 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
             if before is not None and before != email:
                 self._notify_replaced(user_id, before)
             added = where | {"notification_email": email}
-            self._auth.publish(Event("notification_email.added", user_id, added))
+            self._registry.publish(Event("notification_email.added", user_id, added))
         return email
 
     def _notify_replaced(self, user_id: int, email: str) -> None:
@@ -229,18 +240,18 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         facts = {
             "device": user_agent.UNKNOWN,
             "ip": "",
-            "mount": self._auth.mount,
+            "mount": self._registry.mount,
             "email": self._db.find_user_by(id=user_id).email,
             "notification_email": email,
         }
-        self._auth.mail.notify("notification_email_removed", email, user_id, facts)
+        self._mail.notify("notification_email_removed", email, user_id, facts)
 
-    def remove(self, me: "SignedIn", ip: str = "", agent: str = "") -> None:
+    def remove(self, me: SignedIn, ip: str = "", agent: str = "") -> None:
         """Remove the notification email of the signed-in user, and notify both addresses.
 
         The link of a pending one ends too. Raises ReauthenticationRequired and NoNotificationEmail.
         """
-        self._auth.reauthentication.require(me)
+        self._reauthentication.require(me)
         self._remove(me.user_id, {"session": me.session_uid} | user_agent.facts(ip, agent))
 
     def remove_for(self, name: str) -> str:
@@ -248,22 +259,22 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
 
         Raises NoSuchUser and NoNotificationEmail.
         """
-        return self._remove(self._auth.accounts.find(name).id, {})
+        return self._remove(self._accounts.find(name).id, {})
 
     @retried
     def _remove(self, user_id: int, facts: dict[str, Any]) -> str:
         with self._db.transaction() as tx:
-            self._auth.accounts.hold(user_id)
+            self._accounts.hold(user_id)
             state = self.of(user_id)
             email = state.email or state.waiting
             if email is None:
                 raise NoNotificationEmail
             # Before the row is deleted, so that the notice reaches this address too.
             removed = facts | {"notification_email": email}
-            self._auth.publish(Event("notification_email.removed", user_id, removed))
+            self._registry.publish(Event("notification_email.removed", user_id, removed))
             tx.change(delete(_emails).where(_table.user_id == user_id))
             mine = columns.user_id == user_id
-            self._auth.one_time_tokens.withdraw(NOTIFICATION_EMAIL, mine)
+            self._one_time_tokens.withdraw(NOTIFICATION_EMAIL, mine)
         return email
 
     def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:

@@ -1,11 +1,12 @@
 """The pages and the command of the notification email."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import click
 from pydantic import Field
 
 from bienvenue import normalize
+from bienvenue.features.accounts import Accounts
 from bienvenue.features.mail import TooManyEmails
 from bienvenue.features.notification_email.operations import (
     NoNotificationEmail,
@@ -14,11 +15,8 @@ from bienvenue.features.notification_email.operations import (
     WrongNotificationEmailToken,
 )
 from bienvenue.features.reauthentication import ReauthenticationRequired
-from bienvenue.web.dispatch import AUTH
+from bienvenue.user import SignedIn
 from bienvenue.web.page import Answer, Email, Form, Reply, Visitor
-
-if TYPE_CHECKING:
-    from bienvenue.features.sessions import SignedIn
 
 page = NotificationEmails.pages
 
@@ -75,9 +73,9 @@ class NotificationEmailVerified(Reply):
     returns={200: NotificationEmailShown},
     formerly=("/second_email",),
 )
-def notification_email(me: "SignedIn") -> Answer:
+def notification_email(me: SignedIn) -> Answer:
     """Show the notification email, and the form that sets it."""
-    email, since, waiting = AUTH.notification_email.of(me.user_id)
+    email, since, waiting = NotificationEmails.current().of(me.user_id)
     return Answer(
         NotificationEmailShown(notification_email=email, since=since, waiting=waiting),
         template="notification_email/show.html",
@@ -91,9 +89,9 @@ def notification_email(me: "SignedIn") -> Answer:
     errors=(ReauthenticationRequired, normalize.MalformedEmail, SameAsAccountEmail, TooManyEmails),
     form_template="notification_email/show.html",
 )
-def set_notification_email(form: NewNotificationEmail, me: "SignedIn", visitor: Visitor) -> Answer:
+def set_notification_email(form: NewNotificationEmail, me: SignedIn, visitor: Visitor) -> Answer:
     """Set the notification email; it receives notices once it is verified."""
-    AUTH.notification_email.request(me, form.notification_email, visitor.ip, visitor.mount)
+    NotificationEmails.current().request(me, form.notification_email, visitor.ip, visitor.mount)
     return Answer(
         NotificationEmailSent(notification_email=form.notification_email),
         202,
@@ -106,9 +104,9 @@ def set_notification_email(form: NewNotificationEmail, me: "SignedIn", visitor: 
     returns={204: None},
     errors=(ReauthenticationRequired, NoNotificationEmail),
 )
-def remove_notification_email(me: "SignedIn", visitor: Visitor) -> Answer:
+def remove_notification_email(me: SignedIn, visitor: Visitor) -> Answer:
     """Remove the notification email."""
-    AUTH.notification_email.remove(me, visitor.ip, visitor.agent)
+    NotificationEmails.current().remove(me, visitor.ip, visitor.agent)
     return Answer(status=204, redirect_to="/notification_email")
 
 
@@ -122,7 +120,7 @@ def remove_notification_email(me: "SignedIn", visitor: Visitor) -> Answer:
 )
 def notification_email_verification_page(visitor: Visitor) -> Answer:
     """Show the form that verifies the notification email of an emailed link."""
-    email, address = AUTH.notification_email.peek(visitor.links.get("notification_email"))
+    email, address = NotificationEmails.current().peek(visitor.links.get("notification_email"))
     return Answer(
         NotificationEmailVerificationForm(email=email, notification_email=address),
         template="notification_email/verify.html",
@@ -138,7 +136,7 @@ def notification_email_verification_page(visitor: Visitor) -> Answer:
 )
 def verify_notification_email(form: NotificationEmailVerification, visitor: Visitor) -> Answer:
     """Verify a notification email with the token sent to it."""
-    email = AUTH.notification_email.verify(
+    email = NotificationEmails.current().verify(
         form.notification_email_token or visitor.links.get("notification_email"),
         visitor.ip,
         visitor.agent,
@@ -159,11 +157,11 @@ def verify_notification_email(form: NotificationEmailVerification, visitor: Visi
 @click.pass_obj
 def notification_email_command(service: Any, user: str, remove: bool) -> None:
     """Show the notification email of an account."""
-    feature: NotificationEmails = service.auth.notification_email
+    feature: NotificationEmails = service.auth.use(NotificationEmails)
     if remove:
         click.echo(f"removed {feature.remove_for(user)}")
     else:
-        state = feature.of(service.auth.accounts.find(user).id)
+        state = feature.of(service.auth.use(Accounts).find(user).id)
         click.echo(state.email or "no notification email")
 
 

@@ -26,7 +26,7 @@ def _lines(counts: list[Count]) -> Iterator[str]:
 @click.pass_obj
 def unlock(service: Any, user: str) -> None:
     """Forget the wrong passwords tried for an account, so that it can be signed in to again."""
-    click.echo(f"unlocked {service.auth.rate_limits.unlock(user)}")
+    click.echo(f"unlocked {service.auth.use(RateLimits).unlock(user)}")
 
 
 @click.command("rate-limits show")
@@ -34,7 +34,7 @@ def unlock(service: Any, user: str) -> None:
 @click.pass_obj
 def show(service: Any, email_or_ip: str | None) -> None:
     """Show the failures counted for an email or an ip, or the hundred largest counts."""
-    limits: RateLimits = service.auth.rate_limits
+    limits: RateLimits = service.auth.use(RateLimits)
     found = limits.busy() if email_or_ip is None else limits.find(email_or_ip)
     for line in _lines(found):
         click.echo(line)
@@ -47,7 +47,7 @@ def show(service: Any, email_or_ip: str | None) -> None:
 @click.pass_obj
 def clear(service: Any, email_or_ip: str) -> None:
     """Forget the failures counted for an email or an ip."""
-    click.echo(f"cleared {service.auth.rate_limits.clear(email_or_ip)} counts")
+    click.echo(f"cleared {service.auth.use(RateLimits).clear(email_or_ip)} counts")
 
 
 RateLimits.commands = (unlock, show, clear)

@@ -1,13 +1,14 @@
 """The operations on rate limits."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from bienvenue import clock, normalize, purposes
 from bienvenue.client_ip import network_of
 from bienvenue.db import DB, retried
-from bienvenue.feature import Attempt, Event, Feature, Refusal
+from bienvenue.feature import Attempt, Event, Feature, Refusal, needs
+from bienvenue.features.accounts import Accounts
 from bienvenue.features.rate_limits.store import (
     ALL,
     LONGEST_WAIT,
@@ -18,10 +19,8 @@ from bienvenue.features.rate_limits.store import (
     Rule,
     Store,
 )
+from bienvenue.registry import Registry
 from bienvenue.settings import Section
-
-if TYPE_CHECKING:
-    from bienvenue.auth import Auth
 
 # --- words --------------------------------------------------------------------------------------
 
@@ -68,15 +67,16 @@ class RateLimits(Feature[RateLimitSettings]):
     """The operations on rate limits."""
 
     name = "rate_limits"
+    _accounts = needs(Accounts)
     Settings = RateLimitSettings
     events: ClassVar = {
         "rate_limit.reached": "A sign-in was refused after too many failures.",
         "account.unlocked": "An administrator cleared the failures of an account.",
     }
 
-    def __init__(self, auth: "Auth", db: DB, settings: RateLimitSettings) -> None:
+    def __init__(self, registry: Registry, db: DB, settings: RateLimitSettings) -> None:
         """Open the feature with its counts in the database."""
-        super().__init__(auth, db, settings)
+        super().__init__(registry, db, settings)
         self.store: Store = DatabaseStore(db)
 
     def check(self, attempt: Attempt) -> None:
@@ -93,10 +93,10 @@ class RateLimits(Feature[RateLimitSettings]):
             if count.failures >= ALL or (
                 not attempt.known and count.unknown_device_failures >= UNKNOWN_DEVICES
             ):
-                self._auth.publish(_reached(rule, attempt))
+                self._registry.publish(_reached(rule, attempt))
                 raise PasswordLocked(rule.policy, LONGEST_WAIT)
         elif count.blocked_until > now:
-            self._auth.publish(_reached(rule, attempt))
+            self._registry.publish(_reached(rule, attempt))
             raise TooManyAttempts(rule.policy, count.blocked_until - now)
 
     def reserve(self, attempt: Attempt) -> None:
@@ -132,7 +132,7 @@ class RateLimits(Feature[RateLimitSettings]):
         return rules
 
     def _key(self, kind: str, name: str) -> bytes:
-        return self._auth.keys.lasting_mac(purposes.rate_limit(kind), name.encode())
+        return self._registry.keys.lasting_mac(purposes.rate_limit(kind), name.encode())
 
     def find(self, name: str) -> list[Count]:
         """Return the counts of an email or an ip. Raises MalformedEmail."""
@@ -163,9 +163,9 @@ class RateLimits(Feature[RateLimitSettings]):
     def unlock(self, name: str) -> str:
         """Clear the failures and the lock of an account; return its email. Raises NoSuchUser."""
         with self._db.transaction():
-            user = self._auth.accounts.find(name)
+            user = self._accounts.find(name)
             if self.clear(user.email):
-                self._auth.publish(Event("account.unlocked", user.id))
+                self._registry.publish(Event("account.unlocked", user.id))
         return user.email
 
     def sweep(self, now: float, limit: int) -> int:

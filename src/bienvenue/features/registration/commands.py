@@ -1,18 +1,39 @@
 """The commands on pending registrations."""
 
+import sys
 from typing import Any
 
 import click
 
 from bienvenue import clock
+from bienvenue.features.accounts import Accounts, line
 from bienvenue.features.registration.operations import Registration
+
+
+@click.command("users add")
+@click.argument("email")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option("--no-password", is_flag=True, help="Create an account without a password.")
+@click.pass_obj
+def add(service: Any, email: str, password_stdin: bool, no_password: bool) -> None:
+    """Create an account."""
+    registration: Registration = service.auth.use(Registration)
+    if no_password:
+        user = service.auth.use(Accounts).add_without_password(email)
+    elif password_stdin:
+        typed = sys.stdin.readline()
+        user = registration.create(email, typed.rstrip("\r\n"))
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        user = registration.create(email, password)
+    click.echo(line(user))
 
 
 @click.command("registrations list")
 @click.pass_obj
 def registrations_list(service: Any) -> None:
     """List pending registrations: since, until, email."""
-    found = service.auth.registration.list()
+    found = service.auth.use(Registration).list()
     for email, at, expires in found:
         click.echo(f"{clock.written(at)}  until {clock.written(expires)}  {email}")
     if not found:
@@ -24,7 +45,7 @@ def registrations_list(service: Any) -> None:
 @click.pass_obj
 def registrations_withdraw(service: Any, email: str) -> None:
     """Withdraw the pending registrations of an email."""
-    click.echo(f"withdrew {service.auth.registration.withdraw(email)} registrations")
+    click.echo(f"withdrew {service.auth.use(Registration).withdraw(email)} registrations")
 
 
-Registration.commands = (registrations_list, registrations_withdraw)
+Registration.commands = (add, registrations_list, registrations_withdraw)

@@ -4,7 +4,7 @@ from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import purposes
-from bienvenue.features.one_time_tokens import Purpose
+from bienvenue.tokens import Purpose
 from bienvenue.user import Base, table_of
 
 #: The link that completes a registration. An email may have several, each with its own password.

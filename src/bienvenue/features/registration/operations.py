@@ -8,9 +8,13 @@ from sqlalchemy.exc import NoResultFound
 
 from bienvenue import clock, normalize
 from bienvenue.db import retried, upsert
-from bienvenue.feature import Attempt, Event, Feature, Refusal
-from bienvenue.features.accounts import EmailTaken
-from bienvenue.features.one_time_tokens import Link, Token, columns
+from bienvenue.feature import Attempt, Event, Feature, Refusal, needs
+from bienvenue.features.accounts import Accounts, EmailTaken
+from bienvenue.features.invitations import Invitations
+from bienvenue.features.mail import Mail
+from bienvenue.features.one_time_tokens import Link, OneTimeTokens, Token, columns
+from bienvenue.features.passwords import Passwords
+from bienvenue.features.rate_limits import RateLimits
 from bienvenue.features.registration.models import REGISTRATION, VerifiedEmail, verified_emails
 from bienvenue.settings import Seconds, Section
 from bienvenue.user import User
@@ -48,6 +52,12 @@ class Registration(Feature[VerificationSettings]):
     """The operations on pending registrations and on verified emails."""
 
     name = "registration"
+    _accounts = needs(Accounts)
+    _invitations = needs(Invitations)
+    _mail = needs(Mail)
+    _one_time_tokens = needs(OneTimeTokens)
+    _passwords = needs(Passwords)
+    _rate_limits = needs(RateLimits)
     Settings = VerificationSettings
     pages: ClassVar[Pages] = Pages()
     links = (REGISTRATION,)
@@ -60,6 +70,25 @@ class Registration(Feature[VerificationSettings]):
     }
 
     # --- registering ----------------------------------------------------------------------------
+
+    def create(self, email: str, password: str, ip: str = "") -> User:
+        """Create an account at once and return its user; `ip` is the client's, empty for code.
+
+        Raises MalformedEmail, TooManyAttempts, Busy, the refusals of `Passwords.check_policy`, and
+        EmailTaken, which is also a ValueError. A taken email costs the same hash as a free one, so
+        the time of the answer doesn't show whether an account exists (ASVS 6.3.8).
+        """
+        email = normalize.email(email)
+        self._rate_limits.check(Attempt("register", email, ip))
+        self._passwords.check_policy(password, [email])
+        return self._accounts.add(email, self._passwords.hash(password, ip))
+
+    def invited_email(self, invitation: str | None) -> str:
+        """Return the address that the form begins with, empty without an invitation.
+
+        Raises RegistrationClosed and WrongInvitation.
+        """
+        return self._invitations.welcome(invitation)
 
     def register(
         self,
@@ -80,28 +109,28 @@ class Registration(Feature[VerificationSettings]):
         6.3.8).
         """
         email = normalize.email(email)
-        invitation = self._auth.invitations.admit(email, sent, opened)
-        self._auth.rate_limits.check(Attempt("register", email, ip))
-        self._auth.passwords.check_policy(password, [email])
-        hashed = self._auth.passwords.hash(password, ip)
+        invitation = self._invitations.admit(email, sent, opened)
+        self._rate_limits.check(Attempt("register", email, ip))
+        self._passwords.check_policy(password, [email])
+        hashed = self._passwords.hash(password, ip)
         if invitation is not None:
             return self._register_invited(email, hashed, invitation, ip)
-        if not self._auth.mail.sends_mail:
-            return self._auth.accounts.add(email, hashed)
+        if not self._mail.sends_mail:
+            return self._accounts.add(email, hashed)
         self._add_pending(email, hashed, ip, mount)
         return None
 
     @retried
     def _register_invited(self, email: str, hashed: str, invitation: str, ip: str) -> User:
         with self._db.transaction():
-            self._auth.invitations.spend(email, invitation)
-            user = self._auth.accounts.add(email, hashed)
+            self._invitations.spend(email, invitation)
+            user = self._accounts.add(email, hashed)
             self.mark_verified(user.id, ip)
         return user
 
     @retried
     def _add_pending(self, email: str, hashed: str, ip: str, mount: str) -> None:
-        links = self._auth.one_time_tokens
+        links = self._one_time_tokens
         with self._db.transaction():
             if not links.throttle(REGISTRATION, email, ip):
                 return
@@ -124,12 +153,12 @@ class Registration(Feature[VerificationSettings]):
         the path below which the pages are. Raises MalformedEmail, RegistrationClosed and
         TooManyEmails.
         """
-        self._auth.invitations.require_open()
+        self._invitations.require_open()
         self._resend(normalize.email(email), ip, mount)
 
     @retried
     def _resend(self, email: str, ip: str, mount: str) -> None:
-        links = self._auth.one_time_tokens
+        links = self._one_time_tokens
         with self._db.transaction():
             if not links.throttle(REGISTRATION, email, ip):
                 return
@@ -154,9 +183,9 @@ class Registration(Feature[VerificationSettings]):
             # This link is not secret; encrypting it takes the same time as encrypting one that is.
             kind, path = "already_registered", f"{mount}/reset_password"
             to, user_id = ("", None) if owner.disabled_at is not None else (owner.email, owner.id)
-        queued = self._auth.mail.write(kind, to, user_id, {"ip": ip}, link=path, expires=expires)
+        queued = self._mail.write(kind, to, user_id, {"ip": ip}, link=path, expires=expires)
         facts = {"ip": ip} | (queued if user_id is not None else {})
-        self._auth.publish(Event("registration.requested", user_id, facts))
+        self._registry.publish(Event("registration.requested", user_id, facts))
         return queued["message_uid"]
 
     # --- verifying ------------------------------------------------------------------------------
@@ -167,11 +196,11 @@ class Registration(Feature[VerificationSettings]):
         Raises RegistrationClosed when registration is not open any more, and
         WrongVerificationToken.
         """
-        self._auth.invitations.require_open()
+        self._invitations.require_open()
         return self._peek(token).sent_to
 
     def _peek(self, token: str | None) -> Token:
-        found = self._auth.one_time_tokens.peek(REGISTRATION, token)
+        found = self._one_time_tokens.peek(REGISTRATION, token)
         if found is None:
             raise WrongVerificationToken
         return found
@@ -187,30 +216,30 @@ class Registration(Feature[VerificationSettings]):
         is not open any more, Busy, and the refusals of the rate limits (NIST SP 800-63B-4 section
         3.1.3.1).
         """
-        self._auth.invitations.require_open()
+        self._invitations.require_open()
         named = None if email is None else normalize.email(email)
-        self._auth.passwords.check_form(password)
+        self._passwords.check_form(password)
         found = self._peek(token)
         if named not in {None, found.sent_to}:
             raise WrongVerificationToken
         attempt = Attempt("sign_in", found.sent_to, ip)
-        if not self._auth.passwords.fits(attempt, password, found.data["hashed_password"]):
-            self._auth.publish(Event("registration.refused", None, {"ip": ip}))
+        if not self._passwords.fits(attempt, password, found.data["hashed_password"]):
+            self._registry.publish(Event("registration.refused", None, {"ip": ip}))
             raise WrongVerificationToken("password")
         return self._create_account(found, attempt)
 
     @retried
     def _create_account(self, found: Token, attempt: Attempt) -> User:
         with self._db.transaction():
-            if not self._auth.one_time_tokens.spend_peeked(found):
+            if not self._one_time_tokens.spend_peeked(found):
                 raise WrongVerificationToken
             try:
-                user = self._auth.accounts.add(found.sent_to, found.data["hashed_password"])
+                user = self._accounts.add(found.sent_to, found.data["hashed_password"])
             except EmailTaken:
                 raise WrongVerificationToken from None
             self.mark_verified(user.id, attempt.ip)
             # Last: it locks the row of the network, for which its other requests then wait.
-            self._auth.rate_limits.release(attempt)
+            self._rate_limits.release(attempt)
         return user
 
     def mark_verified(self, user_id: int, ip: str = "") -> None:
@@ -227,7 +256,7 @@ class Registration(Feature[VerificationSettings]):
         ).returning(verified_emails.c.user_id)
         with self._db.transaction() as tx:
             if tx.execute(statement).first() is not None:
-                self._auth.publish(Event("email.verified", user_id, {"ip": ip}))
+                self._registry.publish(Event("email.verified", user_id, {"ip": ip}))
 
     def verified_at(self, user_id: int) -> float | None:
         """Return when the current email of an account was verified; None when it is not.
@@ -250,7 +279,7 @@ class Registration(Feature[VerificationSettings]):
 
         Times are in seconds since 1970.
         """
-        found = self._auth.one_time_tokens.list(REGISTRATION)
+        found = self._one_time_tokens.list(REGISTRATION)
         return [(row.sent_to, row.created_at, row.expires_at) for row in reversed(found)]
 
     @retried
@@ -258,9 +287,9 @@ class Registration(Feature[VerificationSettings]):
         """Delete the pending registrations of an email; return how many. Raises MalformedEmail."""
         with self._db.transaction():
             sent = columns.sent_to == normalize.email(email)
-            dropped = self._auth.one_time_tokens.withdraw(REGISTRATION, sent)
+            dropped = self._one_time_tokens.withdraw(REGISTRATION, sent)
             if dropped:
-                self._auth.publish(Event("registration.withdrawn"))
+                self._registry.publish(Event("registration.withdrawn"))
         return dropped
 
     # --- following other features ---------------------------------------------------------------
@@ -272,8 +301,8 @@ class Registration(Feature[VerificationSettings]):
         if event.name in _NEW_EMAIL:
             email = self._db.find_user_by(id=event.user_id).email
             with self._db.transaction():
-                self._auth.one_time_tokens.withdraw(REGISTRATION, columns.sent_to == email)
-                self._auth.mail.adopt(email, "registration", event.user_id)
+                self._one_time_tokens.withdraw(REGISTRATION, columns.sent_to == email)
+                self._mail.adopt(email, "registration", event.user_id)
         if event.name in _VERIFYING:
             self.mark_verified(event.user_id, str(event.facts.get("ip", "")))
 
@@ -289,8 +318,8 @@ class Registration(Feature[VerificationSettings]):
         `limit` is the most rows to delete.
         """
         del now
-        if self._auth.invitations.open_to_all:
+        if self._invitations.open_to_all:
             return 0
         with self._db.transaction():
             some = select(columns.id).where(columns.purpose == REGISTRATION.name).limit(limit)
-            return self._auth.one_time_tokens.withdraw(REGISTRATION, columns.id.in_(some))
+            return self._one_time_tokens.withdraw(REGISTRATION, columns.id.in_(some))

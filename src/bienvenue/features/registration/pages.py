@@ -1,22 +1,105 @@
 """The pages that verify the email of a registration."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from bienvenue import clock
-from bienvenue.features.invitations import RegistrationClosed
+from bienvenue.features.accounts import EmailTaken
+from bienvenue.features.invitations import RegistrationClosed, WrongInvitation
 from bienvenue.features.mail import EmailSent, TooManyEmails
-from bienvenue.features.passwords import PasswordTooLong
+from bienvenue.features.passwords import (
+    PasswordCommon,
+    PasswordOwnWords,
+    PasswordTooLong,
+    PasswordTooShort,
+)
 from bienvenue.features.registration.operations import Registration, WrongVerificationToken
 from bienvenue.normalize import MalformedEmail
-from bienvenue.web.dispatch import AUTH
+from bienvenue.user import SignedIn, User
 from bienvenue.web.page import Answer, Email, Form, Password, Reply, Visitor
 
-if TYPE_CHECKING:
-    from bienvenue.features.sessions import SignedIn
-
 page = Registration.pages
+
+
+class RegistrationRequest(Form):
+    """The body of a request for an account."""
+
+    email: Email
+    password: Password
+    invitation: str | None = Field(
+        None, repr=False, json_schema_extra={"format": "password", "writeOnly": True}
+    )
+
+
+class Registered(Reply):
+    """An account was created."""
+
+    email: str
+    message: Literal["user created"] = "user created"
+
+
+class RegistrationForm(Reply):
+    """The form for a new account; `email` is the invited address, or empty."""
+
+    email: str
+    action: Literal["POST /users"] = "POST /users"
+
+
+@page(
+    "GET /users/new",
+    returns={200: RegistrationForm},
+    errors=(RegistrationClosed, WrongInvitation),
+    public=True,
+    link="invitation",
+)
+def registration_page(visitor: Visitor) -> Answer:
+    """Show the form for a new account; an invitation's link opens it too."""
+    email = Registration.current().invited_email(visitor.links.get("invitation"))
+    return Answer(RegistrationForm(email=email), template="registration/register.html")
+
+
+@page(
+    "POST /users",
+    accepts=RegistrationRequest,
+    returns={201: Registered, 202: EmailSent},
+    errors=(
+        MalformedEmail,
+        RegistrationClosed,
+        WrongInvitation,
+        PasswordTooShort,
+        PasswordTooLong,
+        PasswordCommon,
+        PasswordOwnWords,
+        EmailTaken,
+        TooManyEmails,
+    ),
+    public=True,
+    form_template="registration/register.html",
+    hashes=True,
+)
+def users(form: RegistrationRequest, visitor: Visitor) -> Answer:
+    """Create an account, or send the email that verifies the address first."""
+    invitation = visitor.links.get("invitation")
+    return _answered(
+        form.email,
+        invitation,
+        Registration.current().register(
+            form.email,
+            form.password,
+            form.invitation,
+            invitation,
+            ip=visitor.ip,
+            mount=visitor.mount,
+        ),
+    )
+
+
+def _answered(email: str, invitation: str | None, user: User | None) -> Answer:
+    if user is None:
+        return Answer(EmailSent(email=email), 202, template="registration/sent.html")
+    value, spent = Registered(email=user.email), None if invitation is None else "invitation"
+    return Answer(value, 201, template="registration/registered.html", spent_link=spent)
 
 
 class VerificationForm(Reply):
@@ -67,7 +150,7 @@ class EmailVerified(Reply):
 )
 def verification_page(visitor: Visitor) -> Answer:
     """Show the form that verifies the email of an emailed link."""
-    email = AUTH.registration.email_of(visitor.links.get("verification"))
+    email = Registration.current().email_of(visitor.links.get("verification"))
     return Answer(VerificationForm(email=email), template="registration/verify.html")
 
 
@@ -82,7 +165,7 @@ def verification_page(visitor: Visitor) -> Answer:
 )
 def verify_email(form: Verification, visitor: Visitor) -> Answer:
     """Create the account with the token of the email and the password. It starts no session."""
-    user = AUTH.registration.complete(
+    user = Registration.current().complete(
         form.verification_token or visitor.links.get("verification"),
         form.password,
         form.email,
@@ -106,14 +189,14 @@ def verify_email(form: Verification, visitor: Visitor) -> Answer:
 )
 def resend_verification(form: ResendRequest, visitor: Visitor) -> Answer:
     """Send a new link to an email whose registration is pending."""
-    AUTH.registration.resend(form.email, visitor.ip, visitor.mount)
+    Registration.current().resend(form.email, visitor.ip, visitor.mount)
     return Answer(EmailSent(email=form.email), 202, template="registration/sent.html")
 
 
 @page("GET /email/verified", returns={200: EmailVerified}, json_only=True)
-def email_verified(me: "SignedIn") -> Answer:
+def email_verified(me: SignedIn) -> Answer:
     """Return when the email of the user was verified."""
-    at = AUTH.registration.verified_at(me.user_id)
+    at = Registration.current().verified_at(me.user_id)
     return Answer(
         EmailVerified(email=me.email, verified_at=None if at is None else clock.written(at))
     )

@@ -14,8 +14,8 @@ from bienvenue.features.sessions.models import (
     NoSuchSession,
     OpenedSession,
     Session,
-    SignedIn,
 )
 from bienvenue.features.sessions.operations import Sessions
+from bienvenue.user import SignedIn
 
 __all__ = ["MFARequired", "NoSuchSession", "OpenedSession", "Session", "Sessions", "SignedIn"]

@@ -6,6 +6,7 @@ import click
 
 from bienvenue import clock
 from bienvenue.feature import Reason
+from bienvenue.features.accounts import Accounts
 from bienvenue.features.sessions.operations import Sessions
 
 
@@ -18,10 +19,10 @@ def sign_out(service: Any, user: str | None, everybody: bool) -> None:
     if everybody == (user is not None):
         raise click.UsageError("name a user, or say --everybody")
     if everybody:
-        click.echo(f"signed out {service.auth.sessions.end_all_users()} people")
+        click.echo(f"signed out {service.auth.use(Sessions).end_all_users()} people")
         return
-    found = service.auth.accounts.find(user)
-    service.auth.sessions.end_all(found.id, Reason.SIGNED_OUT_BY_ADMINISTRATOR)
+    found = service.auth.use(Accounts).find(user)
+    service.auth.use(Sessions).end_all(found.id, Reason.SIGNED_OUT_BY_ADMINISTRATOR)
     click.echo(f"signed out {found.email}")
 
 

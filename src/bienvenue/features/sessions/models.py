@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from pydantic import Field
 from sqlalchemy import (
@@ -90,30 +89,6 @@ class SessionSettings(Section):
     )
 
 
-class SignedIn(NamedTuple):
-    """A user with a live session, as the session check read them. Times are seconds since 1970."""
-
-    email: str
-    generation: str
-    last_seen_at: float
-    authenticated_at: float
-    # From here on nothing changes while the digest is the same.
-    user_id: int
-    user_uid: str
-    user_created_at: float
-    session_uid: str
-    digest: bytes
-    created_at: float
-    expires_at: float
-    amr: str
-    ip: str
-    agent: str
-
-    def __repr__(self) -> str:
-        """Show the public names of user and session, and nothing secret."""
-        return f"<SignedIn {self.user_uid} {self.session_uid}>"
-
-
 @dataclass(frozen=True)
 class OpenedSession:
     """A new session. Only the cookie may contain its secret."""
@@ -122,6 +97,8 @@ class OpenedSession:
     secret: str
     #: The secret of the browser, which is a known device from now on.
     device: str
+    #: The code of the language that the user chose, or None.
+    language: str | None = None
 
     def __repr__(self) -> str:
         """Show the user and nothing secret."""

@@ -3,14 +3,17 @@
 import logging
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from sqlalchemy import delete, select, update
 
 from bienvenue import clock, purposes, tokens, user_agent
 from bienvenue.db import DB, DatabaseUnavailable, Transaction, retried
-from bienvenue.feature import Event, Feature, Reason
-from bienvenue.features.passwords import PasswordMatch, WrongCredentials
+from bienvenue.feature import Event, Feature, Reason, needs
+from bienvenue.features.known_devices import KnownDevices
+from bienvenue.features.passwords import PasswordMatch, Passwords, WrongCredentials
+from bienvenue.features.preferences import Preferences
 from bienvenue.features.sessions.models import (
     CHECK,
     CLEAR_DEAD,
@@ -23,15 +26,12 @@ from bienvenue.features.sessions.models import (
     OpenedSession,
     Session,
     SessionSettings,
-    SignedIn,
     columns,
 )
-from bienvenue.user import User
-from bienvenue.web.dispatch import NotSignedIn
+from bienvenue.registry import Registry
+from bienvenue.user import SignedIn, User
 from bienvenue.web.page import Pages
-
-if TYPE_CHECKING:
-    from bienvenue.auth import Auth
+from bienvenue.web.refusals import NotSignedIn
 
 _log = logging.getLogger("bienvenue")
 
@@ -51,6 +51,9 @@ class Sessions(Feature[SessionSettings]):
     """The operations on sessions."""
 
     name = "sessions"
+    _preferences = needs(Preferences)
+    _known_devices = needs(KnownDevices)
+    _passwords = needs(Passwords)
     Settings = SessionSettings
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
@@ -59,10 +62,14 @@ class Sessions(Feature[SessionSettings]):
         "sessions.ended": "All sessions of a person ended, but for the one it kept; with a reason.",
     }
 
-    def __init__(self, auth: "Auth", db: DB, settings: SessionSettings) -> None:
+    def __init__(self, registry: Registry, db: DB, settings: SessionSettings) -> None:
         """Open the feature with an empty cache."""
-        super().__init__(auth, db, settings)
+        super().__init__(registry, db, settings)
         self._lasting: dict[bytes, Any] = {}
+
+    def context(self) -> dict[str, Any]:
+        """Return how long the cookie of a session lives."""
+        return {"session_lifetime": self.settings.session_lifetime}
 
     def sign_in(
         self,
@@ -85,22 +92,23 @@ class Sessions(Feature[SessionSettings]):
 
         def opened(match: PasswordMatch) -> OpenedSession | MFARequired | None:
             user, better = match.user, match.replacement
-            if due := self._auth.required_factors(user, ["password"]):
+            if due := self._registry.required_factors(user, ["password"]):
                 return MFARequired(due)
             secret = self._open(user, better, "pwd", where, replaces)
             if secret is None:
                 return None
-            known, new = self._auth.known_devices.remember(user.id, device)
+            known, new = self._known_devices.remember(user.id, device)
             if new:
-                self._auth.publish(Event("device.first_seen", user.id, where))
+                self._registry.publish(Event("device.first_seen", user.id, where))
             return OpenedSession(user, secret, known)
 
         for _ in range(_CROSSINGS):
-            result = self._auth.passwords.admit(email, password, opened, ip, device)
+            result = self._passwords.admit(email, password, opened, ip, device)
             if isinstance(result, MFARequired):
                 raise result
             if result is not None:
-                return result
+                language = self._preferences.language_of(result.user.id)
+                return replace(result, language=language)
             # The account changed between the verification and the session: verify again.
         raise WrongCredentials
 
@@ -148,11 +156,11 @@ class Sessions(Feature[SessionSettings]):
             }
             tx.execute(OPEN, opened)
             if replacement is not None:
-                self._auth.publish(Event("password.rehashed", user.id))
+                self._registry.publish(Event("password.rehashed", user.id))
             if replaces is not None:
                 self._end(tx, columns.digest == self.digest(replaces), Reason.SIGNED_IN_AGAIN)
             self._make_room(tx, user.id, generation, digest, now)
-            self._auth.publish(Event("session.opened", user.id, {"session": session} | where))
+            self._registry.publish(Event("session.opened", user.id, {"session": session} | where))
         return secret
 
     def _make_room(
@@ -188,7 +196,9 @@ class Sessions(Feature[SessionSettings]):
 
     def _publish_ended(self, ended: Iterable[Any], reason: Reason) -> None:
         for uid, user_id in ended:
-            self._auth.publish(Event("session.ended", user_id, {"session": uid, "reason": reason}))
+            self._registry.publish(
+                Event("session.ended", user_id, {"session": uid, "reason": reason})
+            )
 
     @staticmethod
     def digest(secret: str) -> bytes:
@@ -338,7 +348,7 @@ class Sessions(Feature[SessionSettings]):
             )
             tx.change(update(User).where(User.session_id.is_not(None)).values(session_id=None))
             for user_id in sorted(user_ids):
-                self._auth.publish(
+                self._registry.publish(
                     Event("sessions.ended", user_id, {"reason": Reason.EVERYBODY_SIGNED_OUT})
                 )
         return len(user_ids)
@@ -360,7 +370,7 @@ class Sessions(Feature[SessionSettings]):
                 )
                 mine &= columns.digest != keep_session
             tx.change(delete(Session).where(mine))
-            self._auth.publish(Event("sessions.ended", user_id, {"reason": reason}))
+            self._registry.publish(Event("sessions.ended", user_id, {"reason": reason}))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return a user's sessions, including expired ones that are not yet swept."""

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from typing import Literal
 
 from bienvenue import clock, user_agent
-from bienvenue.features.account_closure import AccountClosed
-from bienvenue.features.passwords import AccountDisabled, PasswordTooLong, WrongCredentials
-from bienvenue.features.sessions.models import MFARequired, NoSuchSession, Session, SignedIn
+from bienvenue.features.accounts import AccountDisabled
+from bienvenue.features.passwords import PasswordTooLong, WrongCredentials
+from bienvenue.features.sessions.models import MFARequired, NoSuchSession, Session
 from bienvenue.features.sessions.operations import Sessions
 from bienvenue.normalize import MalformedEmail
-from bienvenue.web.dispatch import AUTH
+from bienvenue.user import SignedIn
 from bienvenue.web.page import Answer, Email, Form, Next, Password, Reply, Visitor
 
 page = Sessions.pages
@@ -134,7 +134,6 @@ def sign_in_page(query: ReturnTo) -> Answer:
         WrongCredentials,
         MFARequired,
         AccountDisabled,
-        AccountClosed,
     ),
     public=True,
     form_template="sessions/sign_in.html",
@@ -142,7 +141,7 @@ def sign_in_page(query: ReturnTo) -> Answer:
 )
 def login(form: Credentials, visitor: Visitor) -> Answer:
     """Sign in: open a new session and set its cookie."""
-    opened = AUTH.sessions.sign_in(
+    opened = Sessions.current().sign_in(
         form.email,
         form.password,
         ip=visitor.ip,
@@ -156,33 +155,33 @@ def login(form: Credentials, visitor: Visitor) -> Answer:
         return_to=form.next,
         session=opened.secret,
         device=opened.device,
-        language=AUTH.preferences.language_of(opened.user.id),
+        language=opened.language,
     )
 
 
 @page("DELETE /sessions", query=Which, returns={204: None})
 def logout(query: Which, me: SignedIn) -> Answer:
     """Sign out this device, all other devices, or all devices."""
-    stays = AUTH.sessions.end_which(me, query.which)
+    stays = Sessions.current().end_which(me, query.which)
     return _ended(_FLASH[query.which], stays=stays)
 
 
 @page("GET /sessions", returns={200: Devices})
 def devices(me: SignedIn) -> Answer:
     """List the user's signed-in devices."""
-    rows = AUTH.sessions.list(me.user_id)
+    rows = Sessions.current().list(me.user_id)
     return Answer(Devices.of(me, rows), template="sessions/devices.html")
 
 
 @page("DELETE /sessions/<uid>", returns={204: None}, errors=(NoSuchSession,))
 def end_session(uid: str, me: SignedIn) -> Answer:
     """End one of the user's sessions by its uid."""
-    AUTH.sessions.end_one(me, uid)
+    Sessions.current().end_one(me, uid)
     return _ended("signed-out-there", stays=uid != me.session_uid)
 
 
 @page("GET /profile", returns={200: Profile})
 def profile(me: SignedIn) -> Answer:
     """Return the signed-in user and the session."""
-    fresh = AUTH.sessions.is_fresh(me)
+    fresh = Sessions.current().is_fresh(me)
     return Answer(Profile.of(me, fresh=fresh), template="sessions/profile.html")

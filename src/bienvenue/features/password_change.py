@@ -1,0 +1,161 @@
+"""password_change: replacing a password with the old one.
+
+Every other session ends, and every other browser becomes an unknown device (ASVS 6.2.2, 6.2.3,
+7.4.3).
+"""
+
+from typing import ClassVar, Literal
+
+from sqlalchemy import update
+from sqlalchemy.exc import NoResultFound
+
+from bienvenue.db import retried
+from bienvenue.feature import Attempt, Event, Feature, Reason, Refusal, needs
+from bienvenue.features.known_devices import KnownDevices
+from bienvenue.features.passwords import (
+    PasswordCommon,
+    PasswordOwnWords,
+    Passwords,
+    PasswordTooLong,
+    PasswordTooShort,
+)
+from bienvenue.features.rate_limits import RateLimits
+from bienvenue.features.sessions import Sessions
+from bienvenue.hashing import Match
+from bienvenue.settings import Section
+from bienvenue.user import SignedIn, User
+from bienvenue.web.page import Answer, Form, Pages, Password, Reply, Visitor
+from bienvenue.web.refusals import NotSignedIn
+
+# --- errors -------------------------------------------------------------------------------------
+
+
+class WrongOldPassword(Refusal):
+    """The current password in a request to change it is wrong."""
+
+    status = 403
+    code = "wrong_old_password"
+    message = "Wrong current password."
+
+
+# --- operations ---------------------------------------------------------------------------------
+
+
+class PasswordChange(Feature[Section]):
+    """The operations on one's own password."""
+
+    name = "password_change"
+    _known_devices = needs(KnownDevices)
+    _passwords = needs(Passwords)
+    _rate_limits = needs(RateLimits)
+    _sessions = needs(Sessions)
+    pages: ClassVar[Pages] = Pages()
+    events: ClassVar = {
+        "password.changed": "A user changed the password with the current one.",
+    }
+    notices: ClassVar = {"password.changed": "password_changed"}
+
+    def change(self, me: SignedIn, old: str, new: str, device: str | None = None) -> str:
+        """Replace the user's password, end all other sessions, and return the new session secret.
+
+        The browser that holds the secret `device` stays a known device; all others become unknown.
+
+        Raises the refusals of `Passwords.check_policy`, TooManyAttempts, Busy, WrongOldPassword, and
+        NotSignedIn when the account or the session changed meanwhile (ASVS 6.2.2, 6.2.3, 7.4.3).
+        """
+        self._passwords.check_form(old, "old_password")
+        try:
+            user = self._db.find_user_by(id=me.user_id)
+        except NoResultFound:
+            raise NotSignedIn from None
+        attempt = Attempt("change_password", user.email, me.ip, known=True)
+        self._rate_limits.check(attempt)
+        self._passwords.check_policy(new, [user.email], "new_password")
+        with self._passwords.place(me.ip):
+            self._rate_limits.reserve(attempt)
+            if self._passwords.compare(user, old) is Match.NO:
+                facts = {"session": me.session_uid}
+                self._registry.publish(Event("password.refused", user.id, facts))
+                raise WrongOldPassword("old_password")
+            self._rate_limits.release(attempt)
+            hashed = self._passwords.hash(new, me.ip)
+        known = self._known_devices.knows(user.email, device)
+        return self._store(me, user, hashed, device if known else None)
+
+    @retried
+    def _store(self, me: SignedIn, user: User, hashed: str, device: str | None) -> str:
+        with self._db.transaction() as tx:
+            # The old hash is part of the condition: of two concurrent changes, one wins.
+            changed = tx.change(
+                update(User)
+                .where(User.id == user.id, User.hashed_password == user.hashed_password)
+                .values(hashed_password=hashed)
+            )
+            if changed != 1:
+                raise NotSignedIn
+            secret = self._sessions.rotate(me)
+            self._registry.revoke(
+                user.id, Reason.PASSWORD_CHANGED, keep_session=self._sessions.digest(secret)
+            )
+            if device is not None:
+                self._known_devices.remember(user.id, device)
+            self._registry.publish(Event("password.changed", user.id, {"session": me.session_uid}))
+        return secret
+
+
+# --- pages --------------------------------------------------------------------------------------
+
+page = PasswordChange.pages
+
+
+class PasswordChangeRequest(Form):
+    """The body of a request to change the password."""
+
+    old_password: Password
+    new_password: Password
+
+
+class PasswordChanged(Reply):
+    """The password was changed."""
+
+    email: str
+    message: Literal["Password updated"] = "Password updated"
+
+
+class PasswordForm(Reply):
+    """The form for a change of the password."""
+
+    action: Literal["PUT /password"] = "PUT /password"
+
+
+@page("GET /password", returns={200: PasswordForm})
+def password_page() -> Answer:
+    """Show the form for a new password."""
+    return Answer(PasswordForm(), template="password_change/change.html")
+
+
+@page(
+    "PUT /password",
+    accepts=PasswordChangeRequest,
+    returns={200: PasswordChanged},
+    errors=(
+        PasswordTooShort,
+        PasswordTooLong,
+        PasswordCommon,
+        PasswordOwnWords,
+        WrongOldPassword,
+    ),
+    form_template="password_change/change.html",
+    hashes=True,
+)
+def change_password(form: PasswordChangeRequest, me: SignedIn, visitor: Visitor) -> Answer:
+    """Change the password, given the current one; all other sessions end."""
+    secret = PasswordChange.current().change(
+        me, form.old_password, form.new_password, visitor.device
+    )
+    return Answer(
+        PasswordChanged(email=me.email),
+        redirect_to="/profile",
+        session=secret,
+        flash="password-changed",
+    )

@@ -1,0 +1,189 @@
+"""Registry: who is told of what. It knows no feature by name and stands below them all.
+
+A feature publishes an event, and every feature may act on it, in the same transaction or after its
+commit. What only one feature answers is a call to that feature (`needs`), never a broadcast.
+"""
+
+import enum
+import functools
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from bienvenue import key_file
+from bienvenue.db import DB
+from bienvenue.errors import Refusal
+from bienvenue.key_ring import KeyRing
+from bienvenue.settings import Settings
+from bienvenue.tokens import Purpose
+from bienvenue.user import User
+
+_log = logging.getLogger("bienvenue")
+
+
+class Reason(enum.StrEnum):
+    """Why sessions, tokens and known devices of an account end; stored in the audit log."""
+
+    ACCOUNT_CLOSED = "account closed"
+    ACCOUNT_DELETED = "account deleted"
+    ACCOUNT_DISABLED = "account disabled"
+    EMAIL_CHANGED = "email changed"
+    EMAIL_RESTORED = "email restored"
+    EVERYBODY_SIGNED_OUT = "everybody was signed out"
+    PASSWORD_CHANGED = "password changed"  # noqa: S105 (a reason, no secret)
+    PASSWORD_RESET = "password reset"  # noqa: S105 (as above)
+    SESSION_CAP = "more than the cap"
+    SIGNED_IN_AGAIN = "signed in again"
+    SIGNED_OUT = "signed out"
+    SIGNED_OUT_BY_ADMINISTRATOR = "signed out by an administrator"
+    SIGNED_OUT_ELSEWHERE = "signed out elsewhere"
+    SIGNED_OUT_EVERYWHERE = "signed out everywhere"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, with a dotted name in the past tense: `session.opened`.
+
+    `facts` are values for JSON, none of them secret.
+    """
+
+    name: str
+    user_id: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    #: The key of a refusal that may come in floods; the audit log has one row a key and minute.
+    counted: str | None = None
+    #: How often it happened, if it was counted before it was published.
+    times: int = 1
+
+
+class Member(Protocol):
+    """What the registry needs of a feature; `Feature` has it all, and what each does."""
+
+    name: str
+    events: Mapping[str, str]
+    links: Sequence[Purpose]
+    settings: Any
+
+    def required_factors(self, user: User, completed: Iterable[str]) -> Sequence[str]: ...
+    def on_event(self, event: Event) -> None: ...
+    def after_commit(self, event: Event) -> None: ...
+    def revoke(
+        self, user_id: int, reason: Reason, keep_session: bytes | None = None, /
+    ) -> None: ...
+    def why_shut(self, user: User) -> Refusal | None: ...
+    def export(self, user_id: int) -> Mapping[str, Any]: ...
+    def context(self) -> Mapping[str, Any]: ...
+    def work(self) -> None: ...
+    def sweep(self, now: float, limit: int) -> int: ...
+
+
+M = TypeVar("M")
+
+
+class Registry:
+    """The features of one service in the order in which they are told, and what they share."""
+
+    def __init__(self, db: DB, settings: Settings) -> None:
+        """Begin without a feature."""
+        self.db = db
+        self.settings = settings
+        #: The path under which the application has the pages, for the links in emails.
+        self.mount = ""
+        self.features: list[Any] = []
+        #: A stranger's feature that is added later is known at once.
+        self._by_kind: dict[type[Any], Any] = {}
+
+    @functools.cached_property
+    def keys(self) -> KeyRing:
+        """The keys of the service, created on first use in the instance folder.
+
+        Raises KeyProblem.
+        """
+        return key_file.of(self.settings)
+
+    def add(self, feature: Any) -> None:
+        """Add a feature behind those that are there; what it needs stands before it."""
+        self.features.append(feature)
+        self._by_kind[type(feature)] = feature
+
+    def use(self, kind: type[M]) -> M:
+        """Return the feature of a class. Raises LookupError when it is not open (yet)."""
+        found = self._by_kind.get(kind)
+        if found is None:
+            raise LookupError(f"the feature {kind.__name__} is not open, or opens later")
+        return found  # type: ignore[no-any-return]  # what stands under a class is of that class
+
+    @property
+    def events(self) -> dict[str, str]:
+        """Every event with its meaning, as the features declare them."""
+        return {name: said for each in self.features for name, said in each.events.items()}
+
+    @property
+    def lasting(self) -> set[str]:
+        """The purposes of the links that survive `revoke`."""
+        return {link.name for each in self.features for link in each.links if link.lasting}
+
+    def required_factors(self, user: User, completed: Iterable[str]) -> list[str]:
+        """Return the factors that a sign-in still lacks, given the completed ones."""
+        done = list(completed)
+        return [due for each in self.features for due in each.required_factors(user, done)]
+
+    def why_shut(self, user: User) -> Refusal | None:
+        """Return why an account lets no one in, most specific reason first; None when it does."""
+        for each in reversed(self.features):
+            reason = each.why_shut(user)
+            if reason is not None:
+                return reason  # type: ignore[no-any-return]  # as Member says
+        return None
+
+    def publish(self, event: Event) -> None:
+        """Publish an event once: features write in this transaction, or act after its commit.
+
+        Outside a transaction it gets one of its own. Raises LookupError for an event that no
+        feature declares.
+        """
+        if not any(event.name in each.events for each in self.features):
+            raise LookupError(f"no feature declares the event {event.name}")
+        with self.db.transaction() as tx:
+            for each in self.features:
+                each.on_event(event)
+            tx.after_commit.append(lambda: self._after_commit(event))
+
+    def _after_commit(self, event: Event) -> None:
+        for each in self.features:
+            try:
+                each.after_commit(event)
+            except Exception:  # noqa: BLE001 (committed and answered; this undoes nothing)
+                _log.exception("%s failed after %s", each.name, event.name)
+
+    def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None) -> None:
+        """Let every feature end what it holds for an account that changed, in this transaction.
+
+        The session of the digest `keep_session` stays.
+        """
+        with self.db.transaction():
+            for each in self.features:
+                each.revoke(user_id, reason, keep_session)
+
+    def export(self, user_id: int) -> dict[str, Any]:
+        """Return everything the features store about a person, as plain values."""
+        return {name: v for each in self.features for name, v in each.export(user_id).items()}
+
+    def context(self) -> dict[str, Any]:
+        """Return what the features give to every template; mappings of one name are joined."""
+        found: dict[str, Any] = {}
+        for each in self.features:
+            for name, value in each.context().items():
+                both = isinstance(value, dict) and isinstance(found.get(name), dict)
+                found[name] = found[name] | value if both else value
+        return found
+
+    def work(self) -> None:
+        """Let every feature do what waits for no request."""
+        for each in self.features:
+            each.work()
+
+    def sweep(self, now: float, limit: int = 1000) -> int:
+        """Delete expired rows, at most `limit` of a feature; return how many."""
+        return sum(each.sweep(now, limit) for each in self.features)
