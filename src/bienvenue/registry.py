@@ -91,7 +91,7 @@ class Registry:
         #: The path under which the application has the pages, for the links in emails.
         self.mount = ""
         self.features: list[Any] = []
-        #: A stranger's feature that is added later is known at once.
+        #: A feature that is added later is known at once.
         self._by_kind: dict[type[Any], Any] = {}
 
     @functools.cached_property
@@ -117,7 +117,7 @@ class Registry:
     @property
     def events(self) -> dict[str, str]:
         """Every event with its meaning, as the features declare them."""
-        return {name: said for each in self.features for name, said in each.events.items()}
+        return {name: text for each in self.features for name, text in each.events.items()}
 
     @property
     def lasting(self) -> set[str]:

@@ -227,7 +227,7 @@ def test_who_was_sent_away_while_the_database_was_away_is_written_later(
             raise DatabaseUnavailable
         publish(event)
 
-    monkeypatch.setattr(service.auth, "publish", failing)
+    monkeypatch.setattr(service.auth.registry, "publish", failing)
     for network in ("192.0.2.1/32", "192.0.2.2/32", "192.0.2.2/32", "192.0.2.3/32"):
         service.auth.passwords._refused.add(network)
     with pytest.raises(DatabaseUnavailable):

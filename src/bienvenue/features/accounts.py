@@ -99,7 +99,7 @@ class Accounts(Feature[Section]):
         """Raise EmailTaken when an address is reserved for an account other than `user_id`.
 
         Call it in the transaction that wrote the row with the address, after that: on PostgreSQL
-        the write waited for whoever gives the address up, and only then its reservation shows.
+        the write waited for the account that gives the address up, and only then its reservation shows.
         """
         if self._one_time_tokens.reserved(email, user_id):
             raise EmailTaken(email)

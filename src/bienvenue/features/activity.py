@@ -23,7 +23,7 @@ from bienvenue.web.page import Answer, Pages, Reply
 
 
 class Activity(Feature[Section]):
-    """What happened to one's account."""
+    """The events of an account."""
 
     name = "activity"
     _accounts = needs(Accounts)

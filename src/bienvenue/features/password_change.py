@@ -42,7 +42,7 @@ class WrongOldPassword(Refusal):
 
 
 class PasswordChange(Feature[Section]):
-    """The operations on one's own password."""
+    """The operation of changing a password."""
 
     name = "password_change"
     _known_devices = needs(KnownDevices)

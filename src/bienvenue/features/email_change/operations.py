@@ -61,8 +61,13 @@ class EmailChange(Feature[EmailChangeSettings]):
     # --- requesting -----------------------------------------------------------------------------
 
     def context(self) -> dict[str, Any]:
-        """Return for how many seconds its link works."""
-        return {"lifetimes": {"email_change": self.settings.email_change_lifetime}}
+        """Return for how many seconds its links work."""
+        return {
+            "lifetimes": {
+                "email_change": self.settings.email_change_lifetime,
+                "email_restore": self.settings.email_restore_lifetime,
+            }
+        }
 
     def request(self, me: SignedIn, new: str, ip: str = "", mount: str = "") -> None:
         """Send a message to a new email, with a link if the email is free.
