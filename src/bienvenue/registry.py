@@ -9,7 +9,7 @@ import functools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from bienvenue import key_file
 from bienvenue.db import DB
@@ -60,22 +60,38 @@ class Event:
 class Member(Protocol):
     """What the registry needs of a feature; `Feature` has it all, and what each does."""
 
-    name: str
-    events: Mapping[str, str]
-    links: Sequence[Purpose]
+    name: ClassVar[str]
+    events: ClassVar[Mapping[str, str]]
+    notices: ClassVar[Mapping[str, str]]
+    links: ClassVar[Sequence[Purpose]]
     settings: Any
 
-    def required_factors(self, user: User, completed: Iterable[str]) -> Sequence[str]: ...
-    def on_event(self, event: Event) -> None: ...
-    def after_commit(self, event: Event) -> None: ...
-    def revoke(
-        self, user_id: int, reason: Reason, keep_session: bytes | None = None, /
-    ) -> None: ...
-    def why_shut(self, user: User) -> Refusal | None: ...
-    def export(self, user_id: int) -> Mapping[str, Any]: ...
-    def context(self) -> Mapping[str, Any]: ...
-    def work(self) -> None: ...
-    def sweep(self, now: float, limit: int) -> int: ...
+    def required_factors(self, user: User, completed: Iterable[str]) -> Sequence[str]:
+        """Return the factors that a sign-in still lacks."""
+
+    def on_event(self, event: Event) -> None:
+        """Write what an event requires."""
+
+    def after_commit(self, event: Event) -> None:
+        """Act on an event that is committed."""
+
+    def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None, /) -> None:
+        """End what the feature holds for an account that changed."""
+
+    def why_shut(self, user: User) -> Refusal | None:
+        """Return why an account lets no one in."""
+
+    def export(self, user_id: int) -> Mapping[str, Any]:
+        """Return what the feature stores about a person."""
+
+    def context(self) -> Mapping[str, Any]:
+        """Return what every template may show."""
+
+    def work(self) -> None:
+        """Do what waits for no request."""
+
+    def sweep(self, now: float, limit: int) -> int:
+        """Delete expired rows; return how many."""
 
 
 M = TypeVar("M")
@@ -90,7 +106,7 @@ class Registry:
         self.settings = settings
         #: The path under which the application has the pages, for the links in emails.
         self.mount = ""
-        self.features: list[Any] = []
+        self.features: list[Member] = []
         #: A feature that is added later is known at once.
         self._by_kind: dict[type[Any], Any] = {}
 
@@ -102,7 +118,7 @@ class Registry:
         """
         return key_file.of(self.settings)
 
-    def add(self, feature: Any) -> None:
+    def add(self, feature: Member) -> None:
         """Add a feature behind those that are there; what it needs stands before it."""
         self.features.append(feature)
         self._by_kind[type(feature)] = feature
@@ -134,7 +150,7 @@ class Registry:
         for each in reversed(self.features):
             reason = each.why_shut(user)
             if reason is not None:
-                return reason  # type: ignore[no-any-return]  # as Member says
+                return reason
         return None
 
     def publish(self, event: Event) -> None:

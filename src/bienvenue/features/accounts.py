@@ -99,7 +99,7 @@ class Accounts(Feature[Section]):
         """Raise EmailTaken when an address is reserved for an account other than `user_id`.
 
         Call it in the transaction that wrote the row with the address, after that: on PostgreSQL
-        the write waited for the account that gives the address up, and only then its reservation shows.
+        the write waited for the account that gives the address up; then its reservation shows.
         """
         if self._one_time_tokens.reserved(email, user_id):
             raise EmailTaken(email)
@@ -135,14 +135,16 @@ class Accounts(Feature[Section]):
         """Disable an account and end its sessions; idempotent. Raises NoSuchUser."""
         with self._db.transaction() as tx:
             user = self.find(name)
-            self.hold(user.id)
+            if not self.hold(user.id):
+                raise NoSuchUser
+            # As it is now: it may have been closed since it was read.
+            tx.refresh(user)
             changed = tx.change(
                 update(User)
                 .where(User.id == user.id, User.disabled_at.is_(None))
                 .values(disabled_at=clock.now())
             )
             # A closed account is revoked too, so that its owner cannot reopen it.
-            # A closed account, which its owner could reopen, becomes one that only we can enable.
             if changed or type(self._registry.why_shut(user)) is not AccountDisabled:
                 self._registry.revoke(user.id, Reason.ACCOUNT_DISABLED)
                 self._registry.publish(Event("account.disabled", user.id))

@@ -60,8 +60,9 @@ class PasswordChange(Feature[Section]):
 
         The browser that holds the secret `device` stays a known device; all others become unknown.
 
-        Raises the refusals of `Passwords.check_policy`, TooManyAttempts, Busy, WrongOldPassword, and
-        NotSignedIn when the account or the session changed meanwhile (ASVS 6.2.2, 6.2.3, 7.4.3).
+        Raises the refusals of `Passwords.check_policy`, TooManyAttempts, Busy, WrongOldPassword,
+        and NotSignedIn when the account or the session changed meanwhile (ASVS 6.2.2, 6.2.3,
+        7.4.3).
         """
         self._passwords.check_form(old, "old_password")
         try:

@@ -278,6 +278,10 @@ class Passwords(Feature[PasswordSettings]):
             return None
 
     def compare(self, user: User | None, password: str) -> Match:
+        """Compare a password with that of an account, at the same cost for no account (ASVS 6.3.8).
+
+        Call it while holding a place (`place`).
+        """
         if user is None or user.hashed_password == NO_PASSWORD:
             self.hash_queue.run(self._hasher.pretend, password)
             return Match.NO
