@@ -67,6 +67,7 @@ class Member(Protocol):
 
     def required_factors(self, user: User, completed: Iterable[str]) -> Sequence[str]: ...
     def on_event(self, event: Event) -> None: ...
+    def on_events(self, events: Sequence[Event]) -> None: ...
     def after_commit(self, event: Event) -> None: ...
     def revoke(
         self, user_id: int, reason: Reason, keep_session: bytes | None = None, /
@@ -143,12 +144,18 @@ class Registry:
         Outside a transaction it gets one of its own. Raises LookupError for an event that no
         feature declares.
         """
-        if not any(event.name in each.events for each in self.features):
-            raise LookupError(f"no feature declares the event {event.name}")
+        self.publish_all([event])
+
+    def publish_all(self, events: Sequence[Event]) -> None:
+        """Publish many events, each as `publish` does. Raises LookupError."""
+        for name in {event.name for event in events}:
+            if not any(name in each.events for each in self.features):
+                raise LookupError(f"no feature declares the event {name}")
         with self.db.transaction() as tx:
             for each in self.features:
-                each.on_event(event)
-            tx.after_commit.append(lambda: self._after_commit(event))
+                each.on_events(events)
+            for event in events:
+                tx.after_commit.append(functools.partial(self._after_commit, event))
 
     def _after_commit(self, event: Event) -> None:
         for each in self.features:

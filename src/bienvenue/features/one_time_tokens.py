@@ -285,6 +285,14 @@ class OneTimeTokens(Feature[Section]):
         with self._db.reading() as tx:
             return tx.scalar(select(columns.id).where(kept).limit(1)) is not None
 
+    def all_reserved(self, emails: Collection[str]) -> frozenset[str]:
+        """Return those of some addresses that are reserved for an account."""
+        purposes = [p.name for each in self._registry.features for p in each.links if p.reserves]
+        kept = columns.purpose.in_(purposes) & (columns.expires_at > clock.now())
+        query = select(columns.sent_to).where(columns.sent_to.in_(emails), kept)
+        with self._db.reading() as tx:
+            return frozenset(tx.scalars(query))
+
     def list(self, purpose: Purpose, *where: ColumnElement[bool]) -> Sequence[Token]:
         """Return the outstanding tokens of a purpose in the order they were issued."""
         alive = (columns.purpose == purpose.name) & (columns.expires_at > clock.now())
