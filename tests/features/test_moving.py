@@ -397,7 +397,7 @@ def test_a_batch_that_fails_leaves_nothing_and_the_next_run_goes_on(
     """Killed in the middle of the second batch: the first is whole, the second is not there."""
     monkeypatch.setattr(moving_operations, "BATCH", 3)
     lines = [{"email": f"p{n}@example.com", "email_verified": True} for n in range(8)]
-    real, times = service.auth.publish, []
+    real, times = service.auth.registry.publish, []
 
     def dies(event: Event) -> None:
         times.append(event)
@@ -406,7 +406,7 @@ def test_a_batch_that_fails_leaves_nothing_and_the_next_run_goes_on(
         real(event)
 
     with monkeypatch.context() as patch:
-        patch.setattr(service.auth, "publish", dies)
+        patch.setattr(service.auth.registry, "publish", dies)
         with pytest.raises(KeyboardInterrupt):
             bring(service, *lines)
     there = {user.email: user.id for user in service.auth.accounts.list()}
@@ -786,8 +786,8 @@ class Shoes(Feature[Section]):
 
 def test_a_feature_brings_its_own_fields_in_and_out(service: Service) -> None:
     """By naming them: nothing else knows of it."""
-    shoes = Shoes(service.auth, service.auth._db, Section())
-    service.auth.features.append(shoes)
+    shoes = Shoes(service.auth.registry, service.auth._db, Section())
+    service.auth.registry.add(shoes)
     bring(service, {"email": EMAIL, "shoe_size": "43"}, {"email": "amy@example.com"})
     out = list(service.auth.moving.export_all("amy", hashes=False))
     assert [(p["email"], p["shoe_size"]) for p in out] == [

@@ -7,7 +7,7 @@ changes nothing (NIST SP 800-63B-4 section 3.1.3.1; ASVS 6.5.1, 6.5.5).
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (

@@ -152,6 +152,14 @@ def _keys(settings: PasswordSettings) -> dict[str, bytes]:
     return {} if salt is None else {"flask_security": salt.get_secret_value().encode()}
 
 
+def _exported(stored: str) -> dict[str, Any]:
+    """Return the fields of what `hashed_password` stores."""
+    if stored == NO_PASSWORD:
+        return {"password_hash": None, "password_text": None}
+    text, hashed = foreign_hashes.split(stored)
+    return {"password_hash": hashed, "password_text": text}
+
+
 def _threads(settings: PasswordSettings, processes: int) -> int:
     return settings.hash_threads or max(1, (os.cpu_count() or 1) // processes)
 
@@ -324,6 +332,7 @@ class Passwords(Feature[PasswordSettings]):
             return None
 
     def compare(self, user: User | None, password: str) -> Match:
+        """Compare a password with a user's; a failure costs the same for no user."""
         dearest = self.dearest()
         if user is None or user.hashed_password == NO_PASSWORD:
             self.hash_queue.run(self._hasher.pretend, password, dearest)
