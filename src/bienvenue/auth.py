@@ -23,6 +23,7 @@ from bienvenue.features.email_change import EmailChange
 from bienvenue.features.invitations import Invitations
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.mail import Mail
+from bienvenue.features.moving import Moving
 from bienvenue.features.notices import Notices
 from bienvenue.features.notification_email import NotificationEmails
 from bienvenue.features.one_time_tokens import OneTimeTokens
@@ -81,6 +82,7 @@ FEATURES: tuple[type[Feature[Any]], ...] = (
     Notices,
     AccountClosure,
     EmailChange,
+    Moving,
 )
 
 
@@ -123,6 +125,7 @@ class Auth:
         self.notices = self.use(Notices)
         self.account_closure = self.use(AccountClosure)
         self.email_change = self.use(EmailChange)
+        self.moving = self.use(Moving)
         self.settings.refuse_unknown()
 
     @property

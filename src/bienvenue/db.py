@@ -6,6 +6,7 @@ Everything else in the service writes inside `transaction()`.
 
 import functools
 import importlib
+import logging
 import os
 import random
 import re
@@ -53,6 +54,11 @@ PATIENCE = 5.0
 _NAME = f"{PREFIX}DATABASE_URL"
 _TRIES = 6
 _RETRIED = {"40001", "40P01"}
+LOGGED_AS = "bienvenue"
+# SQLAlchemy hides parameters when told to, and at DEBUG still logs every row it reads.
+logging.getLogger(f"sqlalchemy.engine.Engine.{LOGGED_AS}").addFilter(
+    lambda record: not str(record.msg).startswith("Row ")
+)
 #: Whether the current code runs inside a `retried` operation, which runs again as a whole.
 _in_retried: ContextVar[bool] = ContextVar("retried", default=False)
 
@@ -364,6 +370,7 @@ def _url(text: str) -> URL:
 
 def _engine(url: URL) -> Engine:
     shared: dict[str, Any] = {"hide_parameters": True, "pool_timeout": PATIENCE}
+    shared["logging_name"] = LOGGED_AS
     if url.get_backend_name() != "sqlite":
         milliseconds = int(PATIENCE * 1000)
         options = f"-c lock_timeout={milliseconds} -c statement_timeout={4 * milliseconds}"

@@ -20,6 +20,7 @@ from bienvenue.registry import Event, Reason, Registry
 from bienvenue.settings import Section
 from bienvenue.tokens import Purpose
 from bienvenue.user import User
+from bienvenue.user_fields import UserField
 from bienvenue.web.page import Pages
 
 __all__ = ["Attempt", "Event", "Feature", "Reason", "Refusal", "answering", "needs"]
@@ -79,6 +80,8 @@ class Feature(Generic[S]):
     commands: ClassVar[Sequence[click.Command]] = ()
     #: Its events that the user is notified of, and the kind of the notice for each.
     notices: ClassVar[Mapping[str, str]] = _NOTHING
+    #: Its fields of users who are imported or exported.
+    user_fields: ClassVar[Sequence[UserField]] = ()
     #: The purposes of the one-time links it sends.
     links: ClassVar[Sequence[Purpose]] = ()
     #: A folder of translations, with `<code>/LC_MESSAGES/bienvenue.mo` in it.
@@ -112,6 +115,11 @@ class Feature(Generic[S]):
     def on_event(self, event: Event) -> None:
         """React to an event in its transaction; an exception rolls the transaction back."""
 
+    def on_events(self, events: Sequence[Event]) -> None:
+        """Handle many events at once, for a feature where one by one takes too long."""
+        for event in events:
+            self.on_event(event)
+
     def after_commit(self, event: Event) -> None:
         """React to an event after its commit; an exception is logged and changes no response."""
 
@@ -128,6 +136,17 @@ class Feature(Generic[S]):
 
     def export(self, user_id: int) -> Mapping[str, Any]:
         """Return all data of a user in this feature, ready for JSON, without secrets."""
+        return {}
+
+    def import_users(self, users: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+        """Store this feature's fields of new accounts, in the transaction that creates them.
+
+        Each user is the account's id and the values of its line by field, as their readers
+        returned them; an empty field is absent.
+        """
+
+    def export_users(self, user_ids: Sequence[int]) -> Mapping[int, Mapping[str, Any]]:
+        """Return this feature's fields of some accounts by id, as its readers return them."""
         return {}
 
     def work(self) -> None:

@@ -18,6 +18,7 @@ from bienvenue.key_ring import KeyRing
 from bienvenue.settings import Settings
 from bienvenue.tokens import Purpose
 from bienvenue.user import User
+from bienvenue.user_fields import UserField
 
 _log = logging.getLogger("bienvenue")
 
@@ -64,6 +65,7 @@ class Member(Protocol):
     events: ClassVar[Mapping[str, str]]
     notices: ClassVar[Mapping[str, str]]
     links: ClassVar[Sequence[Purpose]]
+    user_fields: ClassVar[Sequence[UserField]]
     settings: Any
 
     def required_factors(self, user: User, completed: Iterable[str]) -> Sequence[str]:
@@ -71,6 +73,9 @@ class Member(Protocol):
 
     def on_event(self, event: Event) -> None:
         """Write what an event requires."""
+
+    def on_events(self, events: Sequence[Event]) -> None:
+        """Write what many events of one kind require."""
 
     def after_commit(self, event: Event) -> None:
         """Act on an event that is committed."""
@@ -83,6 +88,12 @@ class Member(Protocol):
 
     def export(self, user_id: int) -> Mapping[str, Any]:
         """Return what the feature stores about a person."""
+
+    def import_users(self, users: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+        """Store the feature's fields of new accounts."""
+
+    def export_users(self, user_ids: Sequence[int]) -> Mapping[int, Mapping[str, Any]]:
+        """Return the feature's fields of some accounts."""
 
     def context(self) -> Mapping[str, Any]:
         """Return what every template may show."""
@@ -159,12 +170,18 @@ class Registry:
         Outside a transaction it gets one of its own. Raises LookupError for an event that no
         feature declares.
         """
-        if not any(event.name in each.events for each in self.features):
-            raise LookupError(f"no feature declares the event {event.name}")
+        self.publish_all([event])
+
+    def publish_all(self, events: Sequence[Event]) -> None:
+        """Publish many events, each as `publish` does. Raises LookupError."""
+        for name in {event.name for event in events}:
+            if not any(name in each.events for each in self.features):
+                raise LookupError(f"no feature declares the event {name}")
         with self.db.transaction() as tx:
             for each in self.features:
-                each.on_event(event)
-            tx.after_commit.append(lambda: self._after_commit(event))
+                each.on_events(events)
+            for event in events:
+                tx.after_commit.append(functools.partial(self._after_commit, event))
 
     def _after_commit(self, event: Event) -> None:
         for each in self.features:

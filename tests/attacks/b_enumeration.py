@@ -6,12 +6,13 @@ a clock would have to guess.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 
 from tests.attacks.attack import Outcome, Refused, Won, attack
 from tests.attacks.client import Reply
-from tests.attacks.target import PASSPHRASE, Target
+from tests.attacks.target import PASSPHRASE, Target, TargetFails
 
 #: Times, lengths of texts that name the person, and random names.
 _NO_COUNT = re.compile(
@@ -97,6 +98,54 @@ def old_hashes_stay(target: Target) -> Outcome:
     if not target.request("POST", "/sessions", form=sent).ok:
         return Won("the replaced hash no longer knows its password")
     return Refused(f"the first sign-in made it {stored[:7]}…")
+
+
+#: What other systems stored of one passphrase, each at a cost of its own.
+BROUGHT_ALONG = (
+    "scrypt:1024:8:1$iuvg80mwDaMIGkOY$",
+    "scrypt:4096:8:1$iuvg80mwDaMIGkOY$",
+    "pbkdf2:sha256:1000$Qd2HDd9EbBLyR37d$",
+    "pbkdf2:sha256:5000$Qd2HDd9EbBLyR37d$",
+    "pbkdf2:sha512:3000$OBleMNqiy6SXb0KY$",
+)
+
+
+@attack(
+    "B05",
+    "An account that was brought along fails otherwise than one that is not there.",
+    wins=("broken:B04_pretends_ours_alone", "broken:B05_foreign_alone"),
+)
+def brought_along_accounts_fail_otherwise(target: Target) -> Outcome:
+    """Try wrong passwords on accounts of every kind of hash, and on one of ours, and on none."""
+    lines, emails = ["email,password_hash"], []
+    for begun in BROUGHT_ALONG:
+        emails.append(target.newcomer().email)
+        lines.append(f"{emails[-1]},{begun}{hashed(begun, PASSPHRASE)}")
+    file = target.folder / "people.csv"
+    file.write_text("\n".join([*lines, ""]))
+    said = target.cli("users", "import", str(file))
+    if said.code:
+        raise TargetFails(f"the import said {said.text}")
+    unknown = target.newcomer().try_password(WRONG)
+    for email in (*emails, target.person().email):
+        known = target.post("/sessions", email=email, password=WRONG)
+        if evidence := told_apart(known, unknown):
+            return Won(evidence)
+    opened = target.post("/sessions", email=emails[0], password=PASSPHRASE)
+    if not opened.ok:
+        raise TargetFails(f"an account that was brought along does not open: {opened.text}")
+    return Refused(f"{unknown.rounds} units for all {len(emails)} kinds, for ours and for none")
+
+
+def hashed(begun: str, password: str) -> str:
+    """Finish a hash of Werkzeug as it would, in hexadecimal."""
+    method, salt, _ = begun.split("$")
+    kind, *numbers = method.split(":")
+    if kind == "pbkdf2":
+        digest, rounds = numbers
+        return hashlib.pbkdf2_hmac(digest, password.encode(), salt.encode(), int(rounds)).hex()
+    n, r, p = map(int, numbers)
+    return hashlib.scrypt(password.encode(), salt=salt.encode(), n=n, r=r, p=p).hex()
 
 
 @attack(

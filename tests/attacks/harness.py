@@ -9,6 +9,7 @@ input, so that no target outlives the tests.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import logging
 import os
@@ -55,9 +56,26 @@ def watch_bcrypt(file: Path, *, cheap: bool) -> None:
 
     bcrypt.hashpw = watched(bcrypt.hashpw)
     bcrypt.checkpw = watched(bcrypt.checkpw)
+    watch_hashlib(log)
     if cheap:
         gensalt = bcrypt.gensalt
         bcrypt.gensalt = lambda rounds=COURSE_COST, prefix=b"2b": gensalt(rounds, prefix)
+
+
+def watch_hashlib(log: int) -> None:
+    """Write down what passwords of other systems cost: a plus and how many units."""
+    library: Any = hashlib
+    pbkdf2, scrypt = library.pbkdf2_hmac, library.scrypt
+
+    def watched_pbkdf2(*given: Any, **named: Any) -> Any:
+        os.write(log, b"+%d\n" % given[3])
+        return pbkdf2(*given, **named)
+
+    def watched_scrypt(*given: Any, **named: Any) -> Any:
+        os.write(log, b"+%d\n" % (named["n"] * named["r"] * named["p"]))
+        return scrypt(*given, **named)
+
+    library.pbkdf2_hmac, library.scrypt = watched_pbkdf2, watched_scrypt
 
 
 def ail(file: Path) -> None:

@@ -223,7 +223,7 @@ class Target:
             return self._costs.copy()
 
     def rounds(self) -> int:
-        """Give the sum of 2**cost of every bcrypt computation so far: what hashing has cost."""
+        """Give what hashing has cost so far: rounds of bcrypt, and units of PBKDF2 and scrypt."""
         with self._reading:
             self._read_on()
             return self._rounds
@@ -233,9 +233,11 @@ class Target:
             file.seek(self._seen)
             lines = file.read()
         self._seen += len(lines)
-        costs = [int(line) for line in lines.split()]
+        costs = [int(line) for line in lines.split() if not line.startswith(b"+")]
         self._costs += costs
         self._rounds += sum(2**cost for cost in costs)
+        # What else was computed for a password: units of PBKDF2 and scrypt.
+        self._rounds += sum(int(line) for line in lines.split() if line.startswith(b"+"))
 
     def effort(self) -> float:
         """Give the seconds of a processor that the request answered last took of its own thread."""

@@ -81,3 +81,13 @@ def test_it_prints_every_figure(tmp_path: Path) -> None:
         assert re.search(line, done.stdout), f"{line}\n{done.stdout}"
     assert "not the one expected" not in done.stdout
     assert "beside 0 checks/s" not in done.stdout
+
+
+@pytest.mark.thorough
+def test_moving_prints_every_figure() -> None:
+    """On both databases, with a handful of people."""
+    command = [sys.executable, "-m", "bench.moving", "--people", "20"]
+    done = subprocess.run(command, cwd=TOP, text=True, capture_output=True, check=True)
+    figures = re.findall(r"^(SQLite|PostgreSQL) +(.+?)  +[\d.]+ s,", done.stdout, re.MULTILINE)
+    steps = ["a look (--dry-run)", "in", "in again", "out"]
+    assert figures == [(kind, step) for kind in ("SQLite", "PostgreSQL") for step in steps]

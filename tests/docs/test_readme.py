@@ -12,7 +12,7 @@ import pytest
 
 from tests import transcript
 from tests.databases import Databases
-from tests.docs import shell
+from tests.docs import other_systems, shell
 from tests.docs.pages import TOP, Page, documentation, pages
 from tests.ports import free_port
 
@@ -36,6 +36,8 @@ def test_the_console_prints_what_is_said(page: Page, tmp_path: Path, databases: 
     reader's do, those of other pages with the libraries loaded.
     """
     shutil.copy(TOP / "examples" / "embed" / "app.py", tmp_path)
+    if page.name == "docs/guide/moving.md":
+        other_systems.lay(tmp_path)
     port = free_port()
     replace = {":5000": f":{port}", "=5000": f"={port}", "--port 5000": f"--port {port}"}
     replace |= {".venv/bin/": "", "--port 5001": f"--port {free_port()}"}

@@ -13,6 +13,8 @@ from sqlalchemy import Table, select
 
 from bienvenue import clock
 from bienvenue.features.audit.models import AuditRow, Personal
+from bienvenue.features.moving.sources import Line
+from bienvenue.hashing import Hasher
 from bienvenue.user import Base, table_of
 from bienvenue.user import User as Account
 from tests.conftest import PASSPHRASE, Clock, Service
@@ -52,6 +54,7 @@ LEFT_OUT = {
     "one_time_tokens.message_uid": "the name of an email, which is given",
     "one_time_tokens.created_at": "when its email was written, which is given",
     "one_time_tokens.expires_at": "when a link is over, which its own feature gives",
+    "imported_users.fingerprint": "a digest of what is given, and of the password hash",
 }
 
 
@@ -90,7 +93,10 @@ def live(service: Service, moving: Clock, who: Person) -> FlaskClient:
         "headers": {"User-Agent": who.agent},
     }
     before = {"email": f"was.{who.email}", "password": PASSPHRASE}
-    client.post("/users", json=before, **origin)
+    told = {"email": before["email"], "disabled_reason": f"a reason of {who.agent}"}
+    told["password_hash"] = Hasher(4).hash(PASSPHRASE).decode()
+    told["last_sign_in_at"] = str(moving.time - 987_654)
+    service.auth.moving.import_lines(iter([Line("line 1", told)]), "tester", lambda _: None)
     client.post("/sessions", json=before, **origin)
     sent = {"new_email": who.email}
     assert client.put("/email", json=sent, **origin).status_code == 202

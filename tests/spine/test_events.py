@@ -177,6 +177,7 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
         "account_closure",
         "email_change",
         "former_emails",
+        "imported",
     }
     assert service.auth.sweep(0.0) == 0
     service.auth.accounts.delete(EMAIL)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from typing import Any
 
 import bcrypt
@@ -99,18 +98,6 @@ def test_foreign_hashes_verify_and_are_outdated(
     assert hash_costs == [4]
 
 
-def test_foreign_hashes_match_nothing_without_their_library(
-    monkeypatch: pytest.MonkeyPatch, hash_costs: list[int]
-) -> None:
-    """The extra is not installed: the account cannot sign in, and nothing breaks."""
-    algorithm: Any = importlib.import_module("passlib.hash").pbkdf2_sha256
-    stored = algorithm.using(rounds=10).hash(PASSWORD)
-    monkeypatch.setitem(sys.modules, "passlib.context", None)
-    hash_costs.clear()
-    assert Hasher(4).verify(PASSWORD, stored) is Match.NO
-    assert hash_costs == [4]
-
-
 @pytest.mark.parametrize(
     "stored",
     [
@@ -170,7 +157,7 @@ def test_a_password_too_long_for_a_stored_plain_hash_costs_the_same(hash_costs: 
     stored = bcrypt.hashpw(b"x" * 72, bcrypt.gensalt(4)).decode()
     hash_costs.clear()
     assert Hasher(6).verify("x" * 73, stored) is Match.NO
-    assert hash_costs == [6]
+    assert sum(2**cost for cost in hash_costs) == 2**6
 
 
 @pytest.mark.parametrize(

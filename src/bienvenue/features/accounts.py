@@ -6,21 +6,23 @@ transaction (ASVS 7.4.2).
 """
 
 import json
-from collections.abc import Iterator
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
 import click
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError, NoResultFound
 
-from bienvenue import clock, normalize
+from bienvenue import clock, normalize, user_fields
 from bienvenue.db import retried
 from bienvenue.feature import Event, Feature, Reason, Refusal, needs
 from bienvenue.features.one_time_tokens import OneTimeTokens
 from bienvenue.hashing import NO_PASSWORD
 from bienvenue.settings import Section
 from bienvenue.user import User
+from bienvenue.user_fields import UserField
 
 # --- words --------------------------------------------------------------------------------------
 
@@ -71,6 +73,23 @@ class Accounts(Feature[Section]):
         "account.enabled": "An administrator enabled an account again.",
         "account.deleted": "An account and all its data were deleted.",
     }
+    user_fields: ClassVar = (
+        UserField("email", "the email; required", user_fields.email),
+        UserField("uid", "the public name, a UUID; a new one if empty", user_fields.uid),
+        UserField(
+            "created_at",
+            "when the account was created; now if empty",
+            user_fields.moment,
+            user_fields.written,
+        ),
+        UserField(
+            "disabled",
+            "when the account was disabled, or whether it is",
+            user_fields.moment_or_yes,
+            user_fields.written,
+        ),
+        UserField("active", "the opposite of disabled", user_fields.yes_no, exported=False),
+    )
 
     def add_without_password(self, email: str) -> User:
         """Create an account that has no password. Raises MalformedEmail and EmailTaken."""
@@ -87,6 +106,52 @@ class Accounts(Feature[Section]):
         except IntegrityError:
             raise EmailTaken(email) from None
         return user
+
+    def import_all(self, users: Sequence[tuple[str, Mapping[str, Any]]]) -> Sequence[int]:
+        """Create accounts of imported users, in the open transaction; return their ids.
+
+        Each user is what `hashed_password` stores, and the values of `user_fields`. Raises
+        IntegrityError or EmailTaken when an email or a uid was taken meanwhile.
+        """
+        now, emails = clock.now(), [values["email"] for _, values in users]
+        rows = [
+            {
+                "email": values["email"],
+                "hashed_password": hashed,
+                "uid": values.get("uid") or str(uuid.uuid4()),
+                "created_at": values.get("created_at", now),
+                "disabled_at": _disabled_at(values, now),
+            }
+            for hashed, values in users
+        ]
+        with self._db.transaction() as tx:
+            made = tx.execute(insert(User).returning(User.email, User.id), rows).all()
+            for email in self._one_time_tokens.all_reserved(emails):
+                raise EmailTaken(email)
+        ids = {row.email: row.id for row in made}
+        return [ids[email] for email in emails]
+
+    def taken(self, emails: Collection[str], uids: Collection[str]) -> dict[str, int | None]:
+        """Return those of some emails and uids that are taken: by which id, None if reserved."""
+        with self._db.reading() as tx:
+            wanted = User.email.in_(emails) | User.uid.in_(uids)
+            found = tx.execute(select(User.email, User.uid, User.id).where(wanted)).all()
+        given: dict[str, int | None] = dict.fromkeys(self._one_time_tokens.all_reserved(emails))
+        return given | {name: row.id for row in found for name in (row.email, row.uid)}
+
+    def export_users(self, user_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Return the own row of each of these accounts, without its secrets."""
+        with self._db.reading() as tx:
+            users = tx.scalars(select(User).where(User.id.in_(user_ids))).all()
+        return {
+            user.id: {
+                "uid": user.uid,
+                "email": user.email,
+                "created_at": user.created_at,
+                "disabled": False if user.disabled_at is None else user.disabled_at,
+            }
+            for user in users
+        }
 
     def require_free(self, email: str) -> None:
         """Raise EmailTaken when a normalised email has an account or is reserved for one."""
@@ -201,6 +266,14 @@ class Accounts(Feature[Section]):
             "created_at": clock.written(user.created_at),
             "disabled_at": None if user.disabled_at is None else clock.written(user.disabled_at),
         }
+
+
+def _disabled_at(values: Mapping[str, Any], now: float) -> float | None:
+    """Return when the account of an imported line was disabled, or None."""
+    disabled = values.get("disabled", not values.get("active", True))
+    if isinstance(disabled, bool):
+        return now if disabled else None
+    return float(disabled)
 
 
 # --- commands -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ changes nothing (NIST SP 800-63B-4 section 3.1.3.1; ASVS 6.5.1, 6.5.5).
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -284,6 +284,14 @@ class OneTimeTokens(Feature[Section]):
             kept &= columns.user_id != user_id
         with self._db.reading() as tx:
             return tx.scalar(select(columns.id).where(kept).limit(1)) is not None
+
+    def all_reserved(self, emails: Collection[str]) -> frozenset[str]:
+        """Return those of some addresses that are reserved for an account."""
+        purposes = [p.name for each in self._registry.features for p in each.links if p.reserves]
+        kept = columns.purpose.in_(purposes) & (columns.expires_at > clock.now())
+        query = select(columns.sent_to).where(columns.sent_to.in_(emails), kept)
+        with self._db.reading() as tx:
+            return frozenset(tx.scalars(query))
 
     def list(self, purpose: Purpose, *where: ColumnElement[bool]) -> Sequence[Token]:
         """Return the outstanding tokens of a purpose in the order they were issued."""

@@ -8,32 +8,56 @@ Sign-in checks the form and never the policy, so an imported short password stil
 
 import os
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, SecretStr
+from sqlalchemy import BigInteger, String, case, delete, select, update
 from sqlalchemy.exc import NoResultFound
+from sqlalchemy.orm import Mapped, mapped_column
 
-from bienvenue import blocklist, normalize
+from bienvenue import blocklist, clock, foreign_hashes, normalize, user_fields
 from bienvenue.client_ip import network_of
-from bienvenue.db import DB, retried
+from bienvenue.db import DB, retried, upsert
 from bienvenue.feature import Attempt, Event, Feature, Refusal, needs
 from bienvenue.features.accounts import AccountDisabled
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.rate_limits import RateLimits
+from bienvenue.foreign_hashes import StoredHash
 from bienvenue.hash_queue import Busy, HashQueue, RefusalCounts
 from bienvenue.hashing import HIGHEST_COST, LOWEST_COST, NO_PASSWORD, Hasher, Match
 from bienvenue.registry import Registry
 from bienvenue.settings import Section
-from bienvenue.user import User
+from bienvenue.user import Base, User, table_of
+from bienvenue.user_fields import UserField
 
 T = TypeVar("T")
 
 LONGEST = 4096
 """Most characters of a password: a bound on work, far above what people type."""
+
+LOOKED_FOR = 3600
+"""Seconds after which it is looked again whether any hash of another system is left."""
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+class ForeignHashCost(Base):
+    """What the dearest hash of a family of other systems costs that an account may still have."""
+
+    __tablename__ = "foreign_hash_costs"
+
+    family: Mapped[str] = mapped_column(String(32), primary_key=True)
+    units: Mapped[int] = mapped_column(BigInteger)
+    #: When one was brought in last, or looked for.
+    noted_at: Mapped[float]
+
+
+_costs = table_of(ForeignHashCost)
 
 
 # --- words --------------------------------------------------------------------------------------
@@ -110,6 +134,30 @@ class PasswordSettings(Section):
     hash_queue: int = Field(
         4, ge=1, le=1000, description="Places for those who wait for one of these threads."
     )
+    flask_security_password_salt: SecretStr | None = Field(
+        None,
+        description="SECURITY_PASSWORD_SALT of the Flask-Security application whose users "
+        "were imported.",
+    )
+
+
+def _password_text(value: object) -> str:
+    if value not in foreign_hashes.TEXTS:
+        raise ValueError(f"is none of {', '.join(foreign_hashes.TEXTS)}")
+    return str(value)
+
+
+def _keys(settings: PasswordSettings) -> dict[str, bytes]:
+    salt = settings.flask_security_password_salt
+    return {} if salt is None else {"flask_security": salt.get_secret_value().encode()}
+
+
+def _exported(stored: str) -> dict[str, Any]:
+    """Return the fields of what `hashed_password` stores."""
+    if stored == NO_PASSWORD:
+        return {"password_hash": None, "password_text": None}
+    text, hashed = foreign_hashes.split(stored)
+    return {"password_hash": hashed, "password_text": text}
 
 
 def _threads(settings: PasswordSettings, processes: int) -> int:
@@ -136,11 +184,17 @@ class Passwords(Feature[PasswordSettings]):
         "password.refused": "A password was wrong, or the account is disabled or not there.",
         "hash_queue.refused": "A sign-in was refused because too many came at once.",
     }
+    user_fields: ClassVar = (
+        UserField(
+            "password_hash", "the hash of the password, as a system stores it", user_fields.text
+        ),
+        UserField("password_text", "how the other system takes a password", _password_text),
+    )
 
     def __init__(self, registry: Registry, db: DB, settings: PasswordSettings) -> None:
         """Open the feature with a hasher of the configured cost."""
         super().__init__(registry, db, settings)
-        self._hasher = Hasher(settings.bcrypt_cost)
+        self._hasher = Hasher(settings.bcrypt_cost, _keys(settings))
         self._refused = RefusalCounts()
         self._open_hash_queue(1, at_the_edge=False)
 
@@ -282,10 +336,69 @@ class Passwords(Feature[PasswordSettings]):
 
         Call it while holding a place (`place`).
         """
+        dearest = self.dearest()
         if user is None or user.hashed_password == NO_PASSWORD:
-            self.hash_queue.run(self._hasher.pretend, password)
+            self.hash_queue.run(self._hasher.pretend, password, dearest)
             return Match.NO
-        return self.hash_queue.run(self._hasher.verify, password, user.hashed_password)
+        return self.hash_queue.run(self._hasher.verify, password, user.hashed_password, dearest)
+
+    # --- hashes of other systems ----------------------------------------------------------------
+
+    def read_imported(self, hashed: str, text: str) -> tuple[str, StoredHash]:
+        """Give what to store for a hash of another system, and what it is; computes nothing.
+
+        `text` is one of `foreign_hashes.TEXTS`: how that system takes a password. Raises
+        UnreadableHash for one that could not be compared with.
+        """
+        found = foreign_hashes.read(hashed, text, _keys(self.settings))
+        mark = "" if text == foreign_hashes.LIKE_OURS else f"{text}:"
+        return f"{mark}{hashed}", found
+
+    @retried
+    def note_costs(self, hashes: Iterable[StoredHash]) -> None:
+        """Let every failure cost what these would, in the transaction that stores them."""
+        now, most = clock.now(), dict[str, int]()
+        for each in hashes:
+            if each.family is not None:
+                most[each.family] = max(each.units, most.get(each.family, 0))
+        written = upsert(_costs, self._db.on_postgresql)
+        dearer = case(
+            (written.excluded.units > _costs.c.units, written.excluded.units), else_=_costs.c.units
+        )
+        noted = written.on_conflict_do_update(
+            index_elements=[_costs.c.family],
+            set_={"units": dearer, "noted_at": written.excluded.noted_at},
+        )
+        with self._db.transaction() as tx:
+            for family, units in sorted(most.items()):
+                tx.execute(noted, {"family": family, "units": units, "noted_at": now})
+
+    def dearest(self) -> dict[str, int]:
+        """Say what a failure costs besides our own hash: units by family of foreign hashes."""
+        with self._db.reading() as tx:
+            return {row.family: row.units for row in tx.execute(select(_costs))}
+
+    @retried
+    def sweep(self, now: float, _limit: int) -> int:
+        """Let a failure cost less once no hash of another system is left; give how many rows."""
+        due = _costs.c.noted_at <= now - LOOKED_FOR
+        hashed = User.hashed_password
+        ours = (hashed == NO_PASSWORD) | hashed.like("$2_$%") | hashed.like("$bcrypt-sha256$v=2%")
+        with self._db.transaction() as tx:
+            if tx.scalar(select(_costs.c.family).where(due).limit(1)) is None:
+                return 0
+            if tx.scalar(select(User.id).where(~ours).limit(1)) is None:
+                return tx.change(delete(_costs).where(due))
+            tx.change(update(_costs).where(due).values(noted_at=now))
+        return 0
+
+    def export_users(self, user_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Give each account's hash and how the system that made it takes a password."""
+        with self._db.reading() as tx:
+            found = tx.execute(
+                select(User.id, User.hashed_password).where(User.id.in_(user_ids))
+            ).all()
+        return {row.id: _exported(row.hashed_password) for row in found}
 
     def fits(self, attempt: Attempt, password: str, hashed: str) -> bool:
         """Return whether a password matches a hash that belongs to no account yet.
@@ -296,4 +409,7 @@ class Passwords(Feature[PasswordSettings]):
         self._rate_limits.check(attempt)
         with self.place(attempt.ip):
             self._rate_limits.reserve(attempt)
-            return self.hash_queue.run(self._hasher.verify, password, hashed) is not Match.NO
+            dearest = self.dearest()
+            return (
+                self.hash_queue.run(self._hasher.verify, password, hashed, dearest) is not Match.NO
+            )

@@ -13,7 +13,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from bienvenue.settings import Seconds, Section
 from bienvenue.user import Base, table_of
 
-CLEAR = frozenset({"message", "message_uid", "policy", "reason", "session"})
+CLEAR = frozenset(
+    {"accounts", "actor", "hashes", "message", "message_uid", "policy", "reason", "session"}
+)
 """Facts that are not personal data. Every fact that is not named here counts as personal."""
 
 _LONGEST = 512

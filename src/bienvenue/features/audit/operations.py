@@ -48,6 +48,7 @@ _LOCK = 0x6269656E61756474
 SENTENCES = {
     "account.closed": "You closed your account. All devices were signed out.",
     "account.exported": "Your data was downloaded.",
+    "account.imported": "Your account was imported from another system.",
     "account.reopened": "Your account was reopened.",
     "account.registered": "Your account was created.",
     "account.disabled": "An administrator disabled your account. All devices were signed out.",
@@ -113,6 +114,27 @@ class Audit(Feature[AuditSettings]):
             if personal and times == event.times:
                 kept = {"row_id": row, "at": now, "salt": salt, "content": content}
                 tx.execute(_KEPT, kept)
+
+    def on_events(self, events: Sequence[Event]) -> None:
+        """Write the rows of many events in one statement, if none of them has facts."""
+        if any(e.facts or e.counted or e.name == "account.deleted" for e in events):
+            super().on_events(events)
+            return
+        now, nothing = clock.now(), written_facts({})
+        written = [
+            {
+                "at": now,
+                "name": event.name,
+                "user_id": event.user_id,
+                "facts": nothing,
+                "times": event.times,
+                "commitment": None,
+                "slot": None,
+            }
+            for event in events
+        ]
+        with self._db.transaction() as tx:
+            tx.execute(_MANY, written)
 
     def seal(self) -> int:
         """Seal all rows that are ready, in as many batches as needed; return how many rows.
@@ -225,6 +247,14 @@ class Audit(Feature[AuditSettings]):
         }
         return declared | SENTENCES
 
+    def last(self, name: str, user_ids: Sequence[int]) -> dict[int, float]:
+        """Return when an event happened last to each of these accounts to which it did."""
+        mine = rows.user_id.in_(user_ids) & (rows.name == name)
+        query = select(rows.user_id, func.max(rows.at).label("last")).where(mine)
+        with self._db.reading() as tx:
+            found = tx.execute(query.group_by(rows.user_id)).all()
+        return {row.user_id: row.last for row in found}
+
     def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
         """Erase the personal values of a deleted account; its rows stay."""
         if reason != Reason.ACCOUNT_DELETED:
@@ -261,6 +291,7 @@ class Audit(Feature[AuditSettings]):
 
 
 _WRITTEN = insert(table_of(AuditRow)).returning(rows.id, rows.times)
+_MANY = insert(table_of(AuditRow))
 _KEPT = insert(table_of(Personal))
 
 

@@ -1,12 +1,13 @@
 """The operations on notification emails, their table and their refusals."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, ForeignKey, String, delete, exists, select
+from sqlalchemy import ColumnElement, ForeignKey, String, delete, exists, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bienvenue import clock, normalize, purposes, user_agent
+from bienvenue import clock, normalize, purposes, user_agent, user_fields
 from bienvenue.db import retried, upsert
 from bienvenue.feature import Event, Feature, Reason, Refusal, needs
 from bienvenue.features.accounts import Accounts
@@ -16,6 +17,7 @@ from bienvenue.features.reauthentication import Reauthentication
 from bienvenue.settings import Seconds, Section
 from bienvenue.tokens import Purpose
 from bienvenue.user import Base, SignedIn, User, table_of
+from bienvenue.user_fields import UserField
 from bienvenue.web.page import Pages
 from bienvenue.web.refusals import NotSignedIn
 
@@ -120,6 +122,14 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         "notification_email.removed": "notification_email_removed",
     }
     links = (NOTIFICATION_EMAIL,)
+
+    user_fields: ClassVar = (
+        UserField(
+            "notification_email",
+            "another verified email, which gets the notices too",
+            user_fields.email,
+        ),
+    )
 
     def context(self) -> dict[str, Any]:
         """Return for how many seconds its link works."""
@@ -260,6 +270,25 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         Raises NoSuchUser and NoNotificationEmail.
         """
         return self._remove(self._accounts.find(name).id, {})
+
+    def import_users(self, users: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+        """Store the emails that another system verified, but for those of the accounts."""
+        now = clock.now()
+        rows = [
+            {"user_id": user_id, "email": values["notification_email"], "verified_at": now}
+            for user_id, values in users
+            if values.get("notification_email") not in {None, values["email"]}
+        ]
+        if rows:
+            with self._db.transaction() as tx:
+                tx.execute(insert(_emails), rows)
+
+    def export_users(self, user_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Return the notification email of each of these accounts that has one."""
+        query = select(_table.user_id, _table.email).where(_table.user_id.in_(user_ids))
+        with self._db.reading() as tx:
+            found = tx.execute(query).all()
+        return {row.user_id: {"notification_email": row.email} for row in found}
 
     @retried
     def _remove(self, user_id: int, facts: dict[str, Any]) -> str:

@@ -1,12 +1,13 @@
 """The operations on pending registrations and on verified emails."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
-from sqlalchemy import Double, exists, literal, select
+from sqlalchemy import Double, exists, insert, literal, select
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import clock, normalize
+from bienvenue import clock, normalize, user_fields
 from bienvenue.db import retried, upsert
 from bienvenue.feature import Attempt, Event, Feature, Refusal, needs
 from bienvenue.features.accounts import Accounts, EmailTaken
@@ -18,6 +19,7 @@ from bienvenue.features.rate_limits import RateLimits
 from bienvenue.features.registration.models import REGISTRATION, VerifiedEmail, verified_emails
 from bienvenue.settings import Seconds, Section
 from bienvenue.user import User
+from bienvenue.user_fields import UserField
 from bienvenue.web.page import Pages
 
 #: The events that give an account its email, and those that verify that email.
@@ -68,6 +70,15 @@ class Registration(Feature[VerificationSettings]):
         "registration.withdrawn": "An administrator withdrew pending registrations.",
         "email.verified": "The email of an account was verified.",
     }
+
+    user_fields: ClassVar = (
+        UserField(
+            "email_verified",
+            "when the email was verified, or whether it is",
+            user_fields.moment_or_yes,
+            user_fields.written,
+        ),
+    )
 
     # --- registering ----------------------------------------------------------------------------
 
@@ -305,6 +316,31 @@ class Registration(Feature[VerificationSettings]):
                 self._mail.adopt(email, "registration", event.user_id)
         if event.name in _VERIFYING:
             self.mark_verified(event.user_id, str(event.facts.get("ip", "")))
+
+    def import_users(self, users: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+        """Store the emails that another system verified; pending registrations of any end."""
+        now, owners = clock.now(), {values["email"]: user_id for user_id, values in users}
+        verified = [
+            {"user_id": user_id, "email": values["email"], "verified_at": now if at is True else at}
+            for user_id, values in users
+            if (at := values.get("email_verified", False)) is not False
+        ]
+        pending = (columns.purpose == REGISTRATION.name) & columns.sent_to.in_(list(owners))
+        with self._db.transaction() as tx:
+            if verified:
+                tx.execute(insert(verified_emails), verified)
+            for email in set(tx.scalars(select(columns.sent_to).where(pending))):
+                self._one_time_tokens.withdraw(REGISTRATION, columns.sent_to == email)
+                self._mail.adopt(email, "registration", owners[email])
+
+    def export_users(self, user_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Return when each present email was verified; False where it was not."""
+        same = (User.id == VerifiedEmail.user_id) & (User.email == VerifiedEmail.email)
+        query = select(VerifiedEmail.user_id, VerifiedEmail.verified_at).join(User, same)
+        with self._db.reading() as tx:
+            found = tx.execute(query.where(VerifiedEmail.user_id.in_(user_ids))).all()
+        since = {row.user_id: row.verified_at for row in found}
+        return {user_id: {"email_verified": since.get(user_id, False)} for user_id in user_ids}
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return when the email was verified (RFC 3339 in UTC), or None."""
