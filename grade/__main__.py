@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from grade import form, runner, show, verdict, words
@@ -102,11 +102,13 @@ def _one(folder: Path, options: argparse.Namespace) -> int:
     asked = graded if only is None else {only: graded[only]}
     remarks = form.notes(folder)
     _junit([folder], [asked], options)
+    repairs = list(_repairs(folder, options)) if options.json else []
     if options.json:
         said = {
             "folder": str(folder),
             "tasks": [verdict.as_json(one, language) for one in asked.values()],
             "form": [{"note": n.text(language), "command": n.command} for n in remarks],
+            "repairs": [{"closed": closed, "text": text.strip()} for closed, text in repairs],
         }
         print(json.dumps(said, ensure_ascii=False, indent=2))
     else:
@@ -114,9 +116,11 @@ def _one(folder: Path, options: argparse.Namespace) -> int:
         print("", *show.summary(asked, language, str(folder)), sep="\n")
         if only is None and not options.mended:
             print("", *_form(remarks, language), sep="\n")
-    if options.mended:
-        return _mended(folder, options) or (0 if verdict.all_done(asked) else OPEN)
-    return 0 if verdict.all_done(asked) else OPEN
+        for closed, text in _repairs(folder, options):
+            repairs.append((closed, text))
+            print(text, flush=True)
+    held = verdict.all_done(asked) and all(closed for closed, _ in repairs)
+    return 0 if held else OPEN
 
 
 def _attack(folder: Path, options: argparse.Namespace) -> int:
@@ -134,16 +138,19 @@ def _lab(folder: Path, options: argparse.Namespace) -> int:
     return 0
 
 
-def _mended(folder: Path, options: argparse.Namespace) -> int:
+def _repairs(folder: Path, options: argparse.Namespace) -> Iterator[tuple[bool, str]]:
+    """Check the repairs asked for, if any, and give whether each holds, and a line of it."""
+    if not options.mended:
+        return
     from grade import attack  # noqa: PLC0415 (it loads the service, which grading does not need)
 
-    print("\n" + say(options.language, "repairs"), flush=True)
-    only = [options.only.upper()] if options.only else []
-    held = True
-    for lost, line in attack.mended(folder, only, options.language):
-        print(line, flush=True)
-        held = held and lost
-    return 0 if held else OPEN
+    if not options.json:
+        print("\n" + say(options.language, "repairs"), flush=True)
+    only = options.only.upper()
+    if only and only not in {one.attack for one in attack.chapters()}:
+        yield False, say(options.language, "no attack", attack=only)
+        return
+    yield from attack.mended(folder, [only] if only else [], options.language)
 
 
 def _form(remarks: list[form.Note], language: str) -> list[str]:

@@ -247,3 +247,16 @@ def test_an_attack_is_typed_explained_closed_and_set_as_an_exercise(chapter: Pat
 def test_every_step_says_what_is_still_weak(chapter: Path) -> None:
     """So that the attacks are no surprise."""
     assert "## Still weak" in chapter.read_text(encoding="utf-8")
+
+
+def test_a_function_is_found_by_its_name(tmp_path: Path) -> None:
+    """Of a module or of a class, with its decorators; what is not there is an error."""
+    file = tmp_path / "a.py"
+    file.write_text(
+        "class A:\n    @property\n    def b(self):\n        return 1\n\n\ndef c(): ...\n"
+    )
+    assert snippets.function(file, "A.b") == "@property\ndef b(self):\n    return 1\n"
+    assert snippets.function(file, "c") == "def c(): ...\n"
+    for name in ("A.c", "b", "D.b"):
+        with pytest.raises(LookupError):
+            snippets.function(file, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,10 @@ def test_a_repair_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "21 of 21 tasks are done." in said
     assert " 33. A01  OPEN: no token set the password of person" in said
+    assert command.main(["--mended", "--only", "Z99", "--json", "--task", "1", str(COURSE)]) == 1
+    (repair,) = json.loads(capsys.readouterr().out)["repairs"]
+    assert not repair["closed"]
+    assert "no attack on the exercise is named Z99" in repair["text"]
 
 
 def test_an_app_that_answers_nonsense_is_not_tried(tmp_path: Path) -> None:
