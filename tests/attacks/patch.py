@@ -46,9 +46,9 @@ def mistake(name: str) -> str:
     return (FOLDER / f"{name}.patch").read_text("utf-8").partition("\n")[0]
 
 
-def read(name: str, folder: Path = FOLDER, prefix: str = _PREFIX) -> list[Hunk]:
+def read(name: str, folder: Path | None = None, prefix: str = _PREFIX) -> list[Hunk]:
     """Read a patch. Raises PatchFails when it is no unified diff of files below the prefix."""
-    file = folder / f"{name}.patch"
+    file = (folder or FOLDER) / f"{name}.patch"
     if not file.exists():
         raise PatchFails(f"there is no {file}")
     hunks = list(_hunks(name, iter(file.read_text("utf-8").splitlines()), prefix))
@@ -84,7 +84,7 @@ def _take(hunk: Hunk, line: str, name: str) -> None:
         hunk.new.append(text)
 
 
-def apply(name: str, package: Path, folder: Path = FOLDER, prefix: str = _PREFIX) -> None:
+def apply(name: str, package: Path, folder: Path | None = None, prefix: str = _PREFIX) -> None:
     """Apply a patch to a copy of the files. Raises PatchFails, and then changes nothing."""
     texts: dict[Path, str] = {}
     for hunk in read(name, folder, prefix):
