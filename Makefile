@@ -6,8 +6,14 @@ BIN := $(VENV)/bin
 # The installer of the lock is fast where it has a wheel; pip does the same everywhere else.
 INSTALL = $(if $(wildcard $(BIN)/uv),$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install) --quiet
 
+# What `make grade` and its like hand on; a folder may have a space in its name.
+GRADE = $(if $(FOLDER),'$(FOLDER)') $(if $(FOLDERS),--class '$(FOLDERS)') $(if $(TASK),--task $(TASK)) $(if $(WATCH),--watch) \
+  $(if $(STEP),--step) $(if $(JSON),--json) $(if $(JUNIT),--junit '$(JUNIT)') $(if $(LANGUAGE),--language $(LANGUAGE)) $(if $(MENDED),--mended) $(if $(ONLY),--only $(ONLY))
+
+MAKEFLAGS += --no-print-directory
+
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check format course course-check course-attacks crash stops bench openapi password-list texts pictures lock clean
+.PHONY: help run test quick check format course course-check course-attacks start grade attack lab crash stops bench openapi password-list texts pictures snippets lock clean
 
 help: ## print this list
 	@echo "Bienvenue: a user authentication service. Commands:"
@@ -37,6 +43,18 @@ course-check: $(VENV)/dev.stamp ## run every chapter of the course
 course-attacks: $(VENV)/dev.stamp ## run the attacks of the course: they win on the exercise, not on the service
 	@$(BIN)/python -m tests.attacks --course
 
+start: $(VENV)/dev.stamp ## make the empty beginning of the exercise in FOLDER=~/mine
+	@$(BIN)/python -m grade --start $(GRADE)
+
+grade: $(VENV)/dev.stamp ## grade the four files in FOLDER=~/mine (TASK=7 WATCH=1 STEP=1 JSON=1), or a class in FOLDERS='all/*' (JUNIT=file)
+	@$(BIN)/python -m grade $(GRADE)
+
+attack: $(VENV)/dev.stamp ## run the attacks on the files in FOLDER=~/mine, beside the service (ONLY=A06)
+	@$(BIN)/python -m grade --attack $(GRADE)
+
+lab: $(VENV)/dev.stamp ## show each request, row and answer of the files in FOLDER=~/mine as a page
+	@$(BIN)/python -m grade --lab $(GRADE)
+
 crash: $(VENV)/dev.stamp ## kill -9 of the service and of the processes that send emails, 200 times each on each database
 	@KILLS=$${KILLS:-200} $(BIN)/python -m pytest -q -p no:cacheprovider -n 2 -k "promised or kill" tests/journeys/test_crashes.py tests/journeys/test_emails.py
 
@@ -57,6 +75,9 @@ texts: $(VENV)/dev.stamp ## gather the texts for people into every catalogue, an
 
 pictures: $(VENV)/dev.stamp ## take the pictures of pages that README and docs show
 	@$(BIN)/python -m tools.pictures
+
+snippets: $(VENV)/dev.stamp ## put the functions that the course shows whole into its chapters
+	@$(BIN)/python tools/snippets.py
 
 lock: $(VENV)/dev.stamp ## resolve the dependencies anew and write both lock files
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lock

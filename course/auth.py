@@ -79,10 +79,10 @@ class Auth:
         return reset_token
 
     def update_password(self, reset_token: str, password: str) -> None:
-        """Spend the reset token on a new password, or raise ValueError if nobody has this token."""
+        """Spend the reset token on a new password, or raise ValueError if no user has it."""
         try:
             user = self._db.find_user_by(reset_token=reset_token)
         except NoResultFound:
-            raise ValueError("nobody has this reset token") from None
+            raise ValueError("unknown reset token") from None
         hashed_password = _hash_password(password).decode()
         self._db.update_user(user.id, hashed_password=hashed_password, reset_token=None)

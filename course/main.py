@@ -45,7 +45,7 @@ def ask(method: str, path: str, session_id: str | None = None, **fields: str) ->
     except urllib.error.HTTPError as error:
         response = error
     except urllib.error.URLError:
-        sys.exit(f"Nobody answers at {BASE_URL}. Is the app running? Start it with: python app.py")
+        sys.exit(f"No app answers at {BASE_URL}. Is the app running? Start it with: python app.py")
     with response:
         text = response.read()
         is_json = response.headers.get_content_type() == "application/json"

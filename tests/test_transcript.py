@@ -161,3 +161,19 @@ def test_a_command_can_be_run_elsewhere(document: Document, tmp_path: Path) -> N
     assert transcript.run(document("$ ours\nsaid here\n$ echo 1\n1"), tmp_path, instead=ours) == 2
     with pytest.raises(transcript.Mismatch):
         transcript.run(document("$ ours\nsaid there"), tmp_path, instead=ours)
+
+
+def test_blocks_that_are_pasted(tmp_path: Path) -> None:
+    """All lines of a block are typed at once, and the block of text behind it is compared."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```sh\na=1\necho $a\n```\n\n```text\n1\n```\n\n```sh\nb=2\n```\n\n"
+        "```sh noexec\nexit 3\n```\n\n```sh\necho $a$b\n```\n\n```text\n12\n```\n"
+    )
+    assert transcript.run(page, tmp_path, reads=transcript.read_pasted) == 3
+    page.write_text("```sh\necho loud\n```\n")
+    with pytest.raises(transcript.Mismatch, match=r"page\.md:2"):
+        transcript.run(page, tmp_path, reads=transcript.read_pasted)
+    page.write_text("```console\n$ true\n```\n")
+    with pytest.raises(ValueError, match="cannot be pasted"):
+        transcript.read_pasted(page)

@@ -3,6 +3,9 @@
 In a ```` ```console ```` block a line that starts with ``$ `` is a command, lines that start with
 ``> `` continue it, and what follows is what it prints. ``…`` stands for anything within a line, a
 line of only ``…`` for any lines. All blocks of a document run in one bash, in the order they stand.
+
+`read_pasted` reads pages whose commands can be copied whole: a ```` ```sh ```` block is typed as it
+stands, and a ```` ```text ```` block behind it is what it prints.
 """
 
 from __future__ import annotations
@@ -61,6 +64,30 @@ def read(path: Path) -> list[Step]:
     if inside:
         raise ValueError(f"{path}: the last console block does not end")
     return steps
+
+
+def read_pasted(path: Path) -> list[Step]:
+    """Return the ```` ```sh ```` blocks of a Markdown file, and the ```` ```text ```` after each.
+
+    A block without one prints nothing, or runs in the background.
+    """
+    text = path.read_text(encoding="utf-8")
+    if "```console" in text:
+        raise ValueError(f"{path}: a block with prompts cannot be pasted")
+    found = re.finditer(r"^```sh\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", text, _BLOCKS)
+    return [
+        Step(
+            f"{path}:{text[: one.start()].count(chr(10)) + 2}", one[1].rstrip("\n"), _lines(one[2])
+        )
+        for one in found
+    ]
+
+
+_BLOCKS = re.MULTILINE | re.DOTALL
+
+
+def _lines(said: str | None) -> list[str]:
+    return [] if said is None else said.splitlines()
 
 
 def _pattern(line: str) -> str:
@@ -177,12 +204,13 @@ def run(
     port: int | None = None,
     patience: float = PATIENCE,
     instead: Instead | None = None,
+    reads: Callable[[Path], list[Step]] = read,
 ) -> int:
     """Run a document's commands in a folder and return their number, or raise Mismatch.
 
     ``replace`` rewrites texts in commands and outputs alike; ``before`` is bash that runs first and
     whose output is ignored; after a command in the background the run waits until ``port`` answers;
-    ``instead`` may run a command in the place of the shell.
+    ``instead`` may run a command in the place of the shell, and ``reads`` finds the commands.
     """
 
     def rewritten(text: str) -> str:
@@ -190,7 +218,7 @@ def run(
             text = text.replace(old, new)
         return text
 
-    steps = read(path)
+    steps = reads(path)
     with closing(Bash(folder, env or {}, patience)) as bash:
         if before:
             _run_step(bash, Step(f"{path}, before it", before, ["…"]), port)

@@ -61,7 +61,16 @@ def style() -> None:
 def types() -> None:
     """Check types."""
     run("types", BIN / "mypy")
-    run("types of the tests", BIN / "mypy", "--strict", "tests", "tools", "bench", MYPYPATH="src")
+    run(
+        "types of the tests",
+        BIN / "mypy",
+        "--strict",
+        "tests",
+        "tools",
+        "bench",
+        "grade",
+        MYPYPATH="src",
+    )
     run("types of the course", BIN / "mypy", *sorted((TOP / "course").glob("*.py")))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.attacks import patch
 from tests.attacks.attack import BROKEN, COURSE, Attack, How
+from tests.attacks.target import COURSE as EXERCISE
 from tests.attacks.target import Target
 from tests.databases import KINDS, Databases
 
@@ -23,9 +24,10 @@ SERVICES = KINDS
 class Builds:
     """The targets of one test process."""
 
-    def __init__(self, folder: Path, databases: Databases) -> None:
-        """Keep everything under a folder."""
+    def __init__(self, folder: Path, databases: Databases, exercise: Path = EXERCISE) -> None:
+        """Keep everything under a folder; `exercise` is where the four files of "course" lie."""
         self._folder = folder
+        self._exercise = exercise
         self._databases = databases
         self._numbers = itertools.count(1)
         self._shared: dict[tuple[str, How, tuple[tuple[str, str], ...]], Target] = {}
@@ -64,7 +66,7 @@ class Builds:
     def _made(self, where: str, settings: Mapping[str, str], how: How) -> Target:
         folder = self._folder / f"{next(self._numbers)}-{where.replace(':', '-')}"
         if where == COURSE:
-            return Target(where, folder, f"sqlite:///{folder}/a.db")
+            return Target(where, folder, f"sqlite:///{folder}/a.db", exercise=self._exercise)
         if where in SERVICES:
             return Target(where, folder, self._databases.fresh(where), settings, how=how)
         path = patch.build(where.removeprefix(BROKEN), folder)

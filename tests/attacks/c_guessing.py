@@ -21,6 +21,8 @@ from tests.thorough import often
 ACCOUNT, NETWORK = 10, often(30, 100)
 DEFAULTS = {"rate_limit_account": str(ACCOUNT), "rate_limit_network": str(NETWORK)}
 LOCKED = 100
+#: How many guesses a repaired exercise may compare: it says nowhere after how many it stops.
+ENOUGH = 20
 HOUR = 3600.0
 
 #: Headers by which one proxy or another says for whom it asks.
@@ -60,6 +62,8 @@ def guessing_in_a_row(target: Target) -> Outcome:
     person, stranger = target.person(), target.stranger()
     with target.clock_stopped():
         replies = [person.try_password(f"{WRONG} {n}", stranger) for n in range(30)]
+    if target.is_course and 0 < sum(reply.rounds > 0 for reply in replies) <= ENOUGH:
+        return Refused(f"{sum(reply.rounds > 0 for reply in replies)} guesses of 30 were compared")
     if compared(replies) != ACCOUNT:
         return Won(f"{compared(replies)} guesses of 30 were compared")
     last = replies[-1]
@@ -101,7 +105,7 @@ def guessing_all_at_once(target: Target) -> Outcome:
             200,
         )
     hashed = len(target.hash_costs()) - before
-    if hashed != ACCOUNT:
+    if hashed != ACCOUNT and not (target.is_course and hashed <= ENOUGH):
         return Won(f"{hashed} of 200 were compared: {heard(replies)}")
     return Refused(f"of 200 at once {hashed} were compared: {heard(replies)}")
 

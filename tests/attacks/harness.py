@@ -92,8 +92,7 @@ def ail(file: Path) -> None:
 def application(course: str = "", how: str = "alone") -> Any:
     """Make the application, from what lies first on the path."""
     if course:
-        sys.path.insert(0, course)
-        return importlib.import_module("app").app
+        return importlib.import_module("grade.learner").application_of(Path(course))
     if how == "host":
         return _host()
     return importlib.import_module("bienvenue.app").create_app()
@@ -151,6 +150,8 @@ def serve(folder: Path, course: str, how: str) -> None:
     """Serve the course of that folder, or the service, until standard input ends."""
     move_clock(folder / "clock")
     watch_bcrypt(folder / "hashes", cheap=bool(course))
+    if course:
+        importlib.import_module("grade.confine").while_serving(folder)
     ail(folder / "pragmas")
     if (folder / "debug").exists():
         logging.basicConfig(level=logging.DEBUG)

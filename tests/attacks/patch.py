@@ -46,28 +46,28 @@ def mistake(name: str) -> str:
     return (FOLDER / f"{name}.patch").read_text("utf-8").partition("\n")[0]
 
 
-def read(name: str) -> list[Hunk]:
-    """Read a patch. Raises PatchFails when it is no unified diff of the service."""
-    file = FOLDER / f"{name}.patch"
+def read(name: str, folder: Path | None = None, prefix: str = _PREFIX) -> list[Hunk]:
+    """Read a patch. Raises PatchFails when it is no unified diff of files below the prefix."""
+    file = (folder or FOLDER) / f"{name}.patch"
     if not file.exists():
         raise PatchFails(f"there is no {file}")
-    hunks = list(_hunks(name, iter(file.read_text("utf-8").splitlines())))
+    hunks = list(_hunks(name, iter(file.read_text("utf-8").splitlines()), prefix))
     if not hunks or any(hunk.old == hunk.new for hunk in hunks):
         raise PatchFails(f"{name} changes nothing")
     return hunks
 
 
-def _hunks(name: str, lines: Iterator[str]) -> Iterator[Hunk]:
+def _hunks(name: str, lines: Iterator[str], prefix: str) -> Iterator[Hunk]:
     path = ""
     for line in lines:
         if line.startswith("+++ "):
             path = re.sub(r"^b/", "", line[4:].split("\t")[0])
-            if not path.startswith(_PREFIX):
-                raise PatchFails(f"{name} changes {path}, which is not in {_PREFIX}")
+            if not path.startswith(prefix):
+                raise PatchFails(f"{name} changes {path}, which is not in {prefix}")
         elif found := _HUNK.fullmatch(line):
             if not path:
                 raise PatchFails(f"{name}: a hunk stands before the name of its file")
-            hunk = Hunk(path.removeprefix(_PREFIX))
+            hunk = Hunk(path.removeprefix(prefix))
             olds, news = (int(found[n] or 1) for n in (1, 2))
             while len(hunk.old) < olds or len(hunk.new) < news:
                 _take(hunk, next(lines, "the end"), name)
@@ -84,10 +84,10 @@ def _take(hunk: Hunk, line: str, name: str) -> None:
         hunk.new.append(text)
 
 
-def apply(name: str, package: Path) -> None:
-    """Apply a patch to a copy of the package. Raises PatchFails, and then changes nothing."""
+def apply(name: str, package: Path, folder: Path | None = None, prefix: str = _PREFIX) -> None:
+    """Apply a patch to a copy of the files. Raises PatchFails, and then changes nothing."""
     texts: dict[Path, str] = {}
-    for hunk in read(name):
+    for hunk in read(name, folder, prefix):
         file = package / hunk.file
         if not file.is_file():
             raise PatchFails(f"{name} changes {hunk.file}, which is not there")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -54,12 +55,15 @@ class Target:
         path: Path | None = None,
         *,
         how: How = "alone",
+        exercise: Path = COURSE,
     ) -> None:
         """Take its name, a folder of its own, the URL of its database and the service's settings.
 
-        `path` comes before all others, as a broken build must. Nothing runs before `start`.
+        `path` comes before all others, as a broken build must. `exercise` is the folder of the four
+        files that the target "course" serves. Nothing runs before `start`.
         """
         self.how = how
+        self.exercise = exercise
         self.name = name
         self.folder = folder
         self.database = database
@@ -80,6 +84,20 @@ class Target:
         """Whether it is the exercise, which has no settings and no commands."""
         return self.name == "course"
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is the exercise of a learner, which may do anything."""
+        return self.is_course and self.exercise != COURSE
+
+    def _opened(self) -> str | None:
+        """Give the URL of the SQLite file that a learner's program has made, whatever its name."""
+        for file in sorted(self.folder.rglob("*")):
+            if file.is_file():
+                with file.open("rb") as opened:
+                    if opened.read(15) == b"SQLite format 3":
+                        return f"sqlite:///{file}"
+        return None
+
     # --- its life -------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -94,13 +112,14 @@ class Target:
         if not key.exists():
             key.write_text(os.urandom(32).hex())
         (self.folder / "port").unlink(missing_ok=True)
-        course = str(COURSE) if self.is_course else ""
+        course = str(self.exercise) if self.is_course else ""
         log = self.folder / "log"
         if self.how == "shipped":
             child = self._child(harness.ship, self.folder, log=log, session=True)
         else:
             how = self.how
-            child = self._child(harness.serve, self.folder, course, how, log=log)
+            foreign = self.is_foreign
+            child = self._child(harness.serve, self.folder, course, how, log=log, session=foreign)
         self._process = child
         port = self.folder / "port"
         wait_until(lambda: port.exists() or child.ended, START)
@@ -109,6 +128,8 @@ class Target:
             raise TargetFails(f"{self.name} did not start:\n{self.logs()}")
         number, served = port.read_text().splitlines()
         self.port, self.served = int(number), Path(served)
+        if self.is_foreign:
+            self.database = self._opened() or self.database
 
     def stop(self, *, kill: bool = False) -> None:
         """Stop it and its other nodes; `kill` gives it no moment to finish anything."""
@@ -118,6 +139,9 @@ class Target:
         child, self._process = self._process, None
         if child is None:
             return
+        if self.is_foreign:
+            with contextlib.suppress(OSError):
+                os.killpg(child.number, signal.SIGKILL)
         if kill:
             child.kill()
         child.wait(STOP)

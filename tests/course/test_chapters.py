@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import contextlib
-import io
 import re
 import shutil
 import sys
@@ -14,22 +12,23 @@ from pathlib import Path
 
 import pytest
 
+from grade import attack
+from grade.sheet import COURSE, TASKS
 from tests import transcript
-from tests.attacks import __main__ as attacks
-from tests.attacks.builds import Builds
-from tests.course.modules import COURSE
-from tests.databases import Databases
 from tests.ports import free_port
+from tools import snippets
 
 CHAPTERS = sorted(COURSE.glob("[0-9]*.md"))
-PAGES = [*CHAPTERS, COURSE / "README.md"]
+ASIDE = sorted(COURSE.glob("what-*.md"))
+PAGES = [*CHAPTERS, *ASIDE, COURSE / "README.md"]
 EXERCISE = ("user.py", "db.py", "auth.py", "app.py")
 
-ATTACK = re.compile(r"python -m tests\.attacks (\w+) (\w+)")
-#: The chapter whose attack is run as the learner runs it; those after it run in this process.
+ATTACK = re.compile(r"make -C \.\. attack FOLDER=course ONLY=(\w+)")
+#: The first of the chapters that end in an attack.
 FIRST_ATTACK = next(page for page in CHAPTERS if ATTACK.search(page.read_text("utf-8")))
 
 INCLUDED = re.compile(r"^<!-- from (\S+) -->\n```python\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
+FUNCTION = re.compile(r"^<!-- function \S+ of \S+ -->\n```python$", re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\((?!https?://)([^)#]+)(?:#[^)]*)?\)")
 
 
@@ -73,10 +72,13 @@ def docstring_lines(source: str) -> set[int]:
 def test_the_code_of_a_chapter_stands_in_the_file(chapter: Path) -> None:
     """Every Python block names its file and stands in it once, whole lines in a row."""
     included = blocks(chapter)
-    assert len(included) == chapter.read_text(encoding="utf-8").count("```python"), (
+    text = chapter.read_text(encoding="utf-8")
+    whole = FUNCTION.findall(text)
+    assert len(included) + len(whole) == text.count("```python"), (
         "a block of Python does not say which file it comes from"
     )
-    assert included, "a chapter adds some code"
+    assert included or whole, "a chapter adds some code"
+    assert snippets.written(chapter) == text, "make snippets brings the functions up to date"
     for block in included:
         assert len(block.places()) == 1, "\n".join(["not in " + block.file, *block.lines])
 
@@ -107,12 +109,10 @@ def test_the_chapters_show_every_line(file: str) -> None:
     ],
     ids=named,
 )
-def test_a_chapter_prints_what_it_says(
-    chapter: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, databases: Databases
-) -> None:
+def test_a_chapter_prints_what_it_says(chapter: Path, tmp_path: Path) -> None:
     """Every command is run in a folder like the learner's, and its output compared.
 
-    Attacks are run by a call of their command: a process of their own would load it all again.
+    `make attack` is run by a call of its function: a process of its own would load it all again.
     """
     for file in COURSE.glob("*.py"):
         shutil.copy(file, tmp_path)
@@ -120,12 +120,7 @@ def test_a_chapter_prints_what_it_says(
 
     def attacked(command: str) -> str | None:
         found = ATTACK.fullmatch(command)
-        if found is None or chapter == FIRST_ATTACK:
-            return None
-        builds = Builds(tmp_path_factory.mktemp("targets"), databases)
-        with contextlib.closing(builds), contextlib.redirect_stdout(io.StringIO()) as said:
-            attacks.main(found[1], [found[2]], builds)
-        return said.getvalue()
+        return None if found is None else "\n".join(attack.show(COURSE, found[1], "en"))
 
     ran = transcript.run(
         chapter,
@@ -135,6 +130,7 @@ def test_a_chapter_prints_what_it_says(
         replace={":5000": f":{port}"},
         port=port,
         instead=attacked,
+        reads=transcript.read_pasted,
     )
     assert ran > 0, "a chapter ends with something that runs"
 
@@ -176,8 +172,8 @@ def test_the_commands_of_the_index_exist() -> None:
     """The index names the commands of the course, and the Makefile has them."""
     index = (COURSE / "README.md").read_text(encoding="utf-8")
     makefile = (COURSE.parent / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"\bmake ([a-z-]+)", index))
-    assert targets == {"course", "course-check", "course-attacks"}
+    targets = set(re.findall(r"^(?:\| `)?make ([a-z-]+)", index, re.MULTILINE))
+    assert targets >= {"course", "course-check", "course-attacks", "start", "grade", "attack"}
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
@@ -204,3 +200,63 @@ def test_the_exercise_needs_flask_sqlalchemy_and_bcrypt_and_nothing_else() -> No
         outside = roots - set(sys.stdlib_module_names) - {"user", "db", "auth"}
         allowed = set() if path.name == "main.py" else {"flask", "sqlalchemy", "bcrypt"}
         assert outside <= allowed, path.name
+
+
+def test_numbers_of_steps_are_counted() -> None:
+    """What the index says of how many steps there are is so."""
+    index = (COURSE / "README.md").read_text(encoding="utf-8")
+    attacks = [page for page in CHAPTERS if ATTACK.search(page.read_text("utf-8"))]
+    assert attacks == CHAPTERS[-len(attacks) :]
+    said = re.findall(r"the last (\w+) steps", index)
+    assert said
+    assert set(said) == {str(len(attacks))}
+    assert f"Each of the {len(TASKS)} tasks" in index
+    assert len(TASKS) == len(CHAPTERS) - len(attacks)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_blocks_can_be_pasted(page: Path) -> None:
+    """No prompt stands in what one copies, and every box of output follows what prints it."""
+    text = page.read_text(encoding="utf-8")
+    assert "```console" not in text
+    for block in re.findall(r"```sh[^\n]*\n(.*?)```", text, re.DOTALL):
+        assert not re.search(r"^[$>]( |$)", block, re.MULTILINE)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS[CHAPTERS.index(FIRST_ATTACK) :], ids=named)
+def test_an_attack_is_typed_explained_closed_and_set_as_an_exercise(chapter: Path) -> None:
+    """Every chapter of an attack has the same parts, in the same order, and tells no answer."""
+    text = chapter.read_text(encoding="utf-8")
+    parts = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert parts == [
+        "Do it",
+        "Why it wins",
+        "How the service closes it",
+        "Yours beside the service",
+        "Close it yourself",
+    ]
+    typed = text.partition("## Do it")[2].partition("## Why")[0]
+    assert len(re.findall(r"^```sh$", typed, re.MULTILINE)) >= 3
+    for said in ("What may change:", "Which attack must lose:", "What the sheet must still say:"):
+        assert said in text
+    own = next(one for one in attack.chapters() if one.path == chapter)
+    assert f"MENDED=1 ONLY={own.attack}" in text
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS[: CHAPTERS.index(FIRST_ATTACK)], ids=named)
+def test_every_step_says_what_is_still_weak(chapter: Path) -> None:
+    """So that the attacks are no surprise."""
+    assert "## Still weak" in chapter.read_text(encoding="utf-8")
+
+
+def test_a_function_is_found_by_its_name(tmp_path: Path) -> None:
+    """Of a module or of a class, with its decorators; what is not there is an error."""
+    file = tmp_path / "a.py"
+    file.write_text(
+        "class A:\n    @property\n    def b(self):\n        return 1\n\n\ndef c(): ...\n"
+    )
+    assert snippets.function(file, "A.b") == "@property\ndef b(self):\n    return 1\n"
+    assert snippets.function(file, "c") == "def c(): ...\n"
+    for name in ("A.c", "b", "D.b"):
+        with pytest.raises(LookupError):
+            snippets.function(file, name)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.course.modules import COURSE
+from grade.sheet import COURSE
 from tests.ports import answers, free_port, wait_until
 
 
@@ -60,5 +60,5 @@ def test_the_script_says_that_no_one_answers() -> None:
     """Without an app there is a sentence and no traceback."""
     done = run_main(f"http://localhost:{free_port()}")
     assert done.returncode != 0
-    assert done.stderr.startswith("Nobody answers at http://localhost:")
+    assert done.stderr.startswith("No app answers at http://localhost:")
     assert "Traceback" not in done.stderr

@@ -126,7 +126,9 @@ def test_no_feature_is_reached_but_by_need() -> None:
 
 def python_files() -> list[Path]:
     """Every Python file of the project, but for what is installed."""
-    folders = [TOP / name for name in ("src", "course", "tests", "tools", "bench", "examples")]
+    folders = [
+        TOP / name for name in ("src", "course", "grade", "tests", "tools", "bench", "examples")
+    ]
     return sorted(path for folder in folders for path in folder.rglob("*.py"))
 
 

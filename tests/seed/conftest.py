@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from grade.learner import Learner
 from tests.databases import KINDS, Databases
 from tests.seed.half import Half, course_half, service_half
 
@@ -29,7 +30,7 @@ def half(request: pytest.FixtureRequest, tmp_path: Path, databases: Databases) -
 
 
 @pytest.fixture
-def course(tmp_path: Path) -> Iterator[Half]:
+def course(tmp_path: Path) -> Iterator[Learner]:
     """Give the course alone, for the steps that only it has and for what it says to the letter."""
     with course_half(tmp_path) as one:
         yield one

@@ -1,170 +1,124 @@
-"""A half of the project, as the tests of the exercise see it: the course, and the service."""
+"""The two halves of the project, as the cases of the exercise see them: course and service."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import secrets
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-import bcrypt
 from flask.testing import FlaskClient
+from sqlalchemy import NullPool, create_engine, text
 
 import bienvenue
 from bienvenue.auth import _generate_uuid, _hash_password
 from bienvenue.settings import Settings
-from tests.course.modules import load
+from grade.half import GOOD_PASSWORD, Half
+from grade.learner import Learner
+from grade.seen import Log
+from grade.sheet import COURSE
 from tests.databases import Databases
 
-#: Long enough for the service, short enough for bcrypt, and on no one's list.
-GOOD_PASSWORD = "neuf grenouilles sous la pluie"
+__all__ = ["GOOD_PASSWORD", "Half", "Service", "course_half", "service_half"]
 
 
-@dataclass(frozen=True)
-class Half:
-    """The names of the exercise, in one half, and the few things in which the halves differ."""
-
-    name: str
-    #: The model, as one class for everything below except ``client``.
-    User: type[Any]
-    #: A new DB on a new database.
-    DB: Callable[[], Any]
-    #: A new Auth on a new database.
-    Auth: Callable[[], Any]
-    hash_password: Callable[[str], bytes]
-    generate_uuid: Callable[[], str]
-    #: A test client of a new app on a new database.
-    client: Callable[[], FlaskClient]
-    good_password: str
-    #: The statuses: registered, taken, logged_in, wrong_login, logged_out, not_logged_in.
-    status: dict[str, int]
-    #: What the session id that a visitor holds looks like, as a regular expression.
-    session_id: str
-    #: Whether the column ``session_id`` is that session id.
-    session_id_is_stored: bool
+@contextmanager
+def course_half(folder: Path) -> Iterator[Learner]:
+    """Give the course, loaded as a learner's files are, with its databases below this folder."""
+    with Learner(COURSE, folder) as half:
+        half.name = "course"
+        yield half
 
 
-@contextlib.contextmanager
-def course_half(folder: Path) -> Iterator[Half]:
-    """Give the course, loaded again, with every database in a folder of its own under this one.
+class Service(Half):
+    """The service, with every database a fresh one of one kind."""
 
-    A hash costs what it does in the exercise only in `hash_password`; in all else the least.
-    """
-    user, db, auth = load("user", "db", "auth")
-    gensalt = bcrypt.gensalt
+    status = {
+        "registered": {201},
+        "taken": {409},
+        "logged_in": {200},
+        "wrong_login": {401},
+        "logged_out": {204},
+        "not_logged_in": {401},
+    }
+    session_id = r"[A-Za-z0-9_-]{43}"
+    secrets_are_stored = False
 
-    def hash_password(password: str) -> Any:
-        with patch.object(bcrypt, "gensalt", gensalt):
-            return auth._hash_password(password)
+    def __init__(self, folder: Path, databases: Databases, kind: str) -> None:
+        """Take a folder for keys, and the maker of databases of this kind."""
+        self.name = f"service on {kind}"
+        self.log = Log(Path(bienvenue.__file__).parent)
+        self._folder, self._databases, self._kind = folder, databases, kind
+        self._urls: list[str] = []
+        self._stack = ExitStack()
 
-    numbers = count()
-    opened: list[Any] = []
+    def close(self) -> None:
+        """Close what was opened and drop the databases."""
+        self._stack.close()
+        for url in self._urls:
+            self._databases.drop(url)
 
-    def fresh_folder() -> None:
-        fresh = folder / str(next(numbers))
-        fresh.mkdir()
-        os.chdir(fresh)
-
-    def new_db() -> Any:
-        fresh_folder()
-        opened.append(db.DB())
-        return opened[-1]
-
-    def new_auth() -> Any:
-        fresh_folder()
-        made = auth.Auth()
-        opened.append(made._db)
-        return made
-
-    def client() -> FlaskClient:
-        fresh_folder()
-        (app,) = load("app")
-        opened.append(app.AUTH._db)
-        served: FlaskClient = app.app.test_client()
-        return served
-
-    with contextlib.chdir(folder), patch.object(bcrypt, "gensalt", lambda: gensalt(4)):
-        yield Half(
-            name="course",
-            User=user.User,
-            DB=new_db,
-            Auth=new_auth,
-            hash_password=hash_password,
-            generate_uuid=auth._generate_uuid,
-            client=client,
-            good_password=GOOD_PASSWORD,
-            status={
-                "registered": 200,
-                "taken": 400,
-                "logged_in": 200,
-                "wrong_login": 401,
-                "logged_out": 302,
-                "not_logged_in": 403,
-            },
-            session_id=r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
-            session_id_is_stored=True,
-        )
-        for each in opened:
-            each._engine.dispose()
-
-
-@contextlib.contextmanager
-def service_half(folder: Path, databases: Databases, kind: str) -> Iterator[Half]:
-    """Give the service, with every database a fresh one of this kind."""
-    urls: list[str] = []
-    opened: list[bienvenue.DB] = []
-
-    def given() -> dict[str, Any]:
-        urls.append(databases.fresh(kind))
-        keys = folder / "keys"
+    def _given(self) -> dict[str, Any]:
+        self._urls.append(self._databases.fresh(self._kind))
+        keys = self._folder / "keys"
         keys.write_text(secrets.token_hex(32))
         return {
-            "database_url": urls[-1],
+            "database_url": self._urls[-1],
             "secret_key_file": keys,
-            "instance": folder,
+            "instance": self._folder,
             "bcrypt_cost": 4,
         }
 
-    def new_db() -> bienvenue.DB:
-        opened.append(bienvenue.DB(given()["database_url"]))
-        return opened[-1]
+    @property
+    def User(self) -> type[Any]:  # noqa: N802 (the name of the exercise)
+        """The model."""
+        return bienvenue.User
 
-    def new_auth() -> bienvenue.Auth:
-        made = bienvenue.Auth(settings=Settings({}, **given()))
-        opened.append(made._db)
+    @property
+    def DB(self) -> type[Any]:  # noqa: N802 (the name of the exercise)
+        """The class of the database."""
+        return bienvenue.DB
+
+    def make_db(self) -> bienvenue.DB:
+        """Make a DB on a new database."""
+        made = bienvenue.DB(self._given()["database_url"])
+        self._stack.callback(made.close)
         return made
 
-    def client() -> FlaskClient:
-        app = bienvenue.create_app(**given())
-        opened.append(app.extensions["bienvenue"].auth._db)
+    def make_auth(self) -> bienvenue.Auth:
+        """Make an Auth on a new database."""
+        made = bienvenue.Auth(settings=Settings({}, **self._given()))
+        self._stack.callback(made._db.close)
+        return made
+
+    def make_client(self) -> FlaskClient:
+        """Make a test client of a new app on a new database."""
+        app = bienvenue.create_app(**self._given())
+        self._stack.callback(app.extensions["bienvenue"].auth._db.close)
         return app.test_client()
 
-    yield Half(
-        name=f"service on {kind}",
-        User=bienvenue.User,
-        DB=new_db,
-        Auth=new_auth,
-        hash_password=_hash_password,
-        generate_uuid=_generate_uuid,
-        client=client,
-        good_password=GOOD_PASSWORD,
-        status={
-            "registered": 201,
-            "taken": 409,
-            "logged_in": 200,
-            "wrong_login": 401,
-            "logged_out": 204,
-            "not_logged_in": 401,
-        },
-        session_id=r"[A-Za-z0-9_-]{43}",
-        session_id_is_stored=False,
-    )
-    for each in opened:
-        each.close()
-    for url in urls:
-        databases.drop(url)
+    def hash_password(self, password: str) -> bytes:
+        """Call `_hash_password` at the cost it has there."""
+        return _hash_password(password)
+
+    def generate_uuid(self) -> str:
+        """Call `_generate_uuid`."""
+        return _generate_uuid()
+
+    def query(self, statement: str, values: Mapping[str, object]) -> list[dict[str, Any]]:
+        """Run a statement on the newest database."""
+        engine = create_engine(self._urls[-1], poolclass=NullPool)
+        with engine.begin() as connection:
+            done = connection.execute(text(statement), dict(values))
+            return [dict(row) for row in done.mappings()] if done.returns_rows else []
+
+
+@contextmanager
+def service_half(folder: Path, databases: Databases, kind: str) -> Iterator[Service]:
+    """Give the service, with every database a fresh one of this kind."""
+    half = Service(folder, databases, kind)
+    try:
+        yield half
+    finally:
+        half.close()

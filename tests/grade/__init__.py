@@ -1,0 +1,1 @@
+"""The grader: what it finds, what it lets pass, and what it survives."""
