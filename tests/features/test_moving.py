@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import bcrypt
 import pytest
@@ -768,7 +768,9 @@ class Shoes(Feature[Section]):
     """A feature of a stranger: what size of shoes a person wears."""
 
     name = "shoes"
-    user_fields = (UserField("shoe_size", "the size of their shoes", read_text),)
+    user_fields: ClassVar[Sequence[UserField]] = (
+        UserField("shoe_size", "the size of their shoes", read_text),
+    )
 
     def __init__(self, *given: Any) -> None:
         """Begin with nobody's."""
