@@ -151,7 +151,7 @@ def the_counts_are_away(target: Target) -> Outcome:
     words = [*(f"{WRONG} {n}" for n in range(ACCOUNT + 5)), person.password]
     replies = [person.try_password(word, stranger) for word in words]
     hashed = len(target.hash_costs()) - costs
-    target.execute("ALTER TABLE limits_away RENAME TO limits")
+    target.execute("ALTER TABLE rate_limits_away RENAME TO rate_limits")
     if hashed or any(reply.status < 500 for reply in replies):
         return Won(f"{hashed} guesses were compared without a count: {heard(replies)}")
     if not person.try_password(person.password, target.stranger()).ok:

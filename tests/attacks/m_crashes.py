@@ -75,13 +75,13 @@ def kill_child(target: Target) -> None:
 def torn(target: Target) -> str:
     """Name a row that only half a write can have left; nothing when there is none."""
     dump = target.dump()
-    roots = {user["id"]: user["session_id"] for user in dump["users"]}
+    generations = {user["id"]: user["session_id"] for user in dump["users"]}
     for row in dump["sessions"]:
-        if row["user_id"] not in roots:
+        if row["user_id"] not in generations:
             return "a session without an account"
-        if row["root"] != roots[row["user_id"]]:
-            return "a session beside the root of its account"
-    if len({user["email"] for user in dump["users"]}) < len(roots):
+        if row["generation"] != generations[row["user_id"]]:
+            return "a session beside the generation of its account"
+    if len({user["email"] for user in dump["users"]}) < len(generations):
         return "an email with two accounts"
     return ""
 

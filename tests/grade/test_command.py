@@ -139,6 +139,13 @@ def test_watching(tmp_path: Path) -> None:
     )  # fmt: skip
     assert process.stdout is not None
     seen: list[str] = []
+    with process.stdout:
+        _watched(process, mine, seen)
+    said = "".join(seen)
+    assert said.index("not yet") < said.index("1 of 1 tasks are done.")
+
+
+def _watched(process: subprocess.Popen[str], mine: Path, seen: list[str]) -> None:
     reading = threading.Thread(target=lambda: seen.extend(process.stdout or ()), daemon=True)
     try:
         _read_until(process, seen, "Ctrl-C")
@@ -147,10 +154,9 @@ def test_watching(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         reading.start()
         assert process.wait(60) == 0
+        reading.join(60)
     finally:
         process.kill()
-    said = "".join(seen)
-    assert said.index("not yet") < said.index("1 of 1 tasks are done.")
 
 
 def _read_until(process: subprocess.Popen[str], seen: list[str], words_: str) -> None:
