@@ -26,7 +26,7 @@ BATCH = 20.0
 """Seconds after which a batch claims no further row: a worker that is to stop ends it first."""
 
 FAILURES = 3
-"""Failures in a row that end a batch: the cause is the receiver, not the rows."""
+"""Failures of the receiver in a row that end a batch."""
 
 
 class Queue:
@@ -63,7 +63,7 @@ class Queue:
         """Claim rows that are due and attempt them, one after another, for one batch.
 
         `attempt` gets the claimed row, records what came of it with the methods below and returns
-        whether it succeeded.
+        whether the receiver took it or refused only this row; False says that it failed.
         """
         failures, end = 0, time.monotonic() + BATCH
         while failures < FAILURES and time.monotonic() < end:

@@ -16,6 +16,16 @@ class TooManyEmails(Refusal):
         self.retry_after = 3600
 
 
+class LinkGone(Refusal):
+    """The link of a message was used, replaced, sent or has expired, so it can't be sent whole."""
+
+    status = 409
+    code = "link_gone"
+    message = (
+        "The link of this email was sent, used or replaced, or has expired. Request a new email."
+    )
+
+
 class NoSuchMessage(Refusal):
     """No message has this name."""
 

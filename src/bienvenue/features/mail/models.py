@@ -29,7 +29,9 @@ TEST_DEADLINE = 60.0
 """Seconds a test message may take: an operator waits for it."""
 
 GIVE_UP = 2 * 86400.0
-"""Seconds after which a message that no server accepted is dead."""
+"""Seconds after which a message that no server accepted is dead, unless its link still works; and
+after which a message without a link is not sent for the first time.
+"""
 
 PAUSES = 30.0, 3600.0
 """The first and the longest pause between two tries of a message, in seconds."""
@@ -61,7 +63,8 @@ class MessageState(enum.StrEnum):
     SENT = "sent"
     #: A server refused it for good, or none accepted it for two days.
     DEAD = queue.DEAD
-    #: Its token was spent, replaced or expired before it was sent.
+    #: Its token was spent, replaced or expired before it was sent, it waited for two days for a
+    #: first mail server, or an operator withdrew it.
     WITHDRAWN = "withdrawn"
     #: Written without a recipient, so that an unknown email costs what a known one does.
     VOID = "void"
@@ -118,11 +121,12 @@ messages = table_of(Message)
 columns = messages.c
 _requests = table_of(EmailRequests)
 
-#: A message whose link expired is not sent; one whose link was erased is, when it is resent.
-SENDABLE = (
-    columns.encrypted_link.is_(None)
-    | columns.expires_at.is_(None)
-    | (columns.expires_at > queue.NOW)
+HAS_LINK = columns.expires_at.is_not(None)
+
+#: A message with a link is sent while that works, another one while it is news. A message that was
+#: tried before waits for its next try, or the operator resent it.
+SENDABLE = (HAS_LINK & columns.encrypted_link.is_not(None) & (columns.expires_at > queue.NOW)) | (
+    ~HAS_LINK & ((columns.tries > 0) | (columns.created_at > queue.NOW - GIVE_UP))
 )
 
 
