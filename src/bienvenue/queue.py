@@ -106,7 +106,10 @@ class Queue:
     @functools.cached_property
     def _claiming(self) -> Any:
         columns = self._table.c
-        due = (columns.state == WAITING) & (columns.due_at <= NOW)
+        # No row waits for longer than this: a time further ahead was written by a wrong clock.
+        longest = max(self._lease, *self._pauses)
+        on_time = (columns.due_at <= NOW) | (columns.due_at > NOW + longest)
+        due = (columns.state == WAITING) & on_time
         first = (
             select(columns.id).where(due, self._only).order_by(columns.due_at, columns.id).limit(1)
         )

@@ -12,14 +12,13 @@ SP 800-63B-4 section 4.6). Besides the usual files stand `messages`, which rende
 from bienvenue.features.mail import commands as commands
 from bienvenue.features.mail.errors import LinkGone, NoSuchMessage, TooManyEmails
 from bienvenue.features.mail.messages import MessageText
-from bienvenue.features.mail.models import AN_HOUR, FROM_A_NETWORK, GAP, Message, MessageState
+from bienvenue.features.mail.models import AN_HOUR, GAP, Message, MessageState
 from bienvenue.features.mail.operations import Mail
 from bienvenue.features.mail.pages import EmailSent
 from bienvenue.features.mail.smtp import MailSettings, SendProblem
 
 __all__ = [
     "AN_HOUR",
-    "FROM_A_NETWORK",
     "GAP",
     "EmailSent",
     "LinkGone",

@@ -4,7 +4,7 @@ from bienvenue.feature import Refusal
 
 
 class TooManyEmails(Refusal):
-    """One network asked for more emails in an hour than FROM_A_NETWORK."""
+    """A network, an account, or all visitors together requested too many emails in an hour."""
 
     status = 429
     code = "too_many_emails"

@@ -10,21 +10,24 @@ from typing import Any, ClassVar
 from sqlalchemy import delete, func, select, update
 
 from bienvenue import clock, i18n, normalize, purposes
-from bienvenue.client_ip import network_of
+from bienvenue.client_ip import networks_of
 from bienvenue.db import DB, Transaction, retried
 from bienvenue.feature import Event, Feature, Reason, needs
 from bienvenue.features.mail import smtp
 from bienvenue.features.mail.errors import LinkGone, NoSuchMessage
 from bienvenue.features.mail.messages import MessageText, Renderer
 from bienvenue.features.mail.models import (
+    DAY,
+    GATHERED,
     GIVE_UP,
     HAS_LINK,
     KEPT,
     LEASE,
-    NOTICES_AN_HOUR,
+    NOTICES_AT_ONCE,
     PAUSES,
     SENDABLE,
     TEST_DEADLINE,
+    WIDER,
     WRITE,
     EmailRequests,
     Message,
@@ -54,12 +57,13 @@ class Mail(Feature[MailSettings]):
         "email.queued": "An email to a user was queued.",
         "email.failed": "An email was given up: its mailbox refused it, or no server accepted it "
         "in time.",
+        "email_limit.reached": "An email was not sent, because too many were requested.",
     }
 
     def __init__(self, registry: Registry, db: DB, settings: MailSettings) -> None:
         """Open with the templates of this service."""
         super().__init__(registry, db, settings)
-        self._renderer = Renderer(registry.settings, settings.mail_from)
+        self._renderer = Renderer(registry.settings, settings.mail_from, settings.mail_reply_to)
         self._queue = Queue(
             db, messages, lease=LEASE, give_up=GIVE_UP, pauses=PAUSES, only=SENDABLE
         )
@@ -80,13 +84,14 @@ class Mail(Feature[MailSettings]):
         *,
         link: str | None = None,
         expires: float | None = None,
+        delay: float = 0.0,
     ) -> dict[str, str]:
         """Put a message into the outbox, in the transaction that is open; return its name as facts.
 
         `kind` names its template, `facts` are plain values for it. `link` is a path of this service
-        that holds a token; it is stored encrypted, and not shown after `expires`. Without an email
-        the same row is written without a recipient. The caller publishes an event with the facts
-        returned.
+        that holds a token; it is stored encrypted, and not shown after `expires`. It is sent after
+        `delay` seconds. Without an email the same row is written without a recipient. The caller
+        publishes an event with the facts returned.
         """
         now = clock.now()
         encrypted = None
@@ -105,7 +110,7 @@ class Mail(Feature[MailSettings]):
                 "encrypted_link": encrypted,
                 "expires_at": expires,
                 "state": MessageState.WAITING if email else MessageState.VOID,
-                "due_at": now,
+                "due_at": now + delay,
                 "tries": 0,
             }
             tx.execute(WRITE, row)
@@ -125,10 +130,23 @@ class Mail(Feature[MailSettings]):
         key = self._registry.keys.lasting_mac(purposes.emails(kind), email.encode())
         return self._counted(key, gap, most)
 
-    def may_ask_from(self, ip: str, most: int) -> bool:
-        """Count a request of the network of `ip`; False when `most` were granted in this hour."""
-        key = self._registry.keys.lasting_mac(purposes.emails("network"), network_of(ip).encode())
-        return self._counted(key, 0.0, most)
+    def limit_reached_from(self, ip: str) -> str | None:
+        """Count a request of the networks of `ip` and of all visitors, in the open transaction.
+
+        Return the policy that the request exceeds, "network" or "service", or None. Requests
+        without an ip count as those of one network.
+        """
+        most = self.settings.emails_network
+        for network in networks_of(ip, WIDER):
+            length = int(network.rpartition("/")[2]) if "/" in network else 0
+            key = self._registry.keys.lasting_mac(purposes.emails("network"), network.encode())
+            if not self._counted(key, 0.0, most * WIDER.get(length, 1)):
+                return "network"
+        key = self._registry.keys.lasting_mac(purposes.emails("service"), b"")
+        if not self._counted(key, 0.0, self.settings.emails_service):
+            _log.warning("all visitors together requested too many emails in an hour")
+            return "service"
+        return None
 
     def _counted(self, key: bytes, gap: float, most: int) -> bool:
         values = {"the_key": key, "now": clock.now(), "gap": gap, "most": most}
@@ -138,10 +156,26 @@ class Mail(Feature[MailSettings]):
     def notify(self, kind: str, email: str, user_id: int, facts: Mapping[str, Any]) -> None:
         """Write a notice, which has no link, and publish it, in the transaction that is open.
 
-        Nothing is written when `email` got NOTICES_AN_HOUR of this kind within an hour.
+        After NOTICES_AT_ONCE of a kind within a day, further ones are gathered for an hour into one
+        message, which shows the latest and says how many there were.
         """
-        if self.may_ask(kind, email, 0.0, NOTICES_AN_HOUR):
-            written = self.write(kind, email, user_id, facts)
+        now = clock.now()
+        alike = (columns.kind == kind) & (columns.email == email) & (columns.user_id == user_id)
+        unsent = (columns.state == MessageState.WAITING) & (columns.tries == 0)
+        with self._db.transaction() as tx:
+            today = alike & (columns.created_at > now - DAY)
+            many = (tx.scalar(select(func.count()).where(today)) or 0) >= NOTICES_AT_ONCE
+            gathering = select(columns.id, columns.facts).where(
+                alike & unsent & (columns.due_at > now)
+            )
+            found = tx.execute(gathering.limit(1).with_for_update()).one_or_none()
+            if many and found is not None:
+                before = json.loads(found.facts)
+                kept = {"language": before["language"], "times": before.get("times", 1) + 1}
+                latest = {"facts": json.dumps({**facts, **kept}), "created_at": now}
+                tx.change(update(Message).where(columns.id == found.id).values(**latest))
+                return
+            written = self.write(kind, email, user_id, facts, delay=GATHERED if many else 0.0)
             self._registry.publish(Event("email.queued", user_id, written))
 
     # --- sending --------------------------------------------------------------------------------

@@ -103,6 +103,25 @@ class MailSettings(Section):
         "Bienvenue <no-reply@example.org>. Required with smtp_host.",
     )
 
+    mail_reply_to: str | None = Field(
+        None,
+        description="Where answers to emails go, as support@example.org. By default to the support "
+        "email, if there is one.",
+    )
+    emails_network: int = Field(
+        60,
+        ge=1,
+        le=100_000,
+        description="Emails that one network can request in an hour; an IPv6 /56 four times, a /48 "
+        "sixteen times as many.",
+    )
+    emails_service: int = Field(
+        3000,
+        ge=1,
+        le=1_000_000,
+        description="Emails that all visitors together can request in an hour.",
+    )
+
     @property
     def on_this_machine(self) -> bool:
         """Whether the mail server runs on this machine, by its name or ip."""
@@ -137,12 +156,22 @@ class MailSettings(Section):
             if info.data.get("smtp_host") is not None:
                 raise ValueError("is required with smtp_host")
             return None
-        found = [email for _, email in getaddresses([value])]
-        # The parser repairs its input: an email that does not stand in it literally is a guess.
-        clear = value.isprintable() and len(found) == 1 and found[0] in value
-        if not clear or not _EMAIL.fullmatch(found[0]):
-            raise ValueError("is one email, as Bienvenue <no-reply@example.org>")
-        return value
+        return _one_mailbox(value)
+
+    @field_validator("mail_reply_to")
+    @classmethod
+    def _one_reply_to(cls, value: str | None) -> str | None:
+        return None if value is None else _one_mailbox(value)
+
+
+def _one_mailbox(value: str) -> str:
+    """Return a text that is one email, with or without a name. Raises ValueError."""
+    found = [email for _, email in getaddresses([value])]
+    # The parser repairs its input: an email that does not stand in it literally is a guess.
+    clear = value.isprintable() and len(found) == 1 and found[0] in value
+    if not clear or not _EMAIL.fullmatch(found[0]):
+        raise ValueError("is one email, as Bienvenue <no-reply@example.org>")
+    return value
 
 
 class SendProblem(Exception):
