@@ -129,6 +129,8 @@ def make_service(database: str, tmp_path: Path) -> Iterator[MakeService]:
             # The same for the failures a race reserves; only tests of limits want them few.
             "rate_limit_account": 1000,
             "rate_limit_network": 100_000,
+            # Tests of emails count up to it.
+            "emails_network": 20,
         }
         app = create_app(**given | settings)
         app.testing = True

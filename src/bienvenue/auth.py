@@ -75,12 +75,12 @@ FEATURES: tuple[type[Feature[Any]], ...] = (
     Sessions,
     Reauthentication,
     PasswordChange,
+    AccountClosure,
     PasswordReset,
     Invitations,
     Registration,
     NotificationEmails,
     Notices,
-    AccountClosure,
     EmailChange,
     Moving,
 )

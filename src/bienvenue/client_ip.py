@@ -6,6 +6,7 @@ proxy the operator names, and no other header ever is: any client can write it (
 
 import ipaddress
 import re
+from collections.abc import Iterable
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -104,6 +105,18 @@ def network_of(ip: str) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, 64), strict=False))
     return f"{address}/32"
+
+
+def networks_of(ip: str, wider: Iterable[int]) -> list[str]:
+    """Return the network an ip counts for and, in IPv6, the wider ones of these lengths.
+
+    The narrowest comes first. An IPv4 address has none that is wider: its neighbours are others.
+    """
+    address, narrow = address_of(ip), network_of(ip)
+    if not isinstance(address, ipaddress.IPv6Address):
+        return [narrow]
+    around = (ipaddress.ip_network((address, length), strict=False) for length in wider)
+    return [narrow, *map(str, around)]
 
 
 def _network(text: str) -> Network:

@@ -37,7 +37,8 @@ class Attempt:
 
     name: str
     email: str
-    ip: str = ""
+    #: "" when the request has no ip; None for code of this process, whose network is not counted.
+    ip: str | None = None
     #: Whether it comes from a known device of the account.
     known: bool = False
 

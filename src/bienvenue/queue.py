@@ -26,7 +26,7 @@ BATCH = 20.0
 """Seconds after which a batch claims no further row: a worker that is to stop ends it first."""
 
 FAILURES = 3
-"""Failures in a row that end a batch: the cause is the receiver, not the rows."""
+"""Failures of the receiver in a row that end a batch."""
 
 
 class Queue:
@@ -63,7 +63,7 @@ class Queue:
         """Claim rows that are due and attempt them, one after another, for one batch.
 
         `attempt` gets the claimed row, records what came of it with the methods below and returns
-        whether it succeeded.
+        whether the receiver took it or refused only this row; False says that it failed.
         """
         failures, end = 0, time.monotonic() + BATCH
         while failures < FAILURES and time.monotonic() < end:
@@ -106,7 +106,10 @@ class Queue:
     @functools.cached_property
     def _claiming(self) -> Any:
         columns = self._table.c
-        due = (columns.state == WAITING) & (columns.due_at <= NOW)
+        # No row waits for longer than this: a time further ahead was written by a wrong clock.
+        longest = max(self._lease, *self._pauses)
+        on_time = (columns.due_at <= NOW) | (columns.due_at > NOW + longest)
+        due = (columns.state == WAITING) & on_time
         first = (
             select(columns.id).where(due, self._only).order_by(columns.due_at, columns.id).limit(1)
         )

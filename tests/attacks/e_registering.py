@@ -338,3 +338,21 @@ def a_token_that_is_computed(target: Target) -> Outcome:
             if text[:43] == token:
                 return Won(f"it is the {kind.__name__} of {word!r}")
     return Refused(f"none of {len(words) * len(kinds)} digests of what is known")
+
+
+@attack(
+    "E26",
+    "A stranger's requests keep an email from registering.",
+    wins="broken:E26_one_request_alone",
+)
+def a_registration_in_the_way(target: Target) -> Outcome:
+    """Register the victim's email first, so that the one email that is sent is for the stranger."""
+    service = where_emails_are_sent(target)
+    victim = target.newcomer()
+    register(service, victim.email, NEW)
+    if register(service, victim.email).status != 202:
+        raise TargetFails("registering was refused")
+    prove(service, token_in(told(target, victim.email, "registration")))
+    if victim.email not in users(target):
+        return Won("the victim registered, got a link, and has no account")
+    return Refused("the link completes whichever registration the mailbox's owner made")

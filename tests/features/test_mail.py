@@ -11,7 +11,15 @@ import pytest
 from sqlalchemy import select, update
 
 from bienvenue import purposes
-from bienvenue.features.mail import Mail, Message, MessageState, NoSuchMessage, SendProblem, smtp
+from bienvenue.features.mail import (
+    LinkGone,
+    Mail,
+    Message,
+    MessageState,
+    NoSuchMessage,
+    SendProblem,
+    smtp,
+)
 from bienvenue.features.mail.models import GIVE_UP, KEPT, LEASE
 from bienvenue.user import table_of
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
@@ -135,7 +143,7 @@ def test_an_email_of_an_earlier_version_names_no_lifetime(service: Service) -> N
     """Its facts do not say for how long its link works."""
     service.auth.register_user(EMAIL, PASSPHRASE)
     service.auth.password_reset.request(EMAIL)
-    (row,) = rows(service)
+    (row,) = (row for row in rows(service) if row.state != MessageState.VOID)
     assert "It works once, for 1 hour:" in text_of(service.auth.mail.read(row.uid))
     with service.auth._db.transaction() as tx:
         tx.execute(update(table_of(Message)).values(facts='{"ip": "", "language": "en"}'))
@@ -217,28 +225,169 @@ def test_a_server_in_trouble_is_tried_later_and_later(
 
 
 @pytest.mark.parametrize("problem", ["refused", "two days"])
-def test_a_message_no_server_accepts_is_given_up(
+def test_a_message_no_server_accepts_is_given_up_with_its_link(
     sending: Service, server: MailServer, moving_clock: Clock, problem: str
 ) -> None:
-    """At once when a server refuses it for good, else after two days."""
+    """At once when there is no such mailbox, else after two days; resent, it is what it was."""
     hearing = Hearing(sending.auth)
     row = written(sending, kind="password_reset", link=LINK, expires=4e9)
     if problem == "two days":
         moving_clock.forward(GIVE_UP)
-    server.problems = [SendProblem("no such mailbox: 550", permanent=problem == "refused")]
+    permanent = problem == "refused"
+    server.problems = [SendProblem("no: 550", permanent=permanent, of_message=True)]
     sending.auth.work()
     found = sending.auth.mail.find(row.uid)
-    assert (found.state, found.encrypted_link, found.problem) == (
-        MessageState.DEAD,
-        None,
-        "no such mailbox: 550",
-    )
+    assert (found.state, found.problem) == (MessageState.DEAD, "no: 550")
     assert hearing.only("email.failed").facts == {"message": "password_reset"}
     assert sending.auth.mail.undelivered() == 1
     sending.auth.mail.resend(row.uid)
     sending.auth.work()
     assert sending.auth.mail.find(row.uid).state == MessageState.SENT
     assert sending.auth.mail.undelivered() == 0
+    assert LINK in text_of(server.messages[-1])
+
+
+def test_a_server_that_refuses_its_sender_costs_no_link(
+    sending: Service, server: MailServer, moving_clock: Clock
+) -> None:
+    """A message with a link waits while that works; one without, for two days."""
+    user = sending.auth.register_user(EMAIL, PASSPHRASE)
+    sending.auth.email_change.set(EMAIL, "new@example.org")
+    notice = written(sending, user_id=user.id)
+    undo = next(row for row in rows(sending) if row.kind == "email_changed")
+    days = int((undo.expires_at - moving_clock.time) // DAY)
+    for _ in range(days - 1):
+        moving_clock.forward(DAY)
+        server.problems = [SendProblem("refused the sender: 550 5.7.1") for _ in range(3)]
+        sending.auth.work()
+        sending.auth.sweep(moving_clock.time)
+    assert sending.auth.mail.find(notice.uid).state == MessageState.DEAD
+    waiting = sending.auth.mail.find(undo.uid)
+    assert (waiting.state, waiting.problem) == (
+        MessageState.WAITING,
+        "refused the sender: 550 5.7.1",
+    )
+    assert sending.auth.mail.delayed() == (1, "refused the sender: 550 5.7.1")
+    moving_clock.forward(3600)
+    server.problems = []
+    sending.auth.work()
+    (message,) = server.messages
+    link = next(line for line in text_of(message).splitlines() if "?token=" in line)
+    token = link.partition("?token=")[2]
+    assert sending.auth.email_change.restore(token) == EMAIL
+
+
+def test_trouble_with_mailboxes_delays_no_other(sending: Service, server: MailServer) -> None:
+    """Ten of them are full, or not there, before the eleventh is written to in the same batch."""
+    for _ in range(10):
+        written(sending)
+    good = written(sending, "amy@example.org")
+    server.problems = [
+        SendProblem("refused the recipient", of_message=True, permanent=number % 2 == 0)
+        for number in range(10)
+    ]
+    sending.auth.work()
+    assert [message["To"] for message in server.messages] == ["amy@example.org"]
+    assert sending.auth.mail.find(good.uid).state == MessageState.SENT
+
+
+@pytest.mark.parametrize("gone", ["sent", "withdrawn", "expired", "spent", "undecipherable"])
+def test_a_message_is_resent_whole_or_not_at_all(
+    sending: Service, server: MailServer, moving_clock: Clock, gone: str
+) -> None:
+    """A link that does not work any more is not announced; nothing changes."""
+    row = written(sending, kind="password_reset", link=LINK, expires=moving_clock.time + DAY)
+    mail = sending.auth.mail
+    if gone == "sent":
+        sending.auth.work()
+    elif gone == "withdrawn":
+        assert mail.withdraw(row.uid) == 1
+    elif gone == "expired":
+        moving_clock.forward(DAY)
+    elif gone == "spent":
+        with sending.auth._db.transaction():
+            mail.erase([row.uid])
+    else:
+        with sending.auth._db.transaction() as tx:
+            tx.change(update(Message).values(encrypted_link=b"x" * 40))
+    before, sent = rows(sending), len(server.messages)
+    with pytest.raises(LinkGone):
+        mail.resend(row.uid)
+    assert rows(sending) == before
+    sending.auth.work()
+    assert len(server.messages) == sent
+
+
+def test_a_link_that_cannot_be_decrypted_is_not_sent(sending: Service, server: MailServer) -> None:
+    """The message is given up: the check-up says so."""
+    row = written(sending, kind="password_reset", link=LINK, expires=4e9)
+    with sending.auth._db.transaction() as tx:
+        tx.change(update(Message).values(encrypted_link=b"x" * 40))
+    sending.auth.work()
+    assert server.messages == []
+    assert sending.auth.mail.find(row.uid).state == MessageState.DEAD
+
+
+def test_a_first_mail_server_gets_no_old_news(
+    make_service: MakeService, server: MailServer, moving_clock: Clock
+) -> None:
+    """Old notices are withdrawn, fresh ones and working links are sent from the base URL of now."""
+    without = make_service()
+    old = written(without)
+    link = written(without, kind="password_reset", link=LINK, expires=moving_clock.time + 9 * DAY)
+    moving_clock.forward(GIVE_UP)
+    fresh = written(without)
+    without.auth.work()
+    without.auth.sweep(moving_clock.time)
+    assert {row.state for row in rows(without)} == {MessageState.WAITING}
+    service = make_service(
+        smtp_host="mail.example.org",
+        mail_from="no-reply@example.org",
+        base_url="https://login.example.org",
+    )
+    service.auth.work()
+    service.auth.sweep(moving_clock.time)
+    assert len(server.messages) == 2
+    assert f"https://login.example.org{LINK}" in text_of(server.messages[0])
+    found = service.auth.mail.find(old.uid)
+    assert (found.state, found.problem) == (
+        MessageState.WITHDRAWN,
+        "it waited for two days without a mail server",
+    )
+    for uid in (link.uid, fresh.uid):
+        assert service.auth.mail.find(uid).state == MessageState.SENT
+    service.auth.mail.resend(old.uid)
+    service.auth.work()
+    assert len(server.messages) == 3
+
+
+def test_the_operator_withdraws_what_was_not_sent(sending: Service, server: MailServer) -> None:
+    """One message or all; what was sent stays as it is."""
+    mail = sending.auth.mail
+    sent = written(sending)
+    sending.auth.work()
+    first, second = (
+        written(sending),
+        written(sending, kind="password_reset", link=LINK, expires=4e9),
+    )
+    with pytest.raises(NoSuchMessage):
+        mail.withdraw("no such name")
+    assert [mail.withdraw(sent.uid), mail.withdraw(first.uid), mail.withdraw()] == [0, 1, 1]
+    assert mail.find(second.uid).encrypted_link is None
+    sending.auth.work()
+    assert len(server.messages) == 1
+    assert mail.undelivered() == 0
+
+
+def test_the_only_message_with_a_link_is_kept_while_it_works(
+    service: Service, moving_clock: Clock
+) -> None:
+    """A closed account can be reopened for ninety days; other messages go after thirty."""
+    link = written(service, kind="password_reset", link=LINK, expires=moving_clock.time + 90 * DAY)
+    written(service)
+    assert service.auth.mail.sweep(moving_clock.time + KEPT, 9) == 1
+    assert [row.uid for row in rows(service)] == [link.uid]
+    assert service.auth.mail.sweep(moving_clock.time + 90 * DAY, 9) == 2
 
 
 @pytest.mark.usefixtures("server")
@@ -277,7 +426,7 @@ def test_a_worker_that_is_late_gives_nothing_up(
     sending.auth.work()
     assert [message["Message-ID"] for message in server.messages] == [f"<{late.uid}@example.org>"]
     heard = Hearing(sending.auth)
-    mail._failed(late, "no such mailbox: 550", permanent=True)
+    mail._failed(late, SendProblem("no such mailbox: 550", permanent=True))
     assert "email.failed" not in heard.names
     assert mail.find(late.uid).state == MessageState.SENT
 

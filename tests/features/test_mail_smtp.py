@@ -193,34 +193,93 @@ def test_no_password_in_clear_to_another_machine(
         assert to(25, ours).on_this_machine
 
 
-@pytest.mark.parametrize(
-    ("said", "what"),
-    [
-        (HELLO, "the sender"),
-        (AGREED[:3], "the recipient"),
-        (AGREED, "the message"),
-        ([*AGREED, GO_ON], "the message"),
-    ],
-)
+#: What a server can be asked before it says no, and what it then refuses.
+ASKED = {
+    "the sender": HELLO,
+    "the recipient": AGREED[:3],
+    "DATA": AGREED,
+    "the message": [*AGREED, GO_ON],
+}
+
+
+def refused(asked: str, answer: str, *, permanent: bool, of_message: bool) -> str:
+    """Let a server refuse, and give what the problem says it said."""
+    puppet = Puppet([*ASKED[asked], answer.encode() + b"\r\n", b"221 bye\r\n"])
+    with puppet as settings, pytest.raises(SendProblem) as caught:
+        deliver(settings)
+    assert puppet.heard[-1] == b"QUIT\r\n"
+    assert (caught.value.permanent, caught.value.of_message) == (permanent, of_message)
+    assert not [secret for secret in SECRETS if secret in str(caught.value)]
+    what = "the message" if asked == "DATA" else asked
+    start = f"127.0.0.1:{settings.port} refused {what}: "
+    assert str(caught.value).startswith(start)
+    return str(caught.value).removeprefix(start)
+
+
+@pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize(
     ("answer", "told", "permanent"),
     [
         (f"550 5.1.1 <{RECIPIENT}> is unknown\x1b[31m", "550 5.1.1", True),
-        (f"552 {RECIPIENT} 5.2.2 is full", "552", True),
+        (f"552 {RECIPIENT} 5.2.2 is full", "552", False),
         ("450 4.2.1 later", "450 4.2.1", False),
         ("530 5.7.0 who are you?", "530 5.7.0", False),
         ("399 what?", "399", False),
     ],
 )
-def test_a_message_that_is_refused(
-    said: list[bytes], what: str, answer: str, told: str, permanent: bool
-) -> None:
-    """5xx is for ever, the rest is for now; of the words nothing is repeated."""
-    puppet = Puppet([*said, answer.encode() + b"\r\n", b"221 bye\r\n"])
-    with puppet as settings:
-        found = problem(settings, permanent=permanent)
-    assert found == f"127.0.0.1:{settings.port} refused {what}: {told}"
-    assert puppet.heard[-1] == b"QUIT\r\n"
+def test_a_message_that_is_refused(asked: str, answer: str, told: str, permanent: bool) -> None:
+    """Only a recipient is refused for ever; of the words nothing is repeated."""
+    at_rcpt, at_mail = asked == "the recipient", asked == "the sender"
+    of_mailbox = told in {"550 5.1.1", "450 4.2.1"}
+    found = refused(
+        asked,
+        answer,
+        permanent=permanent and not at_mail,
+        of_message=at_rcpt or (of_mailbox and not at_mail),
+    )
+    assert found == told
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "permanent"),
+    [
+        # The sender is the operator's: SES, Mailgun and Postfix say it so.
+        ("the sender", "550 5.1.8 sender address rejected: domain not found", False),
+        ("the sender", "550 5.7.1 not a verified sender identity", False),
+        ("the sender", "553 sender address rejected: not owned by user", False),
+        ("the message", "554 Message rejected: Email address is not verified.", False),
+        ("the recipient", "550 5.1.7 sender address is malformed", False),
+        ("the recipient", "550 5.1.8 sender has no mail server", False),
+        # So are policy and quota.
+        ("the recipient", "554 5.7.1 relay access denied", False),
+        ("the recipient", "554 relay access denied", False),
+        ("the recipient", "550 5.7.26 unauthenticated sender", False),
+        ("the recipient", "550 5.4.5 daily sending quota exceeded", False),
+        ("the message", "552 5.4.5 Daily user sending limit exceeded", False),
+        ("the message", "550 5.7.1 looks like spam", False),
+        ("the message", "552 too much mail", False),
+        ("DATA", "503 5.5.1 no valid recipients", False),
+        ("the recipient", "552 5.3.4 message size exceeds limit", False),
+        # A mailbox may be emptied or opened.
+        ("the recipient", "552 5.2.2 mailbox full", False),
+        ("the recipient", "550 5.2.1 mailbox disabled", False),
+        ("the recipient", "452 4.2.2 mailbox full", False),
+        ("the recipient", "450 5.1.1 the code says later", False),
+        # These mailboxes are not there, or never take this message.
+        ("the recipient", "550 no such user", True),
+        ("the recipient", "551 user not local", True),
+        ("the recipient", "553 mailbox name not allowed", True),
+        ("the recipient", "550 5.1.10 recipient not found", True),
+        ("the recipient", "556 5.1.10 recipient address has null MX", True),
+        ("the recipient", "550 5.4.1 recipient address rejected: access denied", True),
+        ("the message", "550 5.1.1 no such user", True),
+        ("the message", "554 5.6.0 message is malformed", True),
+    ],
+)
+def test_whose_fault_a_refusal_is(asked: str, answer: str, permanent: bool) -> None:
+    """What the operator or the owner of a mailbox can mend is tried again (RFC 3463)."""
+    at_rcpt = asked == "the recipient"
+    refused(asked, answer, permanent=permanent, of_message=at_rcpt or permanent)
 
 
 @pytest.mark.parametrize("end", [GO_ON, RESET])

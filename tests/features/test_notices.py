@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from bienvenue.feature import Event
 from bienvenue.features.mail import Message
 from bienvenue.features.notices import Notices
-from tests.conftest import EMAIL, PASSPHRASE, Service
+from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing
 from tests.features.notification_emails import SECOND, told, verified
 from tests.features.password_resets import messages, text_of
@@ -46,7 +48,7 @@ def test_a_changed_password_is_told(service: Service) -> None:
 
 
 def test_the_first_device_is_not_told_and_the_second_is(service: Service) -> None:
-    """The notice names the device; at most ten of a kind are written in an hour."""
+    """The notice names the device; after three of a kind in a day, the others are one email."""
     sessions = service.auth.sessions
     first = sessions.sign_in(EMAIL, PASSPHRASE)
     sessions.sign_in(EMAIL, PASSPHRASE, device=first.device)
@@ -57,9 +59,30 @@ def test_the_first_device_is_not_told_and_the_second_is(service: Service) -> Non
     assert row.kind == "new_device"
     assert "Firefox" in text
     assert "192.0.2.7" in text
-    for _ in range(11):
-        sessions.sign_in(EMAIL, PASSPHRASE)
-    assert len(rows(service)) == 10
+    for number in range(11):
+        sessions.sign_in(EMAIL, PASSPHRASE, ip=f"198.51.100.{number}", agent=FIREFOX)
+    gathered, *before = rows(service)
+    assert len(before) == 3
+    text = text_of(service, gathered)
+    assert "198.51.100.10 · 9 times since our last email" in text
+    assert "times" not in text_of(service, before[0])
+
+
+def test_a_script_that_signs_in_all_day_fills_no_mailbox(
+    make_service: MakeService, moving_clock: Clock
+) -> None:
+    """Three notices at once and one an hour; the browser in use stays signed in."""
+    service = make_service(session_cap=20)
+    sessions = service.auth.sessions
+    browser = sessions.sign_in(EMAIL, PASSPHRASE)
+    for number in range(240):
+        moving_clock.forward(360)
+        sessions.sign_in(EMAIL, PASSPHRASE, ip="192.0.2.9")
+        if number % 10 == 0:
+            assert sessions.check(browser.secret) is not None, number
+    assert 20 <= len(rows(service)) <= 27
+    times = [json.loads(row.facts).get("times", 1) for row in rows(service)]
+    assert sum(times) == 240
 
 
 def test_the_notification_email_is_told_too(service: Service) -> None:

@@ -193,10 +193,124 @@ def test_a_network_waits_after_a_hundred_failures(
     refused = sign_in(service.client(), email="amy9@example.com")
     assert refused.headers["RateLimit"] == '"network";r=0;t=1'
     assert sign_in(service.client(), email="amy9@example.com", ip="192.0.2.2").status_code == 401
+    stranger = service.client()
+    assert sign_in(stranger, PASSPHRASE).status_code == 429
+    account = {"email": "new@example.org", "password": PASSPHRASE}
+    assert stranger.post("/users", json=account).status_code == 201
     moving_clock.forward(1)
     assert sign_in(service.client(), PASSPHRASE).status_code == 200
     count = service.auth.rate_limits.find("192.0.2.1")[0]
     assert count.failures == 5, "a success gave back its own reservation and nothing more"
+
+
+@pytest.mark.usefixtures("moving_clock")
+def test_a_known_device_does_not_wait_for_its_neighbours(make_service: MakeService) -> None:
+    """Nine colleagues mistype behind one ip, and the owner's browser gets in."""
+    service = make_service(rate_limit_network=5)
+    owner = service.signed_in()
+    owner.delete("/sessions")
+    for number in range(9):
+        sign_in(service.client(), email=f"amy{number}@example.com", ip="192.0.2.1")
+    assert sign_in(service.client(), PASSPHRASE, ip="192.0.2.1").status_code == 429
+    assert sign_in(owner, PASSPHRASE, ip="192.0.2.1").status_code == 200
+
+
+def test_time_lowers_the_count_of_a_network(make_service: MakeService, moving_clock: Clock) -> None:
+    """By its limit a day, whether or not failures come meanwhile."""
+    limits = make_service(rate_limit_network=10).auth.rate_limits
+    for number in range(10):
+        limits.reserve(Attempt("sign_in", f"amy{number}@example.com", "192.0.2.1"))
+    with pytest.raises(TooManyAttempts):
+        limits.check(Attempt("sign_in", EMAIL, "192.0.2.1"))
+    for number in range(40):
+        moving_clock.forward(DAY / 10)
+        limits.reserve(Attempt("sign_in", f"bob{number}@example.com", "192.0.2.1"))
+    moving_clock.forward(DAY / 2)
+    limits.reserve(Attempt("sign_in", EMAIL, "192.0.2.1"))
+    assert [row.failures for row in limits.find("192.0.2.1")] == [6]
+
+
+def test_wider_networks_have_larger_limits(make_service: MakeService) -> None:
+    """Each /64 of a /48 has its own failures, and together they have sixteen times as many."""
+    limits = make_service(rate_limit_network=2).auth.rate_limits
+
+    def admitted(subnet: str) -> int:
+        for number in range(1, 100):
+            ip = f"2001:db8:1:{subnet.format(number)}::7"
+            try:
+                limits.reserve(Attempt("sign_in", f"amy{ip.replace(':', '-')}@example.com", ip))
+            except TooManyAttempts:
+                return number - 1
+        return 100
+
+    assert admitted("{:x}") == 2 * 4, "a /56 of the /48"
+    assert admitted("{:x}00") == 2 * (16 - 4), "the rest of the /48"
+    limits.reserve(Attempt("sign_in", EMAIL, "2001:db8:2::7"))
+
+
+@pytest.mark.usefixtures("moving_clock")
+def test_requests_without_an_ip_are_one_network(make_service: MakeService) -> None:
+    """As over a unix socket without a trusted proxy; code of this process is no network."""
+    service = make_service(rate_limit_network=5)
+    without = {"REMOTE_ADDR": ""}
+    heard = [
+        service.client()
+        .post(
+            "/sessions",
+            json={"email": f"amy{number}@example.com", "password": "wrong"},
+            environ_overrides=without,
+        )
+        .status_code
+        for number in range(7)
+    ]
+    assert heard == [401] * 5 + [429] * 2
+    assert not any(service.auth.valid_login(f"bob{n}@example.com", "wrong") for n in range(7))
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    assert service.auth.valid_login(EMAIL, PASSPHRASE)
+
+
+def test_a_clock_that_is_set_back_makes_no_one_wait(
+    make_service: MakeService, moving_clock: Clock
+) -> None:
+    """No wait is believed that is longer than the longest, of an account or of a network."""
+    service = make_service(rate_limit_account=3, rate_limit_network=5)
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    for _ in range(3):
+        assert sign_in(service.client(), ip="192.0.2.1").status_code == 401
+    for number in range(2):
+        sign_in(service.client(), email=f"amy{number}@example.com", ip="192.0.2.1")
+    assert sign_in(service.client(), PASSPHRASE, ip="192.0.2.1").status_code == 429
+    moving_clock.forward(-DAY)
+    assert sign_in(service.client(), PASSPHRASE, ip="192.0.2.1").status_code == 200
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("people", "mistakes"), [(60, 20), (300, 50)])
+def test_an_office_behind_one_ip_signs_in_for_a_month(
+    make_service: MakeService, moving_clock: Clock, people: int, mistakes: int
+) -> None:
+    """At most one right sign-in in a thousand is refused, though no browser is ever known.
+
+    One sign-in every ten minutes, one in `mistakes` preceded by a mistyped one (report R4); the
+    larger office signs in four times as often.
+    """
+    limits = make_service(rate_limit_account=10, rate_limit_network=100).auth.rate_limits
+    refused = total = 0
+    gap = 600 * 60 / people if people > 60 else 600
+    for number in range(int(30 * DAY / gap / (5 if people > 60 else 1))):
+        moving_clock.forward(gap)
+        attempt = Attempt("sign_in", f"person{number % people}@example.com", "192.0.2.1")
+        try:
+            if number % mistakes == 0:
+                limits.check(attempt)
+                limits.reserve(attempt)
+            total += 1
+            limits.check(attempt)
+            limits.reserve(attempt)
+            limits.release(attempt)
+        except TooManyAttempts:
+            refused += 1
+    assert refused <= total / 1000, f"{refused} of {total}"
 
 
 @pytest.mark.usefixtures("moving_clock")

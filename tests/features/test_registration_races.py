@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from bienvenue.feature import Attempt
 from bienvenue.features.registration import WrongVerificationToken
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import users
@@ -27,7 +26,7 @@ def test_twenty_who_all_compared_already_and_one_wins(service: Service) -> None:
 
     def make(_: int) -> bool:
         try:
-            service.auth.registration._create_account(found, Attempt("sign_in", EMAIL))
+            service.auth.registration._create_account(found, found.data["hashed_password"], "")
         except WrongVerificationToken:
             return False
         return True
@@ -51,10 +50,11 @@ def test_two_registrations_of_one_email_verified_at_once(
 
 
 def test_twenty_register_at_once_and_one_email_is_written(service: Service) -> None:
-    """All hear the same; the one link works with its own password."""
+    """All hear the same; the one link works with its own password and the last of the others."""
     passwords = [f"{OTHER} {number}" for number in range(20)]
     assert race(lambda n: register(service, password=passwords[n]).status_code, 20) == [202] * 20
-    assert len(messages(service, "registration")) == len(outstanding(service, "registration")) == 1
+    assert len(messages(service, "registration")) == 1
+    assert len(outstanding(service, "registration")) == 2
     token = newest(service)
     statuses = [verify(service, token, password).status_code for password in passwords]
     assert sorted(statuses) == [201] + [403] * 19

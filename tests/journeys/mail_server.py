@@ -28,6 +28,8 @@ class Mood(enum.Enum):
     TAKE = enum.auto()
     #: It refuses a message to this mailbox for good.
     REFUSE = enum.auto()
+    #: It takes nothing from this sender.
+    REFUSE_SENDER = enum.auto()
     #: It asks to come back later.
     DEFER = enum.auto()
     #: It has read the whole message and says nothing, until its mood changes.
@@ -82,6 +84,15 @@ class MailServer:
         return self.to(email)[0]
 
     # --- what the library calls -----------------------------------------------------------------
+
+    async def handle_MAIL(  # noqa: N802 (the library's name)
+        self, _server: SMTP, _session: Session, envelope: Envelope, sender: str, _options: list[str]
+    ) -> str:
+        """Agree to a sender, or not."""
+        if self.mood is Mood.REFUSE_SENDER:
+            return "550 5.7.1 not a verified sender identity"
+        envelope.mail_from = sender
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802 (the library's name)
         self, _server: SMTP, _session: Session, envelope: Envelope, to: str, _options: list[str]

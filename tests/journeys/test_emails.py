@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
 
 from bienvenue import queue
-from bienvenue.features.mail import Message, MessageState
+from bienvenue.features.mail import MessageState
 from tests.attacks.nursery import Child, Cradle
 from tests.conftest import PASSPHRASE
 from tests.databases import KINDS, Databases
@@ -284,22 +283,58 @@ def test_a_message_that_cannot_be_made_holds_up_no_other(house: House, server: M
 # --- commands -----------------------------------------------------------------------------------
 
 
-def test_a_message_that_is_resent_after_its_link_expired_is_sent(
+def test_a_message_whose_link_is_gone_is_not_resent(house: House, server: MailServer) -> None:
+    """The command says why; a message without a link is resent as it was, with its own time."""
+    uid = house.reset_message("dora@example.com")
+    email, by = house.write(), to(server.port)
+    house.send(by)
+    first = server.wait_for(email)
+    again = command(house.folder, "outbox", "resend", uid, **house.settings, **by)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr == (
+        "Error: The link of this email was sent, used or replaced, or has expired. Request a new "
+        "email.\n"
+    )
+    house.auth.mail.resend(house.messages()[1].uid)
+    house.send(by)
+    assert [taken.name for taken in server.to(email)] == [first.name] * 2
+    assert {taken.message["Date"] for taken in server.to(email)} == {first.message["Date"]}
+    assert len(server.to("dora@example.com")) == 1
+    assert house.all_sent()
+
+
+def test_a_sender_that_is_refused_is_said_until_it_is_mended(
     house: House, server: MailServer
 ) -> None:
-    """Without the link, and with the time at which it was written."""
+    """The check-up gives the reason, and no link is lost."""
+    house.reset_message("dora@example.com")
+    by = to(server.port)
+    server.mood = Mood.REFUSE_SENDER
+    house.send(by)
+    said = command(house.folder, "check", **house.settings, **by)
+    assert (
+        "BV027 warning: Emails that wait after a failed try: 1. The latest reason: "
+        f"127.0.0.1:{server.port} refused the sender: 550 5.7.1."
+    ) in said.stdout + said.stderr
+    server.mood = Mood.TAKE
+    house.time_passes()
+    house.send(by)
+    assert "/reset_password?token=" in server.wait_for("dora@example.com").text
+
+
+def test_withdrawing(house: House, server: MailServer) -> None:
+    """One email or all; no name and no --all is a mistake."""
+    words = ("outbox", "withdraw")
     uid = house.reset_message("dora@example.com")
+    house.write()
+    both = command(house.folder, *words, uid, "--all", **house.settings)
+    none = command(house.folder, *words, **house.settings)
+    assert (both.returncode, none.returncode) == (2, 2)
+    assert "name one email, or say --all" in none.stderr
+    assert command(house.folder, *words, uid, **house.settings).stdout == "withdrew 1 emails\n"
+    assert command(house.folder, *words, "--all", **house.settings).stdout == "withdrew 1 emails\n"
     house.send(to(server.port))
-    first = server.wait_for("dora@example.com")
-    with house.auth._db.transaction() as tx:
-        tx.change(update(Message).values(expires_at=time.time() - 1))
-    house.auth.mail.resend(uid)
-    house.send(to(server.port))
-    again = server.to("dora@example.com")[1:]
-    assert [taken.name for taken in again] == [first.name]
-    assert [taken.message["Date"] for taken in again] == [first.message["Date"]]
-    assert "[link removed]" in again[0].text
-    assert house.all_sent()
+    assert server.took == []
 
 
 def test_the_outbox_shows_the_link_until_a_server_has_it(house: House, server: MailServer) -> None:

@@ -12,7 +12,7 @@ from bienvenue.features.mail import Message, MessageState
 from tests.conftest import EMAIL, MakeService, Service
 
 SENDING = {"smtp_host": "mail.example.org", "mail_from": "us@example.org"}
-CODES = ("BV024", "BV025", "BV026")
+CODES = ("BV024", "BV025", "BV026", "BV027")
 
 
 def found(service: Service) -> list[str]:
@@ -54,4 +54,23 @@ def test_emails_that_were_given_up(service: Service, monkeypatch: pytest.MonkeyP
         raise DatabaseUnavailable
 
     monkeypatch.setattr(service.auth.mail, "undelivered", away)
+    assert found(service) == []
+
+
+def test_emails_that_wait_after_a_failed_try(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the mail server takes them."""
+    with service.auth._db.transaction() as tx:
+        service.auth.mail.write("test", EMAIL, None, {})
+        tx.change(update(Message).values(problem="refused the sender: 550 5.7.1"))
+    assert found(service) == ["BV027"]
+    with service.auth._db.transaction() as tx:
+        tx.change(update(Message).values(state=MessageState.SENT))
+    assert found(service) == []
+
+    def away() -> tuple[int, str]:
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(service.auth.mail, "delayed", away)
     assert found(service) == []

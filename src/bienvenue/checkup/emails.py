@@ -33,7 +33,8 @@ def no_emails(around: Circumstances) -> str | None:
 @check(
     "BV026",
     Severity.WARNING,
-    "Read why with `bienvenue outbox`, and try again with `bienvenue outbox resend`.",
+    "Read why with `bienvenue outbox`; try again with `bienvenue outbox resend`, or withdraw them "
+    "with `bienvenue outbox withdraw`.",
 )
 def failed_emails(around: Circumstances) -> str | None:
     """Find emails that failed for good."""
@@ -44,3 +45,22 @@ def failed_emails(around: Circumstances) -> str | None:
     except DatabaseUnavailable:
         return None
     return f"Emails that failed in the last thirty days: {failed}." if failed else None
+
+
+@check(
+    "BV027",
+    Severity.WARNING,
+    "Mend what the reason names; they are tried again by themselves, at once with `bienvenue "
+    "outbox resend`.",
+)
+def delayed_emails(around: Circumstances) -> str | None:
+    """Find emails that wait because sending them failed."""
+    if around.database is not State.CURRENT:
+        return None
+    try:
+        delayed, problem = around.auth.mail.delayed()
+    except DatabaseUnavailable:
+        return None
+    if not delayed:
+        return None
+    return f"Emails that wait after a failed try: {delayed}. The latest reason: {problem}."

@@ -29,12 +29,13 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import clock, tokens
+from bienvenue.client_ip import network_of
 from bienvenue.db import retried, upsert
-from bienvenue.feature import Feature, Reason, needs
-from bienvenue.features.mail import AN_HOUR, FROM_A_NETWORK, GAP, Mail, TooManyEmails
+from bienvenue.feature import Event, Feature, Reason, needs
+from bienvenue.features.mail import AN_HOUR, GAP, Mail, TooManyEmails
 from bienvenue.settings import Section
 from bienvenue.tokens import Purpose
-from bienvenue.user import Base, table_of
+from bienvenue.user import Base, User, table_of
 
 FROM_AN_ACCOUNT = 10
 """Emails of one purpose that an account may request in an hour."""
@@ -118,22 +119,47 @@ class OneTimeTokens(Feature[Section]):
     name = "one_time_tokens"
     _mail = needs(Mail)
 
-    def throttle(
-        self, purpose: Purpose, email: str, ip: str = "", account: str | None = None
-    ) -> bool:
-        """Count a request for an email in the open transaction; return whether to send it.
+    def admit(self, purpose: Purpose, ip: str | None, account: str | None = None) -> None:
+        """Count a request for an email by its network and account, before its transaction.
 
-        `account` is the uid of the signed-in user who requests it. Returns False, and counts
-        nothing for the address, when the address was sent an email less than GAP seconds ago or
-        too many in this hour: the caller then sends nothing and answers as usual. Raises
-        TooManyEmails when the network of `ip`, or the account, requested too many.
+        `ip` is that of the request, "" when it has none, and None for code of this process, which
+        is not counted. `account` is the uid of the signed-in user. Raises TooManyEmails; that a
+        limit was reached is in the audit log then.
         """
-        mail = self._mail
-        if ip and not mail.may_ask_from(ip, FROM_A_NETWORK):
+        policy = self._limit_reached(purpose, ip, account)
+        if policy is not None:
+            facts = {"policy": f"{policy} {purpose.name}", "ip": ip or ""}
+            who = account if policy == "account" else network_of(ip or "")
+            counted = f"{policy} {who}"
+            self._registry.publish(Event("email_limit.reached", facts=facts, counted=counted))
             raise TooManyEmails
-        if account and not mail.may_ask(f"{purpose.name} account", account, 0.0, FROM_AN_ACCOUNT):
-            raise TooManyEmails
-        return bool(mail.may_ask(purpose.name, email, GAP, AN_HOUR))
+
+    @retried
+    def _limit_reached(self, purpose: Purpose, ip: str | None, account: str | None) -> str | None:
+        mail, kind = self._mail, f"{purpose.name} account"
+        with self._db.transaction():
+            if account and not mail.may_ask(kind, account, 0.0, FROM_AN_ACCOUNT):
+                return "account"
+            return None if ip is None else mail.limit_reached_from(ip)
+
+    def throttle(
+        self, purpose: Purpose, email: str, ip: str | None = None, user_id: int | None = None
+    ) -> bool:
+        """Count an email to an address in the open transaction; return whether to send it.
+
+        Returns False when the address was sent an email less than GAP seconds ago or too many in
+        this hour: the caller then sends nothing and answers as usual. The audit log of the user
+        `user_id`, or else of the account of the address, then says so.
+        """
+        if self._mail.may_ask(purpose.name, email, GAP, AN_HOUR):
+            return True
+        if user_id is None:
+            with self._db.reading() as tx:
+                user_id = tx.scalar(select(User.id).where(User.email == email))
+        facts = {"policy": f"email {purpose.name}", "ip": ip or ""}
+        counted = f"email {purpose.name} {email}"
+        self._registry.publish(Event("email_limit.reached", user_id, facts, counted))
+        return False
 
     def new(self, purpose: Purpose, lifetime: float, mount: str = "") -> Link:
         """Return a new link that works for `lifetime` seconds after `keep` stores it.
@@ -249,7 +275,7 @@ class OneTimeTokens(Feature[Section]):
             row = tx.execute(
                 update(OneTimeToken)
                 .where(columns.id == newest.scalar_subquery(), alive)
-                .values(digest=link.digest)
+                .values(digest=link.digest, slot=None)
                 .returning(columns.message_uid, columns.expires_at)
                 .execution_options(synchronize_session=False)
             ).one_or_none()

@@ -16,6 +16,7 @@ from sqlalchemy.exc import NoResultFound
 from bienvenue import clock, normalize, purposes, tokens
 from bienvenue.db import retried
 from bienvenue.feature import Event, Feature, Reason, Refusal, needs
+from bienvenue.features.account_closure import AccountClosure
 from bienvenue.features.mail import EmailSent, Mail, TooManyEmails
 from bienvenue.features.one_time_tokens import Link, OneTimeTokens, columns
 from bienvenue.features.passwords import (
@@ -61,6 +62,7 @@ class PasswordReset(Feature[PasswordResetSettings]):
     """The operations of password reset."""
 
     name = "password_reset"
+    _account_closure = needs(AccountClosure)
     _mail = needs(Mail)
     _one_time_tokens = needs(OneTimeTokens)
     _passwords = needs(Passwords)
@@ -78,13 +80,16 @@ class PasswordReset(Feature[PasswordResetSettings]):
         """Return for how many seconds its link works."""
         return {"lifetimes": {"password_reset": self.settings.password_reset_lifetime}}
 
-    def request(self, email: str, ip: str = "", mount: str = "") -> None:
+    def request(self, email: str, ip: str | None = None, mount: str = "") -> None:
         """Send a reset link to an email if it has an account; the caller does not learn whether.
 
-        `mount` is the path below which the pages are. Raises MalformedEmail, and TooManyEmails when
-        the network of `ip` requested too many (NIST SP 800-63B-4 section 4.2.1.2).
+        The owner of a closed account gets the link that reopens it instead. `mount` is the path
+        below which the pages are. Raises MalformedEmail, and TooManyEmails when the network of `ip`
+        requested too many (NIST SP 800-63B-4 section 4.2.1.2).
         """
-        self._request(normalize.email(email), ip, mount)
+        email = normalize.email(email)
+        self._one_time_tokens.admit(PASSWORD_RESET, ip)
+        self._request(email, ip, mount)
 
     def issue(self, email: str) -> str | None:
         """Return a token to code of this process instead of an email; None without an account.
@@ -94,10 +99,11 @@ class PasswordReset(Feature[PasswordResetSettings]):
         return self._issue(normalize.email(email))
 
     @retried
-    def _request(self, email: str, ip: str, mount: str) -> None:
+    def _request(self, email: str, ip: str | None, mount: str) -> None:
         with self._db.transaction():
             if self._one_time_tokens.throttle(PASSWORD_RESET, email, ip):
-                self._write(self._owner(email), ip, mount)
+                self._write(self._owner(email), ip or "", mount)
+                self._account_closure.remind(email, ip or "", mount)
 
     @retried
     def begin(self, email: str, ip: str, mount: str) -> None:

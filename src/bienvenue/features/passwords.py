@@ -273,9 +273,11 @@ class Passwords(Feature[PasswordSettings]):
         return [settings.core.service_name, str(urlsplit(settings.base_url).hostname)]
 
     def verify(
-        self, email: str, password: str, ip: str = "", device: str | None = None
+        self, email: str, password: str, ip: str | None = None, device: str | None = None
     ) -> PasswordMatch:
         """Return the user whose password this is; `device` is the secret of a known device.
+
+        `ip` is None for code of this process, whose network is not counted.
 
         A wrong password and an unknown email take the same time and get the same answer (ASVS
         6.3.8). Raises MalformedEmail, MalformedText, PasswordTooLong, TooManyAttempts,
@@ -289,7 +291,7 @@ class Passwords(Feature[PasswordSettings]):
         email: str,
         password: str,
         then: Callable[[PasswordMatch], T],
-        ip: str,
+        ip: str | None,
         device: str | None,
     ) -> T:
         """Verify a password as `verify` does, and return what `then` returns for the match.
@@ -301,6 +303,7 @@ class Passwords(Feature[PasswordSettings]):
         self.check_form(password)
         attempt = Attempt("sign_in", email, ip, self._known_devices.knows(email, device))
         self._rate_limits.check(attempt)
+        ip = ip or ""
         with self.place(ip):
             self._rate_limits.reserve(attempt)
             user = self._find(email)
@@ -400,16 +403,18 @@ class Passwords(Feature[PasswordSettings]):
             ).all()
         return {row.id: _exported(row.hashed_password) for row in found}
 
-    def fits(self, attempt: Attempt, password: str, hashed: str) -> bool:
-        """Return whether a password matches a hash that belongs to no account yet.
+    def fits(self, attempt: Attempt, password: str, hashes: Iterable[str]) -> str | None:
+        """Return which of these hashes, of no account yet, a password matches; None for none.
 
         The attempt counts as a failure until the caller releases it. Raises TooManyAttempts,
         PasswordLocked and Busy.
         """
         self._rate_limits.check(attempt)
-        with self.place(attempt.ip):
+        with self.place(attempt.ip or ""):
             self._rate_limits.reserve(attempt)
             dearest = self.dearest()
-            return (
-                self.hash_queue.run(self._hasher.verify, password, hashed, dearest) is not Match.NO
-            )
+            for hashed in hashes:
+                match = self.hash_queue.run(self._hasher.verify, password, hashed, dearest)
+                if match is not Match.NO:
+                    return hashed
+        return None

@@ -208,6 +208,40 @@ class AccountClosure(Feature[ClosureSettings]):
             self._registry.publish(Event("account.closed", user_id, facts | until | queued))
         return until["until"]
 
+    def remind(self, email: str, ip: str, mount: str) -> None:
+        """Send a new reopening link to the owner of a closed account, in the open transaction.
+
+        It replaces the earlier link and expires with it. An email without a closed account runs
+        the same statements, which store nothing. `mount` is the path below which the pages are.
+        """
+        links = self._one_time_tokens
+        link = links.new(REOPENING, self.settings.closure_grace, mount)
+        closed = select(User.id, _table.delete_at).join(_closures, _table.user_id == User.id)
+        with self._db.transaction() as tx:
+            row = tx.execute(closed.where(User.email == email, _can_reopen())).one_or_none()
+            user_id, due = (0, link.expires_at) if row is None else row
+            link = link._replace(expires_at=due)
+            until = {"until": clock.written(due)}
+            facts = {"device": user_agent.UNKNOWN, "ip": ip} | until
+            queued = self._mail.write(
+                "account_still_closed",
+                "" if row is None else email,
+                user_id or None,
+                facts,
+                link=link.path,
+                expires=due,
+            )
+            links.keep(
+                link,
+                sent_to=email,
+                user_id=user_id,
+                message_uid=queued["message_uid"],
+                slot=user_id,
+                where=exists().where(_table.user_id == user_id),
+            )
+            if row is not None:
+                self._registry.publish(Event("email.queued", user_id, queued))
+
     def why_shut(self, user: User) -> AccountClosed | None:
         """Return the refusal of a closed account that its owner can still reopen."""
         if user.disabled_at is None:

@@ -81,13 +81,14 @@ class EmailChange(Feature[EmailChangeSettings]):
         new = normalize.email(new, "new_email")
         if new == me.email:
             raise SameEmail("new_email")
+        self._one_time_tokens.admit(EMAIL_CHANGE, ip, me.user_uid)
         self._request(me, new, ip, mount)
 
     @retried
     def _request(self, me: SignedIn, new: str, ip: str, mount: str) -> None:
         links = self._one_time_tokens
         with self._db.transaction() as tx:
-            if not links.throttle(EMAIL_CHANGE, new, ip, me.user_uid):
+            if not links.throttle(EMAIL_CHANGE, new, ip, me.user_id):
                 return
             # Locks after the throttle, as a password reset does, so that the two cannot deadlock.
             old = self._hold(tx, me)

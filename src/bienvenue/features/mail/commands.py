@@ -55,13 +55,24 @@ def show(service: Any, name: str) -> None:
 @click.argument("name")
 @click.pass_obj
 def resend(service: Any, name: str) -> None:
-    """Send an email again; a link that was erased does not come back."""
+    """Send an email again, unless its link no longer works."""
     mail: Mail = service.auth.use(Mail)
     found = mail.resend(name)
     sends = (
         "is sent within seconds" if mail.sends_mail else "stays here: no SMTP server is configured"
     )
     click.echo(f"{found.uid} to {found.email} {sends}")
+
+
+@outbox.command("withdraw")
+@click.argument("name", required=False)
+@click.option("--all", "every", is_flag=True, help="Withdraw every email that was not sent.")
+@click.pass_obj
+def withdraw(service: Any, name: str | None, every: bool) -> None:
+    """Withdraw an email that was not sent, with its link, so that it never is."""
+    if every == (name is not None):
+        raise click.UsageError("name one email, or say --all")
+    click.echo(f"withdrew {service.auth.use(Mail).withdraw(name)} emails")
 
 
 @outbox.command("test")

@@ -4,7 +4,7 @@ from bienvenue.feature import Refusal
 
 
 class TooManyEmails(Refusal):
-    """One network asked for more emails in an hour than FROM_A_NETWORK."""
+    """A network, an account, or all visitors together requested too many emails in an hour."""
 
     status = 429
     code = "too_many_emails"
@@ -14,6 +14,16 @@ class TooManyEmails(Refusal):
         """Ask to come back in an hour."""
         super().__init__()
         self.retry_after = 3600
+
+
+class LinkGone(Refusal):
+    """The link of a message was used, replaced, sent or has expired, so it can't be sent whole."""
+
+    status = 409
+    code = "link_gone"
+    message = (
+        "The link of this email was sent, used or replaced, or has expired. Request a new email."
+    )
 
 
 class NoSuchMessage(Refusal):

@@ -47,9 +47,14 @@ class StoredMessage(Protocol):
 class Renderer:
     """Renders the messages of one service."""
 
-    def __init__(self, settings: Settings, sender: str | None) -> None:
-        """Take the settings and the sender of messages, as `Bienvenue <no-reply@example.org>`."""
+    def __init__(self, settings: Settings, sender: str | None, reply_to: str | None = None) -> None:
+        """Take the settings, the sender of messages and where answers to them go.
+
+        Both are written as `Bienvenue <no-reply@example.org>`. Answers go to the support email by
+        default (RFC 5322 section 3.6.2).
+        """
         self._settings = settings
+        self._reply_to = reply_to or settings.core.support_email
         name, email = parseaddr(sender or "")
         self.sender = email or "no-reply@localhost"
         self._name = _one_line(name or settings.core.service_name)
@@ -76,7 +81,9 @@ class Renderer:
         ip = values.get("ip", "")
         # What happened is followed by `Firefox on Linux · 9 November 2026, 20:09 UTC · 192.0.2.1`.
         device = values["device"] if "device" in values and (known or ip) else ""
-        values["where"] = " · ".join(filter(None, [device, values["at"], ip]))
+        times = values.get("times", 1)
+        many = spoken.plain("{times} times since our last email", times=times) if times > 1 else ""
+        values["where"] = " · ".join(filter(None, [device, values["at"], ip, many]))
         lifetime = values.get("lifetime")
         duration = spoken.plain("a limited time") if lifetime is None else spoken.duration(lifetime)
         values["lifetime"] = duration
@@ -96,6 +103,8 @@ class Renderer:
         message = EmailMessage()
         message["From"] = Address(self._name, addr_spec=self.sender)
         message["To"] = row.email
+        if self._reply_to is not None:
+            message["Reply-To"] = self._reply_to
         message["Subject"] = subject
         message["Date"] = format_datetime(clock.in_utc(row.created_at))
         message["Message-ID"] = f"<{row.uid}@{self.sender.rpartition('@')[2]}>"

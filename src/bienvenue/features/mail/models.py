@@ -29,7 +29,9 @@ TEST_DEADLINE = 60.0
 """Seconds a test message may take: an operator waits for it."""
 
 GIVE_UP = 2 * 86400.0
-"""Seconds after which a message that no server accepted is dead."""
+"""Seconds after which a message that no server accepted is dead, unless its link still works; and
+after which a message without a link is not sent for the first time.
+"""
 
 PAUSES = 30.0, 3600.0
 """The first and the longest pause between two tries of a message, in seconds."""
@@ -40,14 +42,25 @@ KEPT = 30 * 86400.0
 GAP, AN_HOUR = 120.0, 5
 """Seconds between two messages with a link to one email, and how many an hour it can get."""
 
-FROM_A_NETWORK = 20
-"""Messages that one network can request in an hour."""
+WIDER = {56: 4, 48: 16}
+"""How many times the messages of a /64 the wider networks of IPv6 can request: a /56 is a usual
+assignment to a home, a /48 to a site (RFC 6177).
+"""
 
-NOTICES_AN_HOUR = 10
-"""Notices of one kind that one email can get in an hour."""
+NOTICES_AT_ONCE = 3
+"""Notices of one kind that one email gets at once in a day; further ones are gathered."""
+
+GATHERED = 3600.0
+"""Seconds for which further notices of one kind are gathered into one message."""
 
 HOUR = 3600.0
 """Seconds in which requests for messages are counted."""
+
+DAY = 86400.0
+"""Seconds in which notices of one kind are counted."""
+
+APART = 60.0
+"""Seconds by which the clocks of two processes may differ."""
 
 _big = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -61,7 +74,8 @@ class MessageState(enum.StrEnum):
     SENT = "sent"
     #: A server refused it for good, or none accepted it for two days.
     DEAD = queue.DEAD
-    #: Its token was spent, replaced or expired before it was sent.
+    #: Its token was spent, replaced or expired before it was sent, it waited for two days for a
+    #: first mail server, or an operator withdrew it.
     WITHDRAWN = "withdrawn"
     #: Written without a recipient, so that an unknown email costs what a known one does.
     VOID = "void"
@@ -118,11 +132,12 @@ messages = table_of(Message)
 columns = messages.c
 _requests = table_of(EmailRequests)
 
-#: A message whose link expired is not sent; one whose link was erased is, when it is resent.
-SENDABLE = (
-    columns.encrypted_link.is_(None)
-    | columns.expires_at.is_(None)
-    | (columns.expires_at > queue.NOW)
+HAS_LINK = columns.expires_at.is_not(None)
+
+#: A message with a link is sent while that works, another one while it is news. A message that was
+#: tried before waits for its next try, or the operator resent it.
+SENDABLE = (HAS_LINK & columns.encrypted_link.is_not(None) & (columns.expires_at > queue.NOW)) | (
+    ~HAS_LINK & ((columns.tries > 0) | (columns.created_at > queue.NOW - GIVE_UP))
 )
 
 
@@ -136,11 +151,13 @@ def requesting(on_postgresql: bool) -> Any:
     """Return the statement that counts a request, unless it comes too soon or exceeds the limit."""
     table = _requests.c
     now, most = bindparam("now", type_=Float), bindparam("most", type_=Integer)
-    over = table.hour_began_at <= now - HOUR
+    # No time lies ahead but by the difference of two clocks: one that does was written by a wrong
+    # clock.
+    over = (table.hour_began_at <= now - HOUR) | (table.hour_began_at > now + APART)
     gap = bindparam("gap", type_=Float)
     # Without a gap nothing comes too soon: of two processes the one that read the earlier clock may
     # run second.
-    soon = (gap > 0) & (table.last_asked_at > now - gap)
+    soon = (gap > 0) & (table.last_asked_at > now - gap) & (table.last_asked_at <= now + APART)
     inserted = upsert(_requests, on_postgresql).values(
         key=bindparam("the_key"), hour_began_at=now, last_asked_at=now, emails=1
     )

@@ -10,20 +10,24 @@ from typing import Any, ClassVar
 from sqlalchemy import delete, func, select, update
 
 from bienvenue import clock, i18n, normalize, purposes
-from bienvenue.client_ip import network_of
+from bienvenue.client_ip import networks_of
 from bienvenue.db import DB, Transaction, retried
 from bienvenue.feature import Event, Feature, Reason, needs
 from bienvenue.features.mail import smtp
-from bienvenue.features.mail.errors import NoSuchMessage
+from bienvenue.features.mail.errors import LinkGone, NoSuchMessage
 from bienvenue.features.mail.messages import MessageText, Renderer
 from bienvenue.features.mail.models import (
+    DAY,
+    GATHERED,
     GIVE_UP,
+    HAS_LINK,
     KEPT,
     LEASE,
-    NOTICES_AN_HOUR,
+    NOTICES_AT_ONCE,
     PAUSES,
     SENDABLE,
     TEST_DEADLINE,
+    WIDER,
     WRITE,
     EmailRequests,
     Message,
@@ -40,6 +44,8 @@ from bienvenue.registry import Registry
 
 _log = logging.getLogger("bienvenue.mail")
 
+_LATE = "it waited for two days without a mail server"
+
 
 class Mail(Feature[MailSettings]):
     """The operations on messages to people."""
@@ -49,14 +55,15 @@ class Mail(Feature[MailSettings]):
     Settings = MailSettings
     events: ClassVar = {
         "email.queued": "An email to a user was queued.",
-        "email.failed": "An email was given up: a server refused it, or none accepted it in two "
-        "days.",
+        "email.failed": "An email was given up: its mailbox refused it, or no server accepted it "
+        "in time.",
+        "email_limit.reached": "An email was not sent, because too many were requested.",
     }
 
     def __init__(self, registry: Registry, db: DB, settings: MailSettings) -> None:
         """Open with the templates of this service."""
         super().__init__(registry, db, settings)
-        self._renderer = Renderer(registry.settings, settings.mail_from)
+        self._renderer = Renderer(registry.settings, settings.mail_from, settings.mail_reply_to)
         self._queue = Queue(
             db, messages, lease=LEASE, give_up=GIVE_UP, pauses=PAUSES, only=SENDABLE
         )
@@ -77,13 +84,14 @@ class Mail(Feature[MailSettings]):
         *,
         link: str | None = None,
         expires: float | None = None,
+        delay: float = 0.0,
     ) -> dict[str, str]:
         """Put a message into the outbox, in the transaction that is open; return its name as facts.
 
         `kind` names its template, `facts` are plain values for it. `link` is a path of this service
-        that holds a token; it is stored encrypted, and not shown after `expires`. Without an email
-        the same row is written without a recipient. The caller publishes an event with the facts
-        returned.
+        that holds a token; it is stored encrypted, and not shown after `expires`. It is sent after
+        `delay` seconds. Without an email the same row is written without a recipient. The caller
+        publishes an event with the facts returned.
         """
         now = clock.now()
         encrypted = None
@@ -102,7 +110,7 @@ class Mail(Feature[MailSettings]):
                 "encrypted_link": encrypted,
                 "expires_at": expires,
                 "state": MessageState.WAITING if email else MessageState.VOID,
-                "due_at": now,
+                "due_at": now + delay,
                 "tries": 0,
             }
             tx.execute(WRITE, row)
@@ -122,10 +130,23 @@ class Mail(Feature[MailSettings]):
         key = self._registry.keys.lasting_mac(purposes.emails(kind), email.encode())
         return self._counted(key, gap, most)
 
-    def may_ask_from(self, ip: str, most: int) -> bool:
-        """Count a request of the network of `ip`; False when `most` were granted in this hour."""
-        key = self._registry.keys.lasting_mac(purposes.emails("network"), network_of(ip).encode())
-        return self._counted(key, 0.0, most)
+    def limit_reached_from(self, ip: str) -> str | None:
+        """Count a request of the networks of `ip` and of all visitors, in the open transaction.
+
+        Return the policy that the request exceeds, "network" or "service", or None. Requests
+        without an ip count as those of one network.
+        """
+        most = self.settings.emails_network
+        for network in networks_of(ip, WIDER):
+            length = int(network.rpartition("/")[2]) if "/" in network else 0
+            key = self._registry.keys.lasting_mac(purposes.emails("network"), network.encode())
+            if not self._counted(key, 0.0, most * WIDER.get(length, 1)):
+                return "network"
+        key = self._registry.keys.lasting_mac(purposes.emails("service"), b"")
+        if not self._counted(key, 0.0, self.settings.emails_service):
+            _log.warning("all visitors together requested too many emails in an hour")
+            return "service"
+        return None
 
     def _counted(self, key: bytes, gap: float, most: int) -> bool:
         values = {"the_key": key, "now": clock.now(), "gap": gap, "most": most}
@@ -135,10 +156,26 @@ class Mail(Feature[MailSettings]):
     def notify(self, kind: str, email: str, user_id: int, facts: Mapping[str, Any]) -> None:
         """Write a notice, which has no link, and publish it, in the transaction that is open.
 
-        Nothing is written when `email` got NOTICES_AN_HOUR of this kind within an hour.
+        After NOTICES_AT_ONCE of a kind within a day, further ones are gathered for an hour into one
+        message, which shows the latest and says how many there were.
         """
-        if self.may_ask(kind, email, 0.0, NOTICES_AN_HOUR):
-            written = self.write(kind, email, user_id, facts)
+        now = clock.now()
+        alike = (columns.kind == kind) & (columns.email == email) & (columns.user_id == user_id)
+        unsent = (columns.state == MessageState.WAITING) & (columns.tries == 0)
+        with self._db.transaction() as tx:
+            today = alike & (columns.created_at > now - DAY)
+            many = (tx.scalar(select(func.count()).where(today)) or 0) >= NOTICES_AT_ONCE
+            gathering = select(columns.id, columns.facts).where(
+                alike & unsent & (columns.due_at > now)
+            )
+            found = tx.execute(gathering.limit(1).with_for_update()).one_or_none()
+            if many and found is not None:
+                before = json.loads(found.facts)
+                kept = {"language": before["language"], "times": before.get("times", 1) + 1}
+                latest = {"facts": json.dumps({**facts, **kept}), "created_at": now}
+                tx.change(update(Message).where(columns.id == found.id).values(**latest))
+                return
+            written = self.write(kind, email, user_id, facts, delay=GATHERED if many else 0.0)
             self._registry.publish(Event("email.queued", user_id, written))
 
     # --- sending --------------------------------------------------------------------------------
@@ -149,35 +186,43 @@ class Mail(Feature[MailSettings]):
             self._queue.work(self._send)
 
     def _send(self, row: Any) -> bool:
-        """Send a claimed message and record the outcome; tell whether a server accepted it."""
+        """Send a claimed message and record the outcome; return False when the server failed."""
         try:
-            message = self._message(row)
+            message = self._whole(row)
             smtp.send(self.settings, message, self._renderer.sender, row.email, LEASE / 2)
         except SendProblem as problem:
-            self._failed(row, str(problem), permanent=problem.permanent)
+            self._failed(row, problem)
+            return problem.of_message
         except Exception as error:  # noqa: BLE001 (a template of the operator may do anything)
             _log.exception("the email %s cannot be made", row.uid)
-            self._failed(row, f"it cannot be made: {type(error).__name__}", permanent=False)
+            self._failed(row, SendProblem(f"it cannot be made: {type(error).__name__}"))
         else:
             sent = {"encrypted_link": None, "sent_at": clock.now(), "problem": None}
             self._queue.finish(row, MessageState.SENT, **sent)
-            return True
-        return False
+        return True
 
-    def _failed(self, row: Any, problem: str, *, permanent: bool) -> None:
-        if permanent or self._queue.is_too_old(row.created_at):
-            self._give_up(row, problem)
+    def _failed(self, row: Any, problem: SendProblem) -> None:
+        # What the operator can mend costs no link: the message waits for as long as that works.
+        waits = row.expires_at is not None and not problem.of_message
+        if problem.permanent or (not waits and self._queue.is_too_old(row.created_at)):
+            self._give_up(row, str(problem))
             _log.error("the email %s was given up: %s", row.uid, problem)
         else:
-            pause = self._queue.retry(row, problem)
+            pause = self._queue.retry(row, str(problem))
             _log.warning("the email %s waits for %d s: %s", row.uid, pause, problem)
 
     @retried
     def _give_up(self, row: Any, problem: str) -> None:
-        dead = {"encrypted_link": None, "problem": problem[:200]}
         with self._db.transaction():
-            if self._queue.finish(row, MessageState.DEAD, **dead):
+            if self._queue.finish(row, MessageState.DEAD, problem=problem[:200]):
                 self._registry.publish(Event("email.failed", row.user_id, {"message": row.kind}))
+
+    def _whole(self, row: Any) -> EmailMessage:
+        """Render a message with its link. Raises SendProblem when the link does not work."""
+        link = self._link(row)
+        if row.expires_at is not None and link is None:
+            raise SendProblem("its link expired or cannot be decrypted", permanent=True)
+        return self._renderer.message(row, link)
 
     def _message(self, row: Any) -> EmailMessage:
         return self._renderer.message(row, self._link(row))
@@ -240,18 +285,36 @@ class Mail(Feature[MailSettings]):
 
     @retried
     def resend(self, uid: str) -> Message:
-        """Send a message again, at once, as it was written. Raises NoSuchMessage."""
+        """Send a message again, at once, as it was written.
+
+        Raises NoSuchMessage, and LinkGone when its link does not work any more.
+        """
         with self._db.transaction() as tx:
-            found, now = self.find(uid), clock.now()
-            changes: dict[str, Any] = {
+            found = self.find(uid)
+            if found.expires_at is not None and self._link(found) is None:
+                raise LinkGone
+            again = {
                 "state": MessageState.WAITING,
-                "due_at": now,
+                "due_at": clock.now(),
+                # A message that was never tried would be too old to be sent for the first time.
+                "tries": max(found.tries, 1),
                 "problem": None,
             }
-            if found.expires_at is not None and found.expires_at <= now:
-                changes["encrypted_link"] = None
-            tx.change(update(Message).where(columns.id == found.id).values(**changes))
+            tx.change(update(Message).where(columns.id == found.id).values(**again))
         return found
+
+    @retried
+    def withdraw(self, uid: str | None = None) -> int:
+        """Withdraw a message that waits or was given up, or all of them; return how many.
+
+        Their links are erased. Raises NoSuchMessage for a name that no message has.
+        """
+        unsent: Any = columns.state.in_([MessageState.WAITING, MessageState.DEAD])
+        with self._db.transaction() as tx:
+            if uid is not None:
+                unsent &= columns.id == self.find(uid).id
+            gone = {"state": MessageState.WITHDRAWN, "encrypted_link": None, "problem": None}
+            return tx.change(update(Message).where(unsent).values(**gone))
 
     def test(self, email: str) -> str:
         """Send a test message at once; return a line about the server.
@@ -273,6 +336,14 @@ class Mail(Feature[MailSettings]):
         with self._db.reading() as tx:
             dead = select(func.count()).where(columns.state == MessageState.DEAD)
             return tx.scalar(dead) or 0
+
+    def delayed(self) -> tuple[int, str]:
+        """Count the messages that wait after a failed try; return the latest problem too."""
+        failed = (columns.state == MessageState.WAITING) & columns.problem.is_not(None)
+        newest = select(columns.problem).where(failed).order_by(columns.due_at.desc()).limit(1)
+        with self._db.reading() as tx:
+            count = tx.scalar(select(func.count()).where(failed)) or 0
+            return count, tx.scalar(newest) or ""
 
     # --- erasing --------------------------------------------------------------------------------
 
@@ -337,7 +408,16 @@ class Mail(Feature[MailSettings]):
             expired = (columns.encrypted_link.is_not(None)) & (columns.expires_at <= now)
             some = select(columns.id).where(expired).limit(limit)
             swept = self._withdraw(tx, columns.id.in_(some) & expired)
-            old = (columns.created_at <= now - KEPT) | (columns.state == MessageState.VOID)
+            if self.sends_mail:
+                late = _unsendable(now)
+                some = select(columns.id).where(late).limit(limit - swept)
+                withdrawn = {"state": MessageState.WITHDRAWN, "problem": _LATE}
+                these = columns.id.in_(some) & late
+                swept += tx.change(update(Message).where(these).values(**withdrawn))
+            # The message of a link that still works may be the only one that has it.
+            works = columns.encrypted_link.is_not(None) & HAS_LINK & (columns.expires_at > now)
+            old = (columns.created_at <= now - KEPT) & ~works
+            old |= columns.state == MessageState.VOID
             some = select(columns.id).where(old).limit(limit - swept)
             swept += tx.change(delete(Message).where(columns.id.in_(some)))
             requests = (
@@ -346,3 +426,9 @@ class Mail(Feature[MailSettings]):
                 .limit(limit - swept)
             )
             return swept + tx.change(delete(EmailRequests).where(EmailRequests.key.in_(requests)))
+
+
+def _unsendable(now: float) -> Any:
+    """Return the condition that a message without a link waits and is too old for a first try."""
+    old = columns.created_at <= now - GIVE_UP
+    return (columns.state == MessageState.WAITING) & ~HAS_LINK & (columns.tries == 0) & old

@@ -30,9 +30,14 @@ _GOODBYE = 2.0
 """Seconds to wait for the reply to QUIT, when the outcome of the message is known."""
 _CODES = range(200, 600)
 """The reply codes of SMTP (RFC 5321 section 4.2.1)."""
-_PERMANENT = frozenset(range(500, 600)) - {530, 534, 535, 538}
-"""Codes with which a server refuses a message for good. The four left out ask for TLS or a password
-(RFC 3207, RFC 4954), which the operator sets.
+_FOR_GOOD = range(500, 600)
+_NO_SUCH_MAILBOX = frozenset({500, 501, 550, 551, 553})
+"""Codes to RCPT that concern the recipient when no enhanced status says otherwise (RFC 5321 section
+4.3.2). 552 is a full mailbox, 554 a policy; both may pass.
+"""
+_OF_THE_RECIPIENT = re.compile(r"5\.(1\.[^78]|1\.\d\d+|4\.[^5]|4\.\d\d+|6\.\d+)")
+"""Enhanced statuses that no other time or setting changes: the recipient, the way to it, or the
+content (RFC 3463, RFC 5248). 5.1.7 and 5.1.8 concern the sender, 5.4.5 the quota of the day.
 """
 _OF_THE_MESSAGE = {
     smtp.SMTPSenderRefused: "the sender",
@@ -98,6 +103,25 @@ class MailSettings(Section):
         "Bienvenue <no-reply@example.org>. Required with smtp_host.",
     )
 
+    mail_reply_to: str | None = Field(
+        None,
+        description="Where answers to emails go, as support@example.org. By default to the support "
+        "email, if there is one.",
+    )
+    emails_network: int = Field(
+        60,
+        ge=1,
+        le=100_000,
+        description="Emails that one network can request in an hour; an IPv6 /56 four times, a /48 "
+        "sixteen times as many.",
+    )
+    emails_service: int = Field(
+        3000,
+        ge=1,
+        le=1_000_000,
+        description="Emails that all visitors together can request in an hour.",
+    )
+
     @property
     def on_this_machine(self) -> bool:
         """Whether the mail server runs on this machine, by its name or ip."""
@@ -132,25 +156,40 @@ class MailSettings(Section):
             if info.data.get("smtp_host") is not None:
                 raise ValueError("is required with smtp_host")
             return None
-        found = [email for _, email in getaddresses([value])]
-        # The parser repairs its input: an email that does not stand in it literally is a guess.
-        clear = value.isprintable() and len(found) == 1 and found[0] in value
-        if not clear or not _EMAIL.fullmatch(found[0]):
-            raise ValueError("is one email, as Bienvenue <no-reply@example.org>")
-        return value
+        return _one_mailbox(value)
+
+    @field_validator("mail_reply_to")
+    @classmethod
+    def _one_reply_to(cls, value: str | None) -> str | None:
+        return None if value is None else _one_mailbox(value)
+
+
+def _one_mailbox(value: str) -> str:
+    """Return a text that is one email, with or without a name. Raises ValueError."""
+    found = [email for _, email in getaddresses([value])]
+    # The parser repairs its input: an email that does not stand in it literally is a guess.
+    clear = value.isprintable() and len(found) == 1 and found[0] in value
+    if not clear or not _EMAIL.fullmatch(found[0]):
+        raise ValueError("is one email, as Bienvenue <no-reply@example.org>")
+    return value
 
 
 class SendProblem(Exception):
     """A message was not sent.
 
     The text may be stored and shown: it holds no password, no email and nothing of the message.
-    `permanent` says that the server will never accept this message.
+    `permanent` says that the server will never accept this message, `of_message` that the server
+    may accept others.
     """
 
-    def __init__(self, message: str, *, permanent: bool = False) -> None:
-        """Take what happened, and whether another try is useless."""
+    def __init__(self, message: str, *, permanent: bool = False, of_message: bool = False) -> None:
+        """Take what happened, whether another try is useless, and whether it concerns one message.
+
+        A permanent problem concerns one message: the operator can end every other one.
+        """
         super().__init__(message)
         self.permanent = permanent
+        self.of_message = permanent or of_message
 
 
 def send(
@@ -162,7 +201,8 @@ def send(
     `deadline` is in seconds from now and bounds all but the system's look-up of the host's name.
     Returns a line about the server: its TLS, and whether it took a password. A message whose
     acceptance was not heard counts as not sent, so it may arrive twice but is never lost. Raises
-    SendProblem, permanent after 5xx to MAIL, RCPT or DATA.
+    SendProblem, permanent only where the recipient or the message is at fault: a sender that is not
+    allowed, a policy and a quota are the operator's to mend.
     """
     if not _EMAIL.fullmatch(sender) or not _EMAIL.fullmatch(recipient):
         raise SendProblem("the sender or the recipient is no email", permanent=True)
@@ -189,9 +229,9 @@ def send(
     except (smtp.SMTPException, OSError, UnicodeError) as error:
         late = time.monotonic() >= end
         what = f"was not done within {deadline:g} seconds" if late else _what(settings, error)
-        permanent = type(error) in _OF_THE_MESSAGE and getattr(error, "code", 0) in _PERMANENT
+        permanent, of_message = _is_permanent(error), _concerns_one_message(error)
     # Outside the block: a traceback that shows the library's error shows the reply.
-    raise SendProblem(f"{settings.server} {what}", permanent=permanent)
+    raise SendProblem(f"{settings.server} {what}", permanent=permanent, of_message=of_message)
 
 
 async def _converse(
@@ -261,6 +301,23 @@ def _tls(settings: MailSettings) -> ssl.SSLContext:
         raise SendProblem("smtp_ca_file cannot be read, or holds no PEM") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def _is_permanent(error: Exception) -> bool:
+    """Return whether a reply says that this recipient never gets this message."""
+    if not isinstance(error, smtp.SMTPRecipientRefused | smtp.SMTPDataError):
+        return False
+    status = _STATUS.match(error.message)
+    if status:
+        return error.code in _FOR_GOOD and bool(_OF_THE_RECIPIENT.fullmatch(status[0]))
+    return isinstance(error, smtp.SMTPRecipientRefused) and error.code in _NO_SUCH_MAILBOX
+
+
+def _concerns_one_message(error: Exception) -> bool:
+    """Return whether a reply says nothing of other messages: it is about one mailbox."""
+    if isinstance(error, smtp.SMTPDataError):
+        return re.match(r"[45]\.[12]\.", error.message) is not None
+    return isinstance(error, smtp.SMTPRecipientRefused)
 
 
 def _what(settings: MailSettings, error: Exception) -> str:

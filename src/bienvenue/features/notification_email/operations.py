@@ -147,13 +147,14 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         address = normalize.email(email, "notification_email")
         if address == me.email:
             raise SameAsAccountEmail("notification_email")
+        self._one_time_tokens.admit(NOTIFICATION_EMAIL, ip, me.user_uid)
         self._request(me, address, ip, mount)
 
     @retried
     def _request(self, me: SignedIn, email: str, ip: str, mount: str) -> None:
         links = self._one_time_tokens
         with self._db.transaction():
-            if not links.throttle(NOTIFICATION_EMAIL, email, ip, me.user_uid):
+            if not links.throttle(NOTIFICATION_EMAIL, email, ip, me.user_id):
                 return
             link = links.new(NOTIFICATION_EMAIL, self.settings.notification_email_lifetime, mount)
             queued = self._mail.write(

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from bienvenue import clock, normalize, purposes
-from bienvenue.client_ip import network_of
+from bienvenue.client_ip import networks_of
 from bienvenue.db import DB, retried
 from bienvenue.feature import Attempt, Event, Feature, Refusal, needs
 from bienvenue.features.accounts import Accounts
@@ -21,6 +21,11 @@ from bienvenue.features.rate_limits.store import (
 )
 from bienvenue.registry import Registry
 from bienvenue.settings import Section
+
+WIDER = {56: 4, 48: 16}
+"""How many times the failures of a /64 the wider networks of IPv6 have: a /56 is a usual assignment
+to a home, a /48 to a site (RFC 6177).
+"""
 
 # --- words --------------------------------------------------------------------------------------
 
@@ -59,7 +64,11 @@ class RateLimitSettings(Section):
         10, ge=1, le=1000, description="Failures of an account after which each next one waits."
     )
     rate_limit_network: int = Field(
-        100, ge=1, le=100_000, description="Failures of a network after which each next one waits."
+        100,
+        ge=1,
+        le=100_000,
+        description="Failures of unknown devices of a network within a day after which each next "
+        "one waits; an IPv6 /56 has four times, a /48 sixteen times as many.",
     )
 
 
@@ -95,7 +104,7 @@ class RateLimits(Feature[RateLimitSettings]):
             ):
                 self._registry.publish(_reached(rule, attempt))
                 raise PasswordLocked(rule.policy, LONGEST_WAIT)
-        elif count.blocked_until > now:
+        elif now < count.blocked_until <= now + LONGEST_WAIT:
             self._registry.publish(_reached(rule, attempt))
             raise TooManyAttempts(rule.policy, count.blocked_until - now)
 
@@ -125,11 +134,16 @@ class RateLimits(Feature[RateLimitSettings]):
             Rule(self._key("consecutive", attempt.email), "consecutive", "account", None),
             Rule(self._key(kind, attempt.email), kind, "account", self.settings.rate_limit_account),
         ]
-        if attempt.ip:
-            network = network_of(attempt.ip)
-            waits_from = self.settings.rate_limit_network
-            rules.append(Rule(self._key("network", network), network, "network", waits_from))
+        # A known device has counts of its own, so that the neighbours of the owner behind one ip
+        # cannot lock the owner out. Code of this process has no network.
+        if attempt.ip is not None and not attempt.known:
+            rules += map(self._of_network, networks_of(attempt.ip, WIDER))
         return rules
+
+    def _of_network(self, network: str) -> Rule:
+        length = int(network.rpartition("/")[2]) if "/" in network else 0
+        waits_from = self.settings.rate_limit_network * WIDER.get(length, 1)
+        return Rule(self._key("network", network), network, "network", waits_from, drains=True)
 
     def _key(self, kind: str, name: str) -> bytes:
         return self._registry.keys.lasting_mac(purposes.rate_limit(kind), name.encode())
@@ -157,7 +171,7 @@ class RateLimits(Feature[RateLimitSettings]):
         if "@" in name:
             email = normalize.email(name)
             return [self._key(kind, email) for kind in ("consecutive", "known", "unknown")]
-        return [self._key("network", network_of(name))]
+        return [self._key("network", network) for network in networks_of(name, WIDER)]
 
     @retried
     def unlock(self, name: str) -> str:
@@ -177,6 +191,6 @@ def _reached(rule: Rule, attempt: Attempt) -> Event:
     key = rule.key.hex()
     return Event(
         "rate_limit.reached",
-        facts={"policy": rule.policy, "ip": attempt.ip, "key": key[:16]},
+        facts={"policy": rule.policy, "ip": attempt.ip or "", "key": key[:16]},
         counted=key,
     )

@@ -1,6 +1,7 @@
 """The store of the counts of failures: its interface, and the store in the database."""
 
 import functools
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -69,6 +70,8 @@ class Rule:
     kind: str
     policy: str
     waits_from: int | None
+    #: Whether time lowers the count steadily, by `waits_from` a day, instead of all at once.
+    drains: bool = False
 
 
 class OverError(Exception):
@@ -123,7 +126,8 @@ class CountRow(Base):
 
     key: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
     kind: Mapped[str] = mapped_column(String(50))
-    failures: Mapped[int]
+    #: Whole for an account; time lowers that of a network steadily.
+    failures: Mapped[float]
     unknown_device_failures: Mapped[int]
     blocked_until: Mapped[float]
     last_failed_at: Mapped[float] = mapped_column(index=True)
@@ -143,13 +147,13 @@ class DatabaseStore:
     def find(self, keys: Collection[bytes]) -> list[Count]:
         """Read the counts of these keys."""
         with self._db.reading() as tx:
-            return [Count._make(row) for row in tx.execute(_FOUND, {"keys": list(keys)})]
+            return [_read(row) for row in tx.execute(_FOUND, {"keys": list(keys)})]
 
     def busy(self, most: int) -> list[Count]:
         """Read the largest counts."""
         with self._db.reading() as tx:
             largest = select(_counts).order_by(_table.failures.desc(), _table.key).limit(most)
-            return [Count._make(row) for row in tx.execute(largest)]
+            return [_read(row) for row in tx.execute(largest)]
 
     @retried
     def reserve(self, rules: Sequence[Rule], known: bool) -> None:
@@ -160,7 +164,7 @@ class DatabaseStore:
 
     def _count(self, tx: Transaction, rule: Rule, known: bool) -> None:
         """Add one failure in one statement. Raises OverError when the count is at its limit."""
-        adding = _adding(self._db.on_postgresql, rule.waits_from is None, known)
+        adding = _adding(self._db.on_postgresql, rule.waits_from is None, known, rule.drains)
         values = {"the_key": rule.key, "the_kind": rule.kind, "now": clock.now()}
         added = tx.execute(adding, values | {"waits_from": rule.waits_from}).scalar_one_or_none()
         if added is None:
@@ -221,6 +225,13 @@ _KEY = _table.key == bindparam("the_key")
 _FOUND = (
     select(_counts).where(_table.key.in_(bindparam("keys", expanding=True))).order_by(_table.kind)
 )
+
+
+def _read(row: Any) -> Count:
+    """Return a row as a Count, with the failures as a whole number that is never too small."""
+    return Count._make(row)._replace(failures=math.ceil(row.failures))
+
+
 _CLEARED = delete(_counts).where(_KEY)
 _CLEARED_BUT_LOCKED = (
     update(_counts)
@@ -237,11 +248,11 @@ _GIVEN_BACK = (
 
 
 @functools.cache
-def _adding(on_postgresql: bool, consecutive: bool, known: bool) -> Any:
+def _adding(on_postgresql: bool, consecutive: bool, known: bool, drains: bool) -> Any:
     """Build the statement that adds a failure to a count, unless the count is at its limit."""
     now, waits_from = bindparam("now", type_=Float), bindparam("waits_from", type_=Integer)
     unknown = 0 if known else 1
-    counted: ColumnElement[int] = _table.failures + 1
+    counted: ColumnElement[float] = _table.failures + 1
     first: ColumnElement[float] = literal(0.0)
     until = first
     if consecutive:
@@ -249,8 +260,12 @@ def _adding(on_postgresql: bool, consecutive: bool, known: bool) -> Any:
         if not known:
             free &= _table.unknown_device_failures < UNKNOWN_DEVICES
     else:
-        counted = case((_table.last_failed_at <= now - FORGOTTEN_AFTER, 1), else_=counted)
-        free = _table.blocked_until <= now
+        if drains:
+            counted = _drained(waits_from, now) + 1
+        else:
+            counted = case((_table.last_failed_at <= now - FORGOTTEN_AFTER, 1), else_=counted)
+        # A wait further ahead than the longest was set by a clock that was wrong.
+        free = (_table.blocked_until <= now) | (_table.blocked_until > now + LONGEST_WAIT)
         first = case((waits_from == 1, now + 1), else_=0.0)
         until = _until(counted, waits_from, now)
     inserted = upsert(_counts, on_postgresql)
@@ -273,8 +288,17 @@ def _adding(on_postgresql: bool, consecutive: bool, known: bool) -> Any:
     ).returning(_table.failures)
 
 
+def _drained(
+    waits_from: "ColumnElement[int]", now: "ColumnElement[float]"
+) -> "ColumnElement[float]":
+    """Build the SQL for what time has left of a count: it falls by `waits_from` a day."""
+    passed = now - _table.last_failed_at
+    left = _table.failures - passed * waits_from / float(FORGOTTEN_AFTER)
+    return case((passed < 0, _table.failures), (left < 0, 0.0), else_=left)
+
+
 def _until(
-    failures: "ColumnElement[int]", waits_from: "ColumnElement[int]", now: "ColumnElement[float]"
+    failures: "ColumnElement[float]", waits_from: "ColumnElement[int]", now: "ColumnElement[float]"
 ) -> "ColumnElement[float]":
     """Build the SQL for the time before which the next attempt is refused.
 
@@ -282,6 +306,6 @@ def _until(
     earlier, waited for the row, or has a slow clock.
     """
     over = failures - waits_from
-    doubled = now + literal(1).op("<<")(over)
-    longest = now + LONGEST_WAIT
-    return case((over < 0, 0.0), (over >= LONGEST_WAIT.bit_length(), longest), else_=doubled)
+    # A count with a fraction is taken for the next whole number.
+    doubled = [(over <= n, now + float(2**n)) for n in range(LONGEST_WAIT.bit_length())]
+    return case((over <= -1, 0.0), *doubled, else_=now + LONGEST_WAIT)

@@ -7,9 +7,11 @@ from pydantic import Field
 from sqlalchemy import Double, exists, insert, literal, select
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import clock, normalize, user_fields
+from bienvenue import clock, normalize, purposes, user_fields
+from bienvenue.client_ip import network_of
 from bienvenue.db import retried, upsert
 from bienvenue.feature import Attempt, Event, Feature, Refusal, needs
+from bienvenue.features.account_closure import AccountClosure
 from bienvenue.features.accounts import Accounts, EmailTaken
 from bienvenue.features.invitations import Invitations
 from bienvenue.features.mail import Mail
@@ -25,6 +27,9 @@ from bienvenue.web.page import Pages
 #: The events that give an account its email, and those that verify that email.
 _NEW_EMAIL = {"account.registered", "email.assigned", "email.changed", "email.restored"}
 _VERIFYING = {"password.reset", "email.changed", "email.restored"}
+
+COMPARED = 5
+"""Pending registrations of one email, each of another network, whose password completes them."""
 
 # --- words --------------------------------------------------------------------------------------
 
@@ -54,6 +59,7 @@ class Registration(Feature[VerificationSettings]):
     """The operations on pending registrations and on verified emails."""
 
     name = "registration"
+    _account_closure = needs(AccountClosure)
     _accounts = needs(Accounts)
     _invitations = needs(Invitations)
     _mail = needs(Mail)
@@ -90,7 +96,6 @@ class Registration(Feature[VerificationSettings]):
         the time of the answer doesn't show whether an account exists (ASVS 6.3.8).
         """
         email = normalize.email(email)
-        self._rate_limits.check(Attempt("register", email, ip))
         self._passwords.check_policy(password, [email])
         return self._accounts.add(email, self._passwords.hash(password, ip))
 
@@ -108,7 +113,7 @@ class Registration(Feature[VerificationSettings]):
         sent: str | None = None,
         opened: str | None = None,
         *,
-        ip: str = "",
+        ip: str | None = None,
         mount: str = "",
     ) -> User | None:
         """Create an account and return its user, or None when the email must be verified first.
@@ -121,14 +126,14 @@ class Registration(Feature[VerificationSettings]):
         """
         email = normalize.email(email)
         invitation = self._invitations.admit(email, sent, opened)
-        self._rate_limits.check(Attempt("register", email, ip))
         self._passwords.check_policy(password, [email])
-        hashed = self._passwords.hash(password, ip)
+        hashed = self._passwords.hash(password, ip or "")
         if invitation is not None:
-            return self._register_invited(email, hashed, invitation, ip)
+            return self._register_invited(email, hashed, invitation, ip or "")
         if not self._mail.sends_mail:
             return self._accounts.add(email, hashed)
-        self._add_pending(email, hashed, ip, mount)
+        self._one_time_tokens.admit(REGISTRATION, ip)
+        self._add_pending(email, hashed, ip or "", mount)
         return None
 
     @retried
@@ -142,21 +147,27 @@ class Registration(Feature[VerificationSettings]):
     @retried
     def _add_pending(self, email: str, hashed: str, ip: str, mount: str) -> None:
         links = self._one_time_tokens
+        purpose = purposes.emails("registration network")
+        network = self._registry.keys.lasting_mac(purpose, network_of(ip).encode()).hex()[:32]
         with self._db.transaction():
-            if not links.throttle(REGISTRATION, email, ip):
-                return
+            sends = links.throttle(REGISTRATION, email, ip)
             link = links.new(REGISTRATION, self.settings.verification_lifetime, mount)
-            message_uid = self._write(email, email, link, link.expires_at, ip=ip, mount=mount)
-            # For a taken email the same statement runs and stores nothing.
+            message_uid = None
+            if sends:
+                message_uid = self._write(email, email, link, link.expires_at, ip=ip, mount=mount)
+            # Without an email of its own a registration waits for the link of another one; a
+            # network has one such registration. For a taken email the same statement runs and
+            # stores nothing.
             links.keep(
                 link,
                 sent_to=email,
-                data={"hashed_password": hashed},
+                data={"hashed_password": hashed, "network": network},
                 message_uid=message_uid,
+                slot=None if sends else f"{email} {network}",
                 where=~exists().where(User.email == email),
             )
 
-    def resend(self, email: str, ip: str = "", mount: str = "") -> None:
+    def resend(self, email: str, ip: str | None = None, mount: str = "") -> None:
         """Send a new link for the latest pending registration of an email.
 
         The earlier link ends; the registration expires when it did before. The owner of a taken
@@ -165,7 +176,9 @@ class Registration(Feature[VerificationSettings]):
         TooManyEmails.
         """
         self._invitations.require_open()
-        self._resend(normalize.email(email), ip, mount)
+        email = normalize.email(email)
+        self._one_time_tokens.admit(REGISTRATION, ip)
+        self._resend(email, ip or "", mount)
 
     @retried
     def _resend(self, email: str, ip: str, mount: str) -> None:
@@ -195,6 +208,7 @@ class Registration(Feature[VerificationSettings]):
             kind, path = "already_registered", f"{mount}/reset_password"
             to, user_id = ("", None) if owner.disabled_at is not None else (owner.email, owner.id)
         queued = self._mail.write(kind, to, user_id, {"ip": ip}, link=path, expires=expires)
+        self._account_closure.remind(email, ip, mount)
         facts = {"ip": ip} | (queued if user_id is not None else {})
         self._registry.publish(Event("registration.requested", user_id, facts))
         return queued["message_uid"]
@@ -219,8 +233,10 @@ class Registration(Feature[VerificationSettings]):
     def complete(
         self, token: str | None, password: str, email: str | None = None, ip: str = ""
     ) -> User:
-        """Spend the token and the password of a pending registration to create its account.
+        """Spend a token and the password of a pending registration to create its account.
 
+        The token verifies the mailbox: it completes the registration, of those that wait for its
+        email, whose password is given.
         `email`, if given, must be the registration's. Wrong passwords count towards the rate limit
         of signing in, and a new link does not reset the count. Raises MalformedEmail,
         WrongVerificationToken, PasswordTooLong, MalformedText, RegistrationClosed when registration
@@ -233,24 +249,39 @@ class Registration(Feature[VerificationSettings]):
         found = self._peek(token)
         if named not in {None, found.sent_to}:
             raise WrongVerificationToken
-        attempt = Attempt("sign_in", found.sent_to, ip)
-        if not self._passwords.fits(attempt, password, found.data["hashed_password"]):
+        # The holder of the link counts as a known device: guesses of others do not stop it.
+        attempt = Attempt("sign_in", found.sent_to, ip, known=True)
+        hashed = self._passwords.fits(attempt, password, self._hashes(found))
+        if hashed is None:
             self._registry.publish(Event("registration.refused", None, {"ip": ip}))
             raise WrongVerificationToken("password")
-        return self._create_account(found, attempt)
+        return self._create_account(found, hashed, ip)
+
+    def _hashes(self, found: Token) -> list[str]:
+        """Return the hashes of the registrations a token can complete: its own, then the newest.
+
+        A network counts once, with its newest, so that one cannot crowd out the others.
+        """
+        waiting = self._one_time_tokens.list(REGISTRATION, columns.sent_to == found.sent_to)
+        newest = sorted(waiting, key=lambda row: (row.created_at, row.id), reverse=True)
+        networks: dict[str, str] = {}
+        for row in newest:
+            networks.setdefault(row.data.get("network", ""), row.data["hashed_password"])
+        others = [*networks.values()][:COMPARED]
+        return list(dict.fromkeys([found.data["hashed_password"], *others]))
 
     @retried
-    def _create_account(self, found: Token, attempt: Attempt) -> User:
+    def _create_account(self, found: Token, hashed: str, ip: str) -> User:
         with self._db.transaction():
             if not self._one_time_tokens.spend_peeked(found):
                 raise WrongVerificationToken
             try:
-                user = self._accounts.add(found.sent_to, found.data["hashed_password"])
+                user = self._accounts.add(found.sent_to, hashed)
             except EmailTaken:
                 raise WrongVerificationToken from None
-            self.mark_verified(user.id, attempt.ip)
-            # Last: it locks the row of the network, for which its other requests then wait.
-            self._rate_limits.release(attempt)
+            self.mark_verified(user.id, ip)
+            # What was guessed before belonged to no account.
+            self._rate_limits.clear(user.email)
         return user
 
     def mark_verified(self, user_id: int, ip: str = "") -> None:

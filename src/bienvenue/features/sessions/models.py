@@ -159,7 +159,7 @@ END_TOO_MANY = (
         columns.digest.not_in(
             select(columns.digest)
             .where(columns.user_id == _USER)
-            .order_by((columns.digest == _DIGEST).desc(), columns.created_at.desc())
+            .order_by((columns.digest == _DIGEST).desc(), columns.last_seen_at.desc())
             .limit(bindparam("cap"))
         ),
     )
