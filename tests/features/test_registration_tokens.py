@@ -124,7 +124,7 @@ def test_one_that_ends_while_its_password_is_compared(
     moving_clock.forward(DAY - 1)
     fits = service.auth.passwords.fits
 
-    def slow(*given: object) -> bool:
+    def slow(*given: object) -> str | None:
         moving_clock.forward(1)
         return fits(*given)  # type: ignore[arg-type]  # as they come
 
