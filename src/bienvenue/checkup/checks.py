@@ -42,7 +42,11 @@ _MOUNTS = Path("/proc/self/mounts")
 # --- keys and files -----------------------------------------------------------------------------
 
 
-@check("BV001", Severity.ERROR, "Make a good key that only the service knows.")
+@check(
+    "BV001",
+    Severity.ERROR,
+    "Make a good one with `bienvenue keys new FILE`; only the service may read it.",
+)
 def weak_key(around: Circumstances) -> str | None:
     """Find a key file that is missing, cannot be read, or has a weak key."""
     try:
