@@ -224,6 +224,9 @@ def settings_command(service: Service) -> None:
     for values in sections + [feature.settings for feature in auth.features]:
         for name, field in type(values).model_fields.items():
             value = getattr(values, name)
+            if isinstance(value, Path) and name.endswith("_file") and not value.exists():
+                # A key may have been set in the place of its path.
+                value = "(there is no such file)"
             click.echo(f"{PREFIX}{name.upper()}={'' if value is None else value}")
             click.echo(f"    {field.description}")
 

@@ -153,7 +153,7 @@ def read_or_make(path: Path) -> KeyRing:
 def new(path: Path) -> str:
     """Make a key file with its first key and return the fingerprint. Raises KeyProblem.
 
-    A file that exists is never replaced, because its keys verify and decrypt what no other key does.
+    A file that exists is never replaced: its keys verify and decrypt what no other key does.
     """
     try:
         return fingerprint(_make(path))

@@ -379,7 +379,7 @@ def test_a_chain_holds_across_keys(service: Service) -> None:
 def key_of(auth: Auth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a service a key file of its own, which it reads at most once an hour by itself."""
     file = tmp_path / "rotated"
-    auth.keys = key_file.read_or_make(file)
+    auth.registry.keys = key_file.read_or_make(file)
     monkeypatch.setattr(key_file, "CHECK_EVERY", 3600.0)
     return file
 
@@ -404,7 +404,7 @@ def test_retired_keys_go_on_verifying_what_they_sealed(
         assert service.auth.audit.verify().problem is None
         if batch < 3:
             rotate(service.auth, file)
-    service.auth.keys = key_file.read(file)
+    service.auth.registry.keys = key_file.read(file)
     report = service.auth.audit.verify()
     assert (report.problem, report.batches, report.rows) == (None, 4, 4)
     assert [last for _, last in service.auth.keys.retired()] == [3, 2, 1]
@@ -425,7 +425,7 @@ def test_a_year_of_batches_under_twelve_keys_is_whole(
         if day % 30 == 16:
             with service.auth.audit.sealing_paused() as newest:
                 key_file.retire(file, key_file.read(file).fingerprints()[1], newest)
-    service.auth.keys = key_file.read(file)
+    service.auth.registry.keys = key_file.read(file)
     report = service.auth.audit.verify()
     assert (report.problem, report.batches) == (None, 365)
     assert run(service, commands.verify).exit_code == 0
@@ -443,11 +443,11 @@ def test_a_retired_key_seals_nothing_more(
     rotate(service.auth, file)
     write(service.auth, 1)
     service.auth.audit.seal()
-    service.auth.keys = leaked
+    service.auth.registry.keys = leaked
     write(service.auth, 1)
     monkeypatch.setattr(clock, "now", lambda: 1.0)
     service.auth.audit.seal()
-    service.auth.keys = key_file.read(file)
+    service.auth.registry.keys = key_file.read(file)
     assert problem(service.auth).startswith("The seal of batch 3 is broken")
 
 
@@ -459,7 +459,7 @@ def test_sealers_and_a_change_of_keys_at_once_leave_a_whole_chain(
     auth = services[0].auth
     file = key_of(auth, tmp_path, monkeypatch)
     for other in services:
-        other.auth.keys = key_file.read(file)
+        other.auth.registry.keys = key_file.read(file)
     monkeypatch.setattr(operations, "BATCH", 2)
     write(auth, 40)
 
@@ -472,7 +472,7 @@ def test_sealers_and_a_change_of_keys_at_once_leave_a_whole_chain(
 
     race(act, 4)
     auth.audit.seal()
-    auth.keys = key_file.read(file)
+    auth.registry.keys = key_file.read(file)
     report = auth.audit.verify()
     assert (report.problems, report.rows, report.unsealed) == ((), 40, 0)
 
