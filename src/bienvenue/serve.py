@@ -121,7 +121,7 @@ def _where(settings: Settings) -> str:
     scheme = "https" if settings.tls else "http"
     host = f"[{core.host}]" if ":" in core.host else core.host
     local = f"{scheme}://localhost:{core.port}"
-    if settings.base_url == local and core.host in {"127.0.0.1", "::1", "localhost"}:
+    if settings.base_url == local and core.host in {"127.0.0.1", "::1"}:
         return local
     return f"{scheme}://{host}:{core.port} for {settings.base_url}"
 

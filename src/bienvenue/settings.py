@@ -10,6 +10,7 @@ that leads nowhere: any of them may be a secret in the wrong place.
 
 import difflib
 import functools
+import ipaddress
 import os
 import re
 import tomllib
@@ -108,16 +109,36 @@ def _database(value: SecretStr) -> SecretStr:
         raise ValueError(_NO_DATABASE) from None
     kind = url.drivername.partition("+")[0]
     # The part of a password behind an @ would be the host, and errors name the host.
-    wrong = "@" in (url.host or "") or (kind == "sqlite" and url.host)
+    host = url.host or ""
+    wrong = not re.fullmatch(r"[A-Za-z0-9._,:%/-]*", host) or (kind == "sqlite" and host)
     if wrong or kind not in {"sqlite", "postgresql", "postgres"}:
         raise ValueError(_NO_DATABASE)
+    if kind != "sqlite":
+        _require_options(url.query.keys())
     return value
+
+
+def _require_options(names: Iterable[str]) -> None:
+    """Raise ValueError for a parameter of a URL that the driver of PostgreSQL does not know."""
+    try:
+        from psycopg import ProgrammingError, conninfo  # noqa: PLC0415 (an extra)
+    except ImportError:
+        # Opening the database says how to install it.
+        return
+    # An option of the driver itself, which libpq does not have.
+    known = dict.fromkeys(set(names) - {"prepare_threshold"}, "1")
+    try:
+        conninfo.make_conninfo("", **known)
+    except ProgrammingError:
+        raise ValueError("has a parameter that PostgreSQL does not know") from None
 
 
 def _host(value: str) -> str:
-    if address_of(value) is None and not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", value):
-        raise ValueError("is an IP, as 127.0.0.1 or ::1")
-    return value
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        # The server takes no name, not even localhost.
+        raise ValueError("is an IP, as 127.0.0.1 or ::1") from None
 
 
 def _name(value: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,6 +101,7 @@ CASES = {
             f"{CANARY}://db/x",
             f"postgresql://bob:pa@{CANARY}@db/x",
             f"postgresql://bob@db:{CANARY}/x",
+            f"postgresql://bob@[{CANARY}/x",
             f"sqlite://{CANARY}",
             f"sqlite://{CANARY}/x",
         ],
@@ -114,8 +116,8 @@ CASES = {
     ),
     "host": Case(
         "127.0.0.1",
-        {"0.0.0.0": "0.0.0.0", "::1": "::1", "localhost": "localhost"},
-        ["", f"{CANARY}/8", f"http://{CANARY}", "10.0.0.0/8", "a" * 70 + "."],
+        {"0.0.0.0": "0.0.0.0", "::1": "::1"},
+        ["", CANARY, "localhost", f"http://{CANARY}", "10.0.0.0/8", "127.0.0.1:80", "[::1]"],
         r"is an IP, as 127\.0\.0\.1",
     ),
     "port": number(5000, 1, 65535),
@@ -234,6 +236,12 @@ CASES = {
         ["", CANARY, f"{CANARY} <a@b.org>, c@d.org"],
         "is one email, as",
     ),
+    "mail_reply_to": Case(
+        None, {"help@example.org": "help@example.org"}, [CANARY, f"a@b.org, {CANARY}"], "is "
+    ),
+    "emails_network": number(60, 1, 100_000),
+    "emails_service": number(3000, 1, 1_000_000),
+    "flask_security_password_salt": Case(None, {CANARY: SecretStr(CANARY)}, [], ""),
     "audit_personal": duration(365 * 86400),
 }
 
@@ -298,6 +306,19 @@ def test_a_template_with_a_mistake_is_named(tmp_path: Path) -> None:
     (folder / "test.txt").write_bytes(b"\xff")
     with pytest.raises(SettingsProblem, match=r"read as UTF-8: bienvenue/mail/test\.txt"):
         Settings({}, templates=tmp_path)
+
+
+def test_a_parameter_of_the_database_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistyped one is found before anything connects; without the driver, nothing is said."""
+    url = f"postgresql://bob@db/x?sslmode=require&prepare_threshold=0&pasword={CANARY}"
+    with pytest.raises(SettingsProblem) as problem:
+        Settings({}, database_url=url)
+    said = "BIENVENUE_DATABASE_URL: has a parameter that PostgreSQL does not know"
+    assert str(problem.value) == said
+    right = url.replace("pasword", "password")
+    assert Settings({}, database_url=right).database_url == right
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    assert Settings({}, database_url=url).database_url == url
 
 
 def test_a_cookie_domain_needs_a_base_url() -> None:
