@@ -206,6 +206,19 @@ class NotReady(Refusal):
         self.retry_after = 5
 
 
+class DiskFull(Refusal):
+    """The disk of the database is full."""
+
+    status = 503
+    code = "disk_full"
+    message = "The disk of the database is full."
+
+    def __init__(self) -> None:
+        """Let the client try again after 5 seconds: an operator has to make room."""
+        super().__init__()
+        self.retry_after = 5
+
+
 @core("GET /", returns={200: Welcome}, public=True)
 def welcome() -> Answer:
     """Welcome a visitor."""
@@ -219,14 +232,20 @@ def healthz() -> Answer:
 
 
 @core(
-    "GET /readyz", returns={200: Health}, errors=(NotReady, Unavailable), public=True, any_host=True
+    "GET /readyz",
+    returns={200: Health},
+    errors=(NotReady, DiskFull, Unavailable),
+    public=True,
+    any_host=True,
 )
 def readyz() -> Answer:
-    """Tell that the database answers and has the schema of this version."""
+    """Tell that the database answers, has the schema of this version and can store changes."""
     try:
         _dispatcher().auth.require_schema()
     except schema.SchemaProblem:
         raise NotReady from None
+    if not _dispatcher().auth.can_store():
+        raise DiskFull
     return Answer(Health())
 
 

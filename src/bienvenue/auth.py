@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import i18n, schema
+from bienvenue import i18n, room, schema
 from bienvenue.db import DB
 from bienvenue.feature import Event, Feature, Reason, Refusal, answering
 from bienvenue.features.account_closure import AccountClosure
@@ -258,6 +258,10 @@ class Auth:
     def require_schema(self) -> None:
         """Raise SchemaProblem unless the database has exactly the version of this program."""
         schema.require_current(self._db)
+
+    def can_store(self) -> bool:
+        """Tell whether the disk of a SQLite database has room for changes."""
+        return not room.is_full(self._db.file)
 
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""

@@ -8,6 +8,7 @@ import functools
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -127,6 +128,13 @@ def keys_group() -> None:
     """The keys that sign and encrypt; a running service sees a change within a second."""
 
 
+@keys_group.command("new")
+@click.argument("file", type=click.Path(path_type=Path))
+def new_keys(file: Path) -> None:
+    """Make a key file with its first key, for BIENVENUE_SECRET_KEY_FILE to name."""
+    click.echo(f"{key_file.new(file)} is the key of {file}")
+
+
 @keys_group.command("list")
 @click.pass_obj
 def list_keys(service: Service) -> None:
@@ -135,6 +143,8 @@ def list_keys(service: Service) -> None:
     for number, fingerprint in enumerate(ring.fingerprints()):
         use = "signs and verifies" if number == 0 else "verifies until it is retired"
         click.echo(f"{fingerprint}  {use}")
+    for fingerprint, last in ring.retired():
+        click.echo(f"{fingerprint}  retired: verifies the audit log up to batch {last}")
 
 
 @keys_group.command("rotate")
@@ -148,8 +158,15 @@ def rotate_keys(service: Service) -> None:
 @click.argument("fingerprint")
 @click.pass_obj
 def retire_key(service: Service, fingerprint: str) -> None:
-    """Remove an older key; what it signed no longer verifies."""
-    key_file.retire(key_file.file_of(service.settings), fingerprint)
+    """Retire an older key: it verifies the audit log up to now, and nothing else."""
+    path = key_file.file_of(service.settings)
+    if service.db.file is not None and not service.db.file.exists():
+        raise KeyProblem(
+            f"there is no database {service.db.file}, which tells what the key sealed: run this "
+            "where you run the service"
+        )
+    with service.auth.audit.sealing_paused() as newest:
+        key_file.retire(path, fingerprint, newest)
     click.echo(f"{fingerprint} is retired")
 
 
@@ -207,6 +224,9 @@ def settings_command(service: Service) -> None:
     for values in sections + [feature.settings for feature in auth.features]:
         for name, field in type(values).model_fields.items():
             value = getattr(values, name)
+            if isinstance(value, Path) and name.endswith("_file") and not value.exists():
+                # A key may have been set in the place of its path.
+                value = "(there is no such file)"
             click.echo(f"{PREFIX}{name.upper()}={'' if value is None else value}")
             click.echo(f"    {field.description}")
 

@@ -1,8 +1,10 @@
 """The key file: the keys of a service, kept outside the database.
 
-The file holds one key a line, newest first, each 32 random bytes in hexadecimal. The first start
-makes it in the instance folder, readable by its owner only; several nodes share one file, named by
-`BIENVENUE_SECRET_KEY_FILE` (ASVS 13.3.1, 13.3.2). A running process sees a change within a second.
+The file holds one key a line, newest first, each 32 random bytes in hexadecimal. A retired key
+stays, with the last batch of the audit log that it verifies: `<key> retired after batch 12`. The
+first start makes the file in the instance folder, readable by its owner only; several nodes share
+one file, named by `BIENVENUE_SECRET_KEY_FILE` (ASVS 13.3.1, 13.3.2). A running process sees a
+change within a second.
 """
 
 import contextlib
@@ -10,6 +12,7 @@ import hashlib
 import itertools
 import logging
 import os
+import re
 import secrets
 import stat
 import tempfile
@@ -17,7 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bienvenue.key_ring import KEY_LENGTH, KeyProblem, KeyRing, fingerprint
+from bienvenue.key_ring import KEY_LENGTH, KeyProblem, KeyRing, RetiredKey, fingerprint
 from bienvenue.settings import Settings
 
 CHECK_EVERY = 1.0
@@ -30,6 +33,10 @@ _FEWEST_KINDS = 16
 _WORDS = ("", "secret", "changeme", "password", "bienvenue", "default", "test", "key", "dev")
 _DIGESTS = {hashlib.sha256((word + end).encode()).digest() for word in _WORDS for end in ("", "\n")}
 
+_LINE = re.compile(r"([0-9a-fA-F]+)(?: retired after batch ([1-9][0-9]{0,9}))?", re.ASCII)
+
+_NEW = "`bienvenue keys new FILE` makes a good one, for BIENVENUE_SECRET_KEY_FILE to name."
+
 _log = logging.getLogger("bienvenue")
 
 
@@ -41,13 +48,16 @@ class WatchedRing(KeyRing):
         self._path = path
         self._seen = _stamp(path)
         self._checked = time.monotonic()
-        super().__init__(_keys_in(path))
+        super().__init__(*_keys_in(path))
+
+    def reread(self) -> None:
+        """Look at the file now, and not only once a second."""
+        self._checked = time.monotonic()
+        self._read_changes()
 
     def _current(self) -> list[bytes]:
-        now = time.monotonic()
-        if now - self._checked >= CHECK_EVERY:
-            self._checked = now
-            self._read_changes()
+        if time.monotonic() - self._checked >= CHECK_EVERY:
+            self.reread()
         return self._keys
 
     def _read_changes(self) -> None:
@@ -56,7 +66,7 @@ class WatchedRing(KeyRing):
             return
         self._seen = stamp
         try:
-            self._keys = _keys_in(self._path)
+            self._keys, self._retired = _keys_in(self._path)
         except KeyProblem as problem:
             _log.error("%s The keys read before stay in use.", problem)
 
@@ -74,20 +84,32 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_ino, found.st_size
 
 
-def _keys_in(path: Path) -> list[bytes]:
+def _keys_in(path: Path) -> tuple[list[bytes], list[RetiredKey]]:
+    """Return the keys of the file, newest first, and the retired ones. Raises KeyProblem."""
     try:
-        found = [bytes.fromhex(line) for line in path.read_text("ascii").split()]
+        lines = [line.strip() for line in path.read_text("ascii").splitlines() if line.strip()]
+        found = [_LINE.fullmatch(line) for line in lines]
+        read = [(bytes.fromhex(one[1]), int(one[2] or 0)) for one in found if one is not None]
     except (OSError, ValueError) as error:
         # A UnicodeDecodeError would repeat a byte of the file.
-        why = error.strerror if isinstance(error, OSError) else "it is not written in hexadecimal"
-        raise KeyProblem(f"cannot read the key file {path}: {why}.") from None
-    weak = "it holds no key" if not found else next(filter(None, map(_weakness, found)), None)
+        if isinstance(error, OSError):
+            raise KeyProblem(f"cannot read {_named(path)}: {error.strerror}. {_NEW}") from None
+        lines, read = [""], []
+    if len(read) < len(lines):
+        raise KeyProblem(f"cannot read {_named(path)}: a line is no key in hexadecimal. {_NEW}")
+    keys = [key for key, last in read if not last]
+    weak = "it holds no key" if not keys else None
+    weak = weak or next(filter(None, (_weakness(key) for key, _ in read)), None)
     if weak is not None:
         raise KeyProblem(
-            f"the key file {path} is too weak: {weak}. Each line is 64 hexadecimal digits, as "
-            "`python3 -c 'import secrets; print(secrets.token_hex(32))'` prints them."
+            f"{_named(path)} is too weak: {weak}. Each line is 64 hexadecimal digits: {_NEW}"
         )
-    return found
+    return keys, [RetiredKey(key, last) for key, last in read if last]
+
+
+def _named(path: Path) -> str:
+    """Name the key file; a path that leads nowhere may be a key that was set in its place."""
+    return f"the key file {path}" if os.path.lexists(path) else "the key file"
 
 
 def _weakness(key: bytes) -> str | None:
@@ -113,8 +135,8 @@ def file_of(settings: Settings) -> Path:
     """Name the key file of a service. Raises KeyProblem where nodes must share one and do not."""
     if settings.on_postgresql and settings.core.secret_key_file is None:
         raise KeyProblem(
-            "several nodes may share this database, so they must share their keys: name the file "
-            "with BIENVENUE_SECRET_KEY_FILE"
+            "several nodes may share this database, so they must share their keys: make one file "
+            "with `bienvenue keys new FILE`, and name it with BIENVENUE_SECRET_KEY_FILE"
         )
     return settings.key_file
 
@@ -122,54 +144,77 @@ def file_of(settings: Settings) -> Path:
 def read_or_make(path: Path) -> KeyRing:
     """Read the key file, making it first when there is none; two nodes starting at once agree."""
     if not path.exists():
-        try:
+        # Another node made it meanwhile: its keys are as good.
+        with contextlib.suppress(FileExistsError):
             _make(path)
-        except OSError as error:
-            raise KeyProblem(f"cannot make the key file {path}: {error.strerror}") from None
     return read(path)
 
 
-def _make(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent)
+def new(path: Path) -> str:
+    """Make a key file with its first key and return the fingerprint. Raises KeyProblem.
+
+    A file that exists is never replaced: its keys verify and decrypt what no other key does.
+    """
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(32) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        return fingerprint(_make(path))
+    except FileExistsError:
+        raise KeyProblem(
+            f"the key file {path} exists already: `bienvenue keys rotate` adds a key to it"
+        ) from None
+
+
+def _make(path: Path) -> bytes:
+    """Make the file and return its key. Raises FileExistsError, and KeyProblem for a folder."""
+    key = secrets.token_bytes(KEY_LENGTH)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=path.parent)
+    except OSError as error:
+        raise KeyProblem(f"cannot make the key file {path}: {error.strerror}") from None
+    try:
+        _write(handle, [key], [])
         # Linking is atomic, and never replaces a key that another node made.
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise KeyProblem(f"cannot make the key file {path}: {error.strerror}") from None
     finally:
         Path(draft).unlink()
+    return key
 
 
 def rotate(path: Path) -> str:
     """Put a new key above those of the file and return its fingerprint. Raises KeyProblem."""
     with _locked(path) as file:
-        new = secrets.token_bytes(KEY_LENGTH)
-        _replace(file, [new, *_keys_in(file)])
-    return fingerprint(new)
+        made = secrets.token_bytes(KEY_LENGTH)
+        keys, retired = _keys_in(file)
+        _replace(file, [made, *keys], retired)
+    return fingerprint(made)
 
 
-def retire(path: Path, name: str) -> None:
-    """Take the older key of this fingerprint out of the file.
+def retire(path: Path, name: str, newest_batch: int) -> None:
+    """Let the older key of this fingerprint verify nothing but the batches up to the newest one.
 
-    Raises KeyProblem for the newest key, and for a fingerprint that no key of the file has.
+    A key is taken out of the file when there is no batch. Raises KeyProblem for the newest key, for
+    one that is retired already, and for a fingerprint that no key of the file has.
     """
     with _locked(path) as file:
-        found = _keys_in(file)
-        if name == fingerprint(found[0]):
+        keys, retired = _keys_in(file)
+        if name == fingerprint(keys[0]):
             raise KeyProblem(
                 "this is the newest key, which signs and encrypts: "
                 "run `bienvenue keys rotate` first"
             )
-        kept = [key for key in found if fingerprint(key) != name]
-        if len(kept) == len(found):
-            raise KeyProblem(
-                f"the key file {path} has no key {name!r}: `bienvenue keys list` names them"
-            )
-        _replace(file, kept)
+        if name in {fingerprint(each.key) for each in retired}:
+            raise KeyProblem(f"the key {name} is retired already")
+        kept = [key for key in keys if fingerprint(key) != name]
+        if len(kept) == len(keys):
+            raise KeyProblem(f"{_named(path)} has no such key: `bienvenue keys list` names them")
+        if newest_batch:
+            gone = next(key for key in keys if fingerprint(key) == name)
+            retired = [RetiredKey(gone, newest_batch), *retired]
+        _replace(file, kept, retired)
 
 
 @contextlib.contextmanager
@@ -190,21 +235,18 @@ def _locked(path: Path) -> Iterator[Path]:
             finally:
                 os.close(file)
     except OSError as error:
-        raise KeyProblem(f"cannot change the key file {path}: {error.strerror}.") from None
+        raise KeyProblem(f"cannot change {_named(path)}: {error.strerror}. {_NEW}") from None
 
 
-def _replace(path: Path, found: list[bytes]) -> None:
+def _replace(path: Path, keys: list[bytes], retired: list[RetiredKey]) -> None:
     """Replace the file, whole or not at all, with the same owner and permissions."""
     old = path.stat()
     handle, draft = tempfile.mkstemp(dir=path.parent)
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write("".join(f"{key.hex()}\n" for key in found))
-            file.flush()
-            os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
-            if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
-                os.fchown(file.fileno(), old.st_uid, old.st_gid)
-            os.fsync(file.fileno())
+        os.fchmod(handle, stat.S_IMODE(old.st_mode))
+        if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+            os.fchown(handle, old.st_uid, old.st_gid)
+        _write(handle, keys, retired)
         Path(draft).replace(path)
     except OSError:
         Path(draft).unlink(missing_ok=True)
@@ -215,3 +257,12 @@ def _replace(path: Path, found: list[bytes]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _write(handle: int, keys: list[bytes], retired: list[RetiredKey]) -> None:
+    """Write the keys to an open file, to the disk, and close it."""
+    with os.fdopen(handle, "w") as file:
+        file.writelines(f"{key.hex()}\n" for key in keys)
+        file.writelines(f"{e.key.hex()} retired after batch {e.last_batch}\n" for e in retired)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,7 +1,8 @@
 """The key ring: what is signed and encrypted with the keys of a service, and for which purpose.
 
 The newest key signs and encrypts; every key verifies and decrypts until it is retired (ASVS
-13.3.4). No key is used as it is: each purpose has a key of its own, derived from it.
+13.3.4). A retired key still verifies the batches of the audit log up to its retirement, and nothing
+else. No key is used as it is: each purpose has a key of its own, derived from it.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bienvenue import purposes
@@ -28,14 +30,23 @@ class KeyProblem(Exception):
     """A key or its file is missing, unreadable or too weak; the message says what to do."""
 
 
+@dataclass(frozen=True)
+class RetiredKey:
+    """A key that verifies the batches of the audit log up to `last_batch`, and nothing else."""
+
+    key: bytes = field(repr=False)
+    last_batch: int
+
+
 class KeyRing:
     """The keys of one service, newest first. Its repr shows nothing of them."""
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
+    def __init__(self, keys: Sequence[bytes], retired: Sequence[RetiredKey] = ()) -> None:
         """Take the keys, newest first, each of 32 bytes or more. Raises KeyProblem."""
         if not keys or any(len(key) < KEY_LENGTH for key in keys):
             raise KeyProblem("a key has fewer than 32 bytes")
         self._keys = list(keys)
+        self._retired = list(retired)
 
     def __repr__(self) -> str:
         """Show how many keys there are and nothing of them."""
@@ -44,6 +55,14 @@ class KeyRing:
     def fingerprints(self) -> list[str]:
         """Return a short public name of each key, newest first; it tells nothing of the key."""
         return [fingerprint(key) for key in self._current()]
+
+    def retired(self) -> list[tuple[str, int]]:
+        """Return the fingerprint of each retired key and the last batch it verifies."""
+        self._current()
+        return [(fingerprint(each.key), each.last_batch) for each in self._retired]
+
+    def reread(self) -> None:
+        """Read the keys again where they come from a file, before one of them seals a batch."""
 
     def mac(self, purpose: str, message: bytes) -> bytes:
         """Return the HMAC-SHA256 of a message under the newest key, bound to a purpose."""
@@ -56,6 +75,20 @@ class KeyRing:
     def verify(self, purpose: str, message: bytes, mac: bytes) -> bool:
         """Tell in constant time whether any key of the ring made this MAC for this purpose."""
         made = [hmac.compare_digest(_mac(key, purpose, message), mac) for key in self._current()]
+        return any(made)
+
+    def verify_batch(self, purpose: str, number: int, message: bytes, mac: bytes) -> bool:
+        """Tell whether a key of the ring, or one retired after this batch, made its MAC.
+
+        Only the number counts: the time of a batch is text that a leaked key can sign.
+        """
+        if self.verify(purpose, message, mac):
+            return True
+        made = [
+            hmac.compare_digest(_mac(each.key, purpose, message), mac)
+            for each in self._retired
+            if number <= each.last_batch
+        ]
         return any(made)
 
     def encrypt(self, purpose: str, secret: bytes) -> bytes:

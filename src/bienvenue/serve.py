@@ -8,7 +8,6 @@ import logging
 import logging.config
 import os
 import socket
-import ssl
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -16,11 +15,11 @@ from typing import Any
 
 import click
 
-from bienvenue import checkup, logs, schema, user_agent
+from bienvenue import checkup, logs, schema, tls, user_agent
 from bienvenue.auth import Auth
 from bienvenue.db import DB
 from bienvenue.edge import DEADLINE
-from bienvenue.settings import PREFIX, Core, Settings, SettingsProblem
+from bienvenue.settings import PREFIX, Settings, SettingsProblem
 from bienvenue.stopping import Stop
 
 _KILL_AFTER = 20
@@ -53,7 +52,7 @@ def run(
     core = settings.core
     logging_to = logs.configuration(core.log_format, core.log_level)
     logging.config.dictConfig(logging_to)
-    _require_tls(core)
+    tls.require_usable(core)
     if core.unix_socket is None:
         _require_free(core.host, core.port)
     else:
@@ -82,8 +81,7 @@ def run(
     db.close()
     # Once, here: the serving processes are copies of this one.
     user_agent.load()
-    where = settings.base_url if core.unix_socket is None else f"unix:{core.unix_socket}"
-    click.echo(f"Bienvenue listens on {where} (stop it with Ctrl-C)")
+    click.echo(f"Bienvenue listens on {_where(settings)} (stop it with Ctrl-C)")
     click.echo(f"Accounts are in {'PostgreSQL' if db.file is None else db.file}")
     if sys.stdout.isatty() and not auth.mail.sends_mail:
         # To a terminal only: any other output is stored as a log.
@@ -115,6 +113,19 @@ def run(
     server.serve()
 
 
+def _where(settings: Settings) -> str:
+    """Name what the service listens on, and the URL of its users where that is another."""
+    core = settings.core
+    if core.unix_socket is not None:
+        return f"unix:{core.unix_socket} for {settings.base_url}"
+    scheme = "https" if settings.tls else "http"
+    host = f"[{core.host}]" if ":" in core.host else core.host
+    local = f"{scheme}://localhost:{core.port}"
+    if settings.base_url == local and core.host in {"127.0.0.1", "::1"}:
+        return local
+    return f"{scheme}://{host}:{core.port} for {settings.base_url}"
+
+
 def _check_up(around: checkup.Circumstances, despite_errors: bool) -> None:
     """Log the findings of the check-up, without its slow checks. Raises CheckupProblem."""
     findings = checkup.run(around)
@@ -135,25 +146,6 @@ def prepare(db: DB) -> None:
 def as_text(value: Any) -> str:
     """Write a value as JSON that a person can read."""
     return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def _require_tls(core: Core) -> None:
-    """Raise SettingsProblem for a certificate without its key, or a pair that cannot be used."""
-    certificate, key = core.tls_certificate_file, core.tls_key_file
-    if certificate is None and key is None:
-        return
-    if certificate is None or key is None:
-        missing = "TLS_KEY_FILE" if key is None else "TLS_CERTIFICATE_FILE"
-        raise SettingsProblem(f"{PREFIX}{missing} is missing: TLS takes a certificate and its key")
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
-    except ssl.SSLError as error:
-        reason = (error.reason or "no PEM").replace("_", " ").lower()
-        raise SettingsProblem(f"{certificate} and {key} cannot be used: {reason}") from None
-    except OSError as error:
-        raise SettingsProblem(
-            f"cannot read {certificate} or {key}: {error.strerror or 'no certificate'}"
-        ) from None
 
 
 def _require_free_socket(path: Path) -> None:

@@ -3,17 +3,20 @@
 A setting named `session_idle` is read, in this order, from the arguments of `Settings`, from
 `BIENVENUE_SESSION_IDLE`, from the file named by `BIENVENUE_SESSION_IDLE_FILE`, and from the key
 `session_idle` of the TOML file named by `BIENVENUE_CONFIG`. Each feature declares its own section.
-A name that no section declares is refused at start, because a mistyped setting has no effect.
+A name that no section declares is refused at start, because a mistyped setting has no effect. A
+message about a wrong value says which values are right. It never contains the value, nor a path
+that leads nowhere: any of them may be a secret in the wrong place.
 """
 
 import difflib
 import functools
+import ipaddress
 import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -24,14 +27,23 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
+from pydantic.fields import FieldInfo
 
-from bienvenue import i18n
+from bienvenue import i18n, logo
 from bienvenue.accent import usable_accent
-from bienvenue.client_ip import TrustedProxies
+from bienvenue.client_ip import TrustedProxies, address_of
 from bienvenue.footer import usable_footer, usable_url
+from bienvenue.variables import settings_in
 
 PREFIX = "BIENVENUE_"
+_NO_PATH = "is the path of a file or a folder"
+_NO_ORIGIN = "is an http or https URL, as https://login.example.org"
+_NO_DATABASE = (
+    "is sqlite:///path or postgresql://user:password@host/name; in a password @ is written as %40"
+)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -46,18 +58,23 @@ def _seconds(value: object) -> object:
 
 
 def _origin(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("is an http or https URL, as https://login.example.org")
+    try:
+        parts = urlsplit(value)
+        host, given_port = parts.hostname or "", parts.port
+        host = host if ":" in host else host.encode("idna").decode()
+    except ValueError:
+        # These messages repeat what they reject.
+        raise ValueError(_NO_ORIGIN) from None
+    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
+        raise ValueError(_NO_ORIGIN)
     if parts.path not in {"", "/"} or parts.username is not None:
-        raise ValueError("has no path and no user name")
-    host = parts.hostname if ":" in parts.hostname else parts.hostname.encode("idna").decode()
+        raise ValueError("has no path and no user name, as https://login.example.org")
     # Headers contain it, where a star would be a pattern and a semicolon a separator.
     if ":" not in host and not re.fullmatch(r"[a-z0-9._-]+", host):
         raise ValueError("has a host whose name is of letters, digits, hyphens and dots")
     # A browser leaves the default port out of an origin (RFC 6454 section 6.1).
     default_port = {"http": 80, "https": 443}[parts.scheme]
-    port = "" if parts.port in {None, default_port} else f":{parts.port}"
+    port = "" if given_port in {None, default_port} else f":{given_port}"
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
@@ -82,6 +99,81 @@ def _trusted(value: str) -> str:
     return str(TrustedProxies(value))
 
 
+def _database(value: SecretStr) -> SecretStr:
+    from sqlalchemy.engine import make_url  # noqa: PLC0415 (loads slowly)
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415 (as above)
+
+    try:
+        url = make_url(value.get_secret_value())
+    except (ArgumentError, ValueError):
+        raise ValueError(_NO_DATABASE) from None
+    kind = url.drivername.partition("+")[0]
+    # The part of a password behind an @ would be the host, and errors name the host.
+    host = url.host or ""
+    wrong = not re.fullmatch(r"[A-Za-z0-9._,:%/-]*", host) or (kind == "sqlite" and host)
+    if wrong or kind not in {"sqlite", "postgresql", "postgres"}:
+        raise ValueError(_NO_DATABASE)
+    if kind != "sqlite":
+        _require_options(url.query.keys())
+    return value
+
+
+def _require_options(names: Iterable[str]) -> None:
+    """Raise ValueError for a parameter of a URL that the driver of PostgreSQL does not know."""
+    try:
+        from psycopg import ProgrammingError, conninfo  # noqa: PLC0415 (an extra)
+    except ImportError:
+        # Opening the database says how to install it.
+        return
+    # An option of the driver itself, which libpq does not have.
+    known = dict.fromkeys(set(names) - {"prepare_threshold"}, "1")
+    try:
+        conninfo.make_conninfo("", **known)
+    except ProgrammingError:
+        raise ValueError("has a parameter that PostgreSQL does not know") from None
+
+
+def _host(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        # The server takes no name, not even localhost.
+        raise ValueError("is an IP, as 127.0.0.1 or ::1") from None
+
+
+def _name(value: str) -> str:
+    if not value.isprintable() or not value.strip():
+        raise ValueError("has 1 to 64 printable characters")
+    return value
+
+
+def _logo(value: Path) -> Path:
+    try:
+        logo.read(value)
+    except OSError as error:
+        raise ValueError(f"is a file that cannot be read: {error.strerror}") from None
+    return value
+
+
+def _templates(value: Path) -> Path:
+    from jinja2 import Environment, TemplateSyntaxError  # noqa: PLC0415 (loads slowly)
+
+    if not value.is_dir():
+        raise ValueError("is a folder, and there is none of this name")
+    parser = Environment(autoescape=True)
+    for file in sorted(each for each in (value / "bienvenue").rglob("*") if each.is_file()):
+        name = file.relative_to(value)
+        try:
+            parser.parse(file.read_text("utf-8"))
+        except TemplateSyntaxError as error:
+            raise ValueError(
+                f"has a template with a mistake: {name}, line {error.lineno}: {error.message}"
+            ) from None
+        except (OSError, ValueError):
+            raise ValueError(f"has a template that cannot be read as UTF-8: {name}") from None
+    return value
+
+
 #: A length of time in seconds; text may have a unit: 90s, 15m, 1h, 30d.
 Seconds = Annotated[int, BeforeValidator(_seconds), Field(gt=0, le=10 * 365 * 86400)]
 
@@ -91,12 +183,24 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_written(cls, value: object, info: ValidationInfo) -> object:
+        """Let a word of a list be in capitals, as in LOG_LEVEL=INFO; refuse an empty path.
+
+        It would be the current folder.
+        """
+        field = cls.model_fields[str(info.field_name)]
+        if value == "" and Path in _kinds(field):
+            raise ValueError(_NO_PATH)
+        return value.strip().lower() if isinstance(value, str) and _words(field) else value
+
 
 class Core(Section):
     """The settings that belong to no feature."""
 
     instance: Path = Field(Path("instance"), description="The folder of the database and the keys.")
-    database_url: SecretStr | None = Field(
+    database_url: Annotated[SecretStr, AfterValidator(_database)] | None = Field(
         None,
         description="Where accounts live: sqlite:///path or postgresql://user@host/name. "
         "By default bienvenue.db in the instance folder.",
@@ -111,7 +215,9 @@ class Core(Section):
         description="The URL people see, without a path. By default http://localhost:<port>, and "
         "https with a certificate.",
     )
-    host: str = Field("127.0.0.1", description="The ip that `bienvenue serve` listens on.")
+    host: Annotated[str, AfterValidator(_host)] = Field(
+        "127.0.0.1", description="The ip that `bienvenue serve` listens on."
+    )
     port: int = Field(5000, ge=1, le=65535, description="The port of `bienvenue serve`.")
     unix_socket: Path | None = Field(
         None,
@@ -146,19 +252,18 @@ class Core(Section):
         None,
         description="Share the session cookie with the hosts under this domain. Off by default: "
         "every one of those hosts can then read it and set it.",
-        pattern=r"^[a-z0-9.-]+$",
     )
     language: Annotated[str, AfterValidator(_spoken)] = Field(
         i18n.SOURCE,
         description="The language of pages and emails when the user chose none and the browser "
         "asks for none of those available: a code, as en or fr.",
     )
-    templates: Path | None = Field(
+    templates: Annotated[Path, AfterValidator(_templates)] | None = Field(
         None,
         description="A folder whose files come before the templates of the same path, as "
         "bienvenue/mail/test.txt.",
     )
-    service_name: str = Field(
+    service_name: Annotated[str, AfterValidator(_name)] = Field(
         "Bienvenue",
         min_length=1,
         max_length=64,
@@ -167,7 +272,7 @@ class Core(Section):
     accent: Annotated[str, AfterValidator(usable_accent)] = Field(
         "#3d63dd", description="The colour of buttons and links, as #rrggbb."
     )
-    logo: Path | None = Field(
+    logo: Annotated[Path, AfterValidator(_logo)] | None = Field(
         None,
         description="A picture that stands for the service on its pages, SVG or PNG, of at most "
         "256 KiB.",
@@ -183,6 +288,22 @@ class Core(Section):
         description="Links at the foot of every page, as Privacy=https://example.org/privacy, "
         "Terms=https://example.org/terms.",
     )
+
+    @field_validator("cookie_domain")
+    @classmethod
+    def _above_the_base_url(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """Accept the host of the base URL or a domain above it (RFC 6265 section 5.3)."""
+        if value is None or "base_url" not in info.data:
+            return value
+        host = str(urlsplit(info.data["base_url"] or "http://localhost").hostname)
+        # Browsers ignore one leading dot.
+        domain = value.lower().removeprefix(".")
+        if "." not in domain or address_of(host) or not f".{host}".endswith(f".{domain}"):
+            raise ValueError(
+                f"is the host of {PREFIX}BASE_URL or a domain above it, as example.org for "
+                "https://login.example.org: browsers drop any other cookie"
+            )
+        return domain
 
     @property
     def support(self) -> str | None:
@@ -209,11 +330,8 @@ class Settings:
         """
         environ = os.environ if environ is None else environ
         config = environ.get(PREFIX + "CONFIG")
-        variables = {
-            name.removeprefix(PREFIX).lower(): value
-            for name, value in sorted(environ.items())
-            if name.startswith(PREFIX) and name != PREFIX + "CONFIG"
-        }
+        variables = settings_in(environ, PREFIX)
+        variables.pop("config", None)
         #: The sources of settings, the one with the highest precedence first.
         self._places: list[dict[str, Any]] = [
             {name: value for name, value in given.items() if value is not None},
@@ -241,12 +359,11 @@ class Settings:
         try:
             return section.model_validate(found)
         except ValidationError as error:
+            wrong = {str(*each["loc"][:1]): each for each in error.errors(include_url=False)}
             raise SettingsProblem(
                 "; ".join(
-                    f"{PREFIX}{str(*problem['loc'][:1]).upper()}: {problem['msg']}"
-                    for problem in error.errors(
-                        include_input=False, include_url=False, include_context=False
-                    )
+                    f"{PREFIX}{name.upper()}: {_form(section.model_fields[name], each)}"
+                    for name, each in wrong.items()
                 )
             ) from None
 
@@ -320,4 +437,55 @@ def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(_text(path, PREFIX + "CONFIG"))
     except tomllib.TOMLDecodeError as error:
-        raise SettingsProblem(f"{path} is not TOML: {error}") from None
+        # The rest of the message may repeat a piece of the file.
+        place = re.search(r"line \d+, column \d+|end of document", str(error))
+        raise SettingsProblem(
+            f"the file that {PREFIX}CONFIG names is not TOML: {place[0] if place else 'somewhere'}"
+        ) from None
+
+
+def _words(field: FieldInfo) -> tuple[str, ...]:
+    """Return the words that a setting can be, or none when it is no list of words."""
+    return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+
+
+def _form(field: FieldInfo, problem: Mapping[str, Any]) -> str:
+    """Say which values a setting can have, in words of our own: a value may be a secret."""
+    reason = problem.get("ctx", {}).get("error")
+    if type(reason) is ValueError:
+        return str(reason)
+    if words := _words(field):
+        return f"is {', '.join(words[:-1])} or {words[-1]}"
+    return _NO_PATH if Path in _kinds(field) else _bounds(field)
+
+
+def _kinds(field: FieldInfo) -> set[Any]:
+    """Return the types of a setting: of `Annotated[Path, …] | None`, Path among others."""
+    kinds = {field.annotation, *get_args(field.annotation)}
+    return kinds | {part for kind in kinds for part in get_args(kind)}
+
+
+def _bounds(field: FieldInfo) -> str:
+    bounds: dict[str, int] = {}
+    for each in field.metadata:
+        for name in ("ge", "le", "min_length", "max_length"):
+            value = getattr(each, name, None)
+            if value is not None:
+                # A setting may narrow the bounds of its type.
+                narrower = min if name.startswith(("le", "max")) else max
+                bounds[name] = narrower(value, bounds.get(name, value))
+    if any(getattr(each, "func", None) is _seconds for each in field.metadata):
+        least = bounds.get("ge", 1)
+        return (
+            f"is a length of time, as 90s, 15m, 1h or 30d: {_time(least)} to {_time(bounds['le'])}"
+        )
+    if int in _kinds(field):
+        return f"is a whole number from {bounds['ge']} to {bounds['le']}"
+    if "max_length" in bounds:
+        return f"has {bounds['min_length']} to {bounds['max_length']} characters"
+    return "has at least 1 character" if "min_length" in bounds else "is text"
+
+
+def _time(seconds: int) -> str:
+    unit = next(unit for unit in "dhms" if seconds % _UNITS[unit] == 0)
+    return f"{seconds // _UNITS[unit]}{unit}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bienvenue import purposes
+from bienvenue.features.audit.models import sealed_text
+from bienvenue.key_ring import KeyRing
 from tests.attacks.attack import Outcome, Refused, Won, attack
 from tests.attacks.m_crashes import kill_child, supervise
 from tests.attacks.target import Target, TargetFails
@@ -32,6 +35,37 @@ def a_guessed_key(target: Target) -> Outcome:
     file.write_text(good)
     target.start()
     return Refused(f"it does not start on {len(GUESSED)} keys, and starts on a good one")
+
+
+@attack(
+    "M09",
+    "A leaked key that was retired seals the audit log.",
+    wins="broken:M09_retired_seals",
+    alone=True,
+)
+def a_retired_key(target: Target) -> Outcome:
+    """Append a batch that follows the chain, sealed under the old key and as of long ago."""
+    target.person().sign_in()
+    target.work()
+    leaked = KeyRing([bytes.fromhex((target.folder / "keys").read_text())])
+    target.cli("keys", "rotate")
+    target.cli("keys", "retire", *leaked.fingerprints())
+    if (said := target.cli("audit", "verify")).code:
+        return Won(f"without an attack: {said.text}")
+    [newest] = target.execute("SELECT batch, mac FROM audit_batches ORDER BY batch DESC LIMIT 1")
+    batch, previous = newest["batch"] + 1, newest["mac"]
+    mac = leaked.mac(purposes.AUDIT_BATCH, sealed_text(batch, 1.0, 0, previous, "[]")).hex()
+    target.execute(
+        "INSERT INTO audit_batches (batch, at, size, rows, previous, mac)"
+        " VALUES (:batch, 1.0, 0, '[]', :previous, :mac)",
+        batch=batch,
+        previous=previous,
+        mac=mac,
+    )
+    said = target.cli("audit", "verify")
+    if said.code == 0:
+        return Won(f"batch {batch} is under a retired key, and nobody noticed")
+    return Refused(said.text.splitlines()[0])
 
 
 @attack(

@@ -7,10 +7,11 @@ import hmac
 import json
 import logging
 import threading
+from pathlib import Path
 
 import pytest
 
-from bienvenue import Auth
+from bienvenue import Auth, clock, key_file
 from bienvenue.feature import Event
 from bienvenue.features.audit import Report, commands, operations
 from bienvenue.features.audit.models import digest, sealed_text
@@ -373,6 +374,135 @@ def test_a_chain_holds_across_keys(service: Service) -> None:
     assert service.auth.audit.verify().problem is None
     service.auth.registry.keys = KeyRing([other])
     assert problem(service.auth).startswith("The seal of batch 1 is broken")
+
+
+def key_of(auth: Auth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a service a key file of its own, which it reads at most once an hour by itself."""
+    file = tmp_path / "rotated"
+    auth.registry.keys = key_file.read_or_make(file)
+    monkeypatch.setattr(key_file, "CHECK_EVERY", 3600.0)
+    return file
+
+
+def rotate(auth: Auth, file: Path) -> str:
+    """Rotate and retire, as the commands do; give the fingerprint of the retired key."""
+    old = key_file.read(file).fingerprints()[0]
+    key_file.rotate(file)
+    with auth.audit.sealing_paused() as newest:
+        key_file.retire(file, old, newest)
+    return old
+
+
+def test_retired_keys_go_on_verifying_what_they_sealed(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three changes, each in the moment between two batches; a process sees it before it seals."""
+    file = key_of(service.auth, tmp_path, monkeypatch)
+    for batch in range(4):
+        write(service.auth, 1)
+        service.auth.audit.seal()
+        assert service.auth.audit.verify().problem is None
+        if batch < 3:
+            rotate(service.auth, file)
+    service.auth.registry.keys = key_file.read(file)
+    report = service.auth.audit.verify()
+    assert (report.problem, report.batches, report.rows) == (None, 4, 4)
+    assert [last for _, last in service.auth.keys.retired()] == [3, 2, 1]
+
+
+@pytest.mark.thorough
+def test_a_year_of_batches_under_twelve_keys_is_whole(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moving_clock: Clock
+) -> None:
+    """A batch a day, a new key a month, the old one retired a day later, as the guide says."""
+    file = key_of(service.auth, tmp_path, monkeypatch)
+    for day in range(365):
+        write(service.auth, 1)
+        service.auth.audit.seal()
+        moving_clock.forward(86400)
+        if day % 30 == 15:
+            key_file.rotate(file)
+        if day % 30 == 16:
+            with service.auth.audit.sealing_paused() as newest:
+                key_file.retire(file, key_file.read(file).fingerprints()[1], newest)
+    service.auth.registry.keys = key_file.read(file)
+    report = service.auth.audit.verify()
+    assert (report.problem, report.batches) == (None, 365)
+    assert run(service, commands.verify).exit_code == 0
+    assert len(service.auth.keys.retired()) == 12
+
+
+def test_a_retired_key_seals_nothing_more(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever kept it appends a batch that follows the chain, however far its time is set back."""
+    file = key_of(service.auth, tmp_path, monkeypatch)
+    leaked = KeyRing([bytes.fromhex(file.read_text())])
+    write(service.auth, 2)
+    service.auth.audit.seal()
+    rotate(service.auth, file)
+    write(service.auth, 1)
+    service.auth.audit.seal()
+    service.auth.registry.keys = leaked
+    write(service.auth, 1)
+    monkeypatch.setattr(clock, "now", lambda: 1.0)
+    service.auth.audit.seal()
+    service.auth.registry.keys = key_file.read(file)
+    assert problem(service.auth).startswith("The seal of batch 3 is broken")
+
+
+def test_sealers_and_a_change_of_keys_at_once_leave_a_whole_chain(
+    make_service: MakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No batch is sealed under a key that is retired in that moment."""
+    services = [make_service() for _ in range(3)]
+    auth = services[0].auth
+    file = key_of(auth, tmp_path, monkeypatch)
+    for other in services:
+        other.auth.registry.keys = key_file.read(file)
+    monkeypatch.setattr(operations, "BATCH", 2)
+    write(auth, 40)
+
+    def act(number: int) -> None:
+        if number == 3:
+            for _ in range(3):
+                rotate(auth, file)
+        else:
+            services[number].auth.audit.seal()
+
+    race(act, 4)
+    auth.audit.seal()
+    auth.registry.keys = key_file.read(file)
+    report = auth.audit.verify()
+    assert (report.problems, report.rows, report.unsealed) == ((), 40, 0)
+
+
+def test_a_broken_batch_does_not_hide_the_later_ones(chain: Auth, service: Service) -> None:
+    """Every batch is looked at, whatever is wrong with the one before."""
+    last = ids(chain, 3)[1]
+    tamper(chain, "UPDATE audit_batches SET mac = 'x' WHERE batch = 1")
+    tamper(chain, "DELETE FROM audit_log WHERE id = :row", row=last)
+    report = chain.audit.verify()
+    assert [found.partition(" of 2027")[0].partition(":")[0] for found in report.problems] == [
+        "The seal of batch 1 is broken",
+        f"Row {last}",
+    ]
+    assert (report.batches, report.rows, report.unlisted) == (2, 5, 0)
+    tamper(chain, "DELETE FROM audit_batches WHERE batch <= 2")
+    said = run(service, commands.verify)
+    assert said.exit_code == 1
+    assert said.output.startswith(f"The seals of batches 1 to 2 are missing.\nRow {last} of ")
+    assert "sealed: 2 rows in 1 batches" in said.output
+
+
+def test_a_report_names_twenty_problems_and_counts_the_others(service: Service) -> None:
+    """Of a table that was changed as a whole."""
+    write(service.auth, 25)
+    service.auth.audit.seal()
+    tamper(service.auth, "UPDATE audit_log SET user_id = 2")
+    report = service.auth.audit.verify()
+    assert (len(report.problems), report.unlisted, report.rows) == (20, 5, 0)
+    assert "\nand 5 more\n" in run(service, commands.verify).output
 
 
 def test_the_command_says_whether_it_is_whole(chain: Auth, service: Service) -> None:

@@ -438,6 +438,9 @@ def test_an_address_of_version_six(monkeypatch: pytest.MonkeyPatch) -> None:
     assert module._name_of_ours(("fe80::1%eth0", 25)) == "[IPv6:fe80::1]"
 
 
+SERVER = {"smtp_host": "smtp.example.org", "mail_from": "no-reply@example.org"}
+
+
 def test_the_settings(tmp_path: Path) -> None:
     """The port follows from the security; the password may stand in a file."""
     (tmp_path / "password").write_text(PASSWORD)
@@ -449,9 +452,9 @@ def test_the_settings(tmp_path: Path) -> None:
     settings = Settings(environ, **given).of(MailSettings)
     assert settings.smtp_password == SecretStr(PASSWORD)
     assert (settings.port, settings.smtp_timeout) == (587, 15)
-    assert made(smtp_security="tls").port == 465
-    assert made(smtp_security="none").port == 25
-    assert made(smtp_port=2525).port == 2525
+    assert made(**SERVER, smtp_security="tls").port == 465
+    assert made(**SERVER, smtp_security="none").port == 25
+    assert made(**SERVER, smtp_port=2525).port == 2525
 
 
 @pytest.mark.parametrize(
@@ -459,7 +462,14 @@ def test_the_settings(tmp_path: Path) -> None:
     [
         ({"smtp_host": "smtp.example.org"}, "MAIL_FROM"),
         ({"smtp_host": "smtp.example.org/", "mail_from": SENDER}, "SMTP_HOST"),
-        ({"smtp_user": USER}, "SMTP_PASSWORD"),
+        ({**SERVER, "smtp_user": USER}, "SMTP_PASSWORD"),
+        ({**SERVER, "smtp_user": USER, "smtp_password": ""}, "SMTP_PASSWORD"),
+        ({**SERVER, "smtp_ca_file": __file__}, "SMTP_CA_FILE"),
+        ({"smtp_user": USER, "smtp_password": PASSWORD}, "SMTP_USER"),
+        ({"smtp_port": "25"}, "SMTP_PORT"),
+        ({"smtp_security": "none"}, "SMTP_SECURITY"),
+        ({"smtp_timeout": "5s"}, "SMTP_TIMEOUT"),
+        ({"smtp_ca_file": __file__}, "SMTP_CA_FILE"),
         ({"smtp_password": PASSWORD}, "SMTP_PASSWORD"),
         ({"mail_from": "Bienvenue"}, "MAIL_FROM"),
         ({"mail_from": "Acme, Inc <no-reply@example.org>"}, "MAIL_FROM"),

@@ -84,7 +84,14 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("BV009", {"trusted_proxies": "0.0.0.0/0"}),
     ("BV009", {"trusted_proxies": "10.0.0.0/8, ::/1, 8000::/1"}),
     ("BV015", {"bcrypt_cost": 9}),
-    ("BV017", {"cookie_domain": "example.org"}),
+    (
+        "BV017",
+        {
+            "base_url": "https://login.example.org",
+            "trusted_proxies": "127.0.0.1",
+            "cookie_domain": "example.org",
+        },
+    ),
     ("BV018", {"password_min_length": 14}),
     ("BV019", {"session_lifetime": "31d"}),
 ]
@@ -99,7 +106,9 @@ def test_a_setting_that_should_not_be_so(look: Look, code: str, settings: dict[s
 def test_what_is_well(look: Look) -> None:
     """Loopback however it is written; TLS of its own, which needs no proxy."""
     tls = {"tls_certificate_file": "/etc/x.pem"}
-    assert look(host="0.0.0.0", base_url="https://login.example.org", **tls) == look(**tls) == {}
+    # There is no such certificate, and nothing else is wrong.
+    assert list(look(host="0.0.0.0", base_url="https://login.example.org", **tls)) == ["BV029"]
+    assert list(look(**tls)) == ["BV029"]
     assert look(host="::1", base_url="http://[::1]:5000") == {}
     assert look(host="127.0.0.2", base_url="http://127.0.0.1") == {}
 
@@ -130,10 +139,10 @@ def test_a_key_file_others_can_read(look: Look, open_folder: Path, of: str, code
     file.write_text(KEY)
     for mode in (0o600, 0o640):
         file.chmod(mode)
-        assert look(**{f"{of}_key_file": file}) == {}
+        assert code not in look(**{f"{of}_key_file": file})
     for mode in (0o660, 0o604, 0o602):
         file.chmod(mode)
-        assert list(look(**{f"{of}_key_file": file})) == [code]
+        assert code in look(**{f"{of}_key_file": file})
 
 
 def test_in_a_closed_folder_no_one_reaches_the_file(look: Look, tmp_path: Path) -> None:
@@ -291,6 +300,21 @@ def test_little_room(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     found = look()
     assert list(found) == ["BV020"]
     assert "10 MiB" in found["BV020"].message
+
+
+def test_a_full_disk(look: Look, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is an error where SQLite is on it; PostgreSQL has a disk of its own."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    assert list(look()) == (["BV028"] if "sqlite" in database else ["BV020"])
+
+
+@pytest.mark.parametrize("which", ["certificate", "key", "both"])
+def test_tls_that_cannot_be_used(look: Look, tmp_path: Path, which: str) -> None:
+    """One of the two alone, or files that are none; a path, which may be a key, is not shown."""
+    named = ("certificate", "key") if which == "both" else (which,)
+    found = look(**{f"tls_{name}_file": tmp_path / "nothing" for name in named})
+    assert list(found) == ["BV029"]
+    assert "nothing" not in found["BV029"].message
 
 
 def test_sqlite_on_a_network_file_system(

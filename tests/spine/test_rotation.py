@@ -51,7 +51,7 @@ def names(file: Path) -> list[str]:
 
 def test_the_newest_signs_and_older_ones_verify_until_retired(file: Path) -> None:
     """The three steps of changing a key."""
-    old = key_file.read(file)
+    old = KeyRing([bytes.fromhex(file.read_text())])
     signed = old.mac("form", b"x")
     fingerprint = key_file.rotate(file)
     both = key_file.read(file)
@@ -59,7 +59,7 @@ def test_the_newest_signs_and_older_ones_verify_until_retired(file: Path) -> Non
     assert both.verify("form", b"x", signed)
     assert both.mac("form", b"x") != signed
     assert both.lasting_mac("limit", b"x") == old.mac("limit", b"x")
-    key_file.retire(file, old.fingerprints()[0])
+    key_file.retire(file, old.fingerprints()[0], 0)
     assert not key_file.read(file).verify("form", b"x", signed)
     assert names(file) == [fingerprint]
 
@@ -73,7 +73,7 @@ def test_a_running_process_sees_the_change(file: Path) -> None:
     new = key_file.rotate(file)
     assert running.fingerprints() == [new, old]
     assert running.verify("form", b"x", signed)
-    key_file.retire(file, old)
+    key_file.retire(file, old, 0)
     assert not running.verify("form", b"x", signed)
 
 
@@ -162,7 +162,7 @@ def test_a_key_that_could_be_guessed_is_refused(file: Path, key: bytes) -> None:
     good = file.read_text()
     for content in (key.hex(), good + key.hex()):
         file.write_text(content)
-        with pytest.raises(KeyProblem, match=r"too weak: a key .*secrets\.token_hex") as problem:
+        with pytest.raises(KeyProblem, match=r"too weak: a key .*keys new FILE") as problem:
             key_file.read(file)
         assert key.hex() not in str(problem.value)
 
@@ -177,6 +177,7 @@ def test_no_random_key_is_called_weak() -> None:
 
 def test_the_commands_show_fingerprints_and_never_a_key(run: Run, file: Path) -> None:
     """List, rotate, retire."""
+    run("db", "upgrade")
     (old,) = names(file)
     assert run("keys", "list").output == f"{old}  signs and verifies\n"
     new = run("keys", "rotate").output.split()[0]
@@ -192,8 +193,9 @@ def test_the_commands_show_fingerprints_and_never_a_key(run: Run, file: Path) ->
 
 def test_the_newest_or_only_key_is_not_retired(run: Run, file: Path) -> None:
     """Nor is one that is not there; each with a sentence and status 1."""
+    run("db", "upgrade")
     (only,) = names(file)
-    for fingerprint, says in ((only, "newest key"), ("0" * 12, "has no key")):
+    for fingerprint, says in ((only, "newest key"), ("0" * 12, "has no such key")):
         refused = run("keys", "retire", fingerprint)
         assert refused.exit_code == 1
         assert says in refused.output
@@ -201,13 +203,123 @@ def test_the_newest_or_only_key_is_not_retired(run: Run, file: Path) -> None:
     assert names(file) == [only]
 
 
+def test_a_key_file_is_made_once(run: Run, tmp_path: Path) -> None:
+    """For its owner only, with one good key that nothing shows, and never in another's place."""
+    made = tmp_path / "shared" / "keys"
+    said = run("keys", "new", str(made))
+    (name,) = names(made)
+    assert (said.exit_code, said.output) == (0, f"{name} is the key of {made}\n")
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
+    before = made.read_text()
+    assert before.strip() not in said.output
+    refused = run("keys", "new", str(made))
+    assert (refused.exit_code, made.read_text()) == (1, before)
+    assert "exists already: `bienvenue keys rotate` adds a key to it" in refused.output
+    assert list(made.parent.iterdir()) == [made]
+    (blocked := tmp_path / "file").write_text("")
+    assert (
+        f"cannot make the key file {blocked}/keys" in run("keys", "new", f"{blocked}/keys").output
+    )
+
+
+def test_twenty_commands_that_make_it_at_once_make_one(tmp_path: Path) -> None:
+    """One of them, and the others hear that it is there."""
+
+    def make(_: int) -> str | None:
+        try:
+            return key_file.new(tmp_path / "keys")
+        except KeyProblem:
+            return None
+
+    made = [name for name in race(make, 20) if name is not None]
+    assert made == names(tmp_path / "keys")
+
+
+def test_a_write_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the key file nor a draft of it."""
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(KeyProblem, match=r"cannot make the key file .*No space left"):
+        key_file.new(tmp_path / "keys")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_retired_key_stays_in_the_file_for_old_batches_only(file: Path) -> None:
+    """It verifies batches up to its retirement; it signs, verifies and decrypts nothing else."""
+    old = key_file.read(file)
+    mac, encrypted = old.mac("audit", b"x"), old.encrypt("draft", b"x")
+    (name,) = old.fingerprints()
+    new = key_file.rotate(file)
+    key_file.retire(file, name, 12)
+    ring = key_file.read(file)
+    assert (ring.fingerprints(), ring.retired()) == ([new], [(name, 12)])
+    assert [ring.verify_batch("audit", number, b"x", mac) for number in (1, 12, 13)] == [
+        True,
+        True,
+        False,
+    ]
+    assert not ring.verify_batch("audit", 1, b"y", mac)
+    assert not ring.verify("audit", b"x", mac)
+    with pytest.raises(KeyProblem, match="no key of the ring decrypts"):
+        ring.decrypt("draft", encrypted)
+    assert ring.lasting_mac("limit", b"x") == ring.mac("limit", b"x")
+    with pytest.raises(KeyProblem, match="is retired already"):
+        key_file.retire(file, name, 99)
+    third = key_file.rotate(file)
+    key_file.retire(file, new, 20)
+    ring = key_file.read(file)
+    assert (ring.fingerprints(), ring.retired()) == ([third], [(new, 20), (name, 12)])
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["retired after batch 12", "{} retired", "{} retired after batch 0", "{} # old", "{} {}"],
+)
+def test_a_line_of_another_form_is_refused(file: Path, line: str) -> None:
+    """Or a key that was to be retired would go on signing."""
+    good = file.read_text()
+    other = secrets.token_hex(32)
+    file.write_text(good + line.format(other, other) + "\n")
+    with pytest.raises(KeyProblem, match="a line is no key") as problem:
+        key_file.read(file)
+    assert other[:8] not in str(problem.value)
+
+
+def test_a_file_of_retired_keys_alone_has_no_key(file: Path) -> None:
+    """Nothing signs."""
+    file.write_text(f"{secrets.token_hex(32)} retired after batch 3\n")
+    with pytest.raises(KeyProblem, match="holds no key"):
+        key_file.read(file)
+
+
+def test_a_key_is_retired_where_its_database_is(
+    run: Run, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another folder there would be no batch to keep it for, and it would be lost."""
+    (old,) = names(file)
+    run("keys", "rotate")
+    before = file.read_text()
+    refused = run("keys", "retire", old)
+    assert (refused.exit_code, file.read_text()) == (1, before)
+    assert "run this where you run the service" in refused.output
+    monkeypatch.setenv("BIENVENUE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    assert run("keys", "retire", old).exit_code == 1
+    assert file.read_text() == before
+
+
 def test_without_a_key_file_the_commands_say_so(run: Run, file: Path) -> None:
-    """They make none: it would not be the one the service uses."""
+    """They make none: it would not be the one the service uses. A path may be a pasted key."""
+    run("db", "upgrade")
     file.unlink()
     for arguments in (("list",), ("rotate",), ("retire", "0" * 12)):
         refused = run("keys", *arguments)
         assert refused.exit_code == 1
-        assert f"the key file {file}: No such file" in refused.output
+        assert "the key file: No such file" in refused.output
+        assert "`bienvenue keys new FILE` makes a good one" in refused.output
+        assert str(file) not in refused.output
     assert not file.exists()
 
 
@@ -231,7 +343,7 @@ def test_a_form_survives_a_rotation_and_not_a_retirement(service: Service) -> No
     before = shown()
     key_file.rotate(file)
     assert browser.client.post("/sessions", data=before).status_code == 401
-    key_file.retire(file, old)
+    key_file.retire(file, old, 0)
     assert browser.client.post("/sessions", data=before).status_code == 403
     assert browser.client.post("/sessions", data=shown()).status_code == 401
     assert logs.request_id() == ""

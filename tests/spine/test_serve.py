@@ -113,6 +113,26 @@ def test_the_server_is_given_what_the_settings_say(
 
 
 @pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "http://localhost:5000"),
+        ({"host": "::1"}, "http://localhost:5000"),
+        ({"host": "0.0.0.0"}, "http://0.0.0.0:5000 for http://localhost:5000"),
+        (
+            {"port": 5305, "base_url": "https://login.example.org:5306"},
+            "http://127.0.0.1:5305 for https://login.example.org:5306",
+        ),
+        ({"host": "::", "base_url": "http://a.org"}, "http://[::]:5000 for http://a.org"),
+        ({"unix_socket": "/run/x", "base_url": "https://a.org"}, "unix:/run/x for https://a.org"),
+        ({"tls_certificate_file": "/etc/x.pem"}, "https://localhost:5000"),
+    ],
+)
+def test_it_says_what_it_listens_on(given: dict[str, Any], said: str) -> None:
+    """Behind a proxy the port is the one thing to know."""
+    assert serve._where(Settings({}, **given)) == said
+
+
+@pytest.mark.parametrize(
     ("made", "named", "problem"),
     [
         ({"cert.pem": ""}, {"tls_certificate_file": "cert.pem"}, "TLS_KEY_FILE is missing"),

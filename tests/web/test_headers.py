@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
-from bienvenue import DB
+from bienvenue import DB, room
 from bienvenue.app import all_pages
 from bienvenue.web.responses import CONTENT_POLICY
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
@@ -205,6 +205,22 @@ def test_health_asks_no_database_and_readiness_does(service: Service) -> None:
     assert (ready.status_code, ready.get_json()["code"]) == (503, "unavailable")
     assert ready.headers["Retry-After"] == "5"
     assert client.get("/").json == {"message": "Bienvenue"}
+
+
+def test_a_service_whose_disk_is_full_is_not_ready(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every change would be 503; it is ready again once there is room."""
+    client = service.client()
+    monkeypatch.setattr(room, "LEAST", 2**80)
+    answer = client.get("/readyz")
+    if "sqlite" in service.url:
+        assert (answer.status_code, answer.get_json()["code"]) == (503, "disk_full")
+        assert answer.headers["Retry-After"] == "5"
+    else:
+        assert answer.status_code == 200
+    monkeypatch.setattr(room, "LEAST", 0)
+    assert client.get("/readyz").status_code == 200
 
 
 @pytest.mark.parametrize("empty_database", ["sqlite", "postgresql"], indirect=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from bienvenue.checkup import checks as _checks  # noqa: F401 (the import fills CHECKS)
 from bienvenue.checkup import emails as _emails  # noqa: F401 (as above)
+from bienvenue.checkup import failures as _failures  # noqa: F401 (as above)
 from bienvenue.checkup.circumstances import CHECKS, Circumstances, Severity
 
 __all__ = ["CHECKS", "CheckupProblem", "Circumstances", "Finding", "Severity"]

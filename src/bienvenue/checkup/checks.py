@@ -1,13 +1,12 @@
 """The checks: small functions, each with its code, its severity, and what to do."""
 
-import shutil
 import stat
 import time
 from pathlib import Path
 
 from sqlalchemy import text
 
-from bienvenue import clock, key_file, schema, version
+from bienvenue import clock, key_file, room, schema, version
 from bienvenue.checkup.circumstances import Circumstances, Severity, check
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.hashing import Hasher
@@ -42,7 +41,11 @@ _MOUNTS = Path("/proc/self/mounts")
 # --- keys and files -----------------------------------------------------------------------------
 
 
-@check("BV001", Severity.ERROR, "Make a good key that only the service knows.")
+@check(
+    "BV001",
+    Severity.ERROR,
+    "Make a good one with `bienvenue keys new FILE`; only the service may read it.",
+)
 def weak_key(around: Circumstances) -> str | None:
     """Find a key file that is missing, cannot be read, or has a weak key."""
     try:
@@ -320,9 +323,9 @@ def long_sessions(around: Circumstances) -> str | None:
 def little_room(around: Circumstances) -> str | None:
     """Find a disk that is nearly full."""
     for file in (around.core.instance, around.file or around.core.instance):
-        places = [file.absolute(), *file.absolute().parents]
-        free = shutil.disk_usage(next(place for place in places if place.exists())).free
-        if free < LEAST_ROOM:
+        free = room.free(file)
+        # A full one is a finding of its own.
+        if free < LEAST_ROOM and not room.is_full(around.file):
             return f"The disk of {file} has {free // 2**20} MiB left; a full one stops the service."
     return None
 

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, render_template, request
 from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader
 
 from bienvenue import accent, footer, logo
-from bienvenue.settings import PREFIX, Settings, SettingsProblem
+from bienvenue.settings import Settings
 from bienvenue.web import redirects, responses
 from bienvenue.web.identity import RequestIdentity
 
@@ -21,18 +21,13 @@ class Branding:
     """The branding of one service; templates read it as `branding`."""
 
     def __init__(self, settings: Settings) -> None:
-        """Read the logo. Raises SettingsProblem when its file is no picture or cannot be read."""
+        """Read the logo, which the settings found to be a picture."""
         core = settings.core
         self.service = core.service_name
         self.links = list(footer.links(core.footer))
         self.light, self.dark = accent.shades(core.accent)
         self._templates = core.templates
-        try:
-            self.logo = None if core.logo is None else logo.read(core.logo)
-        except OSError as error:
-            raise SettingsProblem(f"{PREFIX}LOGO: cannot be read: {error.strerror}") from None
-        except ValueError as error:
-            raise SettingsProblem(f"{PREFIX}LOGO: {error}") from None
+        self.logo = None if core.logo is None else logo.read(core.logo)
 
     def open(self, blueprint: Blueprint, identity: RequestIdentity) -> None:
         """Route the files, and let the operator's templates come before those of the package."""

@@ -16,10 +16,10 @@ def verify(service: Any, head: str | None) -> None:
         report = service.auth.use(Audit).verify(head)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--head") from None
-    if report.problem is not None:
-        click.echo(report.problem)
-    else:
-        click.echo("The audit log is intact.")
+    for problem in report.problems or ("The audit log is intact.",):
+        click.echo(problem)
+    if report.unlisted:
+        click.echo(f"and {report.unlisted} more")
     click.echo(
         f"sealed: {report.rows} rows in {report.batches} batches; personal values erased: "
         f"{report.erased}; not sealed yet: {report.unsealed}"

@@ -4,7 +4,8 @@ import functools
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
@@ -158,8 +159,7 @@ class Audit(Feature[AuditSettings]):
                 select(func.pg_try_advisory_xact_lock(_LOCK))
             ):
                 return 0
-            newest = select(seals.batch, seals.mac).order_by(seals.batch.desc()).limit(1)
-            last, previous = tx.execute(newest).one_or_none() or (0, "")
+            last, previous = tx.execute(_NEWEST).one_or_none() or (0, "")
             next_ids = (
                 select(rows.id).where(rows.batch.is_(None), ready).order_by(rows.id).limit(BATCH)
             )
@@ -174,6 +174,8 @@ class Audit(Feature[AuditSettings]):
                 return 0
             listed = json.dumps(sorted((row.id, row.at, digest(row)) for row in claimed))
             text = sealed_text(last + 1, now, len(claimed), previous, listed)
+            # No batch is sealed under a key that was retired while this process did not look.
+            self._registry.keys.reread()
             mac = self._registry.keys.mac(purposes.AUDIT_BATCH, text).hex()
             tx.add(
                 SealedBatch(
@@ -192,6 +194,14 @@ class Audit(Feature[AuditSettings]):
                 )
             )
         return len(claimed)
+
+    @contextmanager
+    def sealing_paused(self) -> Iterator[int]:
+        """Let no worker seal for a block; yield the number of the newest batch, 0 without one."""
+        with self._db.transaction() as tx:
+            if self._db.on_postgresql:
+                tx.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            yield tx.scalar(_NEWEST) or 0
 
     def backlog(self, before: float) -> int:
         """Return how many unsealed rows are older than `before`, in seconds since 1970."""
@@ -290,6 +300,7 @@ class Audit(Feature[AuditSettings]):
             return tx.change(delete(Personal).where(personals.row_id.in_(batch)))
 
 
+_NEWEST = select(seals.batch, seals.mac).order_by(seals.batch.desc()).limit(1)
 _WRITTEN = insert(table_of(AuditRow)).returning(rows.id, rows.times)
 _MANY = insert(table_of(AuditRow))
 _KEPT = insert(table_of(Personal))

@@ -11,7 +11,6 @@ from sqlalchemy import func, select
 from bienvenue import clock, purposes
 from bienvenue.db import DB
 from bienvenue.features.audit.models import (
-    AuditRow,
     Personal,
     SealedBatch,
     commitment,
@@ -23,6 +22,9 @@ from bienvenue.features.audit.models import (
 )
 from bienvenue.key_ring import KeyRing
 
+LISTED = 20
+"""Problems that a report names; it counts the others."""
+
 _HEAD = re.compile(r"([1-9][0-9]{0,9}):([0-9a-f]{16,64})", re.ASCII)
 
 
@@ -30,8 +32,11 @@ _HEAD = re.compile(r"([1-9][0-9]{0,9}):([0-9a-f]{16,64})", re.ASCII)
 class Report:
     """The result of a verification."""
 
-    #: The first difference from what was sealed, in a sentence; None when the log is intact.
-    problem: str | None
+    #: The first differences from what was sealed, a sentence each; none when the log is intact.
+    problems: tuple[str, ...]
+    #: How many more there are.
+    unlisted: int
+    #: Batches whose seal is intact.
     batches: int
     #: Sealed rows that are intact.
     rows: int
@@ -43,6 +48,11 @@ class Report:
     head: str | None
     #: Whether the chain was compared with a head that the service logged.
     compared: bool
+
+    @property
+    def problem(self) -> str | None:
+        """The first difference from what was sealed; None when the log is intact."""
+        return self.problems[0] if self.problems else None
 
     @property
     def blind(self) -> str:
@@ -59,12 +69,11 @@ class Report:
         return text
 
 
-class _ProblemError(Exception):
-    """The audit log is not intact; the message is that of the report."""
-
-
 class Verification:
-    """One walk along the chain, a batch at a time, so that a long log needs no more memory."""
+    """One walk along the chain, a batch at a time, so that a long log needs no more memory.
+
+    A problem does not end the walk: what follows a broken batch is verified all the same.
+    """
 
     def __init__(self, db: DB, keys: KeyRing, head: str | None) -> None:
         """Take a head to compare with, or None. Raises ValueError when it has another form."""
@@ -74,109 +83,144 @@ class Verification:
         if head is not None and found is None:
             raise ValueError("a head is the number of a batch, a colon and 16 to 64 hex digits")
         self._head = None if found is None else (int(found[1]), found[2])
+        self._problems: list[str] = []
+        self._unlisted = 0
+        #: The first and the last of the batches of each gap in the chain.
+        self._missing: list[tuple[int, int]] = []
         self._batches = self._rows = self._erased = 0
-        self._mac = ""
+        #: The batch that was read last, and the MAC of its seal; None when that was not intact.
+        self._last = 0
+        self._mac: str | None = ""
 
     def report(self) -> Report:
-        """Verify up to the end or the first problem. Raises KeyProblem."""
-        problem = None
-        try:
-            while self._next_batch():
-                pass
-            self._refuse_strays()
-            self._refuse_cut_tail()
-        except _ProblemError as found:
-            problem = str(found)
+        """Verify the whole log. Raises KeyProblem."""
+        while self._next_batch():
+            pass
+        self._find_strays()
+        self._find_cut_tail()
         with self._db.reading() as tx:
             unsealed = tx.scalar(select(func.count()).where(rows.batch.is_(None))) or 0
-        head = f"{self._batches}:{self._mac[:32]}" if self._batches else None
         return Report(
-            problem,
+            tuple(self._problems),
+            self._unlisted,
             self._batches,
             self._rows,
             self._erased,
             unsealed,
-            head,
+            f"{self._last}:{self._mac[:32]}" if self._mac else None,
             self._head is not None,
         )
 
+    def _found(self, problem: str) -> None:
+        if len(self._problems) < LISTED:
+            self._problems.append(problem)
+        else:
+            self._unlisted += 1
+
     def _next_batch(self) -> bool:
-        number = self._batches + 1
+        number = self._last + 1
         with self._db.reading() as tx:
             seal = tx.scalar(
                 select(SealedBatch).where(seals.batch >= number).order_by(seals.batch).limit(1)
             )
             if seal is None:
                 return False
-            found = tx.execute(
-                select(*rows, personals.salt, personals.content)
-                .outerjoin(Personal, personals.row_id == rows.id)
-                .where(rows.batch == seal.batch)
-                .order_by(rows.id)
-            )
             if seal.batch != number:
-                raise _ProblemError(f"The seal of batch {number} is missing.")
-            self._check_seal(seal)
-            self._check_rows(number, json.loads(seal.rows), found)
-        self._batches, self._mac = number, seal.mac
+                self._missing.append((number, seal.batch - 1))
+                self._found(_missing(number, seal.batch - 1))
+                self._mac = None
+            intact = self._check_seal(seal)
+            if intact:
+                found = tx.execute(
+                    select(*rows, personals.salt, personals.content)
+                    .outerjoin(Personal, personals.row_id == rows.id)
+                    .where(rows.batch == seal.batch)
+                    .order_by(rows.id)
+                )
+                self._check_rows(seal.batch, json.loads(seal.rows), found)
+                self._batches += 1
+        self._last, self._mac = seal.batch, seal.mac if intact else None
         return True
 
-    def _check_seal(self, seal: SealedBatch) -> None:
-        if seal.previous != self._mac:
-            raise _ProblemError(f"The seal of batch {seal.batch} does not follow the one before.")
+    def _check_seal(self, seal: SealedBatch) -> bool:
+        """Tell whether a seal is intact, so that the rows it lists are those that were sealed."""
         text = sealed_text(seal.batch, seal.at, seal.size, seal.previous, seal.rows)
-        if not self._keys.verify(purposes.AUDIT_BATCH, text, _bytes(seal.mac)):
-            raise _ProblemError(
-                f"The seal of batch {seal.batch} is broken: it was changed, or made under none of "
-                "the keys of this service."
+        # The seal after a broken one may be intact, and has nothing to follow.
+        if self._mac is not None and seal.previous != self._mac:
+            self._found(f"The seal of batch {seal.batch} does not follow the one before.")
+            return False
+        if not self._keys.verify_batch(purposes.AUDIT_BATCH, seal.batch, text, _bytes(seal.mac)):
+            self._found(
+                f"The seal of batch {seal.batch} is broken: it was changed, or made under a key "
+                "that this service does not have or had retired by then."
             )
+            return False
         if self._head is not None and self._head[0] == seal.batch:
             given = self._head[1]
             if not hmac.compare_digest(seal.mac[: len(given)], given):
-                raise _ProblemError(f"The seal of batch {seal.batch} is not the one of the log.")
+                self._found(f"The seal of batch {seal.batch} is not the one of the log.")
+        return True
 
     def _check_rows(self, number: int, listed: list[Any], found: Any) -> None:
         expected = {row_id: (at, sealed) for row_id, at, sealed in listed}
         for row in found:
             if row.id not in expected:
-                raise _ProblemError(
+                self._found(
                     f"Row {row.id} of {_time(row.at)} was added to batch {number} after it was "
                     "sealed."
                 )
+                continue
             at, sealed = expected.pop(row.id)
             if digest(row) != sealed:
-                raise _ProblemError(f"Row {row.id} of {_time(at)}, in batch {number}, was changed.")
-            self._check_personal(row)
-            self._rows += 1
+                self._found(f"Row {row.id} of {_time(at)}, in batch {number}, was changed.")
+            elif self._check_personal(row):
+                self._rows += 1
         for row_id, (at, _) in sorted(expected.items()):
-            raise _ProblemError(f"Row {row_id} of {_time(at)} is missing from batch {number}.")
+            self._found(f"Row {row_id} of {_time(at)} is missing from batch {number}.")
 
-    def _check_personal(self, row: Any) -> None:
+    def _check_personal(self, row: Any) -> bool:
         if row.content is None:
             self._erased += row.commitment is not None
         elif commitment(row.salt, row.content) != row.commitment:
-            raise _ProblemError(
-                f"The personal values of row {row.id} of {_time(row.at)} were changed."
-            )
+            self._found(f"The personal values of row {row.id} of {_time(row.at)} were changed.")
+            return False
+        return True
 
-    def _refuse_strays(self) -> None:
-        """Refuse a row that names a batch without a seal."""
+    def _find_strays(self) -> None:
+        """Find the rows that name a batch without a seal, one for each batch."""
         sealed = select(seals.batch).where(seals.batch == rows.batch, seals.batch >= 1)
-        query = select(AuditRow).where(rows.batch.is_not(None), ~sealed.exists()).order_by(rows.id)
+        query = (
+            select(rows.batch, func.min(rows.id))
+            .where(rows.batch.is_not(None), ~sealed.exists())
+            .group_by(rows.batch)
+            .order_by(func.min(rows.id))
+        )
         with self._db.reading() as tx:
-            stray = tx.scalar(query.limit(1))
-        if stray is not None:
-            raise _ProblemError(
-                f"The seal of batch {stray.batch} is missing: row {stray.id} of {_time(stray.at)} "
-                "says that it is sealed there."
+            for batch, row_id in tx.execute(query).all():
+                # SQLite stores text in a column of numbers, too.
+                if not isinstance(batch, str) and self._is_missing(batch):
+                    continue
+                at = tx.scalar(select(rows.at).where(rows.id == row_id))
+                self._found(
+                    f"The seal of batch {batch} is missing: row {row_id} of {_time(at)} says that "
+                    "it is sealed there."
+                )
+
+    def _is_missing(self, batch: float) -> bool:
+        return any(first <= batch <= last for first, last in self._missing)
+
+    def _find_cut_tail(self) -> None:
+        if self._head is not None and self._head[0] > self._last:
+            self._found(
+                f"The log names batch {self._head[0]}, and the audit log ends with batch "
+                f"{self._last}: its tail was cut off."
             )
 
-    def _refuse_cut_tail(self) -> None:
-        if self._head is not None and self._head[0] > self._batches:
-            raise _ProblemError(
-                f"The log names batch {self._head[0]}, and the audit log ends with batch "
-                f"{self._batches}: its tail was cut off."
-            )
+
+def _missing(first: int, last: int) -> str:
+    if first == last:
+        return f"The seal of batch {first} is missing."
+    return f"The seals of batches {first} to {last} are missing."
 
 
 def _bytes(mac: Any) -> bytes:

@@ -17,13 +17,13 @@ from email.errors import MessageError
 from email.message import EmailMessage
 from email.utils import getaddresses
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import aiosmtplib as smtp
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from bienvenue.client_ip import address_of
-from bienvenue.settings import Seconds, Section
+from bienvenue.settings import PREFIX, Seconds, Section
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _GOODBYE = 2.0
@@ -66,7 +66,6 @@ class MailSettings(Section):
         None,
         description="The mail server that sends emails, by name or IP. Without it emails stay "
         "in the outbox.",
-        pattern=r"^[A-Za-z0-9._:-]+$",
     )
     smtp_port: int | None = Field(
         None,
@@ -141,12 +140,38 @@ class MailSettings(Section):
         """The port of the mail server, the usual one where none is set."""
         return self.smtp_port or _PORTS[self.smtp_security]
 
-    # Each validator reads the fields above its own, so that a problem names one setting.
+    @field_validator("smtp_host")
+    @classmethod
+    def _name_or_ip(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9._:-]+", value):
+            raise ValueError("is the name or IP of a mail server, as mail.example.org")
+        return value
+
+    # Each validator reads the fields above its own, so that a problem names one setting. Those of
+    # settings that are absent are not called.
+    @field_validator("smtp_port", "smtp_security", "smtp_user", "smtp_ca_file", "smtp_timeout")
+    @classmethod
+    def _with_a_host(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.data.get("smtp_host", "") is None:
+            raise ValueError(f"has no effect without {PREFIX}SMTP_HOST")
+        return value
+
     @field_validator("smtp_password")
     @classmethod
     def _both_or_neither(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if (value is None) != (info.data.get("smtp_user") is None):
-            raise ValueError("smtp_user and smtp_password are set together or not at all")
+        if "smtp_user" in info.data and (value is None) != (info.data["smtp_user"] is None):
+            raise ValueError(f"is set together with {PREFIX}SMTP_USER, or neither is")
+        if value is not None and not value.get_secret_value():
+            raise ValueError("has at least 1 character")
+        return value
+
+    @field_validator("smtp_ca_file")
+    @classmethod
+    def _readable(cls, value: Path) -> Path:
+        try:
+            ssl.create_default_context(cafile=value)
+        except OSError:
+            raise ValueError("is a file of certificates as PEM, which cannot be read") from None
         return value
 
     @field_validator("mail_from")
@@ -154,7 +179,7 @@ class MailSettings(Section):
     def _one_email(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None:
             if info.data.get("smtp_host") is not None:
-                raise ValueError("is required with smtp_host")
+                raise ValueError(f"is required with {PREFIX}SMTP_HOST")
             return None
         return _one_mailbox(value)
 
