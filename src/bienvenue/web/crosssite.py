@@ -1,8 +1,8 @@
 """Requests that another site made a browser send, and the form token.
 
-Unsafe requests: if Sec-Fetch-Site is present it decides; else Origin, if present, must be ours;
-with neither it is no browser and passes, except a form that bears a cookie of ours, which needs
-the form token (ASVS 3.5.1; NIST SP 800-63B-4 section 5.1).
+Unsafe requests: if Sec-Fetch-Site is present it decides; else Origin, if present, must be ours, or
+`null` with a valid form token; with neither it is no browser and passes, except a form that bears a
+cookie of ours, which needs the form token (ASVS 3.5.1; NIST SP 800-63B-4 section 5.1).
 """
 
 import base64
@@ -97,10 +97,14 @@ def refuse(
     """
     if request.method in SAFE:
         return
-    site = request.headers.get("Sec-Fetch-Site")
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site == "none":
         passes = True
-    elif site is not None or "Origin" in request.headers:
+    elif site is None and origin == "null":
+        # A page of ours sends this where its policy is no-referrer, and so does any page in a
+        # sandbox (Fetch, "append a request Origin header"): only the form token tells them apart.
+        passes = token_valid
+    elif site is not None or origin is not None:
         passes = is_ours(request, settings)
     else:
         is_form = request.method == "POST" and request.mimetype != body.JSON
