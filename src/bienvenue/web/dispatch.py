@@ -132,8 +132,8 @@ class Dispatcher:
             if request.method == "OPTIONS":
                 return responses.empty(204, Allow=MethodNotAllowed(_methods(pages)).allow)
             page, values, fits = self._find(pages)
-            token = body.query_values(request).get("token") if page.link else None
-            if page.link and token is not None:
+            token = body.link_values(request, {"token"}).get("token") if page.link else None
+            if token is not None:
                 return self._follow_link(page, token)
             if page.path in self._moved:
                 return responses.as_redirect(redirects.mounted(self._moved[page.path]))
@@ -150,6 +150,8 @@ class Dispatcher:
         """
         response = responses.as_redirect(redirects.mounted(page.redirect_to))
         cookie = cookies.link(str(page.link))
+        # Some programs still separate parameters by a semicolon (HTML 4.01, B.2.2).
+        token = token.partition(";")[0]
         if tokens.well_formed(token):
             cookies.write(response, cookie, token, self.settings, cookies.LINK_LIFETIME)
         else:
@@ -248,7 +250,4 @@ def _methods(pages: dict[str, Page]) -> set[str]:
 def _query(page: Page) -> dict[str, Any]:
     if request.method not in crosssite.SAFE:
         return dict(body.query_values(request))
-    # A link may have gathered other sites' parameters on its way; only ours are read.
-    if not page.query.model_fields:
-        return {}
-    return {k: v for k, v in body.query_values(request).items() if k in page.query.model_fields}
+    return dict(body.link_values(request, page.query.model_fields.keys()))
