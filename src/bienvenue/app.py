@@ -22,7 +22,7 @@ from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Refusal
 from bienvenue.features.sessions import SignedIn
 from bienvenue.settings import Settings
-from bienvenue.web import redirects, responses
+from bienvenue.web import outcomes, redirects, responses
 from bienvenue.web.dispatch import (
     Dispatcher,
     MethodNotAllowed,
@@ -193,6 +193,12 @@ class Document(Reply):
     model_config = ConfigDict(extra="allow")
 
 
+class Outcome(Reply):
+    """What came of a form, as its page shows it."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 class NotReady(Refusal):
     """The database has not the schema of this version."""
 
@@ -228,6 +234,18 @@ def readyz() -> Answer:
     except schema.SchemaProblem:
         raise NotReady from None
     return Answer(Health())
+
+
+@core(
+    f"GET {outcomes.PATH}/<name>",
+    returns={200: Outcome},
+    errors=(outcomes.OutcomeOver,),
+    public=True,
+)
+def outcome(name: str) -> Answer:
+    """Show a browser what came of the form it sent."""
+    dispatcher = _dispatcher()
+    return outcomes.shown(request, dispatcher.keys, dispatcher.settings, name, Outcome)
 
 
 @core("GET /openapi.json", returns={200: Document}, public=True, json_only=True)

@@ -41,6 +41,7 @@ def emails(kind: str) -> str:
 # --- later purposes, whose keys HKDF derives (key_ring.py) --------------------------------------
 
 DRAFT = "draft"
+OUTCOME = "outcome"
 
 _OF_BEFORE = {"unknown": "stranger"}
 _FIRST = {AUDIT_BATCH, EMAILED_LINK, FORM_TOKEN, OUTBOX_PAGE}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 
 from bienvenue.features.account_closure import AccountClosed
 from tests.browser.conftest import NewPage
@@ -58,14 +58,15 @@ def test_plain_http_under_a_name(make_service: MakeService, page: Page) -> None:
     rails/rails#30658: `Origin: null` and no Sec-Fetch-Site, from a page with no-referrer.
     """
     with serving(make_service, host=PLAIN_HOST) as site:
-        sent: list[dict[str, str]] = []
-        page.on("request", lambda asked: asked.method == "POST" and sent.append(asked.headers))
+        asked: list[Request] = []
+        page.on("request", asked.append)
         register(site, page)
         site.open(page, "/reset_password")
         fill(page, email=EMAIL)
         send(page)
         site.sign_in(page)
         expect(page.locator("h1")).to_have_text("Profile")
+        sent = [one.headers for one in asked if one.method == "POST"]
         assert [headers["origin"] for headers in sent] == ["null", "null", site.url]
         assert not any("sec-fetch-site" in headers for headers in sent)
         user = site.service.auth.accounts.find(EMAIL)

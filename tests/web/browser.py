@@ -76,7 +76,9 @@ class Browser:
         """Send a form as it is, but for what is typed; `headers` are further ones."""
         sent = HTML | dict(headers or {})
         data = form.fields | typed
-        return self.client.post(form.action, data=data, headers=sent, base_url=self._base_url)
+        answer = self.client.post(form.action, data=data, headers=sent, base_url=self._base_url)
+        # What came of it stands on a page of its own.
+        return self.get(answer.location) if "/outcome/" in (answer.location or "") else answer
 
     def sign_in(self, email: str, password: str) -> TestResponse:
         """Sign in through the page of it."""
