@@ -172,7 +172,7 @@ def test_a_link_that_is_over_says_so(service: Service) -> None:
     reopen(service, token)
     for answer in (browser.get("/account/reopen"), browser.send(form)):
         assert (answer.status_code, "was already used" in answer.text) == (403, True)
-    program = service.client().get("/account/reopen")
+    program = browser.client.get("/account/reopen")
     assert (program.status_code, program.get_json()["code"]) == (403, "wrong_reopening_token")
 
 

@@ -113,7 +113,7 @@ def test_a_link_that_is_over_says_so_and_offers_another(service: Service) -> Non
     assert answer.status_code == 403
     assert "Get a new one" in answer.text
     assert 'action="/reset_password"' in answer.text
-    program = service.client().get("/reset_password/new")
+    program = browser.client.get("/reset_password/new")
     assert (program.status_code, program.get_json()["code"]) == (403, "wrong_reset_token")
 
 

@@ -109,7 +109,7 @@ def test_a_link_that_is_over_offers_another_email(service: Service) -> None:
     assert answer.status_code == 403
     assert "Create your account again" in answer.text
     assert 'action="/email/verification/resend"' in answer.text
-    program = service.client().get("/email/verification")
+    program = browser.client.get("/email/verification")
     assert (program.status_code, program.get_json()["code"]) == (403, "wrong_verification_token")
 
 
