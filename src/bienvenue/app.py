@@ -252,6 +252,8 @@ def outcome(name: str) -> Answer:
 def openapi_document() -> Answer:
     """Return the OpenAPI document of every path."""
     dispatcher = _dispatcher()
-    pages = all_pages(dispatcher.auth)
-    document = openapi.document(pages, dispatcher.settings, redirects.mounted(""))
-    return Answer(Document.model_validate(document))
+    if dispatcher.document is None:
+        # Making it takes 30 ms, and anyone may ask for it as often as they like (C18).
+        dispatcher.document = openapi.document(all_pages(dispatcher.auth), dispatcher.settings)
+    servers = openapi.servers(dispatcher.settings, redirects.mounted(""))
+    return Answer(Document.model_validate(dispatcher.document | {"servers": servers}))

@@ -80,6 +80,8 @@ class Dispatcher:
         self.identifiers = Identifiers(SessionCookie(auth.sessions, settings))
         self.identity: RequestIdentity = RequestIdentity(self.identifiers, settings, self.links)
         self.rendering = Rendering(auth.context, settings, keys, self.identity, self.pages)
+        #: The OpenAPI document, once it was asked for; it never changes.
+        self.document: dict[str, Any] | None = None
         #: The paths of emailed links: other sites must not learn of them from a referrer.
         self._private: set[str] = set()
         #: Where the page of a former path is now.
