@@ -121,11 +121,20 @@ def is_ours(request: Request, settings: Settings) -> bool:
     return request.headers.get("Origin") in _origins(settings)
 
 
-def form_token(keys: KeyRing, cookie: str) -> str:
-    """Return the token of a form, bound to a cookie of the browser that is shown the form."""
-    return base64.urlsafe_b64encode(
+def form_token(keys: KeyRing, cookie: str, owner: str = "") -> str:
+    """Return the token of a form, bound to a cookie of the browser that is shown the form.
+
+    `owner` says who is shown it (`drafts.owner`), and stands behind a dot.
+    """
+    token = base64.urlsafe_b64encode(
         keys.mac(purposes.FORM_TOKEN, tokens.digest(purposes.FORM_COOKIE, cookie))
     ).decode()
+    return f"{token}.{owner}" if owner else token
+
+
+def owner_of(token: object) -> str:
+    """Return who was shown the form of a token, "" for a visitor; nothing of it is verified."""
+    return token.partition(".")[2] if isinstance(token, str) else ""
 
 
 def valid(keys: KeyRing, token: object, bound: list[str]) -> bool:
@@ -133,7 +142,7 @@ def valid(keys: KeyRing, token: object, bound: list[str]) -> bool:
     if not isinstance(token, str):
         return False
     try:
-        mac = base64.urlsafe_b64decode(token.encode("ascii"))
+        mac = base64.urlsafe_b64decode(token.partition(".")[0].encode("ascii"))
     except ValueError:
         return False
     return any(

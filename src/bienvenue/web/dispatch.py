@@ -18,7 +18,7 @@ from bienvenue import i18n, logs, normalize, tokens
 from bienvenue.errors import Refusal
 from bienvenue.key_ring import KeyRing
 from bienvenue.settings import Settings
-from bienvenue.web import body, cookies, crosssite, redirects, responses
+from bienvenue.web import body, cookies, crosssite, drafts, redirects, responses
 from bienvenue.web.identity import Identifiers, Identifying, RequestIdentity, SessionCookie
 from bienvenue.web.page import Page
 from bienvenue.web.refusals import (
@@ -171,6 +171,7 @@ class Dispatcher:
         values = {} if method == "GET" else body.sent(request)
         is_form = request.mimetype == body.FORM
         token = values.pop("form_token", None) if is_form else None
+        request.environ[drafts.OWNER] = crosssite.owner_of(token)
         bound = crosssite.bound_cookies(request, self.settings)
         token_valid = crosssite.valid(self.keys, token, bound)
         links = map(cookies.link, self.links)

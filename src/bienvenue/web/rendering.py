@@ -181,7 +181,9 @@ class Rendering:
         """Return the draft that a browser keeps for the form of a page."""
         if page.method != "GET":
             return {}
-        return drafts.typed(request, self._keys, self._settings, page.path)
+        if cookies.name_of(cookies.DRAFT, self._settings) not in request.cookies:
+            return {}
+        return drafts.typed(request, self._keys, self._settings, page.path, self._user_uid())
 
     def _keep_draft(
         self, response: Response, page: Page | None, values: dict[str, Any] | None
@@ -190,11 +192,20 @@ class Rendering:
         ours = crosssite.is_ours(request, self._settings)
         if page is not None and ours and self._page_path(page.path) is not None:
             typed = page.showable(values or {})
-            drafts.keep(response, self._keys, self._settings, page.path, typed)
+            drafts.keep(request, response, self._keys, self._settings, path=page.path, typed=typed)
 
     def _form_token(self) -> str:
         """Return the form token of a page, bound to the session or else to a cookie of forms."""
         bound = crosssite.bound_cookies(request, self._settings)
         if not bound:
             bound = [request.environ.setdefault(_NEW_FORM, tokens.new())]
-        return crosssite.form_token(self._keys, bound[0])
+        owner = drafts.owner(self._keys, self._user_uid())
+        return crosssite.form_token(self._keys, bound[0], owner)
+
+    def _user_uid(self) -> str | None:
+        """Return the uid of who is signed in, or None, without the database too."""
+        try:
+            me = self._identity.signed_in()
+        except DatabaseUnavailable:
+            return None
+        return None if me is None else me.user_uid
