@@ -89,8 +89,8 @@ def grows(service: Service, method: str, path: str, make: Any, piece: str) -> st
 def header(name: str) -> Any:
     """Give what sends a text as a header, as a browser that shows pages."""
     if name == "Host":
-        # The test client itself would read this one.
-        return lambda text: {"headers": HTML, "environ_overrides": {"HTTP_HOST": text}}
+        # Before a name of xn-- the test client itself fails.
+        return lambda text: {"headers": HTML, "environ_base": {"HTTP_HOST": text}}
     return lambda text: {"headers": HTML | {name: text.strip("\t ") or "a"}}
 
 
