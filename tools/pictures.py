@@ -39,7 +39,7 @@ PHONE = (
 )
 #: What is another each time: tokens, names of accounts and sessions, moments, the port.
 _EACH_TIME = re.compile(
-    r'value="[\w=-]{40,}"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|<time.*?</time>'
+    r'value="[\w=.-]{40,}"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|<time.*?</time>'
 )
 
 

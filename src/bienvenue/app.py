@@ -22,7 +22,7 @@ from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Refusal
 from bienvenue.features.sessions import SignedIn
 from bienvenue.settings import Settings
-from bienvenue.web import redirects, responses
+from bienvenue.web import outcomes, redirects, responses
 from bienvenue.web.dispatch import (
     Dispatcher,
     MethodNotAllowed,
@@ -193,6 +193,12 @@ class Document(Reply):
     model_config = ConfigDict(extra="allow")
 
 
+class Outcome(Reply):
+    """What came of a form, as its page shows it."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 class NotReady(Refusal):
     """The database has not the schema of this version."""
 
@@ -249,10 +255,24 @@ def readyz() -> Answer:
     return Answer(Health())
 
 
+@core(
+    f"GET {outcomes.PATH}/<name>",
+    returns={200: Outcome},
+    errors=(outcomes.OutcomeOver,),
+    public=True,
+)
+def outcome(name: str) -> Answer:
+    """Show a browser what came of the form it sent."""
+    dispatcher = _dispatcher()
+    return outcomes.shown(request, dispatcher.keys, dispatcher.settings, name, Outcome)
+
+
 @core("GET /openapi.json", returns={200: Document}, public=True, json_only=True)
 def openapi_document() -> Answer:
     """Return the OpenAPI document of every path."""
     dispatcher = _dispatcher()
-    pages = all_pages(dispatcher.auth)
-    document = openapi.document(pages, dispatcher.settings, redirects.mounted(""))
-    return Answer(Document.model_validate(document))
+    if dispatcher.document is None:
+        # Making it takes 30 ms, and anyone may ask for it as often as they like (C18).
+        dispatcher.document = openapi.document(all_pages(dispatcher.auth), dispatcher.settings)
+    servers = openapi.servers(dispatcher.settings, redirects.mounted(""))
+    return Answer(Document.model_validate(dispatcher.document | {"servers": servers}))

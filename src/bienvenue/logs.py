@@ -108,9 +108,9 @@ class Text(_OneLine):
         """Return a record as text that cannot start a line or move the cursor of a terminal."""
         trace = self.trace_of(record)
         head = f"{self.time_of(record)} {record.levelname} {record.name} {request_id() or '-'}: "
-        lines = [head + _printable(record.getMessage())]
+        lines = [head + printable(record.getMessage())]
         if trace:
-            lines += [f"    {_printable(line)}" for line in trace.splitlines()]
+            lines += [f"    {printable(line)}" for line in trace.splitlines()]
         return "\n".join(lines)
 
 
@@ -132,7 +132,7 @@ class Json(_OneLine):
         return json.dumps(written)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Escape invisible characters: line ends of every kind, ESC, marks of text direction."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 

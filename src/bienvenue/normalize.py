@@ -1,13 +1,22 @@
 """Normalisation: texts and emails as people type them, in one form before anything uses them."""
 
+import unicodedata
+
 from bienvenue.errors import Refusal
 
 LONGEST_EMAIL = 254
 """Octets of the longest path in SMTP (RFC 5321 section 4.5.3.1.3), without its brackets."""
 
 
+MOST_MARKS = 30
+"""Combining marks that may follow each other (UAX #15 section 13, the Stream-Safe Text Format)."""
+
+#: Characters of combining class 0 whose decomposition begins with a combining mark.
+_MARKS_TOO = frozenset("\u0f73\u0f75\u0f81\uff9e\uff9f")
+
+
 class MalformedText(Refusal):
-    """The text holds a NUL or half of a surrogate pair."""
+    """The text holds a NUL, half of a surrogate pair, or a mark upon mark without end."""
 
     code = "malformed_text"
     message = "This text contains a character that can't be used."
@@ -21,10 +30,12 @@ class MalformedEmail(Refusal):
 
 
 def text(value: str, field: str) -> str:
-    """Return a text that every part of the service can store.
+    """Return a text that every part of the service can store and normalise.
 
     Raises MalformedText for NUL, which PostgreSQL cannot store and at which some versions of bcrypt
-    stop, and for lone surrogates, which UTF-8 cannot encode.
+    stop; for lone surrogates, which UTF-8 cannot encode; and for more than MOST_MARKS combining
+    marks in a row, which no language writes: ordering them takes time that is quadratic in their
+    number, and holds the interpreter meanwhile (C18).
     """
     try:
         value.encode()
@@ -32,7 +43,18 @@ def text(value: str, field: str) -> str:
         raise MalformedText(field) from None
     if "\0" in value:
         raise MalformedText(field)
+    if not value.isascii() and _has_endless_marks(value):
+        raise MalformedText(field)
     return value
+
+
+def _has_endless_marks(value: str) -> bool:
+    run = 0
+    for char in value:
+        run = run + 1 if unicodedata.combining(char) or char in _MARKS_TOO else 0
+        if run > MOST_MARKS:
+            return True
+    return False
 
 
 def email(value: str, field: str = "email") -> str:

@@ -41,7 +41,7 @@ def document(pages: Iterable[Page], settings: Settings, mount: str = "") -> dict
             "description": "Registers people, signs them in and out and knows who they are.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": settings.base_url + mount}],
+        "servers": servers(settings, mount),
         "paths": paths,
         "components": {
             "schemas": {"Problem": _PROBLEM} | _schemas(pages),
@@ -54,6 +54,11 @@ def document(pages: Iterable[Page], settings: Settings, mount: str = "") -> dict
             },
         },
     }
+
+
+def servers(settings: Settings, mount: str) -> list[dict[str, str]]:
+    """Return where the service is, for pages that are mounted under the path `mount`."""
+    return [{"url": settings.base_url + mount}]
 
 
 def _schemas(pages: list[Page]) -> dict[str, Any]:

@@ -41,6 +41,8 @@ def emails(kind: str) -> str:
 # --- later purposes, whose keys HKDF derives (key_ring.py) --------------------------------------
 
 DRAFT = "draft"
+DRAFT_OWNER = "draft owner"
+OUTCOME = "outcome"
 
 _OF_BEFORE = {"unknown": "stranger"}
 _FIRST = {AUDIT_BATCH, EMAILED_LINK, FORM_TOKEN, OUTBOX_PAGE}

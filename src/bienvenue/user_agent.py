@@ -1,6 +1,7 @@
 """User agents: the name of a device, from what its browser claims; it helps people, no more."""
 
 import functools
+import re
 
 from bienvenue.i18n import Language
 
@@ -9,6 +10,10 @@ UNKNOWN = "Unknown device"
 
 LONGEST = 512
 """Characters of a User-Agent header that are read and stored; browsers send up to 300."""
+
+
+#: How the rules end that take a name from the header as it is; people use none of these.
+_ROBOT = re.compile("bot|spider|scrap|crawl|archiver|indexer", re.IGNORECASE)
 
 
 def plain(header: str) -> str:
@@ -40,10 +45,10 @@ def name_of(agent: str) -> str:
 
     Call it outside of transactions: the first header of a kind takes milliseconds.
     """
-    agent = plain(agent)
-    browser, system = _found(agent)
-    if not browser:
-        return agent.partition("/")[0][:40] or UNKNOWN
+    browser, system = _found(plain(agent))
+    if not browser or _ROBOT.search(browser):
+        # Its own words are the visitor's to choose, and emails of ours would repeat them (E25).
+        return UNKNOWN
     return f"{browser} on {system}" if system else browser
 
 

@@ -136,6 +136,43 @@ def an_endless_browser(target: Target) -> Outcome:
 
 
 @attack(
+    "C18",
+    "A password of combining marks holds the interpreter, and everybody waits.",
+    wins="broken:C18_marks_without_end",
+)
+def an_endless_accent(target: Target) -> Outcome:
+    """Register with four thousand marks on one letter, whose order Unicode makes quadratic work."""
+    efforts = []
+    plain, marks = "x" * 4000, ("\u0f73" * 4000, "x" + "\u0301\u0323" * 2000)
+    # The first one loads what all others find loaded.
+    for number, text in enumerate((plain, plain, *marks)):
+        email = f"accent{number}@example.org"
+        target.request("POST", "/users", json={"email": email, "password": text})
+        efforts.append(target.effort())
+    times = max(efforts[2:]) / max(efforts[1], 0.001)
+    if times > 8:
+        return Won(f"registering with 4,000 marks costs {times:.0f} times as much")
+    return Refused("marks cost no more than letters")
+
+
+@attack(
+    "C18",
+    "The document of the API is made anew for everyone who asks.",
+    wins="broken:C18_document_made_anew",
+)
+def an_endless_document(target: Target) -> Outcome:
+    """Ask for it, once for the first time and then once more, beside another page."""
+    efforts = []
+    for path in ("/openapi.json", "/users/new", "/openapi.json", "/openapi.json"):
+        target.request("GET", path)
+        efforts.append(target.effort())
+    cost = min(efforts[2:])
+    if cost > efforts[0] / 3:
+        return Won(f"it costs {cost * 1000:.0f} ms each time")
+    return Refused("the second time it is there already")
+
+
+@attack(
     "C20",
     "The counts are away, and so is the limit.",
     wins="broken:C20_open_when_it_fails",

@@ -322,6 +322,25 @@ def an_email_with_markup(target: Target) -> Outcome:
     return Refused("what strangers type stands in letters as they typed it, or not at all")
 
 
+@attack(
+    "E25",
+    "The email about a new device says what a stranger wrote into the browser's name.",
+    wins=("broken:E25_repeats_the_browser", "broken:E25_repeats_robots"),
+)
+def an_email_in_their_words(target: Target) -> Outcome:
+    """Sign in by browsers no rule knows, and by robots, whose names the rules take as they are."""
+    for words in ("Call +1 555 0100, evil.example", "Call 1 555 0100 or visit evil com bot/1"):
+        person = target.person()
+        person.sign_in()
+        person.try_password(person.password, target.visitor(User_Agent=words))
+        texts = told(target, person.email, "new_device")
+        if not texts:
+            raise TargetFails("no email came")
+        if any("555 0100" in text for text in texts):
+            return Won(f"an email of the service says {words!r}")
+    return Refused("it says that the device is unknown")
+
+
 @attack("E24", "The token can be computed.", wins="broken:E24_made_of_the_time")
 def a_token_that_is_computed(target: Target) -> Outcome:
     """Try what can be made of the email and of the seconds around the request."""

@@ -8,6 +8,7 @@ from tests.attacks.attack import Outcome, Refused, Won, attack
 from tests.attacks.b_enumeration import WRONG
 from tests.attacks.c_guessing import ACCOUNT, DEFAULTS, known_device
 from tests.attacks.client import Reply, Visitor
+from tests.attacks.g_cross_site import token_of
 from tests.attacks.target import Target, TargetFails
 
 PAGES = ("/", "/profile", "/sessions", "/activity", "/sessions/new", "/users/new")
@@ -109,3 +110,30 @@ def a_page_out_of_a_cache(target: Target) -> Outcome:
     if not read:
         return Won("nothing was read at all")
     return Refused(f"{read} pages were read through a cache, and it kept none of a person's")
+
+
+@attack(
+    "F18",
+    "The next person at the same browser finds what the one before typed.",
+    wins="broken:F18_drafts_of_others",
+)
+def a_form_of_the_one_before(target: Target) -> Outcome:
+    """One person's session ends while they type; another signs in there and opens the same form."""
+    alice, bob, typed = target.person(), target.person(), "typed-by-alice@example.org"
+    page = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
+    browser = alice.sign_in()
+    form = {"_method": "PUT", "new_email": typed}
+    form["form_token"] = token_of(browser.request("GET", "/email", headers=page))
+    browser.delete("/sessions")
+    browser.request("POST", "/email", form=form, headers=page)
+    if "draft" not in browser.cookies:
+        raise TargetFails("the service keeps nothing of what was typed")
+    bob.try_password(bob.password, browser)
+    reply = browser.request("GET", "/email", headers=page)
+    if typed in reply.text:
+        return Won("what Alice typed stands in Bob's form")
+    mine = {"email": alice.email, "password": alice.password}
+    browser.request("POST", "/sessions", json=mine)
+    if typed not in browser.request("GET", "/email", headers=page).text:
+        raise TargetFails("Alice does not find what she typed")
+    return Refused("the form is Bob's own, and Alice finds what she typed")

@@ -34,7 +34,11 @@ def token_of(page: Reply) -> str:
     return found[1] if found else ""
 
 
-@attack("G01", "Another site signs the victim in to the attacker's account.", wins="course")
+@attack(
+    "G01",
+    "Another site signs the victim in to the attacker's account.",
+    wins=("course", "broken:G01_null_is_no_browser"),
+)
 def signed_in_by_another_site(target: Target) -> Outcome:
     """Post the attacker's own email and password from another site, in the victim's browser."""
     attacker = target.person()
@@ -51,8 +55,9 @@ def signed_in_by_another_site(target: Target) -> Outcome:
     own = target.visitor()
     page = own.request("GET", "/sessions/new", headers={"Accept": "text/html"})
     stolen = form | {"form_token": token_of(page)}
-    if victim.request("POST", "/sessions", form=stolen).ok:
-        return Won("the attacker's form token is good in the victim's browser")
+    for headers in ({}, {"Origin": "null"}):
+        if victim.request("POST", "/sessions", form=stolen, headers=headers).ok:
+            return Won("the attacker's form token is good in the victim's browser")
     return Refused(f"{reply.status} {reply.json['code']}, whatever the browser says")
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: The button that sends the form of a page, and not the one that shows a password.
 SEND = "main form button:not(.reveal)"
 SIZE = {"width": 1280, "height": 800}
+#: A name that no browser trusts as it trusts the loopback names; it leads to this machine.
+PLAIN_HOST = "login.firma.example"
 _QUIET = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --hide-scrollbars"
@@ -34,7 +36,8 @@ def launch(playwright: Playwright) -> Browser:
     path = chromium()
     if path is None:
         raise LookupError("there is no Chromium here: apt-get install -y chromium, or set CHROMIUM")
-    return playwright.chromium.launch(executable_path=path, args=_QUIET.split())
+    arguments = [*_QUIET.split(), f"--host-resolver-rules=MAP {PLAIN_HOST} 127.0.0.1"]
+    return playwright.chromium.launch(executable_path=path, args=arguments)
 
 
 @dataclass(frozen=True)
@@ -80,15 +83,19 @@ def _whole(app: Flask) -> WSGIApplication:
 
 @contextlib.contextmanager
 def serving(
-    make_service: MakeService, code: str = i18n.SOURCE, **settings: object
+    make_service: MakeService,
+    code: str = i18n.SOURCE,
+    host: str = "localhost",
+    **settings: object,
 ) -> Iterator[Site]:
     """Serve a fresh service to a browser of this machine, from this process."""
     port = free_port()
-    service = make_service(port=port, **settings)
+    url = f"http://{host}:{port}"
+    service = make_service(port=port, base_url=url, **settings)
     server = make_server("127.0.0.1", port, _whole(service.app), threaded=True)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
-        yield Site(service, f"http://localhost:{port}", code)
+        yield Site(service, url, code)
     finally:
         server.shutdown()
         server.server_close()

@@ -46,7 +46,7 @@ def test_an_invited_person_registers_in_a_browser(service: Service) -> None:
     assert wrong.status_code == 403
     assert "need an invitation" in wrong.text
     done = browser.send(form, password=PASSPHRASE)
-    assert (done.status_code, done.mimetype) == (201, "text/html")
+    assert (done.status_code, done.mimetype) == (200, "text/html")
     assert browser.client.get_cookie("invitation_token") is None
     assert browser.sign_in(EMAIL, PASSPHRASE).location == "/profile"
 
@@ -85,7 +85,7 @@ def test_where_all_may_register_a_link_for_another_email_hinders_no_one(
     browser.get(f"/users/new?token={invited(service)}")
     assert service.client().get("/users/new").json == {"email": "", "action": "POST /users"}
     made = browser.submit("/users/new", "/users", email="amy@example.com", password=PASSPHRASE)
-    assert made.status_code == (202 if smtp else 201)
+    assert ("Check your email" in made.text) is bool(smtp)
     assert len(service.auth.invitations.list()) == 1
 
 

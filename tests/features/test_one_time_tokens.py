@@ -19,6 +19,7 @@ from tests.features.links import KINDS, Case, Kind
 from tests.features.password_resets import dump, messages, text_of
 from tests.features.registrations import newest
 from tests.races import race
+from tests.web.browser import Browser
 
 pytestmark = pytest.mark.statements
 
@@ -81,7 +82,6 @@ def test_what_is_no_token_of_it_opens_nothing(make_service: MakeService, kind: K
     digest = tokens.digest(kind.purpose, case.token)
     cookies = [case.client.get_cookie(name) for name in ("session_id", "device_id")]
     wrong: list[object] = [
-        None,
         "x",
         "x" * 43,
         case.token[:-1],
@@ -95,6 +95,8 @@ def test_what_is_no_token_of_it_opens_nothing(make_service: MakeService, kind: K
     for token in wrong:
         # Without an invitation someone is refused who needs one, and told so.
         assert case.code(case.spend(token)) == (403, kind.refused), token
+    missing = "wrong_invitation" if kind.name == "invitation" else "link_not_open"
+    assert case.code(case.spend(None)) == (403, missing)
     assert case.spend("").status_code in {400, 403}
     assert case.spend(["x" * 43]).status_code == 400
     assert dump(case.service) == before
@@ -216,3 +218,34 @@ def test_it_opens_no_other_door(make_service: MakeService, kind: Kind) -> None:
     assert not case.service.auth.known_devices.knows(EMAIL, case.token)
     assert dump(case.service) == before
     assert case.spend(case.token).status_code in {200, 201}
+
+
+@each
+def test_the_eleventh_minute_does_not_deny_the_link(
+    make_service: MakeService, moving_clock: Clock, kind: Kind
+) -> None:
+    """The browser dropped its cookie and the link still works, so the page says to open it again.
+
+    It was "This link was already used, was replaced or has expired".
+    """
+    case = kind.sent(make_service)
+    browser = Browser(case.service)
+    browser.client = case.client if kind.signed_in else browser.client
+    browser.get(f"{kind.link}?token={case.token}")
+    opened = browser.get(kind.page)
+    assert opened.status_code == 200
+    moving_clock.forward(601)
+    kept = f"{kind.name}_token"
+    browser.client.delete_cookie(kept)
+    late = browser.get(kind.page)
+    assert late.status_code == 403
+    assert (
+        "invitation email" if kind.name == "invitation" else "Open the link in the"
+    ) in late.text
+    assert "expired" not in late.text
+    method, path, fields, _ = kind.spends
+    refused = browser.client.open(path, method=method, json=fields)
+    code = "wrong_invitation" if kind.name == "invitation" else "link_not_open"
+    assert (refused.status_code, refused.get_json()["code"]) == (403, code)
+    browser.get(f"{kind.link}?token={case.token}")
+    assert browser.get(kind.page).status_code == 200

@@ -100,7 +100,7 @@ def test_without_a_token_nothing_is_verified(service: Service, hash_costs: list[
     sent = {"email": EMAIL, "password": PASSPHRASE}
     assert heard(service.client().post("/email/verification", json=sent)) == (
         403,
-        "wrong_verification_token",
+        "link_not_open",
     )
     assert (users(service.auth), hash_costs) == (0, [])
 

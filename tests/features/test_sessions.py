@@ -199,14 +199,14 @@ def test_devices_have_names_and_the_one_that_asks_is_marked(service: Service) ->
     """The names come from the browsers; nothing secret is listed."""
     service.auth.register_user(EMAIL, PASSPHRASE)
     clients = {}
-    for agent in (FIREFOX, "bienvenue-client/3", ""):
+    for agent in (FIREFOX, "curl/8", "call-me/3"):
         clients[agent] = service.client()
         clients[agent].post("/sessions", json=CREDENTIALS, headers={"User-Agent": agent})
     listed = clients[FIREFOX].get("/sessions").get_json()["sessions"]
     names = {device["device"]: device["current"] for device in listed}
     assert names == {
         "Firefox on Linux": True,
-        "bienvenue-client": False,
+        "curl": False,
         "Unknown device": False,
     }
     for device in listed:

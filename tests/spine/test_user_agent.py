@@ -14,14 +14,21 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.
     ("agent", "name"),
     [
         (FIREFOX, "Firefox on Linux"),
-        ("bienvenue-client/3", "bienvenue-client"),
+        ("curl/8.5.0", "curl"),
+        ("bienvenue-client/3", "Unknown device"),
+        ("Call +1 555 0100 or see evil.example", "Unknown device"),
+        ("\x9b2J\x1b[2J", "Unknown device"),
+        ("Call 1 555 0100 or visit evil com bot/1", "Unknown device"),
+        ("see evil com the spider/1", "Unknown device"),
+        ("See-evil-com-Crawl", "Unknown device"),
+        ("Googlebot/2.1", "Unknown device"),
         ("", "Unknown device"),
         ("/", "Unknown device"),
-        ("x" * 4000, "x" * 40),
+        ("x" * 4000, "Unknown device"),
     ],
 )
 def test_names_a_device(agent: str, name: str) -> None:
-    """By browser and system, by the first word of what it says, or not at all."""
+    """By browser and system, or not at all: never in the visitor's own words."""
     assert user_agent.name_of(agent) == name
 
 

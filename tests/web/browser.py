@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -43,13 +44,14 @@ def forms(answer: TestResponse) -> list[Shown]:
 class Browser:
     """A visitor with a browser, and the cookies it keeps."""
 
-    def __init__(self, service: Service) -> None:
-        """Open on a service, without a cookie."""
+    def __init__(self, service: Service, base_url: str | None = None) -> None:
+        """Open on a service, without a cookie; `base_url` is where it is, by default localhost."""
         self.client = service.client()
+        self._base_url = base_url
 
     def get(self, path: str) -> TestResponse:
         """Open a page."""
-        return self.client.get(path, headers=HTML)
+        return self.client.get(path, headers=HTML, base_url=self._base_url)
 
     def form(self, page: str, action: str, **having: str) -> Shown:
         """Find the form of a page that goes to a path, and has these hidden values."""
@@ -68,9 +70,15 @@ class Browser:
         assert typed.keys() <= form.fields.keys(), form.fields.keys()
         return self.send(form, **typed)
 
-    def send(self, form: Shown, **typed: str) -> TestResponse:
-        """Send a form as it is, but for what is typed."""
-        return self.client.post(form.action, data=form.fields | typed, headers=HTML)
+    def send(
+        self, form: Shown, headers: Mapping[str, str] | None = None, /, **typed: str
+    ) -> TestResponse:
+        """Send a form as it is, but for what is typed; `headers` are further ones."""
+        sent = HTML | dict(headers or {})
+        data = form.fields | typed
+        answer = self.client.post(form.action, data=data, headers=sent, base_url=self._base_url)
+        # What came of it stands on a page of its own.
+        return self.get(answer.location) if "/outcome/" in (answer.location or "") else answer
 
     def sign_in(self, email: str, password: str) -> TestResponse:
         """Sign in through the page of it."""

@@ -12,6 +12,7 @@ from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.web.browser import HTML, Browser, Shown
 
 NEW = "robert@example.com"
+AMY = "amy@example.com"
 DAY = 86400
 OURS = {"Sec-Fetch-Site": "same-origin"}
 
@@ -28,6 +29,12 @@ def browser(service: Service, moving_clock: Clock) -> Browser:  # noqa: ARG001 (
 def asking(browser: Browser) -> Shown:
     """Open the form of changing the email."""
     return browser.form("/email", "/email", _method="PUT")
+
+
+def stale(form: Shown) -> Shown:
+    """Give the form as one that its browser was shown before it signed in again."""
+    _, _, owner = form.fields["form_token"].partition(".")
+    return Shown(form.action, form.fields | {"form_token": f"x.{owner}"})
 
 
 def send(browser: Browser, form: Shown, typed: str = NEW, **headers: str) -> TestResponse:
@@ -81,6 +88,36 @@ def test_signed_out_in_another_tab(browser: Browser) -> None:
     assert shown(browser) == NEW
 
 
+def test_another_person_who_signs_in_does_not_see_it(
+    service: Service, browser: Browser, moving_clock: Clock
+) -> None:
+    """Whether the session ended by itself or in another tab; its own person finds it still."""
+    service.auth.register_user(AMY, PASSPHRASE)
+    for ends in (
+        lambda: moving_clock.forward(40 * DAY),
+        lambda: browser.client.delete("/sessions"),
+    ):
+        form = asking(browser)
+        ends()
+        send(browser, form)
+        browser.sign_in(AMY, PASSPHRASE)
+        assert shown(browser) == ""
+        browser.sign_in(EMAIL, PASSPHRASE)
+        assert shown(browser) == NEW
+
+
+def test_a_form_says_its_owner_in_a_way_no_other_reads(service: Service, browser: Browser) -> None:
+    """Not by the user's uid, and for a visitor not at all; it does not make a token valid."""
+    token = asking(browser).fields["form_token"]
+    mac, _, owner = token.partition(".")
+    user = service.auth.accounts.find(EMAIL)
+    assert user.uid not in base64.urlsafe_b64decode(owner).decode("latin-1")
+    assert "." not in Browser(service).form("/users/new", "/users").fields["form_token"]
+    refused = send(browser, Shown("/email", {"_method": "PUT", "form_token": f".{owner}"}))
+    assert refused.status_code == 403
+    assert send(browser, Shown("/email", {"_method": "PUT", "form_token": mac})).status_code == 303
+
+
 def test_a_program_hears_that_its_form_is_out_of_date(browser: Browser) -> None:
     """With a code of its own, as no other site is suspected."""
     form = asking(browser)
@@ -91,7 +128,7 @@ def test_a_program_hears_that_its_form_is_out_of_date(browser: Browser) -> None:
 def test_signing_out_takes_it_away(browser: Browser) -> None:
     """Anyone who comes after at the same browser does not see it."""
     form = asking(browser)
-    send(browser, Shown(form.action, form.fields | {"form_token": "x"}))
+    send(browser, stale(form))
     assert held(browser) is not None
     out = browser.form("/profile", "/sessions", _method="DELETE")
     browser.send(out)
@@ -111,7 +148,7 @@ def test_nothing_is_kept_of_a_password(browser: Browser, moving_clock: Clock) ->
 def test_what_is_kept_says_nothing_and_ends(browser: Browser, moving_clock: Clock) -> None:
     """It is sealed, for ten minutes, and for its own form; what is broken is nothing."""
     form = asking(browser)
-    send(browser, Shown(form.action, form.fields | {"form_token": "x"}))
+    send(browser, stale(form))
     cookie = str(held(browser))
     assert NEW.encode() not in base64.urlsafe_b64decode(cookie)
     assert (
@@ -131,12 +168,12 @@ def test_what_is_kept_says_nothing_and_ends(browser: Browser, moving_clock: Cloc
 def test_what_is_too_long_or_of_another_site_is_not_kept(browser: Browser) -> None:
     """Another site cannot put words into a form of ours."""
     form = asking(browser)
-    stale = Shown(form.action, form.fields | {"form_token": "x"})
-    send(browser, stale, "x" * drafts.MOST)
+    old = stale(form)
+    send(browser, old, "x" * drafts.MOST)
     assert held(browser) is None
     browser.client.delete("/sessions")
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {}):
-        typed = stale.fields | {"new_email": NEW}
+        typed = old.fields | {"new_email": NEW}
         answer = browser.client.post(form.action, data=typed, headers=HTML | headers)
         assert answer.status_code == 403
         assert held(browser) is None, headers

@@ -31,6 +31,7 @@ from bienvenue.settings import Seconds, Section
 from bienvenue.tokens import Purpose
 from bienvenue.user import User, table_of
 from bienvenue.web.page import Answer, Email, Form, Pages, Password, Reply, Visitor
+from bienvenue.web.refusals import LinkNotOpen
 
 #: The link of a reset. One is outstanding for an account; `users.reset_token` holds its digest.
 PASSWORD_RESET = Purpose("password_reset", purposes.PASSWORD_RESET, "/reset_password")
@@ -316,13 +317,13 @@ def get_reset_password_token(form: PasswordResetRequest, visitor: Visitor) -> An
 @page(
     "GET /reset_password/new",
     returns={200: NewPasswordForm},
-    errors=(WrongResetToken,),
+    errors=(WrongResetToken, LinkNotOpen),
     public=True,
     form_template="password_reset/ask.html",
 )
 def new_password_page(visitor: Visitor) -> Answer:
     """Show the form that sets a new password for the account of an emailed link."""
-    email = PasswordReset.current().email_of(visitor.links.get("reset"))
+    email = PasswordReset.current().email_of(visitor.link_token("reset"))
     return Answer(NewPasswordForm(email=email), template="password_reset/new.html")
 
 
@@ -337,6 +338,7 @@ def new_password_page(visitor: Visitor) -> Answer:
         PasswordCommon,
         PasswordOwnWords,
         WrongResetToken,
+        LinkNotOpen,
     ),
     public=True,
     form_template="password_reset/new.html",
@@ -345,7 +347,7 @@ def new_password_page(visitor: Visitor) -> Answer:
 def update_password(form: NewPassword, visitor: Visitor) -> Answer:
     """Set a new password with the token of the email. It starts no session."""
     email = PasswordReset.current().complete(
-        form.reset_token or visitor.links.get("reset"), form.new_password, form.email, visitor.ip
+        visitor.link_token("reset", form.reset_token), form.new_password, form.email, visitor.ip
     )
     return Answer(
         PasswordUpdated(email=email),

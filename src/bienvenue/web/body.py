@@ -5,9 +5,9 @@ A body that two readers could understand differently is refused: duplicate names
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, NoReturn
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from flask import Request
 from pydantic import ValidationError
@@ -115,6 +115,27 @@ def tunnelled(form: bytes) -> str | None:
 def query_values(request: Request) -> dict[str, str]:
     """Return the query of a request as named values. Raises MalformedBody or DuplicateField."""
     return _pairs(request.query_string) if request.query_string else {}
+
+
+def link_values(request: Request, names: Collection[str]) -> dict[str, str]:
+    """Return the parameters of these names in the URL of a link, and ignore all others.
+
+    A link gathers parameters on its way, well-formed or not, from mail programs and from those who
+    count clicks. Raises MalformedBody or DuplicateField for a parameter of one of these names.
+    """
+    values: dict[str, str] = {}
+    for pair in request.query_string.split(b"&") if names else ():
+        key, _, value = pair.replace(b"+", b" ").partition(b"=")
+        name = unquote_to_bytes(key).decode("utf-8", "replace")
+        if name not in names:
+            continue
+        if name in values:
+            raise DuplicateField(name)
+        try:
+            values[name] = unquote_to_bytes(value).decode()
+        except ValueError:
+            raise MalformedBody(message="The address of this page can't be read.") from None
+    return values
 
 
 def check(model: type[Form], values: dict[str, Any]) -> Form:

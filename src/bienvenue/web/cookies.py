@@ -25,6 +25,8 @@ LANGUAGE, THEME = "language", "theme"
 FLASH = "flash"
 #: Holds, encrypted, what a person typed into a form before the service asked them to sign in.
 DRAFT = "draft"
+#: Holds, encrypted, what the page after a form shows, so that a reload sends no form again.
+OUTCOME = "outcome"
 #: Seconds for which a browser keeps the token of an emailed link.
 LINK_LIFETIME = 600
 #: Seconds for which a flash message waits for its page.

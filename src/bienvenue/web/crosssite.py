@@ -1,8 +1,8 @@
 """Requests that another site made a browser send, and the form token.
 
-Unsafe requests: if Sec-Fetch-Site is present it decides; else Origin, if present, must be ours;
-with neither it is no browser and passes, except a form that bears a cookie of ours, which needs
-the form token (ASVS 3.5.1; NIST SP 800-63B-4 section 5.1).
+Unsafe requests: if Sec-Fetch-Site is present it decides; else Origin, if present, must be ours, or
+`null` with a valid form token; with neither it is no browser and passes, except a form that bears a
+cookie of ours, which needs the form token (ASVS 3.5.1; NIST SP 800-63B-4 section 5.1).
 """
 
 import base64
@@ -97,10 +97,14 @@ def refuse(
     """
     if request.method in SAFE:
         return
-    site = request.headers.get("Sec-Fetch-Site")
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site == "none":
         passes = True
-    elif site is not None or "Origin" in request.headers:
+    elif site is None and origin == "null":
+        # A page of ours sends this where its policy is no-referrer, and so does any page in a
+        # sandbox (Fetch, "append a request Origin header"): only the form token tells them apart.
+        passes = token_valid
+    elif site is not None or origin is not None:
         passes = is_ours(request, settings)
     else:
         is_form = request.method == "POST" and request.mimetype != body.JSON
@@ -117,11 +121,20 @@ def is_ours(request: Request, settings: Settings) -> bool:
     return request.headers.get("Origin") in _origins(settings)
 
 
-def form_token(keys: KeyRing, cookie: str) -> str:
-    """Return the token of a form, bound to a cookie of the browser that is shown the form."""
-    return base64.urlsafe_b64encode(
+def form_token(keys: KeyRing, cookie: str, owner: str = "") -> str:
+    """Return the token of a form, bound to a cookie of the browser that is shown the form.
+
+    `owner` says who is shown it (`drafts.owner`), and stands behind a dot.
+    """
+    token = base64.urlsafe_b64encode(
         keys.mac(purposes.FORM_TOKEN, tokens.digest(purposes.FORM_COOKIE, cookie))
     ).decode()
+    return f"{token}.{owner}" if owner else token
+
+
+def owner_of(token: object) -> str:
+    """Return who was shown the form of a token, "" for a visitor; nothing of it is verified."""
+    return token.partition(".")[2] if isinstance(token, str) else ""
 
 
 def valid(keys: KeyRing, token: object, bound: list[str]) -> bool:
@@ -129,7 +142,7 @@ def valid(keys: KeyRing, token: object, bound: list[str]) -> bool:
     if not isinstance(token, str):
         return False
     try:
-        mac = base64.urlsafe_b64decode(token.encode("ascii"))
+        mac = base64.urlsafe_b64decode(token.partition(".")[0].encode("ascii"))
     except ValueError:
         return False
     return any(

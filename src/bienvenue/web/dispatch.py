@@ -18,7 +18,7 @@ from bienvenue import i18n, logs, normalize, tokens
 from bienvenue.errors import Refusal
 from bienvenue.key_ring import KeyRing
 from bienvenue.settings import Settings
-from bienvenue.web import body, cookies, crosssite, redirects, responses
+from bienvenue.web import body, cookies, crosssite, drafts, redirects, responses
 from bienvenue.web.identity import Identifiers, Identifying, RequestIdentity, SessionCookie
 from bienvenue.web.page import Page
 from bienvenue.web.refusals import (
@@ -80,6 +80,8 @@ class Dispatcher:
         self.identifiers = Identifiers(SessionCookie(auth.sessions, settings))
         self.identity: RequestIdentity = RequestIdentity(self.identifiers, settings, self.links)
         self.rendering = Rendering(auth.context, settings, keys, self.identity, self.pages)
+        #: The OpenAPI document, once it was asked for; it never changes.
+        self.document: dict[str, Any] | None = None
         #: The paths of emailed links: other sites must not learn of them from a referrer.
         self._private: set[str] = set()
         #: Where the page of a former path is now.
@@ -132,8 +134,8 @@ class Dispatcher:
             if request.method == "OPTIONS":
                 return responses.empty(204, Allow=MethodNotAllowed(_methods(pages)).allow)
             page, values, fits = self._find(pages)
-            token = body.query_values(request).get("token") if page.link else None
-            if page.link and token is not None:
+            token = body.link_values(request, {"token"}).get("token") if page.link else None
+            if token is not None:
                 return self._follow_link(page, token)
             if page.path in self._moved:
                 return responses.as_redirect(redirects.mounted(self._moved[page.path]))
@@ -150,6 +152,8 @@ class Dispatcher:
         """
         response = responses.as_redirect(redirects.mounted(page.redirect_to))
         cookie = cookies.link(str(page.link))
+        # Some programs still separate parameters by a semicolon (HTML 4.01, B.2.2).
+        token = token.partition(";")[0]
         if tokens.well_formed(token):
             cookies.write(response, cookie, token, self.settings, cookies.LINK_LIFETIME)
         else:
@@ -167,6 +171,7 @@ class Dispatcher:
         values = {} if method == "GET" else body.sent(request)
         is_form = request.mimetype == body.FORM
         token = values.pop("form_token", None) if is_form else None
+        request.environ[drafts.OWNER] = crosssite.owner_of(token)
         bound = crosssite.bound_cookies(request, self.settings)
         token_valid = crosssite.valid(self.keys, token, bound)
         links = map(cookies.link, self.links)
@@ -248,7 +253,4 @@ def _methods(pages: dict[str, Page]) -> set[str]:
 def _query(page: Page) -> dict[str, Any]:
     if request.method not in crosssite.SAFE:
         return dict(body.query_values(request))
-    # A link may have gathered other sites' parameters on its way; only ours are read.
-    if not page.query.model_fields:
-        return {}
-    return {k: v for k, v in body.query_values(request).items() if k in page.query.model_fields}
+    return dict(body.link_values(request, page.query.model_fields.keys()))

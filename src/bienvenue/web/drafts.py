@@ -1,7 +1,7 @@
 """Drafts: what a person typed into a form whose session had ended, until the form is shown again.
 
-The browser keeps a draft for ten minutes, encrypted, for the path of that form alone, and the first
-page that shows it deletes it. A draft never holds a password.
+The browser keeps a draft for ten minutes, encrypted, for the path of that form alone and for the
+user who was shown it, and the first page that shows it deletes it. A draft never holds a password.
 """
 
 import base64
@@ -22,20 +22,47 @@ LIFETIME = 600
 MOST = 2000
 """Bytes of a draft: a browser takes cookies of four thousand."""
 
+#: Where the environment of a request keeps who was shown the form that it sends.
+OWNER = "bienvenue.form_owner"
+
+
+def owner(keys: KeyRing, user_uid: str | None) -> str:
+    """Return the name under which forms and drafts know a user; "" for a visitor."""
+    if user_uid is None:
+        return ""
+    return base64.urlsafe_b64encode(keys.mac(purposes.DRAFT_OWNER, user_uid.encode())).decode()
+
 
 def keep(
-    response: Response, keys: KeyRing, settings: Settings, path: str, typed: Mapping[str, str]
+    request: Request,
+    response: Response,
+    keys: KeyRing,
+    settings: Settings,
+    *,
+    path: str,
+    typed: Mapping[str, str],
 ) -> None:
     """Let the browser keep what was typed into the form of a path, unless it is too long."""
-    draft = {"path": path, "until": clock.now() + LIFETIME, "typed": dict(typed)}
+    draft = {
+        "path": path,
+        "until": clock.now() + LIFETIME,
+        "typed": dict(typed),
+        # Their session may have ended, so only the form itself still says who they are.
+        "owner": request.environ.get(OWNER, ""),
+    }
     text = json.dumps(draft).encode()
     if typed and len(text) <= MOST:
         encrypted = base64.urlsafe_b64encode(keys.encrypt(purposes.DRAFT, text)).decode()
         cookies.write(response, cookies.DRAFT, encrypted, settings, LIFETIME)
 
 
-def typed(request: Request, keys: KeyRing, settings: Settings, path: str) -> dict[str, str]:
-    """Return the draft a browser keeps for the form of a path; empty when none is in time."""
+def typed(
+    request: Request, keys: KeyRing, settings: Settings, path: str, user_uid: str | None
+) -> dict[str, str]:
+    """Return the draft a browser keeps for the form of a path; empty when none is in time.
+
+    The draft of another user stays unseen: people share browsers.
+    """
     found = request.cookies.get(cookies.name_of(cookies.DRAFT, settings))
     if found is None:
         return {}
@@ -45,7 +72,8 @@ def typed(request: Request, keys: KeyRing, settings: Settings, path: str) -> dic
     except (ValueError, KeyProblem):
         return {}
     in_time = draft["path"] == path and clock.now() < draft["until"]
-    return dict(draft["typed"]) if in_time else {}
+    theirs = draft.get("owner") == owner(keys, user_uid)
+    return dict(draft["typed"]) if in_time and theirs else {}
 
 
 def discard(request: Request, response: Response, settings: Settings) -> None:

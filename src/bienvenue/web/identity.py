@@ -137,7 +137,8 @@ class RequestIdentity:
         """Take the identifiers, the settings, and the purposes of emailed links as they grow."""
         self._identifiers = identifiers
         self._settings = settings
-        self._links = links
+        #: The purposes of emailed links.
+        self.links = links
         self._warned = False
 
     def signed_in(self) -> SignedIn | None:
@@ -176,7 +177,7 @@ class RequestIdentity:
         return i18n.of(chosen or self._settings.core.language)
 
     def _opened_links(self) -> dict[str, str]:
-        found = {p: cookies.read(request, cookies.link(p), self._settings) for p in self._links}
+        found = {p: cookies.read(request, cookies.link(p), self._settings) for p in self.links}
         return {purpose: token for purpose, token in found.items() if token is not None}
 
     def _ip(self) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from bienvenue.errors import Refusal
+from bienvenue.web.refusals import LinkNotOpen
 
 DEVICE_LIFETIME = 400 * 86400
 """Seconds a browser keeps the cookie of a known device: as long as any browser keeps one."""
@@ -87,6 +88,16 @@ class Visitor:
     links: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: The path under which this application mounts our pages, for links in emails.
     mount: str = ""
+
+    def link_token(self, purpose: str, sent: str | None = None) -> str:
+        """Return the token `sent` with the request, or else that of the link this browser opened.
+
+        Raises LinkNotOpen when there is neither: nothing is known then of the link itself.
+        """
+        token = sent or self.links.get(purpose)
+        if token is None:
+            raise LinkNotOpen
+        return token
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,15 @@ class NotSignedIn(Refusal):
     redirect_to = "/sessions/new"
 
 
+class LinkNotOpen(Refusal):
+    """The request has no token of an emailed link; a browser keeps one for ten minutes only."""
+
+    status = 403
+    code = "link_not_open"
+    heading = "Open the link again"
+    message = "Open the link in the email again. This page works for ten minutes after that."
+
+
 class NotFound(Refusal):
     """No page has this path, or it is hidden from the visitor."""
 

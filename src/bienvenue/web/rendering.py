@@ -14,7 +14,7 @@ from bienvenue.db import DatabaseUnavailable
 from bienvenue.errors import Refusal
 from bienvenue.key_ring import KeyRing
 from bienvenue.settings import Settings
-from bienvenue.web import cookies, crosssite, drafts, redirects, responses
+from bienvenue.web import cookies, crosssite, drafts, outcomes, redirects, responses
 from bienvenue.web.branding import Branding
 from bienvenue.web.identity import RequestIdentity
 from bienvenue.web.page import DEVICE_LIFETIME, Answer, Page
@@ -48,6 +48,7 @@ class Rendering:
 
     def answer(self, page: Page, answer: Answer) -> Response:
         """Return the response to a visitor, with the cookies that the answer sets."""
+        kept: tuple[str, str] | None = None
         # A load balancer gets no page: its layout asks the database who is signed in.
         for_program = page.any_host or page.json_only or answer.filename is not None
         if for_program or not responses.wants_page(request):
@@ -56,13 +57,29 @@ class Rendering:
             wanted = self._return_path(answer.return_to)
             response = responses.as_redirect(wanted or redirects.mounted(answer.redirect_to))
             cookies.set_flash(response, answer.flash, self._settings)
+        elif (kept := self._outcome(page, answer)) is not None:
+            path, cookie = kept
+            response = responses.as_redirect(redirects.mounted(path))
+            cookies.write(response, cookies.OUTCOME, cookie, self._settings, outcomes.LIFETIME)
         else:
             template, typed = answer.template or "value.html", self._draft(page)
             response = self.template(template, answer.status, value=answer.value, typed=typed)
             if typed:
                 drafts.discard(request, response, self._settings)
+        if answer.session is not None and kept is None:
+            outcomes.discard(request, response, self._settings)
         self._set_cookies(response, answer)
         return response
+
+    def _outcome(self, page: Page, answer: Answer) -> tuple[str, str] | None:
+        """Return path and cookie of the page after a form, for a browser that keeps cookies.
+
+        It sends one that it got with the form. To another the answer itself is shown.
+        """
+        links = map(cookies.link, self._identity.links)
+        if page.method in crosssite.SAFE or not cookies.bears_any(request, self._settings, links):
+            return None
+        return outcomes.kept(self._keys, answer)
 
     def _set_cookies(self, response: Response, answer: Answer) -> None:
         settings = self._settings
@@ -145,8 +162,13 @@ class Rendering:
         return response
 
     def _page_path(self, path: str | None) -> str | None:
-        """Return a path if a page of ours has it, whatever a browser makes of it; else None."""
-        return path if path is not None and "GET" in self._routes.get(path, {}) else None
+        """Return a path if a page of ours has it, whatever a browser makes of it; else None.
+
+        The path of a page with a part that varies names no page.
+        """
+        if path is None or "<" in path or "GET" not in self._routes.get(path, {}):
+            return None
+        return path
 
     def _return_path(self, wanted: str | None) -> str | None:
         """Return where a visitor asked to return to, if that is allowed; else None."""
@@ -159,7 +181,9 @@ class Rendering:
         """Return the draft that a browser keeps for the form of a page."""
         if page.method != "GET":
             return {}
-        return drafts.typed(request, self._keys, self._settings, page.path)
+        if cookies.name_of(cookies.DRAFT, self._settings) not in request.cookies:
+            return {}
+        return drafts.typed(request, self._keys, self._settings, page.path, self._user_uid())
 
     def _keep_draft(
         self, response: Response, page: Page | None, values: dict[str, Any] | None
@@ -168,11 +192,20 @@ class Rendering:
         ours = crosssite.is_ours(request, self._settings)
         if page is not None and ours and self._page_path(page.path) is not None:
             typed = page.showable(values or {})
-            drafts.keep(response, self._keys, self._settings, page.path, typed)
+            drafts.keep(request, response, self._keys, self._settings, path=page.path, typed=typed)
 
     def _form_token(self) -> str:
         """Return the form token of a page, bound to the session or else to a cookie of forms."""
         bound = crosssite.bound_cookies(request, self._settings)
         if not bound:
             bound = [request.environ.setdefault(_NEW_FORM, tokens.new())]
-        return crosssite.form_token(self._keys, bound[0])
+        owner = drafts.owner(self._keys, self._user_uid())
+        return crosssite.form_token(self._keys, bound[0], owner)
+
+    def _user_uid(self) -> str | None:
+        """Return the uid of who is signed in, or None, without the database too."""
+        try:
+            me = self._identity.signed_in()
+        except DatabaseUnavailable:
+            return None
+        return None if me is None else me.user_uid

@@ -10,6 +10,7 @@ from bienvenue.features.account_closure.operations import AccountClosure, WrongR
 from bienvenue.features.reauthentication import ReauthenticationRequired
 from bienvenue.user import SignedIn
 from bienvenue.web.page import Answer, Form, Reply, Visitor
+from bienvenue.web.refusals import LinkNotOpen
 
 page = AccountClosure.pages
 
@@ -94,14 +95,14 @@ def close_account(me: SignedIn, visitor: Visitor) -> Answer:
 @page(
     "GET /account/reopen",
     returns={200: ReopeningForm},
-    errors=(WrongReopeningToken,),
+    errors=(WrongReopeningToken, LinkNotOpen),
     public=True,
     link="reopening",
     formerly=("/leaving/undo",),
 )
 def reopening_page(visitor: Visitor) -> Answer:
     """Show the form that reopens the account of an emailed link."""
-    email, until = AccountClosure.current().peek(visitor.links.get("reopening"))
+    email, until = AccountClosure.current().peek(visitor.link_token("reopening"))
     return Answer(ReopeningForm(email=email, until=until), template="account_closure/reopen.html")
 
 
@@ -109,13 +110,13 @@ def reopening_page(visitor: Visitor) -> Answer:
     "POST /account/reopen",
     accepts=Reopening,
     returns={200: Reopened},
-    errors=(WrongReopeningToken,),
+    errors=(WrongReopeningToken, LinkNotOpen),
     public=True,
 )
 def reopen_account(form: Reopening, visitor: Visitor) -> Answer:
     """Reopen an account with the token of its email. It starts no session."""
     email = AccountClosure.current().reopen(
-        form.reopening_token or visitor.links.get("reopening"), visitor.ip, visitor.agent
+        visitor.link_token("reopening", form.reopening_token), visitor.ip, visitor.agent
     )
     return Answer(
         Reopened(email=email), template="account_closure/reopened.html", spent_link="reopening"

@@ -12,6 +12,7 @@ from bienvenue.normalize import MalformedEmail
 from bienvenue.user import SignedIn
 from bienvenue.web import page as web
 from bienvenue.web.page import Answer, Form, Reply, Visitor
+from bienvenue.web.refusals import LinkNotOpen
 
 page = EmailChange.pages
 
@@ -95,13 +96,13 @@ def change_email(form: EmailChangeRequest, me: SignedIn, visitor: Visitor) -> An
 @page(
     "GET /email/new",
     returns={200: NewEmailForm},
-    errors=(WrongEmailToken,),
+    errors=(WrongEmailToken, LinkNotOpen),
     form_template="email_change/change.html",
     link="email_change",
 )
 def new_email_page(me: SignedIn, visitor: Visitor) -> Answer:
     """Show the form that verifies the new email of the signed-in user."""
-    email = EmailChange.current().pending_email(me, visitor.links.get("email_change"))
+    email = EmailChange.current().pending_email(me, visitor.link_token("email_change"))
     return Answer(NewEmailForm(email=email), template="email_change/new.html")
 
 
@@ -109,14 +110,14 @@ def new_email_page(me: SignedIn, visitor: Visitor) -> Answer:
     "POST /email/new",
     accepts=NewEmailVerification,
     returns={200: EmailChanged},
-    errors=(WrongEmailToken,),
+    errors=(WrongEmailToken, LinkNotOpen),
     form_template="email_change/change.html",
 )
 def verify_new_email(form: NewEmailVerification, me: SignedIn, visitor: Visitor) -> Answer:
     """Change the email with the token sent to the new one; every other session ends."""
     email = EmailChange.current().verify(
         me,
-        form.email_change_token or visitor.links.get("email_change"),
+        visitor.link_token("email_change", form.email_change_token),
         visitor.ip,
         visitor.mount,
         visitor.device,
@@ -127,14 +128,14 @@ def verify_new_email(form: NewEmailVerification, me: SignedIn, visitor: Visitor)
 @page(
     "GET /email/restore",
     returns={200: EmailRestorationForm},
-    errors=(WrongRestoreToken,),
+    errors=(WrongRestoreToken, LinkNotOpen),
     public=True,
     link="email_restore",
     formerly=("/email/undo",),
 )
 def restoration_page(visitor: Visitor) -> Answer:
     """Show the form that restores the old email of an emailed link."""
-    email = EmailChange.current().restorable_email(visitor.links.get("email_restore"))
+    email = EmailChange.current().restorable_email(visitor.link_token("email_restore"))
     return Answer(EmailRestorationForm(email=email), template="email_change/restore.html")
 
 
@@ -142,13 +143,13 @@ def restoration_page(visitor: Visitor) -> Answer:
     "POST /email/restore",
     accepts=EmailRestoration,
     returns={200: EmailRestored},
-    errors=(WrongRestoreToken,),
+    errors=(WrongRestoreToken, LinkNotOpen),
     public=True,
 )
 def restore_email(form: EmailRestoration, visitor: Visitor) -> Answer:
     """Restore the old email with the token sent to it; every session ends, a reset begins."""
     email = EmailChange.current().restore(
-        form.email_restore_token or visitor.links.get("email_restore"), visitor.ip, visitor.mount
+        visitor.link_token("email_restore", form.email_restore_token), visitor.ip, visitor.mount
     )
     return Answer(
         EmailRestored(email=email),

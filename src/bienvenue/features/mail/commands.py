@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from bienvenue import clock
+from bienvenue import clock, logs
 from bienvenue.features.mail.models import Message
 from bienvenue.features.mail.operations import Mail
 from bienvenue.features.mail.smtp import SendProblem
@@ -40,7 +40,9 @@ def list_command(service: Any, limit: int) -> None:
 def _text(message: EmailMessage) -> str:
     head = "".join(f"{name}: {message[name]}\n" for name in ("From", "To", "Subject", "Date"))
     part = message.get_body(("plain",))
-    return head + "\n" + ("" if part is None else str(part.get_content()).rstrip("\n"))
+    text = head + "\n" + ("" if part is None else str(part.get_content()).rstrip("\n"))
+    # Emails of earlier versions hold a visitor's words, which must not move a terminal's cursor.
+    return "\n".join(map(logs.printable, text.split("\n")))
 
 
 @outbox.command("show")

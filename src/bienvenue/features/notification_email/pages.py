@@ -17,6 +17,7 @@ from bienvenue.features.notification_email.operations import (
 from bienvenue.features.reauthentication import ReauthenticationRequired
 from bienvenue.user import SignedIn
 from bienvenue.web.page import Answer, Email, Form, Reply, Visitor
+from bienvenue.web.refusals import LinkNotOpen
 
 page = NotificationEmails.pages
 
@@ -113,14 +114,14 @@ def remove_notification_email(me: SignedIn, visitor: Visitor) -> Answer:
 @page(
     "GET /notification_email/verification",
     returns={200: NotificationEmailVerificationForm},
-    errors=(WrongNotificationEmailToken,),
+    errors=(WrongNotificationEmailToken, LinkNotOpen),
     public=True,
     link="notification_email",
     formerly=("/second_email/proof",),
 )
 def notification_email_verification_page(visitor: Visitor) -> Answer:
     """Show the form that verifies the notification email of an emailed link."""
-    email, address = NotificationEmails.current().peek(visitor.links.get("notification_email"))
+    email, address = NotificationEmails.current().peek(visitor.link_token("notification_email"))
     return Answer(
         NotificationEmailVerificationForm(email=email, notification_email=address),
         template="notification_email/verify.html",
@@ -131,13 +132,13 @@ def notification_email_verification_page(visitor: Visitor) -> Answer:
     "POST /notification_email/verification",
     accepts=NotificationEmailVerification,
     returns={200: NotificationEmailVerified},
-    errors=(WrongNotificationEmailToken,),
+    errors=(WrongNotificationEmailToken, LinkNotOpen),
     public=True,
 )
 def verify_notification_email(form: NotificationEmailVerification, visitor: Visitor) -> Answer:
     """Verify a notification email with the token sent to it."""
     email = NotificationEmails.current().verify(
-        form.notification_email_token or visitor.links.get("notification_email"),
+        visitor.link_token("notification_email", form.notification_email_token),
         visitor.ip,
         visitor.agent,
     )

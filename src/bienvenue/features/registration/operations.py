@@ -23,6 +23,7 @@ from bienvenue.settings import Seconds, Section
 from bienvenue.user import User
 from bienvenue.user_fields import UserField
 from bienvenue.web.page import Pages
+from bienvenue.web.refusals import LinkNotOpen
 
 #: The events that give an account its email, and those that verify that email.
 _NEW_EMAIL = {"account.registered", "email.assigned", "email.changed", "email.restored"}
@@ -218,13 +219,15 @@ class Registration(Feature[VerificationSettings]):
     def email_of(self, token: str | None) -> str:
         """Return the email that a token verifies; the token stays unspent.
 
-        Raises RegistrationClosed when registration is not open any more, and
-        WrongVerificationToken.
+        Raises RegistrationClosed when registration is not open any more, LinkNotOpen without a
+        token, and WrongVerificationToken.
         """
         self._invitations.require_open()
         return self._peek(token).sent_to
 
     def _peek(self, token: str | None) -> Token:
+        if token is None:
+            raise LinkNotOpen
         found = self._one_time_tokens.peek(REGISTRATION, token)
         if found is None:
             raise WrongVerificationToken
@@ -238,7 +241,7 @@ class Registration(Feature[VerificationSettings]):
         The token verifies the mailbox: it completes the registration, of those that wait for its
         email, whose password is given.
         `email`, if given, must be the registration's. Wrong passwords count towards the rate limit
-        of signing in, and a new link does not reset the count. Raises MalformedEmail,
+        of signing in, and a new link does not reset the count. Raises MalformedEmail, LinkNotOpen,
         WrongVerificationToken, PasswordTooLong, MalformedText, RegistrationClosed when registration
         is not open any more, Busy, and the refusals of the rate limits (NIST SP 800-63B-4 section
         3.1.3.1).

@@ -18,6 +18,7 @@ from bienvenue.features.registration.operations import Registration, WrongVerifi
 from bienvenue.normalize import MalformedEmail
 from bienvenue.user import SignedIn, User
 from bienvenue.web.page import Answer, Email, Form, Password, Reply, Visitor
+from bienvenue.web.refusals import LinkNotOpen
 
 page = Registration.pages
 
@@ -142,7 +143,7 @@ class EmailVerified(Reply):
 @page(
     "GET /email/verification",
     returns={200: VerificationForm},
-    errors=(WrongVerificationToken, RegistrationClosed),
+    errors=(WrongVerificationToken, LinkNotOpen, RegistrationClosed),
     public=True,
     form_template="registration/resend.html",
     link="verification",
@@ -158,7 +159,13 @@ def verification_page(visitor: Visitor) -> Answer:
     "POST /email/verification",
     accepts=Verification,
     returns={201: AccountCreated},
-    errors=(WrongVerificationToken, PasswordTooLong, MalformedEmail, RegistrationClosed),
+    errors=(
+        WrongVerificationToken,
+        LinkNotOpen,
+        PasswordTooLong,
+        MalformedEmail,
+        RegistrationClosed,
+    ),
     public=True,
     form_template="registration/verify.html",
     hashes=True,
