@@ -76,6 +76,8 @@ class Feature(Generic[S]):
     name: ClassVar[str]
     #: Its events and what they mean; `publish` refuses a name that no feature declares.
     events: ClassVar[Mapping[str, str]] = _NOTHING
+    #: What the activity page says to the user about an event; without it, what the event means.
+    sentences: ClassVar[Mapping[str, str]] = _NOTHING
     Settings: ClassVar[type[Section]] = Section
     pages: ClassVar[Pages]
     commands: ClassVar[Sequence[click.Command]] = ()

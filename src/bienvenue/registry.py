@@ -63,6 +63,7 @@ class Member(Protocol):
 
     name: ClassVar[str]
     events: ClassVar[Mapping[str, str]]
+    sentences: ClassVar[Mapping[str, str]]
     notices: ClassVar[Mapping[str, str]]
     links: ClassVar[Sequence[Purpose]]
     user_fields: ClassVar[Sequence[UserField]]
@@ -145,6 +146,12 @@ class Registry:
     def events(self) -> dict[str, str]:
         """Every event with its meaning, as the features declare them."""
         return {name: text for each in self.features for name, text in each.events.items()}
+
+    @property
+    def sentences(self) -> dict[str, str]:
+        """The sentence for each event: what its feature says to the user, else its meaning."""
+        told = {name: text for each in self.features for name, text in each.sentences.items()}
+        return self.events | told
 
     @property
     def lasting(self) -> set[str]:

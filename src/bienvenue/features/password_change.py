@@ -53,6 +53,9 @@ class PasswordChange(Feature[Section]):
     events: ClassVar = {
         "password.changed": "A user changed the password with the current one.",
     }
+    sentences: ClassVar = {
+        "password.changed": "Your password was changed.",
+    }
     notices: ClassVar = {"password.changed": "password_changed"}
 
     def change(self, me: SignedIn, old: str, new: str, device: str | None = None) -> str:

@@ -121,6 +121,11 @@ class AccountClosure(Feature[ClosureSettings]):
         "account.closed": "An account was closed; it is deleted when it can no longer be reopened.",
         "account.reopened": "A closed account was reopened.",
     }
+    sentences: ClassVar = {
+        "account.closed": "You closed your account. All devices were signed out.",
+        "account.exported": "Your data was downloaded.",
+        "account.reopened": "Your account was reopened.",
+    }
     notices: ClassVar = {
         "account.closed": "account_closed_notice",
         "account.reopened": "account_reopened",

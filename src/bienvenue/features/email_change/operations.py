@@ -56,6 +56,13 @@ class EmailChange(Feature[EmailChangeSettings]):
         "email.assigned": "An administrator changed the email of an account; its sessions ended.",
         "email.restored": "An earlier email of an account was restored with the link sent to it.",
     }
+    sentences: ClassVar = {
+        "email_change.requested": "An email change was requested.",
+        "email.assigned": "An administrator changed your email. All devices were signed out.",
+        "email.changed": "Your email was changed. All other devices were signed out.",
+        "email.restored": "An earlier email was restored with the link sent to it. All devices were "
+        "signed out.",
+    }
     links = (EMAIL_CHANGE, EMAIL_RESTORE)
 
     # --- requesting -----------------------------------------------------------------------------

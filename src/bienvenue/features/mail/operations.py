@@ -59,6 +59,10 @@ class Mail(Feature[MailSettings]):
         "in time.",
         "email_limit.reached": "An email was not sent, because too many were requested.",
     }
+    sentences: ClassVar = {
+        "email.failed": "An email to you couldn't be delivered.",
+        "email.queued": "We sent you an email.",
+    }
 
     def __init__(self, registry: Registry, db: DB, settings: MailSettings) -> None:
         """Open with the templates of this service."""

@@ -117,6 +117,11 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         "notification_email.added": "A notification email was verified.",
         "notification_email.removed": "A notification email was removed.",
     }
+    sentences: ClassVar = {
+        "notification_email.added": "A notification email was added.",
+        "notification_email.requested": "A notification email was requested.",
+        "notification_email.removed": "A notification email was removed.",
+    }
     notices: ClassVar = {
         "notification_email.added": "notification_email_added",
         "notification_email.removed": "notification_email_removed",

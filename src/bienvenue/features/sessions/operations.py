@@ -61,6 +61,11 @@ class Sessions(Feature[SessionSettings]):
         "session.ended": "One session ended; the reason is with it.",
         "sessions.ended": "All sessions of a person ended, but for the one it kept; with a reason.",
     }
+    sentences: ClassVar = {
+        "session.ended": "A device was signed out.",
+        "session.opened": "A device signed in.",
+        "sessions.ended": "All devices were signed out, or all other devices.",
+    }
 
     def __init__(self, registry: Registry, db: DB, settings: SessionSettings) -> None:
         """Open the feature with an empty cache."""
