@@ -84,7 +84,7 @@ def in_python(
 
 
 def in_words() -> Iterator[str]:
-    """Give the messages of refusals and fields, and the sentences of the audit log."""
+    """Give the messages of refusals and fields, and what features say of events and in the menu."""
     _load_all()
     for refusal in _below(Refusal):
         yield from filter(None, [refusal.page_message or refusal.message, refusal.heading])
@@ -93,6 +93,7 @@ def in_words() -> Iterator[str]:
         yield from (
             feature.sentences.get(name, meaning) for name, meaning in feature.events.items()
         )
+        yield from (text for entry in feature.menu for text in entry[1:4])
     yield from REASONS
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import delete, select, update
 
 from bienvenue import clock, purposes, tokens, user_agent
 from bienvenue.db import DB, DatabaseUnavailable, Transaction, retried
-from bienvenue.feature import Event, Feature, Reason, needs
+from bienvenue.feature import Event, Feature, MenuEntry, Reason, needs
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.passwords import PasswordMatch, Passwords, WrongCredentials
 from bienvenue.features.preferences import Preferences
@@ -66,6 +66,15 @@ class Sessions(Feature[SessionSettings]):
         "session.opened": "A device signed in.",
         "sessions.ended": "All devices were signed out, or all other devices.",
     }
+    menu = (
+        MenuEntry(
+            "/sessions",
+            "Devices",
+            "See where you're signed in, and sign out devices.",
+            "See devices",
+            40,
+        ),
+    )
 
     def __init__(self, registry: Registry, db: DB, settings: SessionSettings) -> None:
         """Open the feature with an empty cache."""
