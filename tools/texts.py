@@ -25,7 +25,7 @@ from babel.messages.pofile import read_po, write_po
 import bienvenue
 from bienvenue import i18n
 from bienvenue.feature import Feature, Refusal
-from bienvenue.features.audit.operations import REASONS, SENTENCES
+from bienvenue.features.audit.operations import REASONS
 from bienvenue.web import body
 
 if TYPE_CHECKING:
@@ -84,13 +84,16 @@ def in_python(
 
 
 def in_words() -> Iterator[str]:
-    """Give the messages of refusals and fields, and the sentences of the audit log."""
+    """Give the messages of refusals and fields, and what features say of events and in the menu."""
     _load_all()
     for refusal in _below(Refusal):
         yield from filter(None, [refusal.page_message or refusal.message, refusal.heading])
     yield from (message for _code, message in (*body.WORDS.values(), body.ANOTHER_TYPE))
     for feature in _below(Feature):
-        yield from (SENTENCES.get(name, sentence) for name, sentence in feature.events.items())
+        yield from (
+            feature.sentences.get(name, meaning) for name, meaning in feature.events.items()
+        )
+        yield from (text for entry in feature.menu for text in entry[1:4])
     yield from REASONS
 
 

@@ -6,7 +6,7 @@ application, where headers, limits and the cross-site rule touch our own paths o
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
@@ -19,7 +19,7 @@ from werkzeug.local import LocalProxy
 from bienvenue import logs, openapi, schema
 from bienvenue.auth import Auth
 from bienvenue.db import DatabaseUnavailable
-from bienvenue.feature import Refusal
+from bienvenue.feature import Feature, Refusal
 from bienvenue.features.sessions import SignedIn
 from bienvenue.settings import Settings
 from bienvenue.web import outcomes, redirects, responses
@@ -72,24 +72,36 @@ class Bienvenue:
     """The extension: `Bienvenue(app)`, or `Bienvenue()` and `init_app(app)` later."""
 
     def __init__(
-        self, app: Flask | None = None, url_prefix: str | None = None, **settings: Any
+        self,
+        app: Flask | None = None,
+        url_prefix: str | None = None,
+        features: Iterable[type[Feature[Any]]] = (),
+        **settings: Any,
     ) -> None:
         """Take an application to join, a path for our pages, and settings by name.
 
-        Settings given here come before those of the environment.
+        `features` are classes of features of the application. Settings given here come before those
+        of the environment.
         """
         self._url_prefix = url_prefix
+        self._features = tuple(features)
         self._given = settings
         if app is not None:
             self.init_app(app)
 
-    def init_app(self, app: Flask, url_prefix: str | None = None) -> Auth:
+    def init_app(
+        self,
+        app: Flask,
+        url_prefix: str | None = None,
+        features: Iterable[type[Feature[Any]]] = (),
+    ) -> Auth:
         """Join an application, under a path of its own if given, and return its Auth.
 
+        `features` are added to those of the constructor.
         Raises SettingsProblem, KeyProblem or SchemaProblem, each with what to do.
         """
         settings = Settings(**self._given)
-        auth = Auth(settings=settings)
+        auth = Auth(settings=settings, features=(*self._features, *features))
         _require_schema(auth)
         auth.mount = url_prefix or self._url_prefix or ""
         dispatcher = Dispatcher(auth, settings, auth.keys)
@@ -101,7 +113,8 @@ class Bienvenue:
             static_url_path="/bienvenue/static",
             url_prefix=auth.mount or None,
         )
-        dispatcher.rendering.branding.open(blueprint, dispatcher.identity)
+        folders = auth.registry.templates
+        dispatcher.rendering.branding.open(blueprint, dispatcher.identity, folders)
         dispatcher.open(blueprint, all_pages(auth))
         blueprint.after_request(lambda made: responses.harden(made, https=settings.https))
         blueprint.before_request(dispatcher.name_request)

@@ -5,6 +5,7 @@ features. Adding a feature is an import and a line here.
 """
 
 import logging
+import pkgutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ from bienvenue.key_ring import KeyRing
 from bienvenue.normalize import MalformedEmail, MalformedText
 from bienvenue.normalize import email as plain_email
 from bienvenue.registry import Registry
-from bienvenue.settings import Settings
+from bienvenue.settings import PREFIX, Settings, SettingsProblem
 from bienvenue.user import User
 
 _log = logging.getLogger("bienvenue")
@@ -86,6 +87,20 @@ FEATURES: tuple[type[Feature[Any]], ...] = (
 )
 
 
+def _named(settings: Settings) -> list[type[Feature[Any]]]:
+    """Return the classes that the setting `extra_features` names. Raises SettingsProblem."""
+    found = []
+    for name in filter(None, settings.core.extra_features.split(",")):
+        try:
+            feature = pkgutil.resolve_name(name.strip())
+        except (ImportError, AttributeError, ValueError) as error:
+            raise SettingsProblem(f"{PREFIX}EXTRA_FEATURES: {name.strip()}: {error}") from None
+        if not (isinstance(feature, type) and issubclass(feature, Feature)):
+            raise SettingsProblem(f"{PREFIX}EXTRA_FEATURES: {name.strip()} is no feature")
+        found.append(feature)
+    return found
+
+
 class Auth:
     """The service without its web pages, one for each application."""
 
@@ -97,13 +112,14 @@ class Auth:
     ) -> None:
         """Open the features on a database, by default that of the settings; change no table.
 
-        `features` are further ones of the host, opened in their order after ours. Raises
-        SettingsProblem for a setting that is unknown or invalid.
+        `features` are further ones of an application, opened in their order after ours and those
+        that the setting `extra_features` names. Raises SettingsProblem for a setting that is
+        unknown or invalid.
         """
         self.settings = settings or Settings()
         self._db = db or DB(self.settings.database_url)
         self.registry = Registry(self._db, self.settings)
-        for feature in (*FEATURES, *features):
+        for feature in dict.fromkeys([*FEATURES, *_named(self.settings), *features]):
             self._open(feature)
         self.audit = self.use(Audit)
         self.preferences = self.use(Preferences)
@@ -257,7 +273,14 @@ class Auth:
 
     def require_schema(self) -> None:
         """Raise SchemaProblem unless the database has exactly the version of this program."""
-        schema.require_current(self._db)
+        schema.require_current(self._db, self.registry.migrations)
+
+    def upgrade(self) -> str:
+        """Migrate the database and the tables of added features; return the service's version.
+
+        Raises SchemaProblem and DatabaseUnavailable.
+        """
+        return schema.upgrade(self._db, self.registry.migrations)
 
     def can_store(self) -> bool:
         """Tell whether the disk of a SQLite database has room for changes."""

@@ -52,7 +52,7 @@ class Service:
         Raises SettingsProblem, SchemaProblem and DatabaseUnavailable.
         """
         auth = self.require_settings()
-        serve.prepare(self.db)
+        serve.prepare(auth)
         return auth
 
     def require_settings(self) -> Auth:
@@ -194,8 +194,7 @@ def db() -> None:
 @click.pass_obj
 def upgrade(service: Service) -> None:
     """Bring the database to this version's schema; harmless when it is there already."""
-    service.require_settings()
-    click.echo(f"the database has version {schema.upgrade(service.db)}")
+    click.echo(f"the database has version {service.require_settings().upgrade()}")
 
 
 @db.command()

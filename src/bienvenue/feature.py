@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, Self, TypeVar, overload
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, overload
 
 import click
 
@@ -23,7 +24,7 @@ from bienvenue.user import User
 from bienvenue.user_fields import UserField
 from bienvenue.web.page import Pages
 
-__all__ = ["Attempt", "Event", "Feature", "Reason", "Refusal", "answering", "needs"]
+__all__ = ["Attempt", "Event", "Feature", "MenuEntry", "Reason", "Refusal", "answering", "needs"]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -41,6 +42,19 @@ class Attempt:
     ip: str | None = None
     #: Whether it comes from a known device of the account.
     known: bool = False
+
+
+class MenuEntry(NamedTuple):
+    """An entry of the account menu, on the profile page. Its texts are in English."""
+
+    #: The page that it leads to.
+    path: str
+    title: str
+    #: What the user finds there.
+    hint: str
+    button: str
+    #: Entries are in the order of this number; those of the service have 10 to 70.
+    place: int = 55
 
 
 F = TypeVar("F")
@@ -76,6 +90,8 @@ class Feature(Generic[S]):
     name: ClassVar[str]
     #: Its events and what they mean; `publish` refuses a name that no feature declares.
     events: ClassVar[Mapping[str, str]] = _NOTHING
+    #: What the activity page says to the user about an event; without it, what the event means.
+    sentences: ClassVar[Mapping[str, str]] = _NOTHING
     Settings: ClassVar[type[Section]] = Section
     pages: ClassVar[Pages]
     commands: ClassVar[Sequence[click.Command]] = ()
@@ -87,6 +103,14 @@ class Feature(Generic[S]):
     links: ClassVar[Sequence[Purpose]] = ()
     #: A folder of translations, with `<code>/LC_MESSAGES/bienvenue.mo` in it.
     catalogue: ClassVar[Traversable | None] = None
+    #: Its entries in the account menu.
+    menu: ClassVar[Sequence[MenuEntry]] = ()
+    #: A folder of templates of pages and notices, in the shape of ours: `bienvenue/<name>/` and
+    #: `bienvenue/mail/`. Those of the service come first.
+    templates: ClassVar[Path | None] = None
+    #: A folder of its own migrations, `0001_<name>.py` and so on; only a feature of an application
+    #: has one. They run after those of the service, and count in a table of their own.
+    migrations: ClassVar[Path | None] = None
 
     def __init__(self, registry: Registry, db: DB, settings: S) -> None:
         """Open the feature for an Auth, on its database, with its section of the settings."""

@@ -9,6 +9,7 @@ import functools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from bienvenue import key_file
@@ -63,9 +64,13 @@ class Member(Protocol):
 
     name: ClassVar[str]
     events: ClassVar[Mapping[str, str]]
+    sentences: ClassVar[Mapping[str, str]]
     notices: ClassVar[Mapping[str, str]]
     links: ClassVar[Sequence[Purpose]]
     user_fields: ClassVar[Sequence[UserField]]
+    menu: ClassVar[Sequence[Any]]
+    templates: ClassVar[Path | None]
+    migrations: ClassVar[Path | None]
     settings: Any
 
     def required_factors(self, user: User, completed: Iterable[str]) -> Sequence[str]:
@@ -147,6 +152,30 @@ class Registry:
         return {name: text for each in self.features for name, text in each.events.items()}
 
     @property
+    def sentences(self) -> dict[str, str]:
+        """The sentence for each event: what its feature says to the user, else its meaning."""
+        found = self.events
+        for each in self.features:
+            found |= each.sentences
+        return found
+
+    @property
+    def menu(self) -> list[Any]:
+        """The entries of the account menu, in order."""
+        entries = [entry for each in self.features for entry in each.menu]
+        return sorted(entries, key=lambda entry: entry.place)
+
+    @property
+    def templates(self) -> list[Path]:
+        """The folders of templates that features bring."""
+        return [each.templates for each in self.features if each.templates is not None]
+
+    @property
+    def migrations(self) -> dict[str, Path]:
+        """The folders of migrations that features bring, by feature."""
+        return {each.name: each.migrations for each in self.features if each.migrations is not None}
+
+    @property
     def lasting(self) -> set[str]:
         """The purposes of the links that survive `revoke`."""
         return {link.name for each in self.features for link in each.links if link.lasting}
@@ -205,7 +234,7 @@ class Registry:
 
     def context(self) -> dict[str, Any]:
         """Return what the features give to every template; mappings of one name are joined."""
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {"menu": self.menu}
         for each in self.features:
             for name, value in each.context().items():
                 both = isinstance(value, dict) and isinstance(found.get(name), dict)

@@ -6,7 +6,11 @@ transaction under an advisory lock. A migration that is killed leaves the earlie
 """
 
 import enum
+from collections.abc import Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from types import MappingProxyType
 
 from sqlalchemy import Connection, String, column, inspect, select, table, text
 
@@ -15,6 +19,12 @@ from bienvenue.user import Base
 
 VERSION_TABLE = "bienvenue_alembic_version"
 _LOCK = 0x6269656E76656E75
+_MIGRATIONS = resources.files("bienvenue") / "migrations"
+
+Folders = Mapping[str, Path]
+"""The folders of migrations that features bring, by feature."""
+
+_NONE: Folders = MappingProxyType({})
 
 
 class SchemaProblem(Exception):
@@ -35,8 +45,12 @@ class State(enum.Enum):
 
 def versions() -> list[str]:
     """Return all versions, oldest first: the numbers of the migration files."""
-    files = (resources.files("bienvenue") / "migrations" / "versions").iterdir()
-    return sorted(file.name.partition("_")[0] for file in files if file.name[0].isdigit())
+    return _versions(_MIGRATIONS / "versions")
+
+
+def _versions(folder: Traversable) -> list[str]:
+    names = [file.name for file in folder.iterdir()]
+    return sorted(name.partition("_")[0] for name in names if name[0].isdigit())
 
 
 def newest() -> str:
@@ -55,10 +69,10 @@ def version(db: DB) -> str | None:
         return _version(connection)
 
 
-def _version(connection: Connection) -> str | None:
-    if not inspect(connection).has_table(VERSION_TABLE):
+def _version(connection: Connection, version_table: str = VERSION_TABLE) -> str | None:
+    if not inspect(connection).has_table(version_table):
         return None
-    query = select(column("version_num", String)).select_from(table(VERSION_TABLE))
+    query = select(column("version_num", String)).select_from(table(version_table))
     return connection.execute(query).scalar()
 
 
@@ -83,40 +97,78 @@ def _state(connection: Connection) -> State:
     return State.CURRENT if found == newest() else State.BEHIND
 
 
-def upgrade(db: DB) -> str:
-    """Migrate a database to the newest version and return that version.
+def _table_of(feature: str) -> str:
+    """Return the version table of a feature.
+
+    A table of its own: a program that opens no such feature still knows its own version.
+    """
+    return f"bienvenue_{feature}_version"
+
+
+def _pending(connection: Connection, features: Folders) -> list[str]:
+    """Return the features whose tables are not of their newest version."""
+    return [
+        name
+        for name, folder in features.items()
+        if _version(connection, _table_of(name)) != _versions(folder)[-1]
+    ]
+
+
+def _is_current(db: DB, features: Folders) -> bool:
+    if state(db) is not State.CURRENT:
+        return False
+    with db.connect(writes=False) as connection:
+        return not _pending(connection, features)
+
+
+def upgrade(db: DB, features: Folders = _NONE) -> str:
+    """Migrate a database, with the tables of these features, and return the service's version.
 
     Raises SchemaProblem, and then changes nothing, and DatabaseUnavailable.
     """
-    if state(db) is State.CURRENT:
+    if _is_current(db, features):
         return newest()
     db.make_room()
-    # Alembic takes as long to import as everything else together; only a migration needs it.
-    from alembic import command  # noqa: PLC0415 (as above)
-    from alembic.config import Config  # noqa: PLC0415 (as above)
-
     with db.connect() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         _refuse(_state(connection))
-        config = Config()
-        config.set_main_option("script_location", str(resources.files("bienvenue") / "migrations"))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        _migrate(connection, _MIGRATIONS / "versions", VERSION_TABLE)
+        for name, folder in features.items():
+            _migrate(connection, folder, _table_of(name))
     return newest()
 
 
-def require_current(db: DB) -> None:
-    """Raise SchemaProblem unless the database has exactly the version of this program."""
+def _migrate(connection: Connection, folder: Traversable, version_table: str) -> None:
+    # Alembic takes as long to import as everything else together; only a migration needs it.
+    from alembic import command  # noqa: PLC0415 (as above)
+    from alembic.config import Config  # noqa: PLC0415 (as above)
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("version_locations", str(folder))
+    config.set_main_option("path_separator", "os")
+    config.attributes |= {"connection": connection, "version_table": version_table}
+    command.upgrade(config, "head")
+
+
+def require_current(db: DB, features: Folders = _NONE) -> None:
+    """Raise SchemaProblem unless the database has exactly the versions of this program."""
     found = state(db)
     _refuse(found)
     if found is not State.CURRENT:
         raise SchemaProblem(
             f"the database is {found.value}: run `bienvenue db upgrade` to bring it to version "
             f"{newest()}"
+        )
+    with db.connect(writes=False) as connection:
+        pending = _pending(connection, features) if features else []
+    if pending:
+        raise SchemaProblem(
+            f"the tables of {', '.join(pending)} are not of this program's version: run "
+            "`bienvenue db upgrade`"
         )
 
 

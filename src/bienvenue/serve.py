@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from bienvenue import checkup, logs, schema, tls, user_agent
+from bienvenue import checkup, logs, tls, user_agent
 from bienvenue.auth import Auth
 from bienvenue.db import DB
 from bienvenue.edge import DEADLINE
@@ -60,8 +60,7 @@ def run(
         _require_free_socket(core.unix_socket)
     db = DB(settings.database_url)
     # Refuse a mistyped setting before its default makes a file or a table.
-    Auth(db, settings)
-    prepare(db)
+    prepare(Auth(db, settings))
     try:
         from granian import Granian  # noqa: PLC0415 (an extra; only serving needs it)
         from granian.constants import (  # noqa: PLC0415 (as above)
@@ -136,12 +135,12 @@ def _check_up(around: checkup.Circumstances, despite_errors: bool) -> None:
         _log.log(found.severity.level, "%s %s %s", found.code, found.message, found.remedy)
 
 
-def prepare(db: DB) -> None:
+def prepare(auth: Auth) -> None:
     """Bring a SQLite database to our schema; require it of PostgreSQL. Raises SchemaProblem."""
-    if db.file is None:
-        schema.require_current(db)
+    if auth.registry.db.file is None:
+        auth.require_schema()
     else:
-        schema.upgrade(db)
+        auth.upgrade()
 
 
 def as_text(value: Any) -> str:

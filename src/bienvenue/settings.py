@@ -258,6 +258,11 @@ class Core(Section):
         description="The language of pages and emails when the user chose none and the browser "
         "asks for none of those available: a code, as en or fr.",
     )
+    extra_features: str = Field(
+        "",
+        description="Features of your own, as module:Class, separated by commas, for the command "
+        "line and `bienvenue serve`. By default none.",
+    )
     templates: Annotated[Path, AfterValidator(_templates)] | None = Field(
         None,
         description="A folder whose files come before the templates of the same path, as "

@@ -12,7 +12,7 @@ GUIDE = TOP / "docs" / "guide"
 _FENCED = re.compile(r"^(`{3,}).*?^\1$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"(`+).*?\1", re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_PYTHON = re.compile(r"^(<!-- .* -->\n)?```python\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
+_PYTHON = re.compile(r"^(<!-- [^\n]* -->\n)?```python\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)

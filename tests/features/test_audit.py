@@ -227,7 +227,7 @@ def test_a_long_text_is_cut(service: Service) -> None:
 
 def test_every_event_has_a_sentence(service: Service) -> None:
     """For the person, or as its feature declares it."""
-    sentences = service.auth.audit._sentences()
+    sentences = service.auth.audit._registry.sentences
     declared = {name for feature in service.auth.features for name in feature.events}
     assert sentences.keys() == declared
     assert all(sentence.endswith(".") for sentence in sentences.values())

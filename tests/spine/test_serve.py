@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bienvenue import DB, schema, serve
+from bienvenue import DB, Auth, schema, serve
 from bienvenue.settings import Settings, SettingsProblem
 from tests.ports import free_port
 
@@ -29,13 +29,13 @@ def settings(tmp_path: Path) -> Settings:
 def test_the_database_and_its_folder_are_for_their_owner_only(settings: Settings) -> None:
     """Made on the first start, kept on the second, migrated in between."""
     db = DB(settings.database_url)
-    serve.prepare(db)
+    serve.prepare(Auth(db, settings))
     folder = settings.core.instance
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "bienvenue.db").stat().st_mode) == 0o600
     assert schema.state(db) is schema.State.CURRENT
     bob = db.add_user("bob@example.com", "hash")
-    serve.prepare(db)
+    serve.prepare(Auth(db, settings))
     assert db.find_user_by(id=bob.id).email == "bob@example.com"
     db.close()
 

@@ -73,6 +73,11 @@ class Accounts(Feature[Section]):
         "account.enabled": "An administrator enabled an account again.",
         "account.deleted": "An account and all its data were deleted.",
     }
+    sentences: ClassVar = {
+        "account.registered": "Your account was created.",
+        "account.disabled": "An administrator disabled your account. All devices were signed out.",
+        "account.enabled": "An administrator enabled your account again.",
+    }
     user_fields: ClassVar = (
         UserField("email", "the email; required", user_fields.email),
         UserField("uid", "the public name, a UUID; a new one if empty", user_fields.uid),

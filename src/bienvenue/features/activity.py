@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import click
 
 from bienvenue import clock, user_agent
-from bienvenue.feature import Feature, needs
+from bienvenue.feature import Feature, MenuEntry, needs
 from bienvenue.features.accounts import Accounts
 from bienvenue.features.audit import Audit, Entry
 from bienvenue.features.mail import Mail, MessageText
@@ -30,6 +30,15 @@ class Activity(Feature[Section]):
     _audit = needs(Audit)
     _mail = needs(Mail)
     pages: ClassVar[Pages] = Pages()
+    menu = (
+        MenuEntry(
+            "/activity",
+            "Activity",
+            "Sign-ins and changes to your account.",
+            "See activity",
+            50,
+        ),
+    )
 
     def of(self, user_id: int) -> tuple[Sequence[Entry], Mapping[str, MessageText]]:
         """Return the newest events of an account, and the emails about them by name."""

@@ -60,6 +60,9 @@ class KnownDevices(Feature[Section]):
 
     name = "known_devices"
     events: ClassVar = {"device.first_seen": "A user signed in from a new device."}
+    sentences: ClassVar = {
+        "device.first_seen": "A new device signed in.",
+    }
     notices: ClassVar = {"device.first_seen": "new_device"}
 
     def knows(self, email: str, secret: str | None) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import NoResultFound
 
 from bienvenue.db import retried
-from bienvenue.feature import Attempt, Event, Feature, Reason, Refusal, needs
+from bienvenue.feature import Attempt, Event, Feature, MenuEntry, Reason, Refusal, needs
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.passwords import (
     PasswordCommon,
@@ -53,6 +53,18 @@ class PasswordChange(Feature[Section]):
     events: ClassVar = {
         "password.changed": "A user changed the password with the current one.",
     }
+    sentences: ClassVar = {
+        "password.changed": "Your password was changed.",
+    }
+    menu = (
+        MenuEntry(
+            "/password",
+            "Password",
+            "Changing it signs out all other devices.",
+            "Change password",
+            30,
+        ),
+    )
     notices: ClassVar = {"password.changed": "password_changed"}
 
     def change(self, me: SignedIn, old: str, new: str, device: str | None = None) -> str:

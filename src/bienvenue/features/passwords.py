@@ -184,6 +184,10 @@ class Passwords(Feature[PasswordSettings]):
         "password.refused": "A password was wrong, or the account is disabled or not there.",
         "hash_queue.refused": "A sign-in was refused because too many came at once.",
     }
+    sentences: ClassVar = {
+        "password.refused": "A sign-in failed.",
+        "password.rehashed": "Your password is stored in a newer form. The password is the same.",
+    }
     user_fields: ClassVar = (
         UserField(
             "password_hash", "the hash of the password, as a system stores it", user_fields.text

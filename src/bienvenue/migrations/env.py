@@ -6,7 +6,7 @@ from bienvenue.schema import VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],
-    version_table=VERSION_TABLE,
+    version_table=context.config.attributes.get("version_table", VERSION_TABLE),
     render_as_batch=True,
     transactional_ddl=False,
 )

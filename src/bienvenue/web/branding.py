@@ -4,6 +4,9 @@
 policy allows no style in a page. The logo comes from a file that is read once.
 """
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from flask import Blueprint, Response, render_template, request
 from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader
 
@@ -29,17 +32,26 @@ class Branding:
         self._templates = core.templates
         self.logo = None if core.logo is None else logo.read(core.logo)
 
-    def open(self, blueprint: Blueprint, identity: RequestIdentity) -> None:
-        """Route the files, and let the operator's templates come before those of the package."""
+    def open(
+        self, blueprint: Blueprint, identity: RequestIdentity, folders: Iterable[Path] = ()
+    ) -> None:
+        """Route the files, and let the operator's templates come before those of the package.
+
+        Those of the `folders` of features come last.
+        """
         blueprint.add_url_rule("/bienvenue/brand.css", "brand", self._stylesheet)
         blueprint.add_url_rule("/bienvenue/logo", "logo", self._logo)
         blueprint.add_url_rule("/bienvenue/icon", "icon", self._icon)
         blueprint.add_url_rule(
             _WELL_KNOWN, "change-password", lambda: _to_change_password(identity)
         )
-        if self._templates is not None and blueprint.jinja_loader is not None:
-            loaders: list[BaseLoader] = [FileSystemLoader(self._templates), blueprint.jinja_loader]
-            blueprint.jinja_loader = ChoiceLoader(loaders)
+        operators = [] if self._templates is None else [self._templates]
+        loaders: list[BaseLoader] = [
+            *map(FileSystemLoader, operators),
+            *filter(None, [blueprint.jinja_loader]),
+            *map(FileSystemLoader, folders),
+        ]
+        blueprint.jinja_loader = ChoiceLoader(loaders)
 
     def _stylesheet(self) -> Response:
         return _file(self._rendered("brand.css"), "text/css")

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import clock, i18n, purposes, user_agent
 from bienvenue.db import retried
-from bienvenue.feature import Event, Feature, Reason, Refusal, needs
+from bienvenue.feature import Event, Feature, MenuEntry, Reason, Refusal, needs
 from bienvenue.features.accounts import AccountDisabled, Accounts
 from bienvenue.features.mail import Mail
 from bienvenue.features.one_time_tokens import OneTimeTokens, columns
@@ -121,6 +121,27 @@ class AccountClosure(Feature[ClosureSettings]):
         "account.closed": "An account was closed; it is deleted when it can no longer be reopened.",
         "account.reopened": "A closed account was reopened.",
     }
+    sentences: ClassVar = {
+        "account.closed": "You closed your account. All devices were signed out.",
+        "account.exported": "Your data was downloaded.",
+        "account.reopened": "Your account was reopened.",
+    }
+    menu = (
+        MenuEntry(
+            "/export",
+            "Your data",
+            "Everything we store about you, in one file.",
+            "Download",
+            60,
+        ),
+        MenuEntry(
+            "/account/close",
+            "Close account",
+            "You can reopen it until it is deleted.",
+            "Close account",
+            70,
+        ),
+    )
     notices: ClassVar = {
         "account.closed": "account_closed_notice",
         "account.reopened": "account_reopened",

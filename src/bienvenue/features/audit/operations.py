@@ -46,37 +46,6 @@ SHOWN = 100
 
 _LOCK = 0x6269656E61756474
 
-SENTENCES = {
-    "account.closed": "You closed your account. All devices were signed out.",
-    "account.exported": "Your data was downloaded.",
-    "account.imported": "Your account was imported from another system.",
-    "account.reopened": "Your account was reopened.",
-    "account.registered": "Your account was created.",
-    "account.disabled": "An administrator disabled your account. All devices were signed out.",
-    "account.enabled": "An administrator enabled your account again.",
-    "account.unlocked": "An administrator unlocked your account.",
-    "device.first_seen": "A new device signed in.",
-    "email.verified": "Your email address was verified.",
-    "email_change.requested": "An email change was requested.",
-    "email.assigned": "An administrator changed your email. All devices were signed out.",
-    "email.changed": "Your email was changed. All other devices were signed out.",
-    "email.restored": "An earlier email was restored with the link sent to it. All devices were "
-    "signed out.",
-    "email.failed": "An email to you couldn't be delivered.",
-    "email.queued": "We sent you an email.",
-    "password.changed": "Your password was changed.",
-    "password.refused": "A sign-in failed.",
-    "password.rehashed": "Your password is stored in a newer form. The password is the same.",
-    "registration.requested": "Someone tried to create an account with your email. Nothing "
-    "was changed.",
-    "notification_email.added": "A notification email was added.",
-    "notification_email.requested": "A notification email was requested.",
-    "notification_email.removed": "A notification email was removed.",
-    "session.ended": "A device was signed out.",
-    "session.opened": "A device signed in.",
-    "sessions.ended": "All devices were signed out, or all other devices.",
-}
-
 #: The reasons that events can have.
 REASONS = tuple(reason.value for reason in Reason)
 
@@ -234,7 +203,7 @@ class Audit(Feature[AuditSettings]):
             query = query.where(rows.user_id == user_id)
         with self._db.reading() as tx:
             found = tx.execute(query).all()
-        sentences = self._sentences()
+        sentences = self._registry.sentences
         return [
             Entry(
                 row.id,
@@ -250,12 +219,6 @@ class Audit(Feature[AuditSettings]):
             )
             for row in found
         ]
-
-    def _sentences(self) -> dict[str, str]:
-        declared = {
-            name: s for feature in self._registry.features for name, s in feature.events.items()
-        }
-        return declared | SENTENCES
 
     def last(self, name: str, user_ids: Sequence[int]) -> dict[int, float]:
         """Return when an event happened last to each of these accounts to which it did."""

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bienvenue import clock, normalize
 from bienvenue.db import Transaction, retried
-from bienvenue.feature import Event, Feature, Reason, needs
+from bienvenue.feature import Event, Feature, MenuEntry, Reason, needs
 from bienvenue.features.accounts import Accounts, EmailTaken, NoSuchUser
 from bienvenue.features.email_change.models import (
     EMAIL_CHANGE,
@@ -56,6 +56,22 @@ class EmailChange(Feature[EmailChangeSettings]):
         "email.assigned": "An administrator changed the email of an account; its sessions ended.",
         "email.restored": "An earlier email of an account was restored with the link sent to it.",
     }
+    sentences: ClassVar = {
+        "email_change.requested": "An email change was requested.",
+        "email.assigned": "An administrator changed your email. All devices were signed out.",
+        "email.changed": "Your email was changed. All other devices were signed out.",
+        "email.restored": "An earlier email was restored with the link sent to it. All devices "
+        "were signed out.",
+    }
+    menu = (
+        MenuEntry(
+            "/email",
+            "Email",
+            "We'll ask you to verify the new address first, and notify the old one.",
+            "Change email",
+            10,
+        ),
+    )
     links = (EMAIL_CHANGE, EMAIL_RESTORE)
 
     # --- requesting -----------------------------------------------------------------------------

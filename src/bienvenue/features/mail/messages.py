@@ -4,11 +4,14 @@ The first line of a template is the subject. The folder that `BIENVENUE_TEMPLATE
 other templates of the same names.
 """
 
+import functools
 import json
 import re
+from collections.abc import Callable, Iterable
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from jinja2 import (
@@ -47,21 +50,34 @@ class StoredMessage(Protocol):
 class Renderer:
     """Renders the messages of one service."""
 
-    def __init__(self, settings: Settings, sender: str | None, reply_to: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sender: str | None,
+        reply_to: str | None = None,
+        folders: Callable[[], Iterable[Path]] = tuple,
+    ) -> None:
         """Take the settings, the sender of messages and where answers to them go.
 
         Both are written as `Bienvenue <no-reply@example.org>`. Answers go to the support email by
-        default (RFC 5322 section 3.6.2).
+        default (RFC 5322 section 3.6.2). `folders` gives the folders of templates of features once
+        all features are open.
         """
         self._settings = settings
+        self._folders = folders
         self._reply_to = reply_to or settings.core.support_email
         name, email = parseaddr(sender or "")
         self.sender = email or "no-reply@localhost"
         self._name = _one_line(name or settings.core.service_name)
-        overriding = settings.core.templates
-        folders = [] if overriding is None else [FileSystemLoader(overriding / "bienvenue")]
-        self._templates = Environment(
-            loader=ChoiceLoader([*folders, PackageLoader("bienvenue", "templates/bienvenue")]),
+
+    @functools.cached_property
+    def _templates(self) -> Environment:
+        overriding = self._settings.core.templates
+        before = [] if overriding is None else [FileSystemLoader(overriding / "bienvenue")]
+        ours = PackageLoader("bienvenue", "templates/bienvenue")
+        after = [FileSystemLoader(folder / "bienvenue") for folder in self._folders()]
+        return Environment(
+            loader=ChoiceLoader([*before, ours, *after]),
             autoescape=select_autoescape(["html"]),
             undefined=StrictUndefined,
             trim_blocks=True,

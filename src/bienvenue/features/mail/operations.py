@@ -59,11 +59,20 @@ class Mail(Feature[MailSettings]):
         "in time.",
         "email_limit.reached": "An email was not sent, because too many were requested.",
     }
+    sentences: ClassVar = {
+        "email.failed": "An email to you couldn't be delivered.",
+        "email.queued": "We sent you an email.",
+    }
 
     def __init__(self, registry: Registry, db: DB, settings: MailSettings) -> None:
         """Open with the templates of this service."""
         super().__init__(registry, db, settings)
-        self._renderer = Renderer(registry.settings, settings.mail_from, settings.mail_reply_to)
+        self._renderer = Renderer(
+            registry.settings,
+            settings.mail_from,
+            settings.mail_reply_to,
+            lambda: registry.templates,
+        )
         self._queue = Queue(
             db, messages, lease=LEASE, give_up=GIVE_UP, pauses=PAUSES, only=SENDABLE
         )

@@ -94,6 +94,9 @@ class Moving(Feature[Section]):
         "users.imported": "A batch of accounts was imported from another system.",
         "users.exported": "All accounts were exported, with or without password hashes.",
     }
+    sentences: ClassVar = {
+        "account.imported": "Your account was imported from another system.",
+    }
     user_fields: ClassVar = (
         UserField(
             "last_sign_in_at",

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import clock, normalize, purposes, user_agent, user_fields
 from bienvenue.db import retried, upsert
-from bienvenue.feature import Event, Feature, Reason, Refusal, needs
+from bienvenue.feature import Event, Feature, MenuEntry, Reason, Refusal, needs
 from bienvenue.features.accounts import Accounts
 from bienvenue.features.mail import Mail
 from bienvenue.features.one_time_tokens import OneTimeToken, OneTimeTokens, columns
@@ -117,6 +117,20 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         "notification_email.added": "A notification email was verified.",
         "notification_email.removed": "A notification email was removed.",
     }
+    sentences: ClassVar = {
+        "notification_email.added": "A notification email was added.",
+        "notification_email.requested": "A notification email was requested.",
+        "notification_email.removed": "A notification email was removed.",
+    }
+    menu = (
+        MenuEntry(
+            "/notification_email",
+            "Notification email",
+            "It receives security notifications too. You can't sign in with it.",
+            "Manage",
+            20,
+        ),
+    )
     notices: ClassVar = {
         "notification_email.added": "notification_email_added",
         "notification_email.removed": "notification_email_removed",

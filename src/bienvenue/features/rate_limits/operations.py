@@ -82,6 +82,9 @@ class RateLimits(Feature[RateLimitSettings]):
         "rate_limit.reached": "A sign-in was refused after too many failures.",
         "account.unlocked": "An administrator cleared the failures of an account.",
     }
+    sentences: ClassVar = {
+        "account.unlocked": "An administrator unlocked your account.",
+    }
 
     def __init__(self, registry: Registry, db: DB, settings: RateLimitSettings) -> None:
         """Open the feature with its counts in the database."""

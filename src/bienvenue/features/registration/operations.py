@@ -77,6 +77,11 @@ class Registration(Feature[VerificationSettings]):
         "registration.withdrawn": "An administrator withdrew pending registrations.",
         "email.verified": "The email of an account was verified.",
     }
+    sentences: ClassVar = {
+        "email.verified": "Your email address was verified.",
+        "registration.requested": "Someone tried to create an account with your email. Nothing "
+        "was changed.",
+    }
 
     user_fields: ClassVar = (
         UserField(

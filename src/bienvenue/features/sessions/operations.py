@@ -10,7 +10,7 @@ from sqlalchemy import delete, select, update
 
 from bienvenue import clock, purposes, tokens, user_agent
 from bienvenue.db import DB, DatabaseUnavailable, Transaction, retried
-from bienvenue.feature import Event, Feature, Reason, needs
+from bienvenue.feature import Event, Feature, MenuEntry, Reason, needs
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.passwords import PasswordMatch, Passwords, WrongCredentials
 from bienvenue.features.preferences import Preferences
@@ -61,6 +61,20 @@ class Sessions(Feature[SessionSettings]):
         "session.ended": "One session ended; the reason is with it.",
         "sessions.ended": "All sessions of a person ended, but for the one it kept; with a reason.",
     }
+    sentences: ClassVar = {
+        "session.ended": "A device was signed out.",
+        "session.opened": "A device signed in.",
+        "sessions.ended": "All devices were signed out, or all other devices.",
+    }
+    menu = (
+        MenuEntry(
+            "/sessions",
+            "Devices",
+            "See where you're signed in, and sign out devices.",
+            "See devices",
+            40,
+        ),
+    )
 
     def __init__(self, registry: Registry, db: DB, settings: SessionSettings) -> None:
         """Open the feature with an empty cache."""
