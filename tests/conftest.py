@@ -1,12 +1,14 @@
 """What every test may use: both databases, a service on each, the clock and the hash counter."""
 
 import logging
+import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import bcrypt
 import pytest
@@ -72,6 +74,13 @@ def empty_database(request: pytest.FixtureRequest, databases: Databases) -> Iter
     url = databases.fresh(request.param, migrated=False)
     yield url
     databases.drop(url)
+
+
+@pytest.fixture(autouse=True)
+def environment_of_the_tests() -> Iterator[None]:
+    """Give back the environment, where a command of a test sets it for the processes it starts."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture(autouse=True)

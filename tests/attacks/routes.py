@@ -14,6 +14,7 @@ PUBLIC = {
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/openapi.json"),
+    ("GET", "/bienvenue/outcome/{name}"),
     ("GET", "/users/new"),
     ("POST", "/users"),
     ("GET", "/sessions/new"),

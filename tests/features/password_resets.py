@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from flask.testing import FlaskClient
 from sqlalchemy import event, inspect, text
 from werkzeug.test import TestResponse
 
@@ -68,6 +69,24 @@ def dump(service: Service) -> dict[str, list[str]]:
             rows = connection.execute(text(f'SELECT * FROM "{table}"'))
             found[table] = sorted(" ".join(map(_written, row)) for row in rows)
     return found
+
+
+def answered(client: FlaskClient, answer: TestResponse, email: str) -> tuple[object, ...]:
+    """Give what an answer says, without the email that it repeats and what is made anew each time.
+
+    A browser is redirected to the page that says it.
+    """
+    followed = answer
+    if answer.status_code == 303:
+        followed = client.get(str(answer.location), headers={"Accept": "text/html"})
+    changing = {"X-Request-Id", "Content-Length", "Location", "Set-Cookie"}
+    headers = [
+        sorted((name, value) for name, value in each.headers if name not in changing)
+        for each in (answer, followed)
+    ]
+    cookies = sorted(cookie.partition("=")[0] for cookie in answer.headers.getlist("Set-Cookie"))
+    text = re.sub(r'name="form_token" value="[^"]+"', "", followed.text.replace(email, "…"))
+    return answer.status_code, followed.status_code, headers, cookies, text
 
 
 def outstanding(service: Service, purpose: str) -> list[str]:

@@ -293,7 +293,7 @@ def test_a_person_registers_in_a_browser(service: Service) -> None:
     assert f'value="{EMAIL}"' in refused.text
     assert "too short" not in refused.text
     made = browser.submit("/users/new", "/users", email=EMAIL, password=PASSPHRASE)
-    assert (made.status_code, made.mimetype) == (201, "text/html")
+    assert (made.status_code, made.mimetype) == (200, "text/html")
     assert EMAIL in made.text
     taken = browser.submit("/users/new", "/users", email=EMAIL, password=PASSPHRASE)
     assert taken.status_code == 409

@@ -57,7 +57,7 @@ def test_people_see_their_own_activity(service: Service) -> None:
         "reason": None,
         "times": 1,
         "ip": "127.0.0.1",
-        "device": "Werkzeug",
+        "device": "Unknown device",
         "email": None,
     }
     hers = activity(amy)

@@ -231,6 +231,7 @@ def test_nothing_of_someone_else_is_in_the_export(service: Service, moving_clock
     same |= {message.kind for message in service.auth.mail.list(1000)}
     assert shared - same == {
         "1",
+        "Unknown device",
         "email changed",
         "fr",
         "password reset",

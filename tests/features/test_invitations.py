@@ -97,7 +97,7 @@ def test_code_and_operators_add_accounts_whatever_the_mode(make_service: MakeSer
 def test_a_mode_that_is_none_is_refused(make_service: MakeService) -> None:
     """So is an invitation that works for longer than ninety days."""
     with pytest.raises(SettingsProblem, match="REGISTRATION"):
-        make_service(registration="Closed")
+        make_service(registration="shut")
     with pytest.raises(SettingsProblem, match="INVITATION_LIFETIME"):
         make_service(invitation_lifetime="91d")
 

@@ -21,6 +21,7 @@ from bienvenue.features.mail import (
     smtp,
 )
 from bienvenue.features.mail.models import GIVE_UP, KEPT, LEASE
+from bienvenue.settings import SettingsProblem
 from bienvenue.user import table_of
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing
@@ -151,8 +152,10 @@ def test_an_email_of_an_earlier_version_names_no_lifetime(service: Service) -> N
 
 
 def test_nothing_of_a_visitor_makes_a_header(make_service: MakeService) -> None:
-    """A name with a line break stays one line; HTML is escaped."""
-    service = make_service(service_name="A <b>\r\nBcc: x@example.org")
+    """A name with a line break is refused at the start; HTML is escaped."""
+    with pytest.raises(SettingsProblem, match="SERVICE_NAME"):
+        make_service(service_name="A <b>\r\nBcc: x@example.org")
+    service = make_service(service_name="A <b>")
     message = service.auth.mail.read(written(service).uid)
     assert message["Subject"] == "Test email from A <b>"
     assert "Bcc" not in message.keys()  # noqa: SIM118 (a message is no mapping)

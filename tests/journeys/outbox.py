@@ -70,7 +70,9 @@ class House:
 
     def all_sent(self) -> bool:
         """Tell whether every message was sent."""
-        return {message.state for message in self.messages()} == {MessageState.SENT}
+        states = {message.state for message in self.messages()}
+        # Messages to no one only cost what others do.
+        return states - {MessageState.VOID} == {MessageState.SENT}
 
     def environment(self, by: dict[str, str]) -> dict[str, str]:
         """Give the environment of a process that sends to a mail server."""

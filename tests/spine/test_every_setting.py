@@ -242,6 +242,7 @@ CASES = {
     "emails_network": number(60, 1, 100_000),
     "emails_service": number(3000, 1, 1_000_000),
     "flask_security_password_salt": Case(None, {CANARY: SecretStr(CANARY)}, [], ""),
+    "extra_features": Case("", {"": "", "shop:Basket": "shop:Basket"}, [], ""),
     "audit_personal": duration(365 * 86400),
 }
 

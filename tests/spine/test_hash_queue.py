@@ -219,7 +219,7 @@ def test_who_was_sent_away_while_the_database_was_away_is_written_later(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No one is lost, and no one counted twice."""
-    publish, calls = service.auth.publish, list[str]()
+    publish, calls = service.auth.registry.publish, list[str]()
 
     def failing(event: Event) -> None:
         calls.append(event.name)
