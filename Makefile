@@ -13,7 +13,7 @@ GRADE = $(if $(FOLDER),'$(FOLDER)') $(if $(FOLDERS),--class '$(FOLDERS)') $(if $
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check format course course-check course-attacks start grade attack lab crash stops bench openapi password-list texts pictures snippets lock clean
+.PHONY: help run test quick check format course course-check course-attacks start grade attack lab crash mutants stops bench openapi password-list texts pictures snippets lock clean
 
 help: ## print this list
 	@echo "Bienvenue: a user authentication service. Commands:"
@@ -57,6 +57,9 @@ lab: $(VENV)/dev.stamp ## show each request, row and answer of the files in FOLD
 
 crash: $(VENV)/dev.stamp ## kill -9 of the service and of the processes that send emails, 200 times each on each database
 	@KILLS=$${KILLS:-200} $(BIN)/python -m pytest -q -p no:cacheprovider -n 2 -k "promised or kill" tests/journeys/test_crashes.py tests/journeys/test_emails.py
+
+mutants: $(VENV)/dev.stamp ## grade every mutant of the course, and compare those let through with the list
+	@MUTANTS=1 $(BIN)/python -m pytest -q -p no:cacheprovider -n 2 tests/grade/test_mutants.py
 
 stops: $(VENV)/dev.stamp ## stop `bienvenue serve` at a thousand random moments, idle and beside busy loops
 	@$(BIN)/python -m tests.journeys.stops $${STOPS:-1000}

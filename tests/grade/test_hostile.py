@@ -94,7 +94,14 @@ MISCHIEF = {
 }
 
 
-@pytest.mark.parametrize("name", MISCHIEF)
+#: `make test` shows one that raises and one that ends its process.
+FEW = {"sys.exit", "os._exit"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in FEW else [pytest.mark.thorough]) for name in MISCHIEF],
+)
 def test_mischief_is_that_tasks_verdict(name: str, tmp_path: Path) -> None:
     """And a task that does not need the function is done."""
     body, end, got = MISCHIEF[name]
@@ -109,6 +116,7 @@ def test_mischief_is_that_tasks_verdict(name: str, tmp_path: Path) -> None:
     assert finding.called == "_generate_uuid()"
 
 
+@pytest.mark.thorough
 def test_a_flood_of_output_is_cut(tmp_path: Path) -> None:
     """It fills no disk: a file takes sixteen megabytes, and the print after that fails."""
     body = "    while True:\n        print('x' * 1_000_000)\n"
@@ -119,6 +127,7 @@ def test_a_flood_of_output_is_cut(tmp_path: Path) -> None:
     assert finding.got.startswith("OSError")
 
 
+@pytest.mark.thorough
 def test_a_taken_port_is_none_of_our_business(tmp_path: Path) -> None:
     """An app that is served without a guard is loaded, whoever listens where it would."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -129,6 +138,7 @@ def test_a_taken_port_is_none_of_our_business(tmp_path: Path) -> None:
     assert found[7].state == DONE
 
 
+@pytest.mark.thorough
 def test_a_port_that_the_file_takes_itself(tmp_path: Path) -> None:
     """What fails while the file is loaded is the file's first task's, with the line."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -143,6 +153,7 @@ def test_a_port_that_the_file_takes_itself(tmp_path: Path) -> None:
     assert str(finding.place).startswith("app.py:")
 
 
+@pytest.mark.thorough
 def test_forks_are_few_and_end(tmp_path: Path) -> None:
     """A loop of forks makes a handful of processes, and none of them outlives the task."""
     body = f"""    import os
@@ -170,6 +181,7 @@ def _lives(pid: int) -> bool:
     return state != "Z"
 
 
+@pytest.mark.thorough
 def test_a_child_left_behind_ends(tmp_path: Path) -> None:
     """What a program starts belongs to its group, and ends with the task."""
     pid = tmp_path / "pid"
@@ -228,6 +240,7 @@ def test_what_is_copied(tmp_path: Path) -> None:
     assert copied == {"user.py", "db.py", "auth.py", "app.py", "more", "more/words.txt"}
 
 
+@pytest.mark.thorough
 def test_a_process_that_says_nothing_is_a_verdict(tmp_path: Path) -> None:
     """Killed from outside, or stuck where no alarm reaches it: the task is not done."""
     said = tmp_path / "said"
@@ -241,6 +254,7 @@ def test_a_process_that_says_nothing_is_a_verdict(tmp_path: Path) -> None:
     assert (found.end, found.called, found.got) == ("ended", "import db", "-9")
 
 
+@pytest.mark.thorough
 def test_a_file_that_never_loads_costs_its_time_once(tmp_path: Path) -> None:
     """The tasks that would load it again are not begun."""
     mine = write(
@@ -258,6 +272,7 @@ def test_a_file_that_never_loads_costs_its_time_once(tmp_path: Path) -> None:
     assert time.process_time() - begun < 60
 
 
+@pytest.mark.thorough
 def test_the_course_itself_is_no_different(tmp_path: Path) -> None:
     """A folder that is read only is graded: nothing is written there."""
     mine = write(tmp_path / "mine", {})

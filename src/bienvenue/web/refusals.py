@@ -28,7 +28,6 @@ class LinkNotOpen(Refusal):
     status = 403
     code = "link_not_open"
     heading = "Open the link again"
-    link_to = "/"
     message = "Open the link in the email again. This page works for ten minutes after that."
 
 
