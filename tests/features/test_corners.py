@@ -7,17 +7,26 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from flask import Flask, Response
+from flask import Flask, Response, request
+from sqlalchemy import delete
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import DB, Bienvenue, current_user, schema, tokens
+from bienvenue import DB, Bienvenue, current_user, logs, schema, tokens
 from bienvenue.cli import main
 from bienvenue.db import DatabaseUnavailable
+from bienvenue.feature import Feature
+from bienvenue.features.account_closure import AccountNotClosed
+from bienvenue.features.account_closure.operations import ClosedAccount
+from bienvenue.features.accounts import NoSuchUser
+from bienvenue.features.notification_email import WrongNotificationEmailToken
+from bienvenue.features.one_time_tokens import Token
+from bienvenue.features.password_reset import PASSWORD_RESET
 from bienvenue.features.passwords import PasswordCommon
 from bienvenue.features.sessions import SignedIn
 from bienvenue.key_file import read_or_make
 from bienvenue.key_ring import KeyProblem
-from bienvenue.settings import Settings, SettingsProblem
+from bienvenue.settings import Section, Settings, SettingsProblem
+from bienvenue.web import drafts
 from bienvenue.web.dispatch import NotSignedIn
 from bienvenue.web.page import Answer, Visitor
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
@@ -213,3 +222,97 @@ def test_an_answer_of_a_request_without_an_id_has_none(service: Service) -> None
     dispatcher = service.app.extensions["bienvenue"]
     with service.app.test_request_context("/"):
         assert "X-Request-Id" not in dispatcher.name_answer(Response()).headers
+
+
+# --- what happens between two steps -------------------------------------------------------------
+
+
+def test_a_copy_of_an_account_deleted_meanwhile_is_refused(service: Service) -> None:
+    """As the session is: 401 and no mistake of ours."""
+    _, me = signed_in(service)
+    service.auth.accounts.delete(EMAIL)
+    with pytest.raises(NotSignedIn):
+        service.auth.account_closure.download(me)
+
+
+def test_an_account_deleted_while_it_is_disabled_is_none(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row is gone by the time the transaction holds it."""
+    signed_in(service)
+    monkeypatch.setattr(service.auth.accounts, "hold", lambda _user: False)
+    with pytest.raises(NoSuchUser):
+        service.auth.accounts.disable(EMAIL)
+
+
+def test_a_closure_that_is_gone_reopens_nothing(service: Service) -> None:
+    """Also while its link is still there."""
+    signed_in(service)
+    service.auth.account_closure.close_for(EMAIL)
+    with service.auth._db.transaction() as tx:
+        tx.execute(delete(ClosedAccount))
+    with pytest.raises(AccountNotClosed):
+        service.auth.account_closure.reopen_for(EMAIL)
+
+
+def test_a_link_of_an_account_that_is_gone_is_wrong(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look-up of the token and that of the account."""
+    gone = Token(1, "uid", 0, "b@example.net", {}, None, 0.0, 9e9)
+    monkeypatch.setattr(service.auth.one_time_tokens, "peek", lambda *_: gone)
+    with pytest.raises(WrongNotificationEmailToken):
+        service.auth.notification_email.peek("x" * 43)
+
+
+def test_links_and_tokens_show_nothing_secret(service: Service) -> None:
+    """Their purpose and their public name."""
+    token, link = service.auth.one_time_tokens.new_token(PASSWORD_RESET, 60)
+    assert repr(link) == "<Link password_reset>"
+    assert token not in repr(link)
+    assert repr(Token(1, "the uid", None, "b@example.net", {"a": 1}, None, 0.0, 1.0)) == (
+        "<Token the uid>"
+    )
+
+
+def test_a_feature_that_is_not_open_is_named(service: Service) -> None:
+    """Where it is asked for."""
+
+    class Closed(Feature[Section]):
+        name = "closed"
+
+    with pytest.raises(LookupError, match="Closed is not open"):
+        service.auth.use(Closed)
+
+
+def test_retired_keys_are_listed(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the batch up to which they verify."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    assert service.auth.audit.seal() > 0
+    monkeypatch.setenv("BIENVENUE_DATABASE_URL", service.url)
+    monkeypatch.setenv("BIENVENUE_SECRET_KEY_FILE", str(tmp_path / "keys"))
+    run = CliRunner()
+    assert run.invoke(main, ["keys", "rotate"]).exit_code == 0
+    old = run.invoke(main, ["keys", "list"]).output.splitlines()[-1].split()[0]
+    retired = run.invoke(main, ["keys", "retire", old])
+    assert retired.exit_code == 0, retired.output
+    listed = run.invoke(main, ["keys", "list"]).output
+    assert f"{old}  retired: verifies the audit log up to batch 1" in listed
+
+
+def test_a_browser_without_a_draft_has_none(service: Service) -> None:
+    """Asked for by code, as no page asks without the cookie."""
+    auth = service.auth
+    with service.app.test_request_context("/email"):
+        assert drafts.typed(request, auth.keys, auth.settings, "/email", None) == {}
+
+
+def test_an_error_of_postgresql_is_logged_with_its_state() -> None:
+    """Which says what kind it was, and nothing of a row."""
+
+    class Crossed(Exception):
+        sqlstate = "40001"
+
+    assert logs._kind(Crossed()).endswith(".Crossed (SQLSTATE 40001)")

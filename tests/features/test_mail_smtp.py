@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from bienvenue.features.mail import smtp as module
 from bienvenue.features.mail.smtp import MailSettings, SendProblem, send
 from bienvenue.settings import Settings, SettingsProblem
+from tests.conftest import MakeService
 from tests.features.relays import (
     DEAF,
     PASSWORD,
@@ -339,6 +340,17 @@ def test_the_deadline(says: list[bytes], pause: float, security: str) -> None:
         found = problem(secure, message=message, deadline=MOMENT)
         assert MOMENT <= time.monotonic() - began < 3
     assert found.endswith("was not done within 0.3 seconds")
+
+
+def test_a_file_of_authorities_is_read_at_the_start(
+    make_service: MakeService, authority: Authority, tmp_path: Path
+) -> None:
+    """One that cannot be read is found then, and not at the first email."""
+    given = {"smtp_host": "mail.example.org", "mail_from": "no-reply@example.org"}
+    service = make_service(**given, smtp_ca_file=authority.file)
+    assert service.auth.mail.settings.smtp_ca_file == authority.file
+    with pytest.raises(SettingsProblem, match="SMTP_CA_FILE"):
+        make_service(**given, smtp_ca_file=tmp_path / "nothing.pem")
 
 
 def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
