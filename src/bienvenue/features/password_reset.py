@@ -30,7 +30,7 @@ from bienvenue.features.rate_limits import RateLimits
 from bienvenue.settings import Seconds, Section
 from bienvenue.tokens import Purpose
 from bienvenue.user import User, table_of
-from bienvenue.web.page import Answer, Email, Form, Pages, Password, Reply, Visitor
+from bienvenue.web.page import Answer, Email, Form, LinkToken, Pages, Password, Reply, Visitor
 from bienvenue.web.refusals import LinkNotOpen
 
 #: The link of a reset. One is outstanding for an account; `users.reset_token` holds its digest.
@@ -276,9 +276,7 @@ class NewPassword(Form):
 
     email: Email
     new_password: Password
-    reset_token: str | None = Field(
-        None, repr=False, json_schema_extra={"format": "password", "writeOnly": True}
-    )
+    reset_token: LinkToken = None
 
 
 class PasswordUpdated(Reply):

@@ -14,7 +14,7 @@ from bienvenue.db import retried, upsert
 from bienvenue.feature import Feature, Reason, Refusal
 from bienvenue.settings import Section
 from bienvenue.user import Base, SignedIn, table_of
-from bienvenue.web.page import Answer, Form, Next, Pages, Reply, Text
+from bienvenue.web.page import Answer, Form, Next, Pages, Reply, ReturnTo, Text
 
 THEMES = ("system", "light", "dark")
 
@@ -105,12 +105,6 @@ class Choice(Form):
 
     language: Text
     theme: str | None = None
-    next: Next = None
-
-
-class ReturnTo(Form):
-    """The path to return to afterwards."""
-
     next: Next = None
 
 

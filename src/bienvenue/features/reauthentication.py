@@ -18,7 +18,7 @@ from bienvenue.features.passwords import (
 from bienvenue.features.sessions import Sessions
 from bienvenue.settings import Section
 from bienvenue.user import SignedIn
-from bienvenue.web.page import Answer, Form, Next, Pages, Password, Reply, Visitor
+from bienvenue.web.page import Answer, Form, Next, Pages, Password, Reply, ReturnTo, Visitor
 from bienvenue.web.refusals import NotSignedIn
 
 # --- words --------------------------------------------------------------------------------------
@@ -106,12 +106,6 @@ class ReauthenticationForm(Reply):
     email: str
     next: str | None
     action: Literal["POST /reauthentication"] = "POST /reauthentication"
-
-
-class ReturnTo(Form):
-    """The path to return to afterwards."""
-
-    next: Next = None
 
 
 @page("GET /reauthentication", query=ReturnTo, returns={200: ReauthenticationForm})

@@ -41,10 +41,21 @@ Password = Annotated[
     str,
     Field(min_length=1, repr=False, json_schema_extra={"format": "password", "writeOnly": True}),
 ]
+#: The token of an emailed link; a browser keeps it in a cookie, and sends none.
+LinkToken = Annotated[
+    str | None,
+    Field(repr=False, json_schema_extra={"format": "password", "writeOnly": True}),
+]
 #: A text that is not empty.
 Text = Annotated[str, Field(min_length=1)]
 #: Where the visitor asks to return to afterwards: a path of a page, or a URL of a listed origin.
 Next = str | None
+
+
+class ReturnTo(Form):
+    """The query of a page that one comes to from another: the path to return to afterwards."""
+
+    next: Next = None
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 from typing import Any, Literal
 
 import click
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
 from bienvenue import clock
 from bienvenue.features.account_closure.operations import AccountClosure, WrongReopeningToken
 from bienvenue.features.reauthentication import ReauthenticationRequired
 from bienvenue.user import SignedIn
-from bienvenue.web.page import Answer, Form, Reply, Visitor
+from bienvenue.web.page import Answer, Form, LinkToken, Reply, Visitor
 from bienvenue.web.refusals import LinkNotOpen
 
 page = AccountClosure.pages
@@ -52,9 +52,7 @@ class ReopeningForm(Reply):
 class Reopening(Form):
     """A request to reopen an account; a browser keeps the token in a cookie."""
 
-    reopening_token: str | None = Field(
-        None, repr=False, json_schema_extra={"format": "password", "writeOnly": True}
-    )
+    reopening_token: LinkToken = None
 
 
 class Reopened(Reply):

@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-from pydantic import Field
-
 from bienvenue.features.email_change.models import SameEmail, WrongEmailToken, WrongRestoreToken
 from bienvenue.features.email_change.operations import EmailChange
 from bienvenue.features.mail import EmailSent, TooManyEmails
@@ -11,7 +9,7 @@ from bienvenue.features.reauthentication import ReauthenticationRequired
 from bienvenue.normalize import MalformedEmail
 from bienvenue.user import SignedIn
 from bienvenue.web import page as web
-from bienvenue.web.page import Answer, Form, Reply, Visitor
+from bienvenue.web.page import Answer, Form, LinkToken, Reply, Visitor
 from bienvenue.web.refusals import LinkNotOpen
 
 page = EmailChange.pages
@@ -40,9 +38,7 @@ class NewEmailForm(Reply):
 class NewEmailVerification(Form):
     """A verification of the new email; a browser keeps the token in a cookie."""
 
-    email_change_token: str | None = Field(
-        None, repr=False, json_schema_extra={"format": "password", "writeOnly": True}
-    )
+    email_change_token: LinkToken = None
 
 
 class EmailChanged(Reply):
@@ -62,9 +58,7 @@ class EmailRestorationForm(Reply):
 class EmailRestoration(Form):
     """A request to restore the old email; a browser keeps the token in a cookie."""
 
-    email_restore_token: str | None = Field(
-        None, repr=False, json_schema_extra={"format": "password", "writeOnly": True}
-    )
+    email_restore_token: LinkToken = None
 
 
 class EmailRestored(Reply):

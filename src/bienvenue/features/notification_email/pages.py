@@ -3,7 +3,6 @@
 from typing import Any, Literal
 
 import click
-from pydantic import Field
 
 from bienvenue import normalize
 from bienvenue.features.accounts import Accounts
@@ -16,7 +15,7 @@ from bienvenue.features.notification_email.operations import (
 )
 from bienvenue.features.reauthentication import ReauthenticationRequired
 from bienvenue.user import SignedIn
-from bienvenue.web.page import Answer, Email, Form, Reply, Visitor
+from bienvenue.web.page import Answer, Email, Form, LinkToken, Reply, Visitor
 from bienvenue.web.refusals import LinkNotOpen
 
 page = NotificationEmails.pages
@@ -57,9 +56,7 @@ class NotificationEmailVerificationForm(Reply):
 class NotificationEmailVerification(Form):
     """A verification of a notification email; a browser keeps the token in a cookie."""
 
-    notification_email_token: str | None = Field(
-        None, repr=False, json_schema_extra={"format": "password", "writeOnly": True}
-    )
+    notification_email_token: LinkToken = None
 
 
 class NotificationEmailVerified(Reply):

@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-from pydantic import Field
-
 from bienvenue import clock
 from bienvenue.features.accounts import EmailTaken
 from bienvenue.features.invitations import RegistrationClosed, WrongInvitation
@@ -17,7 +15,7 @@ from bienvenue.features.passwords import (
 from bienvenue.features.registration.operations import Registration, WrongVerificationToken
 from bienvenue.normalize import MalformedEmail
 from bienvenue.user import SignedIn, User
-from bienvenue.web.page import Answer, Email, Form, Password, Reply, Visitor
+from bienvenue.web.page import Answer, Email, Form, LinkToken, Password, Reply, Visitor
 from bienvenue.web.refusals import LinkNotOpen
 
 page = Registration.pages
@@ -28,9 +26,7 @@ class RegistrationRequest(Form):
 
     email: Email
     password: Password
-    invitation: str | None = Field(
-        None, repr=False, json_schema_extra={"format": "password", "writeOnly": True}
-    )
+    invitation: LinkToken = None
 
 
 class Registered(Reply):
@@ -115,9 +111,7 @@ class Verification(Form):
 
     password: Password
     email: Email | None = None
-    verification_token: str | None = Field(
-        None, repr=False, json_schema_extra={"format": "password", "writeOnly": True}
-    )
+    verification_token: LinkToken = None
 
 
 class AccountCreated(Reply):

@@ -10,7 +10,7 @@ from bienvenue.features.sessions.models import MFARequired, NoSuchSession, Sessi
 from bienvenue.features.sessions.operations import Sessions
 from bienvenue.normalize import MalformedEmail
 from bienvenue.user import SignedIn
-from bienvenue.web.page import Answer, Email, Form, Next, Password, Reply, Visitor
+from bienvenue.web.page import Answer, Email, Form, Next, Password, Reply, ReturnTo, Visitor
 
 page = Sessions.pages
 
@@ -28,12 +28,6 @@ class LoggedIn(Reply):
 
     email: str
     message: Literal["logged in"] = "logged in"
-
-
-class ReturnTo(Form):
-    """The path to return to after the sign-in."""
-
-    next: Next = None
 
 
 class SignInForm(Reply):
