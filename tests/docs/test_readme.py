@@ -110,6 +110,11 @@ def test_python_is_run_or_stands_in_a_file(page: Page) -> None:
             assert f"\n{block.code}\n" in "\n".join(["", *lines, ""]), page.name
 
 
+def test_there_is_python_that_runs() -> None:
+    """Else the test below would show nothing."""
+    assert RUN
+
+
 @pytest.mark.parametrize(("page", "block"), RUN, ids=[page.name for page, _ in RUN])
 def test_python_that_runs(page: Page, block: object, tmp_path: Path) -> None:
     """In an empty folder, on a fresh database, without an error."""

@@ -15,6 +15,7 @@ from bienvenue.auth import _generate_uuid, _hash_password
 from bienvenue.feature import Attempt, Event, Feature, Reason, Refusal
 from bienvenue.hashing import Hasher, Match
 from bienvenue.settings import Section
+from bienvenue.user import User
 from tests.conftest import EMAIL, KEY, PASSPHRASE, Service
 from tests.features.hearing import Hearing, rows
 
@@ -151,6 +152,34 @@ def test_exports_and_sweeps_are_those_of_all_features(service: Service) -> None:
     assert service.auth.export(user.id)["odd"] == user.id
     assert service.auth.sweep(5.0) == 5
     assert service.auth.sweep(5.0, limit=3) == 3
+
+
+def test_a_feature_can_shut_an_account(service: Service) -> None:
+    """Only the right password learns why; a feature that says nothing shuts nothing."""
+
+    class TermsDue(Refusal):
+        status = 403
+        code = "terms_due"
+
+    class Terms(Feature[Section]):
+        name = "terms"
+
+        def why_shut(self, user: User) -> Refusal | None:
+            return TermsDue() if user.email == EMAIL else None
+
+    service.auth.registry.add(Terms(service.auth.registry, service.auth._db, Section()))
+    for email in (EMAIL, "amy@example.com"):
+        service.auth.register_user(email, PASSPHRASE)
+
+    def heard(email: str, password: str) -> tuple[int, object]:
+        sent = {"email": email, "password": password}
+        answer = service.client().post("/sessions", json=sent)
+        return answer.status_code, answer.get_json().get("code")
+
+    assert heard("amy@example.com", PASSPHRASE) == (200, None)
+    assert heard(EMAIL, f"{PASSPHRASE}x") == (401, "wrong_credentials")
+    assert heard(EMAIL, PASSPHRASE) == (403, "terms_due")
+    assert rows(service.auth) == 1
 
 
 def test_a_feature_need_not_do_anything(service: Service) -> None:

@@ -92,6 +92,17 @@ def test_it_ends_and_says_nothing_to_who_reads_the_cookie(
     assert browser.get(path).location == "/"
 
 
+def test_an_outcome_of_another_version_is_over(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its template may want other values after an upgrade."""
+    browser = Browser(service)
+    made = browser.submit("/users/new", "/users", email=EMAIL, password=PASSPHRASE)
+    assert made.status_code == 200
+    monkeypatch.setattr(outcomes, "VERSION", "9.9.9")
+    assert browser.get(made.request.path).status_code == 303
+
+
 def test_the_next_person_at_a_browser_does_not_see_it(service: Service) -> None:
     """Signing in deletes what came of the forms before, and so does signing out."""
     service.auth.register_user(EMAIL, PASSPHRASE)

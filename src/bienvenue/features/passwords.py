@@ -23,7 +23,6 @@ from bienvenue import blocklist, clock, foreign_hashes, normalize, user_fields
 from bienvenue.client_ip import network_of
 from bienvenue.db import DB, retried, upsert
 from bienvenue.feature import Attempt, Event, Feature, Refusal, needs
-from bienvenue.features.accounts import AccountDisabled
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.rate_limits import RateLimits
 from bienvenue.foreign_hashes import StoredHash
@@ -317,10 +316,11 @@ class Passwords(Feature[PasswordSettings]):
                     Event("password.refused", user.id if user else None, {"ip": ip})
                 )
                 raise WrongCredentials
-            if user.disabled_at is not None:
+            shut = self._registry.why_shut(user)
+            if shut is not None:
                 refused = Event("password.refused", user.id, {"ip": ip})
                 self._released(attempt, lambda: self._registry.publish(refused))
-                raise self._registry.why_shut(user) or AccountDisabled
+                raise shut
             better = self.hash(password, ip) if match is Match.OUTDATED else None
             return self._released(attempt, lambda: then(PasswordMatch(user, better)))
 

@@ -14,6 +14,7 @@ from flask import Request, Response
 from bienvenue import clock, purposes
 from bienvenue.key_ring import KeyProblem, KeyRing
 from bienvenue.settings import Settings
+from bienvenue.version import VERSION
 from bienvenue.web import cookies
 from bienvenue.web.page import Answer, Reply
 from bienvenue.web.refusals import NotFound
@@ -44,6 +45,7 @@ def kept(keys: KeyRing, answer: Answer) -> tuple[str, str] | None:
     outcome = {
         "name": name,
         "until": clock.now() + LIFETIME,
+        "version": VERSION,
         "template": answer.template,
         "value": value,
     }
@@ -63,7 +65,10 @@ def shown(
         outcome: dict[str, Any] = json.loads(keys.decrypt(purposes.OUTCOME, encrypted))
     except (ValueError, KeyProblem):
         raise OutcomeOver from None
-    if outcome["name"] != name or clock.now() >= outcome["until"]:
+    # The templates of another version may want other values.
+    if (outcome["name"], outcome.get("version")) != (name, VERSION):
+        raise OutcomeOver
+    if clock.now() >= outcome["until"]:
         raise OutcomeOver
     return Answer(reply.model_validate(outcome["value"] or {}), template=outcome["template"])
 
