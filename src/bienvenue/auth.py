@@ -21,10 +21,10 @@ from bienvenue.features.accounts import Accounts, NoSuchUser
 from bienvenue.features.activity import Activity
 from bienvenue.features.audit import Audit
 from bienvenue.features.email_change import EmailChange
+from bienvenue.features.import_export import ImportExport
 from bienvenue.features.invitations import Invitations
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.mail import Mail
-from bienvenue.features.moving import Moving
 from bienvenue.features.notices import Notices
 from bienvenue.features.notification_email import NotificationEmails
 from bienvenue.features.one_time_tokens import OneTimeTokens
@@ -83,7 +83,7 @@ FEATURES: tuple[type[Feature[Any]], ...] = (
     NotificationEmails,
     Notices,
     EmailChange,
-    Moving,
+    ImportExport,
 )
 
 
@@ -141,7 +141,7 @@ class Auth:
         self.notices = self.use(Notices)
         self.account_closure = self.use(AccountClosure)
         self.email_change = self.use(EmailChange)
-        self.moving = self.use(Moving)
+        self.import_export = self.use(ImportExport)
         self.settings.refuse_unknown()
 
     @property

@@ -86,7 +86,7 @@ def test_it_prints_every_figure(tmp_path: Path) -> None:
 @pytest.mark.thorough
 def test_moving_prints_every_figure() -> None:
     """On both databases, with a handful of people."""
-    command = [sys.executable, "-m", "bench.moving", "--people", "20"]
+    command = [sys.executable, "-m", "bench.import_export", "--people", "20"]
     done = subprocess.run(command, cwd=TOP, text=True, capture_output=True, check=True)
     figures = re.findall(r"^(SQLite|PostgreSQL) +(.+?)  +[\d.]+ s,", done.stdout, re.MULTILINE)
     steps = ["a look (--dry-run)", "in", "in again", "out"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flask import Flask
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Page, Playwright, expect
 from werkzeug.serving import make_server
 
 from bienvenue import i18n
@@ -101,8 +101,18 @@ def serving(
         server.server_close()
 
 
+_NOTHING_FOCUSED = """
+document.activeElement === document.body && document.querySelector("[autofocus]") !== null
+"""
+
+
 def fill(page: Page, **typed: str) -> None:
-    """Type into the fields of a page."""
+    """Type into the fields of a page, once the browser has focused the one it should begin with.
+
+    A person does not type before that, and Chromium complains of a program that does.
+    """
+    if page.evaluate(_NOTHING_FOCUSED):
+        expect(page.locator("[autofocus]").first).to_be_focused()
     for name, text in typed.items():
         page.fill(f"#{name}", text)
 

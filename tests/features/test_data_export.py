@@ -13,7 +13,7 @@ from sqlalchemy import Table, select
 
 from bienvenue import clock
 from bienvenue.features.audit.models import AuditRow, Personal
-from bienvenue.features.moving.sources import Line
+from bienvenue.features.import_export.sources import Line
 from bienvenue.hashing import Hasher
 from bienvenue.user import Base, table_of
 from bienvenue.user import User as Account
@@ -96,7 +96,7 @@ def live(service: Service, moving: Clock, who: Person) -> FlaskClient:
     told = {"email": before["email"], "disabled_reason": f"a reason of {who.agent}"}
     told["password_hash"] = Hasher(4).hash(PASSPHRASE).decode()
     told["last_sign_in_at"] = str(moving.time - 987_654)
-    service.auth.moving.import_lines(iter([Line("line 1", told)]), "tester", lambda _: None)
+    service.auth.import_export.import_lines(iter([Line("line 1", told)]), "tester", lambda _: None)
     client.post("/sessions", json=before, **origin)
     sent = {"new_email": who.email}
     assert client.put("/email", json=sent, **origin).status_code == 202

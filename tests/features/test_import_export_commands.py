@@ -1,4 +1,4 @@
-"""moving from the command line: files, databases, progress, and what is left on the disk."""
+"""import_export from the command line: files, databases, progress, and what is left on the disk."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from bienvenue.features.moving import UnreadableSource, commands
+from bienvenue.features.import_export import UnreadableSource, commands
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features import audits
 from tests.features.audits import run
-from tests.features.test_moving import HASH, HEAD
+from tests.features.test_import_export import HASH, HEAD
 
 BOB, AMY = f"{EMAIL},{HASH}\n", "amy@example.com,\n"
 

@@ -17,8 +17,8 @@ from bienvenue.db import retried
 from bienvenue.feature import Event, Feature, needs
 from bienvenue.features.accounts import Accounts, EmailTaken
 from bienvenue.features.audit import Audit
-from bienvenue.features.moving.models import ImportedUser, imported
-from bienvenue.features.moving.sources import Columns, Line, Seen, batches
+from bienvenue.features.import_export.models import ImportedUser, imported
+from bienvenue.features.import_export.sources import Columns, Line, Seen, batches
 from bienvenue.features.passwords import Passwords
 from bienvenue.foreign_hashes import StoredHash, UnreadableHash
 from bienvenue.hashing import NO_PASSWORD
@@ -82,10 +82,10 @@ class _Person:
         return LineResult(self.place, self.email, outcome, words or self.words)
 
 
-class Moving(Feature[Section]):
+class ImportExport(Feature[Section]):
     """The operations that import and export users."""
 
-    name = "moving"
+    name = "import_export"
     _accounts = needs(Accounts)
     _audit = needs(Audit)
     _passwords = needs(Passwords)

@@ -1,4 +1,4 @@
-"""moving: imported users, and the cost of their password hashes."""
+"""import_export: imported users, and the cost of their password hashes."""
 
 import sqlalchemy as sa
 from alembic import op

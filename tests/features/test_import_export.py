@@ -1,4 +1,4 @@
-"""moving: everybody in from CSV, JSON lines or a database, and everybody out again."""
+"""import_export: everybody in from CSV, JSON lines or a database, and everybody out again."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from werkzeug.security import generate_password_hash
 from bienvenue import clock
 from bienvenue.feature import Event, Feature
 from bienvenue.features.accounts import AccountDisabled, EmailTaken
-from bienvenue.features.moving import ImportedUser, LineResult, Report, UnreadableSource
-from bienvenue.features.moving import operations as moving_operations
-from bienvenue.features.moving.sources import (
+from bienvenue.features.import_export import ImportedUser, LineResult, Report, UnreadableSource
+from bienvenue.features.import_export import operations as import_operations
+from bienvenue.features.import_export.sources import (
     LONGEST_LINE,
     Columns,
     Line,
@@ -43,9 +43,9 @@ HEAD = "email,password_hash\n"
 def bring(service: Service, *lines: Mapping[str, Any], **options: Any) -> list[LineResult]:
     """Import these lines, and give what became of each."""
     heard: list[LineResult] = []
-    columns = service.auth.moving.columns()
+    columns = service.auth.import_export.columns()
     given = [columns.line(f"line {n}", line) for n, line in enumerate(lines, 1)]
-    service.auth.moving.import_lines(iter(given), "amy", heard.append, **options)
+    service.auth.import_export.import_lines(iter(given), "amy", heard.append, **options)
     return heard
 
 
@@ -395,7 +395,7 @@ def test_a_batch_that_fails_leaves_nothing_and_the_next_run_goes_on(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed in the middle of the second batch: the first is whole, the second is not there."""
-    monkeypatch.setattr(moving_operations, "BATCH", 3)
+    monkeypatch.setattr(import_operations, "BATCH", 3)
     lines = [{"email": f"p{n}@example.com", "email_verified": True} for n in range(8)]
     real, times = service.auth.registry.publish, []
 
@@ -644,8 +644,8 @@ QUERY = (
 def test_people_come_from_a_query(service: Service, old_system: str) -> None:
     """Whatever types the database gives: bytes, times, numbers, UUIDs."""
     heard: list[LineResult] = []
-    moving = service.auth.moving
-    moving.import_lines(from_database(old_system, QUERY, moving.columns()), "amy", heard.append)
+    feature = service.auth.import_export
+    feature.import_lines(from_database(old_system, QUERY, feature.columns()), "amy", heard.append)
     assert [(each.place, each.outcome) for each in heard] == [
         ("row 1", "created"),
         ("row 2", "created"),
@@ -673,8 +673,8 @@ def test_a_query_that_cannot_be_read_or_writes_is_refused(
 ) -> None:
     """In a sentence; the other system is never written to."""
     with pytest.raises(UnreadableSource, match=why):
-        list(from_database(old_system, query, service.auth.moving.columns()))
-    rows = list(from_database(old_system, QUERY, service.auth.moving.columns()))
+        list(from_database(old_system, query, service.auth.import_export.columns()))
+    rows = list(from_database(old_system, QUERY, service.auth.import_export.columns()))
     assert len(rows) == 2
 
 
@@ -710,7 +710,7 @@ def test_everybody_goes_out_and_comes_in_elsewhere_as_they_were(
     long = "neuf grenouilles sous la pluie; " * 3
     service.auth.register_user("d@example.com", long)
     service.auth.sessions.sign_in("d@example.com", long)
-    people = list(service.auth.moving.export_all("amy", hashes=True))
+    people = list(service.auth.import_export.export_all("amy", hashes=True))
     assert [person["email"] for person in people] == [f"{x}@example.com" for x in "abcd"]
     assert (people[0]["password_hash"], people[0]["password_text"]) == (HASH, "typed")
     assert people[3]["password_text"] == "nfc"
@@ -720,7 +720,7 @@ def test_everybody_goes_out_and_comes_in_elsewhere_as_they_were(
     url = databases.fresh("sqlite")
     other = make_service(database_url=url)
     assert set(outcomes(bring(other, *people))) == {"created"}
-    assert list(other.auth.moving.export_all("amy", hashes=True)) == people
+    assert list(other.auth.import_export.export_all("amy", hashes=True)) == people
     assert other.auth.valid_login("a@example.com", PASSPHRASE)
     assert other.auth.valid_login("d@example.com", long)
     assert not other.auth.valid_login("d@example.com", long[:72])
@@ -731,7 +731,7 @@ def test_everybody_goes_out_and_comes_in_elsewhere_as_they_were(
 def test_hashes_are_written_out_on_purpose_only(service: Service) -> None:
     """Who takes them stands in the record before the first account is given."""
     service.auth.register_user(EMAIL, PASSPHRASE)
-    people = service.auth.moving.export_all("amy", hashes=False)
+    people = service.auth.import_export.export_all("amy", hashes=False)
     assert audits.only(service.auth, "users.exported").facts == {"actor": "amy", "hashes": False}
     (person,) = people
     assert [name for name in person if "password" in name] == []
@@ -744,7 +744,7 @@ def test_an_account_deleted_meanwhile_is_left_out(
     """Between the list and the look at its fields."""
     service.auth.register_user(EMAIL, PASSPHRASE)
     monkeypatch.setattr(service.auth.accounts, "export_users", lambda _: {})
-    assert list(service.auth.moving.export_all("amy", hashes=True)) == []
+    assert list(service.auth.import_export.export_all("amy", hashes=True)) == []
 
 
 def test_what_goes_out_opens_in_another_system(service: Service) -> None:
@@ -755,7 +755,7 @@ def test_what_goes_out_opens_in_another_system(service: Service) -> None:
     service.auth.register_user(EMAIL, PASSPHRASE)
     service.auth.register_user("amy@example.com", long)
     theirs = CryptContext(schemes=["bcrypt", "bcrypt_sha256"])
-    out = list(service.auth.moving.export_all("amy", hashes=True))
+    out = list(service.auth.import_export.export_all("amy", hashes=True))
     for person, password in zip(out, (PASSPHRASE, long), strict=True):
         assert theirs.verify(password, person["password_hash"])
         assert not theirs.verify(password + "!", person["password_hash"])
@@ -791,7 +791,7 @@ def test_a_feature_brings_its_own_fields_in_and_out(service: Service) -> None:
     shoes = Shoes(service.auth.registry, service.auth._db, Section())
     service.auth.registry.add(shoes)
     bring(service, {"email": EMAIL, "shoe_size": "43"}, {"email": "amy@example.com"})
-    out = list(service.auth.moving.export_all("amy", hashes=False))
+    out = list(service.auth.import_export.export_all("amy", hashes=False))
     assert [(p["email"], p["shoe_size"]) for p in out] == [
         (EMAIL, "43"),
         ("amy@example.com", None),
@@ -819,8 +819,8 @@ def test_no_hash_and_no_salt_reaches_a_log(
         service.auth.valid_login(EMAIL, "another")
         service.auth.valid_login(EMAIL, PASSPHRASE)
         service.auth.valid_login("a@example.com", "another")
-        list(from_database(old_system, QUERY, service.auth.moving.columns()))
-        list(service.auth.moving.export_all("amy", hashes=True))
+        list(from_database(old_system, QUERY, service.auth.import_export.columns()))
+        list(service.auth.import_export.export_all("amy", hashes=True))
         with pytest.raises(UnreadableSource, match="syntax error"):
             list(from_database(old_system, "SELECT pw FRM people", all_columns()))
     assert outcomes(heard) == ["created", "created", "refused", "refused"]
@@ -832,6 +832,6 @@ def test_no_hash_and_no_salt_reaches_a_log(
 
 def test_the_parts_of_a_line_are_not_shown() -> None:
     """By what Python shows of a value."""
-    field: Any = moving_operations.__dict__["_Person"]
+    field: Any = import_operations.__dict__["_Person"]
     shown = repr(field("line 1", {"email": EMAIL, "x": HASH}, HASH, None, "words", b"print"))
     assert HASH not in shown

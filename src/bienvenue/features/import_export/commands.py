@@ -17,9 +17,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from bienvenue import clock
-from bienvenue.features.moving.errors import UnreadableSource
-from bienvenue.features.moving.operations import LineResult, Moving, Report
-from bienvenue.features.moving.sources import (
+from bienvenue.features.import_export.errors import UnreadableSource
+from bienvenue.features.import_export.operations import ImportExport, LineResult, Report
+from bienvenue.features.import_export.sources import (
     Columns,
     Line,
     from_csv,
@@ -99,11 +99,11 @@ def import_command(
     Write a URL with a password into a file and pass @FILE. Each line creates an account or is
     refused with a reason; importing the same source again changes nothing.
     """
-    moving: Moving = service.auth.moving
-    columns = moving.columns(rename, ignore, default)
+    feature: ImportExport = service.auth.import_export
+    columns = feature.columns(rename, ignore, default)
     progress = _Progress(each=each)
     with _lines(source, query, format, columns) as lines:
-        report = moving.import_lines(
+        report = feature.import_lines(
             lines,
             operator(),
             progress.hear,
@@ -212,17 +212,17 @@ def export_command(
 
     Only its owner can read the file. It appears once it is complete; no file is overwritten.
     """
-    moving: Moving = service.auth.moving
+    feature: ImportExport = service.auth.import_export
     form = format or _FORMATS.get(Path(file).suffix.lower())
     if form is None:
         raise UnreadableSource("say with --format whether to write csv or jsonl")
     write = {"csv": _write_csv, "jsonl": _write_json_lines}[form]
-    names = [each.name for each in moving.exported(hashes=with_hashes)]
+    names = [each.name for each in feature.exported(hashes=with_hashes)]
     if file == "-":
-        write(sys.stdout, names, moving.export_all(operator(), hashes=with_hashes))
+        write(sys.stdout, names, feature.export_all(operator(), hashes=with_hashes))
         return
     with _new_file(Path(file)) as stream:
-        count = write(stream, names, moving.export_all(operator(), hashes=with_hashes))
+        count = write(stream, names, feature.export_all(operator(), hashes=with_hashes))
     click.echo(
         f"{count:,} accounts in {file}, {'with' if with_hashes else 'without'} password hashes"
     )
@@ -261,4 +261,4 @@ def _write_json_lines(stream: TextIO, names: list[str], users: Iterable[Mapping[
     return sum(1 for user in users if stream.write(f"{json.dumps(user)}\n"))
 
 
-Moving.commands = (import_command, export_command)
+ImportExport.commands = (import_command, export_command)

@@ -1,4 +1,4 @@
-"""`python -m bench.moving`: how long everybody takes to move in and out, and in how much memory.
+"""`python -m bench.import_export`: importing and exporting users, in time and memory.
 
 Prints figures and asserts nothing, as all of `bench`. Half of the people have a hash of Werkzeug,
 half one of bcrypt; each command is a process of its own, as an operator runs it.
@@ -27,7 +27,7 @@ _HASHES = (
 
 def main() -> None:
     """Measure both databases."""
-    parser = argparse.ArgumentParser(prog="python -m bench.moving", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.import_export", description=__doc__)
     parser.add_argument("--people", type=int, default=100_000, help="people who move (100000)")
     people = parser.parse_args().people
     print(f"{os.cpu_count()} processors, Python {platform.python_version()}, {people:,} people")

@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from bienvenue import user_fields
 from bienvenue.db import LOGGED_AS
-from bienvenue.features.moving.errors import UnreadableSource
+from bienvenue.features.import_export.errors import UnreadableSource
 
 LONGEST_LINE = 65_536
 """Characters of a line; a user takes a few hundred."""
