@@ -159,6 +159,7 @@ def an_endless_accent(target: Target) -> Outcome:
     "C18",
     "The document of the API is made anew for everyone who asks.",
     wins="broken:C18_document_made_anew",
+    alone=True,
 )
 def an_endless_document(target: Target) -> Outcome:
     """Ask for it, once for the first time and then once more, beside another page."""

@@ -52,6 +52,14 @@ def shown(browser: Visitor) -> Iterator[tuple[str, Reply]]:
     yield "/users", browser.request("POST", "/users", form=refused, headers=PAGE)
 
 
+def answered(browser: Visitor, path: str, form: dict[str, str]) -> tuple[str, Reply]:
+    """Send a form as a page does, and open the page that the answer leads to."""
+    headers = PAGE | {"Sec-Fetch-Site": "same-origin"}
+    reply = browser.request("POST", path, form=form, headers=headers)
+    leads_to = reply.header("Location")
+    return path, reply if leads_to is None else browser.request("GET", leads_to, headers=PAGE)
+
+
 @attack(
     "G04",
     "A form token taken before signing in works after it.",
@@ -93,7 +101,7 @@ def framed(target: Target) -> Outcome:
 @attack(
     "G16",
     "A stored name runs as a script on a page.",
-    wins="broken:G16_device_as_it_is",
+    wins="broken:G16_typed_as_it_is",
     settings={"service_name": PICTURE},
 )
 def a_name_that_runs(target: Target) -> Outcome:
@@ -105,13 +113,8 @@ def a_name_that_runs(target: Target) -> Outcome:
     pages = list(shown(browser)) + list(shown(stranger))
     for email in (f"{SCRIPT}@example.org", PICTURE):
         typed = {"email": email, "password": person.password}
-        pages += [
-            (path, browser.request("POST", path, form=typed, headers=PAGE))
-            for path in ("/users", "/sessions")
-        ]
-        query = {"email": email}
-        reply = browser.request("POST", "/reset_password", form=query, headers=PAGE)
-        pages.append(("/reset_password", reply))
+        pages += [answered(browser, path, typed) for path in ("/users", "/sessions")]
+        pages.append(answered(browser, "/reset_password", {"email": email}))
     for name in ("/bienvenue/icon", "/bienvenue/brand.css"):
         pages.append((name, browser.get(name)))
     if not any("alert(1)" in reply.text for _, reply in pages):
