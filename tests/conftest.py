@@ -5,7 +5,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,6 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from bienvenue import Auth, Bienvenue, clock, create_app, logs
+from bienvenue.authentication import Caller, operator
 from bienvenue.web.dispatch import Dispatcher
 from tests.compiled import share
 from tests.databases import KINDS, Databases
@@ -103,6 +104,8 @@ class Service:
     app: Flask
     auth: Auth
     url: str
+    #: Who runs the commands of this service.
+    caller: Caller = field(default_factory=operator)
 
     def client(self) -> FlaskClient:
         """A browser or program of its own, with its own cookies."""

@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, String, delete, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from bienvenue.db import retried, upsert
-from bienvenue.feature import Event, Feature, MenuEntry, Reason, Refusal
+from bienvenue.feature import Caller, Event, Feature, MenuEntry, Reason, Refusal
 from bienvenue.settings import Section
 from bienvenue.user import SignedIn, User, table_of
 from bienvenue.web.page import Answer, Form, Pages, Reply, Text
@@ -67,7 +67,7 @@ class DisplayNames(Feature[Section]):
             return tx.scalar(select(DisplayName.name).where(DisplayName.user_id == user_id))
 
     @retried
-    def change(self, me: SignedIn, name: str) -> None:
+    def change(self, caller: Caller, me: SignedIn, name: str) -> None:
         """Store the name of the user. Raises DisplayNameTooLong."""
         if len(name) > LONGEST:
             raise DisplayNameTooLong("name")
@@ -76,9 +76,11 @@ class DisplayNames(Feature[Section]):
         row = row.on_conflict_do_update(index_elements=["user_id"], set_={"name": name})
         with self._db.transaction() as tx:
             tx.execute(row)
-            self._registry.publish(Event("display_name.changed", me.user_id))
+            self._registry.publish(Event(caller, "display_name.changed", me.user_id))
 
-    def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
+    def revoke(
+        self, _caller: Caller, user_id: int, reason: Reason, _keep_session: bytes | None = None
+    ) -> None:
         """Delete the name of a deleted account."""
         if reason == Reason.ACCOUNT_DELETED:
             with self._db.transaction() as tx:
@@ -121,7 +123,7 @@ def display_name(me: SignedIn) -> Answer:
     errors=(DisplayNameTooLong,),
     form_template="display_name/change.html",
 )
-def change_display_name(form: DisplayNameRequest, me: SignedIn) -> Answer:
+def change_display_name(form: DisplayNameRequest, caller: Caller, me: SignedIn) -> Answer:
     """Change the user's name."""
-    DisplayNames.current().change(me, form.name)
+    DisplayNames.current().change(caller, me, form.name)
     return Answer(DisplayNameShown(name=form.name), redirect_to="/display_name")

@@ -14,12 +14,14 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import NoResultFound
 
 from bienvenue import i18n, room, schema
+from bienvenue.authentication import CODE, Authentication, Caller
 from bienvenue.db import DB
 from bienvenue.feature import Event, Feature, Reason, Refusal, answering
 from bienvenue.features.account_closure import AccountClosure
 from bienvenue.features.accounts import Accounts, NoSuchUser
 from bienvenue.features.activity import Activity
 from bienvenue.features.audit import Audit
+from bienvenue.features.authentications import Authentications
 from bienvenue.features.email_change import EmailChange
 from bienvenue.features.import_export import ImportExport
 from bienvenue.features.invitations import Invitations
@@ -43,7 +45,7 @@ from bienvenue.normalize import MalformedEmail, MalformedText
 from bienvenue.normalize import email as plain_email
 from bienvenue.registry import Registry
 from bienvenue.settings import PREFIX, Settings, SettingsProblem
-from bienvenue.user import User
+from bienvenue.user import SignedIn, User
 
 _log = logging.getLogger("bienvenue")
 
@@ -73,6 +75,7 @@ FEATURES: tuple[type[Feature[Any]], ...] = (
     Activity,
     RateLimits,
     Passwords,
+    Authentications,
     Sessions,
     Reauthentication,
     PasswordChange,
@@ -131,6 +134,7 @@ class Auth:
         self.activity = self.use(Activity)
         self.rate_limits = self.use(RateLimits)
         self.passwords = self.use(Passwords)
+        self.authentications = self.use(Authentications)
         self.sessions = self.use(Sessions)
         self.reauthentication = self.use(Reauthentication)
         self.password_change = self.use(PasswordChange)
@@ -163,6 +167,11 @@ class Auth:
         """The keys of the service. Raises KeyProblem."""
         return self.registry.keys
 
+    @property
+    def identifiers(self) -> list[Any]:
+        """The ways to know who sends a request, as the features add them."""
+        return self.registry.identifiers
+
     def use(self, kind: type[F]) -> F:
         """Return the feature of a class. Raises LookupError when it is not open."""
         return self.registry.use(kind)
@@ -193,23 +202,30 @@ class Auth:
         Raises ValueError `User <email> already exists`, MalformedEmail, and the refusals of
         `Passwords.check_policy`.
         """
-        return self.registration.create(email, password)
+        return self.registration.create(CODE, email, password)
 
     def valid_login(self, email: str, password: str) -> bool:
         """Return whether this is the password of this account; False on every refusal."""
         try:
-            self.passwords.verify(email, password)
+            self.passwords.verify(CODE, email, password)
         except Refusal:
             return False
         return True
 
     def create_session(self, email: str) -> str | None:
-        """Open a session without a password; return its secret, or None without an account."""
+        """Open a session without a password; return its secret, or None without an open account.
+
+        Raises MFARequired where the account must show a factor: code that saw the factors says so
+        with `sessions.open(CODE, Authentication(user, ("pwd", "otp")))`.
+        """
         try:
             user = self.accounts.find(plain_email(email))
         except (NoSuchUser, MalformedEmail, MalformedText):
             return None
-        return self.sessions.open_for(user)
+        if self.registry.why_shut(user) is not None:
+            return None
+        opened = self.sessions.open(CODE, Authentication(user))
+        return None if opened is None else opened.secret
 
     def get_user_from_session_id(self, session_id: str | None) -> User | None:
         """Return the user of the live session with this secret, or None."""
@@ -223,7 +239,7 @@ class Auth:
 
     def destroy_session(self, user_id: int) -> None:
         """End all sessions of a user."""
-        self.sessions.end_all(user_id)
+        self.sessions.end_all(CODE, user_id)
 
     def get_reset_password_token(self, email: str) -> str:
         """Return a new reset token, which replaces the earlier one of the account.
@@ -231,7 +247,7 @@ class Auth:
         Raises ValueError when there is no such account. Over HTTP only an email has the token.
         """
         try:
-            token = self.password_reset.issue(email)
+            token = self.password_reset.issue(CODE, email)
         except (MalformedEmail, MalformedText):
             token = None
         if token is None:
@@ -245,7 +261,7 @@ class Auth:
         `Passwords.check_policy`.
         """
         try:
-            self.password_reset.complete(reset_token, password, None)
+            self.password_reset.complete(CODE, reset_token, password, None)
         except WrongResetToken:
             raise ValueError("nobody has this reset token") from None
 
@@ -255,9 +271,11 @@ class Auth:
         """Publish an event, as `Registry.publish` does."""
         self.registry.publish(event)
 
-    def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None) -> None:
+    def revoke(
+        self, caller: Caller, user_id: int, reason: Reason, keep_session: bytes | None = None
+    ) -> None:
         """Let every feature end what it holds for an account, as `Registry.revoke` does."""
-        self.registry.revoke(user_id, reason, keep_session)
+        self.registry.revoke(caller, user_id, reason, keep_session)
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return everything the features store about a person, as plain values."""
@@ -270,6 +288,10 @@ class Auth:
     def sweep(self, now: float, limit: int = 1000) -> int:
         """Delete expired rows, at most `limit` of a feature; return how many."""
         return self.registry.sweep(now, limit)
+
+    def require_fresh(self, me: SignedIn) -> None:
+        """Raise ReauthenticationRequired when a user authenticated too long ago."""
+        self.reauthentication.require(me)
 
     def require_schema(self) -> None:
         """Raise SchemaProblem unless the database has exactly the version of this program."""

@@ -16,6 +16,7 @@ import click
 from bienvenue import checkup, key_file, openapi, schema, serve, work
 from bienvenue.app import all_pages
 from bienvenue.auth import FEATURES, Auth
+from bienvenue.authentication import Caller, operator
 from bienvenue.db import DB, DatabaseUnavailable
 from bienvenue.feature import Refusal
 from bienvenue.key_ring import KeyProblem
@@ -54,6 +55,11 @@ class Service:
         auth = self.require_settings()
         serve.prepare(auth)
         return auth
+
+    @functools.cached_property
+    def caller(self) -> Caller:
+        """Who runs the command."""
+        return operator()
 
     def require_settings(self) -> Auth:
         """Open the operations on a database in any state. Raises SettingsProblem."""

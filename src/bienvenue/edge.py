@@ -26,6 +26,7 @@ from bienvenue.features.sessions.pages import Profile
 from bienvenue.web import responses
 from bienvenue.web.body import LARGEST_BODY, BodyTooLarge
 from bienvenue.web.dispatch import Dispatcher, NotSignedIn, as_refusal
+from bienvenue.web.identity import Bearing
 from bienvenue.wsgi_bridge import Answered, Headers, Scope, call, connection_ip, encoded, environ_of
 
 DEADLINE = 10.0
@@ -113,7 +114,7 @@ class Edge:
         # To a program that names our host, nothing but its credential matters.
         if head.wants_page or not head.hosts or not self._hosts.hold(head.host):
             return None
-        credential = self._identifiers.credential(head.cookie)
+        credential = self._identifiers.credential(Bearing(head.cookie, head.authorization))
         if credential is None:
             return self._not_signed_in
         try:
@@ -150,13 +151,23 @@ class Edge:
 class _Head:
     """The headers that the edge reads, in one walk over them."""
 
-    __slots__ = ("chunked", "cookies", "fields", "hosts", "ids", "lengths", "wants_page")
+    __slots__ = (
+        "authorizations",
+        "chunked",
+        "cookies",
+        "fields",
+        "hosts",
+        "ids",
+        "lengths",
+        "wants_page",
+    )
 
     def __init__(self, sent: Iterable[tuple[bytes, bytes]]) -> None:
         """Read them, and drop names with underscores: WSGI would take these for hyphens (G13)."""
         self.fields: Headers = []
         self.hosts: list[bytes] = []
         self.cookies: list[bytes] = []
+        self.authorizations: list[bytes] = []
         self.ids: list[bytes] = []
         self.lengths = 0
         self.chunked = self.wants_page = False
@@ -166,6 +177,8 @@ class _Head:
                 self.hosts.append(value)
             elif name == b"cookie":
                 self.cookies.append(value)
+            elif name == b"authorization":
+                self.authorizations.append(value)
             elif name == b"accept":
                 self.wants_page |= b"html" in value
             elif name == b"content-length":
@@ -182,6 +195,11 @@ class _Head:
     def cookie(self) -> str:
         """The Cookie headers as one (RFC 9113 section 8.2.3), decoded as in WSGI."""
         return b"; ".join(self.cookies).decode("latin-1")
+
+    @property
+    def authorization(self) -> str:
+        """The Authorization headers, joined as WSGI joins fields of one name."""
+        return b",".join(self.authorizations).decode("latin-1")
 
     @property
     def host(self) -> str:

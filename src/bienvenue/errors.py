@@ -15,7 +15,7 @@ class Refusal(Exception):
     #: What pages show in place of a `message` that programs compare.
     page_message: ClassVar[str] = ""
     #: The path of the page that a browser is redirected to, for a step that is missing.
-    redirect_to: ClassVar[str | None] = None
+    redirect_to: str | None = None
     #: The heading of its page; empty for the default heading of the status.
     heading: ClassVar[str] = ""
     #: The path its page links to, where the refused page would only be refused again.
@@ -39,5 +39,7 @@ class Refusal(Exception):
         self.extensions: dict[str, Any] = {}
         #: The value of Retry-After in seconds, or None.
         self.retry_after: int | None = None
+        #: The secret of the sign-in in progress that the browser keeps in a cookie.
+        self.authentication: str | None = None
         #: Further headers of the response.
         self.headers: dict[str, str] = {}

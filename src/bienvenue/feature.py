@@ -5,9 +5,8 @@ refusals, its operations, its pages. It names the features it uses with `needs`,
 proves the order. Only `auth.py`, which opens every feature in order, knows them all.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
@@ -15,33 +14,35 @@ from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, overload
 
 import click
 
+from bienvenue.authentication import Attempt, Authentication, Caller, Factor
 from bienvenue.db import DB
 from bienvenue.errors import Refusal
-from bienvenue.registry import Event, Reason, Registry
+from bienvenue.registry import Event, Reason, Registry, idle
 from bienvenue.settings import Section
 from bienvenue.tokens import Purpose
 from bienvenue.user import User
 from bienvenue.user_fields import UserField
+from bienvenue.web.identity import Identifier
 from bienvenue.web.page import Pages
 
-__all__ = ["Attempt", "Event", "Feature", "MenuEntry", "Reason", "Refusal", "answering", "needs"]
+__all__ = [
+    "Attempt",
+    "Authentication",
+    "Caller",
+    "Event",
+    "Factor",
+    "Feature",
+    "MenuEntry",
+    "Reason",
+    "Refusal",
+    "answering",
+    "needs",
+]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 #: The registry of the service that answers the request of this context.
 answering: ContextVar[Registry] = ContextVar("answering")
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """An attempt to use a password, as the rate limits count it, before any look-up or hash."""
-
-    name: str
-    email: str
-    #: "" when the request has no ip; None for code of this process, whose network is not counted.
-    ip: str | None = None
-    #: Whether it comes from a known device of the account.
-    known: bool = False
 
 
 class MenuEntry(NamedTuple):
@@ -69,6 +70,11 @@ class needs(Generic[F]):  # noqa: N801 (it reads as a word of the class below it
     def __init__(self, kind: type[F]) -> None:
         """Take the class of the feature."""
         self.kind = kind
+        self.name = ""
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        """Take the name that the feature has for the other one."""
+        self.name = name
 
     @overload
     def __get__(self, feature: None, owner: type[Any]) -> Self: ...
@@ -77,8 +83,12 @@ class needs(Generic[F]):  # noqa: N801 (it reads as a word of the class below it
     def __get__(self, feature: "Feature[Any]", owner: type[Any]) -> F: ...
 
     def __get__(self, feature: "Feature[Any] | None", owner: type[Any]) -> "Self | F":
-        """Return the open feature. Raises LookupError when it is not open."""
-        return self if feature is None else feature.registry.use(self.kind)
+        """Return the open feature, looked up once. Raises LookupError when it is not open."""
+        if feature is None:
+            return self
+        # An attribute of the feature itself comes before this descriptor from now on.
+        found = vars(feature)[self.name] = feature.registry.use(self.kind)
+        return found
 
 
 S = TypeVar("S", bound=Section)
@@ -133,36 +143,57 @@ class Feature(Generic[S]):
         """Return the features that this one calls, by the name it has for each."""
         return {name: each.kind for name, each in vars(cls).items() if isinstance(each, needs)}
 
-    def required_factors(self, user: User, completed: Iterable[str]) -> Sequence[str]:
-        """Return the factors still required for a session, given the completed ones."""
+    @idle
+    def identifiers(self) -> Sequence[Identifier]:
+        """Return the ways to know who sends a request that this feature adds, in order."""
         return ()
 
+    @idle
+    def required_factors(self, authentication: Authentication) -> Sequence[Factor]:
+        """Return the factors that a sign-in lacks of this feature before it becomes a session."""
+        return ()
+
+    @idle
     def on_event(self, event: Event) -> None:
         """React to an event in its transaction; an exception rolls the transaction back."""
 
+    @idle
     def on_events(self, events: Sequence[Event]) -> None:
         """Handle many events at once, for a feature where one by one takes too long."""
         for event in events:
             self.on_event(event)
 
+    @idle
     def after_commit(self, event: Event) -> None:
         """React to an event after its commit; an exception is logged and changes no response."""
 
-    def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None, /) -> None:
+    @idle
+    def revoke(
+        self,
+        caller: Caller,
+        user_id: int,
+        reason: Reason,
+        keep_session: bytes | None = None,
+        /,
+    ) -> None:
         """End what this feature holds for a changed account, in the open transaction."""
 
+    @idle
     def why_shut(self, user: User) -> Refusal | None:
         """Return the refusal of an account that lets no one in; None when it is not shut."""
         return None
 
+    @idle
     def context(self) -> Mapping[str, Any]:
         """Return what every template may show, by name."""
         return {}
 
+    @idle
     def export(self, user_id: int) -> Mapping[str, Any]:
         """Return all data of a user in this feature, ready for JSON, without secrets."""
         return {}
 
+    @idle
     def import_users(self, users: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
         """Store this feature's fields of new accounts, in the transaction that creates them.
 
@@ -170,13 +201,16 @@ class Feature(Generic[S]):
         returned them; an empty field is absent.
         """
 
+    @idle
     def export_users(self, user_ids: Sequence[int]) -> Mapping[int, Mapping[str, Any]]:
         """Return this feature's fields of some accounts by id, as its readers return them."""
         return {}
 
+    @idle
     def work(self) -> None:
         """Do background work, such as sending emails; the worker calls it every few seconds."""
 
+    @idle
     def sweep(self, now: float, limit: int) -> int:
         """Delete at most `limit` rows that expired before `now`, in seconds; return how many."""
         return 0

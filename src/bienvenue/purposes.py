@@ -17,6 +17,7 @@ EMAIL_RESTORE = "undo"
 NOTIFICATION_EMAIL = "second"
 REOPENING = "leaving"
 FORM_COOKIE = "form"
+AUTHENTICATION = "authentication"
 
 # --- MACs and ciphers of the key ring -----------------------------------------------------------
 

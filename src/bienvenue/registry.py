@@ -7,12 +7,13 @@ commit. What only one feature answers is a call to that feature (`needs`), never
 import enum
 import functools
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from bienvenue import key_file
+from bienvenue.authentication import Authentication, Caller, Factor
 from bienvenue.db import DB
 from bienvenue.errors import Refusal
 from bienvenue.key_ring import KeyRing
@@ -22,6 +23,8 @@ from bienvenue.user import User
 from bienvenue.user_fields import UserField
 
 _log = logging.getLogger("bienvenue")
+
+M = TypeVar("M")
 
 
 class Reason(enum.StrEnum):
@@ -47,9 +50,10 @@ class Reason(enum.StrEnum):
 class Event:
     """Something that happened, with a dotted name in the past tense: `session.opened`.
 
-    `facts` are values for JSON, none of them secret.
+    `caller` is who acted. `facts` are values for JSON, none of them secret.
     """
 
+    caller: Caller
     name: str
     user_id: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -57,6 +61,12 @@ class Event:
     counted: str | None = None
     #: How often it happened, if it was counted before it was published.
     times: int = 1
+
+
+def idle(method: M) -> M:
+    """Mark a method that does nothing: the registry need not call it."""
+    vars(method)["idle"] = True
+    return method
 
 
 class Member(Protocol):
@@ -73,7 +83,10 @@ class Member(Protocol):
     migrations: ClassVar[Path | None]
     settings: Any
 
-    def required_factors(self, user: User, completed: Iterable[str]) -> Sequence[str]:
+    def identifiers(self) -> Sequence[Any]:
+        """Return the ways to know who sends a request that the feature adds."""
+
+    def required_factors(self, authentication: Authentication) -> Sequence[Factor]:
         """Return the factors that a sign-in still lacks."""
 
     def on_event(self, event: Event) -> None:
@@ -85,7 +98,14 @@ class Member(Protocol):
     def after_commit(self, event: Event) -> None:
         """Act on an event that is committed."""
 
-    def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None, /) -> None:
+    def revoke(
+        self,
+        caller: Caller,
+        user_id: int,
+        reason: Reason,
+        keep_session: bytes | None = None,
+        /,
+    ) -> None:
         """End what the feature holds for an account that changed."""
 
     def why_shut(self, user: User) -> Refusal | None:
@@ -110,9 +130,6 @@ class Member(Protocol):
         """Delete expired rows; return how many."""
 
 
-M = TypeVar("M")
-
-
 class Registry:
     """The features of one service in the order in which they are told, and what they share."""
 
@@ -125,6 +142,9 @@ class Registry:
         self.features: list[Member] = []
         #: A feature that is added later is known at once.
         self._by_kind: dict[type[Any], Any] = {}
+        #: The features that have a method of their own, and among how many they were looked for.
+        self._acting: dict[str, tuple[int, list[Member]]] = {}
+        self._names: tuple[int, frozenset[str]] = (-1, frozenset())
 
     @functools.cached_property
     def keys(self) -> KeyRing:
@@ -139,6 +159,14 @@ class Registry:
         self.features.append(feature)
         self._by_kind[type(feature)] = feature
 
+    def _with(self, *methods: str) -> list[Member]:
+        """Return the features that do something in one of these methods, in their order."""
+        many, found = self._acting.get(methods[0], (-1, []))
+        if many != len(self.features):
+            found = [each for each in self.features if any(_acts(each, name) for name in methods)]
+            self._acting[methods[0]] = len(self.features), found
+        return found
+
     def use(self, kind: type[M]) -> M:
         """Return the feature of a class. Raises LookupError when it is not open (yet)."""
         found = self._by_kind.get(kind)
@@ -150,6 +178,14 @@ class Registry:
     def events(self) -> dict[str, str]:
         """Every event with its meaning, as the features declare them."""
         return {name: text for each in self.features for name, text in each.events.items()}
+
+    def _declared(self) -> frozenset[str]:
+        """Return the names of all events, gathered once for the features that there are."""
+        many, found = self._names
+        if many != len(self.features):
+            found = frozenset(self.events)
+            self._names = len(self.features), found
+        return found
 
     @property
     def sentences(self) -> dict[str, str]:
@@ -180,14 +216,23 @@ class Registry:
         """The purposes of the links that survive `revoke`."""
         return {link.name for each in self.features for link in each.links if link.lasting}
 
-    def required_factors(self, user: User, completed: Iterable[str]) -> list[str]:
-        """Return the factors that a sign-in still lacks, given the completed ones."""
-        done = list(completed)
-        return [due for each in self.features for due in each.required_factors(user, done)]
+    @property
+    def identifiers(self) -> list[Any]:
+        """The ways to know who sends a request, in the order in which they are asked."""
+        return [one for each in self._with("identifiers") for one in each.identifiers()]
+
+    def required_factors(self, authentication: Authentication) -> list[Factor]:
+        """Return the factors that a sign-in still lacks before it becomes a session."""
+        asked = self._with("required_factors")
+        return [due for each in asked for due in each.required_factors(authentication)]
+
+    def mount_of(self, caller: Caller) -> str:
+        """Return the path under which the application of a caller has the pages."""
+        return self.mount if caller.mount is None else caller.mount
 
     def why_shut(self, user: User) -> Refusal | None:
         """Return why an account lets no one in, most specific reason first; None when it does."""
-        for each in reversed(self.features):
+        for each in reversed(self._with("why_shut")):
             reason = each.why_shut(user)
             if reason is not None:
                 return reason
@@ -203,30 +248,32 @@ class Registry:
 
     def publish_all(self, events: Sequence[Event]) -> None:
         """Publish many events, each as `publish` does. Raises LookupError."""
-        for name in {event.name for event in events}:
-            if not any(name in each.events for each in self.features):
-                raise LookupError(f"no feature declares the event {name}")
+        for event in events:
+            if event.name not in self._declared():
+                raise LookupError(f"no feature declares the event {event.name}")
         with self.db.transaction() as tx:
-            for each in self.features:
+            for each in self._with("on_events", "on_event"):
                 each.on_events(events)
             for event in events:
                 tx.after_commit.append(functools.partial(self._after_commit, event))
 
     def _after_commit(self, event: Event) -> None:
-        for each in self.features:
+        for each in self._with("after_commit"):
             try:
                 each.after_commit(event)
             except Exception:  # noqa: BLE001 (committed and answered; this undoes nothing)
                 _log.exception("%s failed after %s", each.name, event.name)
 
-    def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None) -> None:
+    def revoke(
+        self, caller: Caller, user_id: int, reason: Reason, keep_session: bytes | None = None
+    ) -> None:
         """Let every feature end what it holds for an account that changed, in this transaction.
 
         The session of the digest `keep_session` stays.
         """
         with self.db.transaction():
-            for each in self.features:
-                each.revoke(user_id, reason, keep_session)
+            for each in self._with("revoke"):
+                each.revoke(caller, user_id, reason, keep_session)
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return everything the features store about a person, as plain values."""
@@ -235,7 +282,7 @@ class Registry:
     def context(self) -> dict[str, Any]:
         """Return what the features give to every template; mappings of one name are joined."""
         found: dict[str, Any] = {"menu": self.menu}
-        for each in self.features:
+        for each in self._with("context"):
             for name, value in each.context().items():
                 both = isinstance(value, dict) and isinstance(found.get(name), dict)
                 found[name] = found[name] | value if both else value
@@ -249,3 +296,7 @@ class Registry:
     def sweep(self, now: float, limit: int = 1000) -> int:
         """Delete expired rows, at most `limit` of a feature; return how many."""
         return sum(each.sweep(now, limit) for each in self.features)
+
+
+def _acts(feature: Member, method: str) -> bool:
+    return not getattr(getattr(feature, method), "idle", False)

@@ -378,7 +378,7 @@ class Settings:
         if unknown:
             raise SettingsProblem("; ".join(_unknown(name, self._known) for name in unknown))
 
-    @property
+    @functools.cached_property
     def base_url(self) -> str:
         """The public URL of the service, without a path and a final slash."""
         scheme = "https" if self.tls else "http"
@@ -389,7 +389,7 @@ class Settings:
         """Whether `bienvenue serve` uses TLS itself."""
         return self.core.tls_certificate_file is not None
 
-    @property
+    @functools.cached_property
     def https(self) -> bool:
         """Whether users reach the service over TLS."""
         return self.base_url.startswith("https:")
@@ -411,7 +411,7 @@ class Settings:
             return self.core.database_url.get_secret_value()
         return f"sqlite:///{self.core.instance / 'bienvenue.db'}"
 
-    @property
+    @functools.cached_property
     def on_postgresql(self) -> bool:
         """Whether the database is PostgreSQL, which several nodes may share."""
         return self.database_url.startswith("postgres")

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, Request, expect
 
+from bienvenue.authentication import CODE
 from bienvenue.features.account_closure import AccountClosed
 from tests.browser.conftest import NewPage
 from tests.browser.site import PLAIN_HOST, SEND, Site, fill, heading, send, serving
@@ -257,7 +258,7 @@ def test_from_registering_to_closing(site: Site, page: Page) -> None:
             send(page)
             assert heading(page) == "Profile"
     with pytest.raises(AccountClosed):
-        site.service.auth.sessions.sign_in(OTHER, PASSPHRASE)
+        site.service.auth.sessions.sign_in(CODE, OTHER, PASSPHRASE)
 
 
 def test_what_was_typed_outlives_the_session(site: Site, page: Page) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
+from bienvenue.authentication import CODE, Authentication
 from bienvenue.db import DatabaseUnavailable
 from tests.browser.site import SEND, Site, fill, send
 from tests.conftest import EMAIL, PASSPHRASE
@@ -106,7 +107,8 @@ def _messages(site: Site, page: Page) -> Iterator[str]:
 
 
 def _insiders(site: Site, page: Page) -> Iterator[str]:
-    site.service.auth.sessions.open_for(site.service.auth.accounts.find(EMAIL))
+    auth = site.service.auth
+    auth.sessions.open(CODE, Authentication(auth.accounts.find(EMAIL)))
     site.sign_in(page, NEW, "/sessions/new?next=/password")
     yield "password"
     fill(page, old_password=WRONG, new_password=PASSPHRASE)
@@ -225,7 +227,7 @@ def _owners(site: Site, page: Page) -> Iterator[str]:
     _press(site, page, "Restore email")
     yield "email-restored"
     site.service.auth.register_user(DISABLED, PASSPHRASE)
-    site.service.auth.accounts.disable(DISABLED)
+    site.service.auth.accounts.disable(CODE, DISABLED)
     site.open(page, "/sessions/new")
     fill(page, email=DISABLED, password=PASSPHRASE)
     send(page)
@@ -262,7 +264,7 @@ def walk_by_invitation(site: Site, page: Page) -> Iterator[str]:
     yield "sign-in-by-invitation"
     site.open(page, "/users/new")
     yield "register-by-invitation"
-    site.service.auth.invitations.invite(EMAIL)
+    site.service.auth.invitations.invite(CODE, EMAIL)
     page.goto(_link(site, "invitation"))
     yield "register-invited"
     fill(page, email=NOBODY, password=PASSPHRASE)

@@ -18,6 +18,7 @@ from babel.messages.pofile import read_po
 from flask import Flask
 
 from bienvenue import DB, Auth, Bienvenue, i18n, schema
+from bienvenue.authentication import CODE
 from bienvenue.feature import Feature
 from bienvenue.settings import Settings, SettingsProblem
 from tests.conftest import EMAIL, KEY, PASSPHRASE
@@ -84,7 +85,7 @@ def test_it_has_its_table_page_event_notice_menu_entry_and_texts(app: Flask) -> 
     assert written["Subject"] == "Your Bienvenue display name was changed"
     user = auth.accounts.find(EMAIL)
     assert auth.export(user.id)["display_name"] == "Rob"
-    auth.accounts.delete(EMAIL)
+    auth.accounts.delete(CODE, EMAIL)
     assert auth.features[-1].of(user.id) is None
 
 

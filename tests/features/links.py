@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from bienvenue import purposes
+from bienvenue.authentication import CODE
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 from tests.features.registrations import SMTP, newest
 
@@ -105,7 +106,7 @@ def _register(service: Service, _: FlaskClient) -> None:
 
 
 def _invite(service: Service, _: FlaskClient) -> None:
-    service.auth.invitations.invite(NEWCOMER)
+    service.auth.invitations.invite(CODE, NEWCOMER)
 
 
 def _change_email(service: Service, client: FlaskClient) -> None:

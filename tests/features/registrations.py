@@ -6,6 +6,7 @@ import re
 
 from werkzeug.test import TestResponse
 
+from bienvenue.authentication import CODE
 from bienvenue.features.mail import Message
 from tests.conftest import EMAIL, PASSPHRASE, Service
 from tests.features.password_resets import IP, messages, text_of
@@ -66,7 +67,7 @@ def verify(service: Service, token: str, password: str = PASSPHRASE, **more: str
 
 def invited(service: Service, email: str = EMAIL) -> str:
     """Invite someone and give the token of the email."""
-    service.auth.invitations.invite(email)
+    service.auth.invitations.invite(CODE, email)
     return newest(service, "invitation")
 
 

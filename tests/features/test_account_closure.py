@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from bienvenue import clock, i18n, tokens
+from bienvenue.authentication import CODE
 from bienvenue.features.account_closure import AccountNotClosed, AccountNotOpen
 from bienvenue.features.accounts import AccountDisabled
 from bienvenue.features.mail import MessageState
@@ -61,8 +62,8 @@ def test_closing_ends_everything_and_writes_one_email(
     assert i18n.of("en").moment(until) in text_of(service, message)
     assert link(service) == f"http://localhost:5000/account/reopen?token={token_of(service)}"
     event = hearing.only("account.closed")
-    where = {"session", "ip", "agent", "device"}
-    assert event.facts.keys() == where | {"until", "message", "message_uid"}
+    assert event.facts.keys() == {"session", "until", "message", "message_uid"}
+    assert event.caller.ip == "127.0.0.1"
     assert hearing.names == ["sessions.ended", "account.closed"]
     assert hearing.only("sessions.ended").facts == {"reason": "account closed"}
     assert messages(service, "account_closed_notice") == []
@@ -96,10 +97,10 @@ def test_a_session_that_ended_meanwhile_closes_nothing(service: Service) -> None
     assert cookie is not None
     me = service.auth.sessions.check(cookie.value)
     assert me is not None
-    service.auth.sessions.end_all(me.user_id)
+    service.auth.sessions.end_all(CODE, me.user_id)
     service.signed_in()
     with pytest.raises(NotSignedIn):
-        service.auth.account_closure.close(me)
+        service.auth.account_closure.close(CODE, me)
     assert dump(service)["account_closures"] == []
 
 
@@ -141,7 +142,7 @@ def test_no_other_way_in_is_open_meanwhile(service: Service) -> None:
     assert not service.auth.valid_login(EMAIL, PASSPHRASE)
     assert service.client().post("/users", json=CREDENTIALS).status_code == 409
     with pytest.raises(AccountDisabled):
-        service.auth.passwords.verify(EMAIL, PASSPHRASE)
+        service.auth.passwords.verify(CODE, EMAIL, PASSPHRASE)
 
 
 def test_the_export_says_when_the_account_is_deleted(service: Service, moving_clock: Clock) -> None:
@@ -172,7 +173,9 @@ def test_the_link_opens_the_account_again_once(service: Service) -> None:
         [],
         1,
     )
-    assert hearing.only("account.reopened").facts.keys() == {"ip", "agent", "device"}
+    reopened = hearing.only("account.reopened")
+    assert (reopened.facts, reopened.caller.actor) == ({}, "visitor")
+    assert reopened.caller.origin.keys() == {"ip", "agent", "device"}
     (message,) = messages(service, "account_closed")
     assert (message.encrypted_link, message.state) == (None, MessageState.WITHDRAWN)
     again = reopen(service, token)
@@ -203,12 +206,12 @@ def test_the_link_works_until_the_last_second(service: Service, moving_clock: Cl
 
 
 def _disable(service: Service, token: str) -> str:
-    service.auth.accounts.disable(EMAIL)
+    service.auth.accounts.disable(CODE, EMAIL)
     return token
 
 
 def _enable(service: Service, token: str) -> str:
-    service.auth.accounts.enable(EMAIL)
+    service.auth.accounts.enable(CODE, EMAIL)
     return token
 
 
@@ -244,14 +247,14 @@ def test_disabling_a_closing_account_wins_over_the_link(
     token = closed(service)
     moving_clock.forward(60)
     hearing = Hearing(service.auth)
-    service.auth.accounts.disable(EMAIL)
+    service.auth.accounts.disable(CODE, EMAIL)
     assert hearing.names == ["sessions.ended", "account.disabled"]
-    service.auth.accounts.disable(EMAIL)
+    service.auth.accounts.disable(CODE, EMAIL)
     assert hearing.names.count("account.disabled") == 1
     assert reopen(service, token).status_code == 403
     assert sign_in(service).get_json()["code"] == "account_disabled"
     with pytest.raises(AccountNotClosed):
-        service.auth.account_closure.reopen_for(EMAIL)
+        service.auth.account_closure.reopen_for(CODE, EMAIL)
     moving_clock.forward(GRACE)
     assert sweep(service) == 1
 
@@ -263,8 +266,8 @@ def test_enabling_a_closing_account_keeps_it(
     """The row is gone, the link opens nothing, and no sweep deletes the account."""
     token = closed(service)
     if disabled_too:
-        service.auth.accounts.disable(EMAIL)
-    service.auth.accounts.enable(EMAIL)
+        service.auth.accounts.disable(CODE, EMAIL)
+    service.auth.accounts.enable(CODE, EMAIL)
     assert sign_in(service).status_code == 200
     assert reopen(service, token).status_code == 403
     assert messages(service, "account_closed")[0].encrypted_link is None
@@ -277,18 +280,18 @@ def test_an_administrator_closes_and_keeps(service: Service, moving_clock: Clock
     """As the owner would, with the same email; each only where there is something to do."""
     del moving_clock
     with pytest.raises(AccountNotClosed):
-        service.auth.account_closure.reopen_for(EMAIL)
-    user, until = service.auth.account_closure.close_for(EMAIL)
+        service.auth.account_closure.reopen_for(CODE, EMAIL)
+    user, until = service.auth.account_closure.close_for(CODE, EMAIL)
     assert (user.email, until) == (EMAIL, clock.written(clock.now() + GRACE))
     with pytest.raises(AccountNotOpen):
-        service.auth.account_closure.close_for(EMAIL)
+        service.auth.account_closure.close_for(CODE, EMAIL)
     assert only(service.auth, "account.closed").personal == {"until": until}
     assert "signed in to it" not in text_of(service, messages(service, "account_closed")[0])
-    assert service.auth.account_closure.reopen_for(EMAIL) == EMAIL
+    assert service.auth.account_closure.reopen_for(CODE, EMAIL) == EMAIL
     assert sign_in(service).status_code == 200
-    service.auth.accounts.disable(EMAIL)
+    service.auth.accounts.disable(CODE, EMAIL)
     with pytest.raises(AccountNotOpen):
-        service.auth.account_closure.close_for(EMAIL)
+        service.auth.account_closure.close_for(CODE, EMAIL)
 
 
 def test_an_account_enabled_behind_our_back_is_not_deleted(

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from bienvenue import DB, Auth, clock, schema
+from bienvenue.authentication import CODE
 from bienvenue.features import account_closure, accounts, notification_email
 from bienvenue.settings import Settings
 from tests.conftest import EMAIL, KEY, PASSPHRASE, Clock, Service
@@ -33,8 +34,8 @@ def test_an_operator_closes_and_keeps(service: Service, moving_clock: Clock) -> 
     assert "  enabled   " in run(service, accounts.list_command).output
     kept = run(service, account_closure.pages.reopen_command, EMAIL)
     assert isinstance(kept.exception, account_closure.AccountNotClosed)
-    service.auth.account_closure.close_for(EMAIL)
-    service.auth.accounts.disable(EMAIL)
+    service.auth.account_closure.close_for(CODE, EMAIL)
+    service.auth.accounts.disable(CODE, EMAIL)
     assert "  disabled  " in run(service, accounts.list_command).output
 
 
@@ -86,7 +87,7 @@ def test_accounts_of_an_earlier_version_leave_as_new_ones_do(
     assert auth.account_closure.sweep(moving_clock.time + 10 * GRACE, 10) == 0
     assert auth.export(bob.id)["notification_email"] is None
     assert auth.export(amy.id)["account_closure"] is None
-    auth.account_closure.close_for(EMAIL)
+    auth.account_closure.close_for(CODE, EMAIL)
     moving_clock.forward(GRACE)
     assert auth.account_closure.sweep(clock.now(), 10) == 1
     assert [(user.email, user.disabled_at) for user in auth.accounts.list()] == [
@@ -105,7 +106,7 @@ def test_a_clean_up_after_the_grace_is_what_the_operator_runs(
 ) -> None:
     """`bienvenue sweep` and the work do the same; sweeping before does nothing."""
     service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.account_closure.close_for(EMAIL)
+    service.auth.account_closure.close_for(CODE, EMAIL)
     assert sweep(service) == 0
     moving_clock.forward(GRACE)
     assert sweep(service) == 1

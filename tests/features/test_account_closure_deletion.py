@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 
 from bienvenue import clock
+from bienvenue.authentication import CODE
 from bienvenue.features.account_closure import AccountNotClosed, AccountNotOpen
 from bienvenue.features.account_closure.operations import AT_ONCE
 from bienvenue.features.accounts import NoSuchUser
@@ -100,8 +101,8 @@ def test_only_what_is_due_goes_and_so_many_at_a_time(service: Service, moving_cl
     """The one that waits longest first, each by itself."""
     emails = [f"person{number}@example.com" for number in range(4)]
     for email in emails:
-        service.auth.accounts.add_without_password(email)
-        service.auth.account_closure.close_for(email)
+        service.auth.accounts.add_without_password(CODE, email)
+        service.auth.account_closure.close_for(CODE, email)
         moving_clock.forward(60)
     moving_clock.forward(GRACE - 120)
     assert [service.auth.account_closure.sweep(clock.now(), 2) for _ in range(3)] == [2, 1, 0]
@@ -123,8 +124,8 @@ def test_several_sweepers_at_once_delete_each_account_once(
 ) -> None:
     """On both databases, without an error."""
     for number in range(5):
-        service.auth.accounts.add_without_password(f"person{number}@example.com")
-        service.auth.account_closure.close_for(f"person{number}@example.com")
+        service.auth.accounts.add_without_password(CODE, f"person{number}@example.com")
+        service.auth.account_closure.close_for(CODE, f"person{number}@example.com")
     hearing = Hearing(service.auth)
     moving_clock.forward(GRACE)
     assert sum(race(lambda _: sweep(service), 6)) == 5
@@ -192,11 +193,11 @@ def test_an_administrator_who_disables_in_the_same_moment_wins(
 
     def act(which: int) -> None:
         if which == 0:
-            service.auth.accounts.disable(EMAIL)
+            service.auth.accounts.disable(CODE, EMAIL)
         elif number == 2:
             # Another administrator may have been first.
             with suppress(AccountNotOpen):
-                service.auth.account_closure.close_for(EMAIL)
+                service.auth.account_closure.close_for(CODE, EMAIL)
         else:
             reopen(service, token)
 
@@ -204,7 +205,7 @@ def test_an_administrator_who_disables_in_the_same_moment_wins(
     assert sign_in(service).get_json()["code"] == "account_disabled"
     assert reopen(service, token).status_code == 403
     with pytest.raises(AccountNotClosed):
-        service.auth.account_closure.reopen_for(EMAIL)
+        service.auth.account_closure.reopen_for(CODE, EMAIL)
 
 
 def test_two_who_delete_at_once_delete_once(service: Service) -> None:
@@ -214,7 +215,7 @@ def test_two_who_delete_at_once_delete_once(service: Service) -> None:
 
     def act(_number: int) -> bool:
         try:
-            service.auth.accounts.delete(EMAIL)
+            service.auth.accounts.delete(CODE, EMAIL)
         except NoSuchUser:
             return False
         return True

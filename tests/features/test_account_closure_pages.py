@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from bienvenue import clock, i18n
+from bienvenue.authentication import CODE
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features.closures import CREDENTIALS, GRACE, closed, link, reopen, sign_in, token_of
 from tests.features.hearing import Hearing
@@ -51,7 +52,9 @@ def test_everything_is_one_file_for_browsers_and_programs(
     user = service.auth.accounts.find(EMAIL)
     assert json.loads(answer.text) == service.auth.export(user.id)
     assert answer.get_json()["activity"][0]["event"] == "account.exported"
-    assert hearing.only("account.exported").facts.keys() == {"session", "ip"}
+    event = hearing.only("account.exported")
+    assert event.facts.keys() == {"session"}
+    assert (event.caller.actor, event.caller.ip) == (f"user {user.id}", "127.0.0.1")
 
 
 def test_a_browser_confirms_first_and_comes_back_to_the_file(
@@ -84,7 +87,7 @@ def test_no_one_is_exported_who_is_not_signed_in_or_not_there(
     assert checked is not None
     assert checked.session_uid == me.uid
     monkeypatch.setattr(service.auth.sessions, "check", lambda _secret: checked)
-    service.auth.accounts.delete(EMAIL)
+    service.auth.accounts.delete(CODE, EMAIL)
     assert client.get("/export").status_code == 401
 
 

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.exc import NoResultFound
 
 from bienvenue import normalize
+from bienvenue.authentication import CODE
 from bienvenue.features.accounts import AccountDisabled, EmailTaken, NoSuchUser
 from bienvenue.features.passwords import PasswordTooShort
 from bienvenue.normalize import MalformedEmail, MalformedText
@@ -97,7 +98,7 @@ def test_text_no_keyboard_makes_is_refused_as_such(typed: str) -> None:
 def test_registering_stores_the_account_and_says_so(service: Service) -> None:
     """The row is there, the event names the user, and nothing secret is in it."""
     hearing = Hearing(service.auth)
-    user = service.auth.registration.create(" BOB@example.com", PASSPHRASE)
+    user = service.auth.registration.create(CODE, " BOB@example.com", PASSPHRASE)
     stored = service.auth._db.find_user_by(email=EMAIL)
     assert (stored.id, stored.uid) == (user.id, str(uuid.UUID(user.uid)))
     assert stored.disabled_at is None
@@ -108,9 +109,9 @@ def test_registering_stores_the_account_and_says_so(service: Service) -> None:
 def test_a_taken_email_is_refused_and_changes_nothing(service: Service) -> None:
     """The refusal is the exercise's ValueError for code, and without the email for HTTP."""
     hearing = Hearing(service.auth)
-    first = service.auth.registration.create(EMAIL, PASSPHRASE)
+    first = service.auth.registration.create(CODE, EMAIL, PASSPHRASE)
     with pytest.raises(EmailTaken) as refusal:
-        service.auth.registration.create(EMAIL.upper(), PASSPHRASE + " encore")
+        service.auth.registration.create(CODE, EMAIL.upper(), PASSPHRASE + " encore")
     assert str(refusal.value) == f"User {EMAIL} already exists"
     assert (refusal.value.field, EMAIL in refusal.value.message) == ("email", False)
     assert service.auth._db.find_user_by(email=EMAIL).hashed_password == first.hashed_password
@@ -119,9 +120,9 @@ def test_a_taken_email_is_refused_and_changes_nothing(service: Service) -> None:
 
 def test_a_taken_email_costs_the_same_hash(service: Service, hash_costs: list[int]) -> None:
     """Anyone who counts the time learns nothing from it."""
-    service.auth.registration.create(EMAIL, PASSPHRASE)
+    service.auth.registration.create(CODE, EMAIL, PASSPHRASE)
     with pytest.raises(EmailTaken):
-        service.auth.registration.create(EMAIL, PASSPHRASE)
+        service.auth.registration.create(CODE, EMAIL, PASSPHRASE)
     assert hash_costs == [4, 4]
 
 
@@ -129,7 +130,7 @@ def test_a_refused_password_makes_no_account(service: Service) -> None:
     """The policy is asked before anything is stored or hashed."""
     hearing = Hearing(service.auth)
     with pytest.raises(PasswordTooShort):
-        service.auth.registration.create(EMAIL, "short")
+        service.auth.registration.create(CODE, EMAIL, "short")
     assert (users(service.auth), hearing.heard) == (0, [])
 
 
@@ -137,7 +138,7 @@ def test_an_account_without_a_password_opens_to_none(
     service: Service, hash_costs: list[int]
 ) -> None:
     """What stands in place of the hash matches nothing, at the cost of a comparison."""
-    user = service.auth.accounts.add_without_password(EMAIL)
+    user = service.auth.accounts.add_without_password(CODE, EMAIL)
     assert user.hashed_password == "!"
     for password in ("!", "", PASSPHRASE):
         assert not service.auth.valid_login(EMAIL, password)
@@ -186,7 +187,7 @@ def test_disabling_ends_the_sessions_and_closes_the_dispatcher(service: Service)
     """All at once; and only someone who knows the password learns that the account is disabled."""
     client = service.signed_in()
     hearing = Hearing(service.auth)
-    user = service.auth.accounts.disable(EMAIL)
+    user = service.auth.accounts.disable(CODE, EMAIL)
     assert client.get("/profile").status_code == 401
     assert (rows(service.auth), service.auth.create_session(EMAIL)) == (0, None)
     assert hearing.names == ["sessions.ended", "account.disabled"]
@@ -197,7 +198,7 @@ def test_disabling_ends_the_sessions_and_closes_the_dispatcher(service: Service)
     assert (wrong.status_code, wrong.get_json()["code"]) == (401, "wrong_credentials")
     assert hearing.names[2:] == ["password.refused", "password.refused"]
     with pytest.raises(AccountDisabled):
-        service.auth.passwords.verify(EMAIL, PASSPHRASE)
+        service.auth.passwords.verify(CODE, EMAIL, PASSPHRASE)
     assert service.auth._db.find_user_by(id=user.id).disabled_at is not None
 
 
@@ -205,10 +206,10 @@ def test_disabling_twice_is_as_once(service: Service, moving_clock: Clock) -> No
     """The first moment stays and the second says nothing."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
     hearing = Hearing(service.auth)
-    service.auth.accounts.disable(user.uid)
+    service.auth.accounts.disable(CODE, user.uid)
     first = moving_clock.time
     moving_clock.forward(60)
-    service.auth.accounts.disable(user.uid)
+    service.auth.accounts.disable(CODE, user.uid)
     assert hearing.names.count("account.disabled") == 1
     assert service.auth._db.find_user_by(id=user.id).disabled_at == first
 
@@ -217,11 +218,11 @@ def test_enabling_lets_in_again_without_the_old_sessions(service: Service) -> No
     """Twice is as once; an account that was never disabled is left alone."""
     client = service.signed_in()
     hearing = Hearing(service.auth)
-    service.auth.accounts.enable(EMAIL)
+    service.auth.accounts.enable(CODE, EMAIL)
     assert client.get("/profile").status_code == 200
-    service.auth.accounts.disable(EMAIL)
-    service.auth.accounts.enable(EMAIL)
-    service.auth.accounts.enable(EMAIL)
+    service.auth.accounts.disable(CODE, EMAIL)
+    service.auth.accounts.enable(CODE, EMAIL)
+    service.auth.accounts.enable(CODE, EMAIL)
     assert hearing.names.count("account.enabled") == 1
     assert client.get("/profile").status_code == 401
     assert service.client().post("/sessions", json=CREDENTIALS).status_code == 200
@@ -232,7 +233,7 @@ def test_deleting_takes_everything_and_the_id_is_never_given_again(service: Serv
     client = service.signed_in()
     service.signed_in("amy@example.com")
     hearing = Hearing(service.auth)
-    user = service.auth.accounts.delete(EMAIL)
+    user = service.auth.accounts.delete(CODE, EMAIL)
     assert client.get("/profile").status_code == 401
     assert hearing.names == ["sessions.ended", "account.deleted"]
     assert hearing.only("account.deleted").user_id == user.id
@@ -249,8 +250,9 @@ def test_deleting_takes_everything_and_the_id_is_never_given_again(service: Serv
 def test_no_one_cannot_be_worked_on(service: Service, operation: str) -> None:
     """A name that no one has is refused, and nothing is announced."""
     hearing = Hearing(service.auth)
+    who = [] if operation == "find" else [CODE]
     with pytest.raises(NoSuchUser) as refusal:
-        getattr(service.auth.accounts, operation)("eve@example.com")
+        getattr(service.auth.accounts, operation)(*who, "eve@example.com")
     assert (refusal.value.status, refusal.value.code) == (404, "no_such_user")
     assert hearing.heard == []
 
@@ -279,7 +281,7 @@ def test_export_gives_the_account_and_the_sessions_without_secrets(
     ]
     assert user.hashed_password not in str(exported)
     moving_clock.forward(60)
-    service.auth.accounts.disable(EMAIL)
+    service.auth.accounts.disable(CODE, EMAIL)
     after = service.auth.export(user.id)
     assert (after["disabled_at"], after["sessions"]) == ("2027-01-15T08:01:00Z", [])
 

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from bienvenue import Auth
+from bienvenue.authentication import CODE
 from bienvenue.feature import Event
 from bienvenue.features.activity import show
 from bienvenue.features.audit import Personal
@@ -81,7 +82,9 @@ def test_the_page_shows_it(service: Service) -> None:
     browser = Browser(service)
     browser.sign_in(EMAIL, PASSPHRASE)
     user = service.auth.accounts.find(EMAIL)
-    service.auth.publish(Event("session.opened", user.id, {"agent": "<b>x", "ip": "192.0.2.7"}))
+    service.auth.publish(
+        Event(CODE, "session.opened", user.id, {"agent": "<b>x", "ip": "192.0.2.7"})
+    )
     shown = browser.get("/activity").text
     assert "Your account was created." in shown
     assert "192.0.2.7" in shown
@@ -93,11 +96,11 @@ def test_a_hundred_are_shown_and_all_are_exported(service: Service) -> None:
     client = service.signed_in()
     user = service.auth.accounts.find(EMAIL)
     for _ in range(110):
-        service.auth.publish(Event("password.refused", user.id, {"ip": "192.0.2.7"}))
+        service.auth.publish(Event(CODE, "password.refused", user.id, {"ip": "192.0.2.7"}))
     assert len(activity(client)) == 100
     exported = service.auth.export(user.id)["activity"]
     assert len(exported) == 113
-    assert exported[0].keys() == {"at", "event", "times", "ip"}
+    assert exported[0].keys() == {"at", "event", "times", "ip", "actor", "channel"}
     assert exported[-1]["event"] == "account.registered"
 
 
@@ -106,19 +109,26 @@ def test_the_command_shows_the_audit_log(service: Service) -> None:
     for email in (EMAIL, "amy@example.com"):
         service.auth.register_user(email, PASSPHRASE)
     bob = service.auth.accounts.find(EMAIL)
-    service.auth.publish(Event("session.opened", bob.id, {"agent": "x\n\x1b[2J"}))
-    service.auth.publish(Event("rate_limit.reached", None, {"policy": "account"}, counted="key"))
+    service.auth.publish(Event(CODE, "session.opened", bob.id, {"agent": "x\n\x1b[2J"}))
+    service.auth.publish(
+        Event(CODE, "rate_limit.reached", None, {"policy": "account"}, counted="key")
+    )
     tamper(service.auth, "UPDATE audit_log SET times = 7 WHERE name = 'rate_limit.reached'")
     lines = run(service, show).output.splitlines()
     assert len(lines) == 4
-    assert lines[0].endswith('rate_limit.reached x7  -  {"policy": "account"}')
-    assert lines[1].endswith(f'session.opened  {bob.uid}  {{"agent": "x\\n\\u001b[2J"}}')
+    code = '"actor": "code"'
+    assert lines[0].endswith(
+        f'rate_limit.reached x7  -  {{{code}, "channel": "code", "policy": "account"}}'
+    )
+    assert lines[1].endswith(
+        f'session.opened  {bob.uid}  {{{code}, "channel": "code", "agent": "x\\n\\u001b[2J"}}'
+    )
     assert lines[2].endswith(
         "account.registered  " + service.auth.accounts.find("amy@example.com").uid
     )
     assert run(service, show, "--limit", "1").output.splitlines() == lines[:1]
     assert run(service, show, "--user", EMAIL).output.splitlines() == [lines[1], lines[3]]
-    service.auth.accounts.delete(EMAIL)
+    service.auth.accounts.delete(CODE, EMAIL)
     deleted = run(service, show, "--user", str(bob.id), "--json").output.splitlines()
     newest = json.loads(deleted[0])
     assert (newest["event"], newest["user"], newest["user_id"]) == ("account.deleted", None, bob.id)

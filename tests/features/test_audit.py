@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from bienvenue import Auth
+from bienvenue.authentication import CODE, Caller, Channel
 from bienvenue.feature import Event, Reason, Refusal
 from bienvenue.features.audit import Personal
 from bienvenue.features.passwords import WrongCredentials
@@ -20,6 +21,8 @@ from tests.races import race
 
 OTHER = "another passphrase, quite long"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+BY_CODE = '{"actor":"code","channel":"code"}'
+THERE = Caller("visitor", Channel.API, "192.0.2.7")
 
 
 def personal_rows(auth: Auth) -> int:
@@ -38,31 +41,38 @@ def activity(client: FlaskClient) -> list[dict[str, Any]]:
 def test_an_event_is_a_row(service: Service) -> None:
     """Who, what, when and from where; the session by its public name."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.sessions.sign_in(EMAIL, PASSPHRASE, ip="192.0.2.7", agent=FIREFOX)
+    service.auth.sessions.sign_in(
+        Caller("visitor", Channel.API, ip="192.0.2.7", agent=FIREFOX),
+        EMAIL,
+        PASSPHRASE,
+    )
     assert names(service.auth) == ["account.registered", "session.opened", "device.first_seen"]
     opened = only(service.auth, "session.opened")
     assert (opened.user_id, opened.user_uid, opened.times) == (user.id, user.uid, 1)
     where = {"ip": "192.0.2.7", "agent": FIREFOX, "device": "Firefox on Linux"}
     assert opened.personal == where
     (session,) = service.auth.sessions.list(user.id)
-    assert opened.facts == {"session": session.uid}
+    who = {"actor": "visitor", "channel": "API"}
+    assert opened.facts == {"session": session.uid} | who
     assert opened.at == pytest.approx(session.created_at, abs=5)
 
 
 def test_what_is_personal_stands_behind_a_commitment(service: Service) -> None:
     """The row itself says nothing of an ip, and the same ip twice commits to two values."""
     for _ in range(2):
-        service.auth.publish(Event("password.refused", 1, {"ip": "192.0.2.7"}))
+        service.auth.publish(Event(CODE, "password.refused", 1, {"ip": "192.0.2.7"}))
     one, two = stored(service.auth)
-    assert (one.facts, two.facts) == ("{}", "{}")
+    assert (one.facts, two.facts) == (BY_CODE, BY_CODE)
     assert one.commitment != two.commitment
 
 
 def test_a_fact_no_one_called_clear_is_personal(service: Service) -> None:
     """A new feature that forgets to say which it is puts nothing of a person where it stays."""
-    service.auth.publish(Event("password.refused", 1, {"phone": "+33 1 23", "reason": "a test"}))
+    service.auth.publish(
+        Event(CODE, "password.refused", 1, {"phone": "+33 1 23", "reason": "a test"})
+    )
     (row,) = stored(service.auth)
-    assert row.facts == '{"reason":"a test"}'
+    assert row.facts == '{"actor":"code","channel":"code","reason":"a test"}'
     assert only(service.auth, "password.refused").personal == {"phone": "+33 1 23"}
 
 
@@ -71,7 +81,7 @@ def test_a_row_lives_and_dies_with_its_event(service: Service) -> None:
 
     def fail() -> None:
         with service.auth._db.transaction():
-            service.auth.publish(Event("password.changed", 1, {"ip": "192.0.2.7"}))
+            service.auth.publish(Event(CODE, "password.changed", 1, {"ip": "192.0.2.7"}))
             assert names(service.auth) == ["password.changed"]
             raise ZeroDivisionError
 
@@ -86,14 +96,14 @@ def test_refused_attempts_are_recorded(service: Service) -> None:
     user = service.auth.register_user(EMAIL, PASSPHRASE)
     for email, password in ((EMAIL, OTHER), ("stranger@example.com", OTHER)):
         with pytest.raises(WrongCredentials):
-            service.auth.passwords.verify(email, password, "192.0.2.7")
-    service.auth.accounts.disable(EMAIL)
+            service.auth.passwords.verify(THERE, email, password)
+    service.auth.accounts.disable(CODE, EMAIL)
     assert not service.auth.valid_login(EMAIL, PASSPHRASE)
     refused = [e for e in service.auth.audit.list() if e.name == "password.refused"]
     assert [(entry.user_id, entry.personal) for entry in refused] == [
         (user.id, {}),
-        (None, {"ip": "192.0.2.7"}),
-        (user.id, {"ip": "192.0.2.7"}),
+        (None, {"ip": "192.0.2.7", "device": "Unknown device"}),
+        (user.id, {"ip": "192.0.2.7", "device": "Unknown device"}),
     ]
 
 
@@ -140,7 +150,7 @@ def test_refusals_by_a_limit_are_one_row_a_key_and_minute(
     def guess(email: str, times: int) -> None:
         for _ in range(times):
             with pytest.raises(Refusal):
-                service.auth.passwords.verify(email, OTHER, "192.0.2.7")
+                service.auth.passwords.verify(THERE, email, OTHER)
 
     guess(EMAIL, 5)
     guess("stranger@example.com", 3)
@@ -157,7 +167,7 @@ def test_fifty_refusals_at_once_are_counted_exactly(service: Service, moving_clo
     """One row, fifty times, and the personal values of one."""
     assert moving_clock.time
     event = Event(
-        "rate_limit.reached", None, {"policy": "account", "ip": "192.0.2.7"}, counted="key"
+        CODE, "rate_limit.reached", None, {"policy": "account", "ip": "192.0.2.7"}, counted="key"
     )
     race(lambda _: service.auth.publish(event))
     assert only(service.auth, "rate_limit.reached").times == 50
@@ -169,8 +179,8 @@ def test_hearing_waits_for_no_other_writer(databases: Databases, make_service: M
     url = databases.fresh("postgresql")
     auth = make_service(database_url=url).auth
     with auth._db.transaction():
-        auth.publish(Event("password.changed", 1))
-        other = threading.Thread(target=auth.publish, args=(Event("password.changed", 2),))
+        auth.publish(Event(CODE, "password.changed", 1))
+        other = threading.Thread(target=auth.publish, args=(Event(CODE, "password.changed", 2),))
         other.start()
         other.join(3)
         assert not other.is_alive()
@@ -183,17 +193,21 @@ def test_a_deleted_account_leaves_its_rows_and_nothing_personal(service: Service
     """The deletion too is a row, and says nothing of the person, whatever it was told."""
     for email in (EMAIL, "amy@example.com"):
         service.auth.register_user(email, PASSPHRASE)
-        service.auth.sessions.sign_in(email, PASSPHRASE, ip="192.0.2.7", agent=FIREFOX)
+        service.auth.sessions.sign_in(
+            Caller("visitor", Channel.API, ip="192.0.2.7", agent=FIREFOX),
+            email,
+            PASSPHRASE,
+        )
     bob = service.auth.accounts.find(EMAIL)
     service.auth.audit.seal()
-    service.auth.revoke(bob.id, Reason.PASSWORD_CHANGED)
+    service.auth.revoke(CODE, bob.id, Reason.PASSWORD_CHANGED)
     assert personal_rows(service.auth) == 4
     with service.auth._db.transaction():
-        service.auth.publish(Event("session.opened", bob.id, {"ip": "192.0.2.9"}))
-        service.auth.publish(Event("account.deleted", bob.id, {"ip": "192.0.2.9"}))
+        service.auth.publish(Event(CODE, "session.opened", bob.id, {"ip": "192.0.2.9"}))
+        service.auth.publish(Event(CODE, "account.deleted", bob.id, {"ip": "192.0.2.9"}))
     assert personal_rows(service.auth) == 2
-    service.auth.publish(Event("session.opened", bob.id, {"ip": "192.0.2.9"}))
-    service.auth.accounts.delete(EMAIL)
+    service.auth.publish(Event(CODE, "session.opened", bob.id, {"ip": "192.0.2.9"}))
+    service.auth.accounts.delete(CODE, EMAIL)
     assert personal_rows(service.auth) == 2
     theirs = service.auth.audit.list(bob.id)
     assert len(theirs) >= 5
@@ -209,7 +223,7 @@ def test_personal_values_are_kept_for_a_time(
     """After it they are erased; the rows stay, and the chain still verifies."""
     service = make_service(audit_personal="1h")
     for n in range(3):
-        service.auth.publish(Event("password.refused", n, {"ip": "192.0.2.7"}))
+        service.auth.publish(Event(CODE, "password.refused", n, {"ip": "192.0.2.7"}))
     service.auth.audit.seal()
     moving_clock.forward(3599)
     assert service.auth.sweep(moving_clock.time) == 0
@@ -221,7 +235,7 @@ def test_personal_values_are_kept_for_a_time(
 
 def test_a_long_text_is_cut(service: Service) -> None:
     """What a browser says of itself may be as long as a header."""
-    service.auth.publish(Event("session.opened", 1, {"agent": "a" * 5000 + "\0\ud800"}))
+    service.auth.publish(Event(CODE, "session.opened", 1, {"agent": "a" * 5000 + "\0\ud800"}))
     assert only(service.auth, "session.opened").personal == {"agent": "a" * 512}
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bienvenue import Auth, clock, key_file
+from bienvenue.authentication import CODE
 from bienvenue.feature import Event
 from bienvenue.features.audit import Report, commands, operations
 from bienvenue.features.audit.models import digest, sealed_text
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.statements
 def write(auth: Auth, times: int, ip: str = "192.0.2.7") -> None:
     """Let things happen."""
     for _ in range(times):
-        auth.publish(Event("password.refused", 1, {"ip": ip}))
+        auth.publish(Event(CODE, "password.refused", 1, {"ip": ip}))
 
 
 @pytest.fixture
@@ -158,7 +159,7 @@ def test_a_row_of_a_lower_number_and_an_earlier_time_is_sealed_later(service: Se
 
 def test_a_counted_row_is_sealed_after_its_minute(service: Service, moving_clock: Clock) -> None:
     """And what is counted for that minute still later is a row of its own, in a later batch."""
-    reached = Event("rate_limit.reached", None, {"policy": "account"}, counted="key")
+    reached = Event(CODE, "rate_limit.reached", None, {"policy": "account"}, counted="key")
     moving_clock.time += 60 - moving_clock.time % 60
     service.auth.publish(reached)
     moving_clock.forward(59)
@@ -176,7 +177,7 @@ def test_a_counted_row_is_sealed_after_its_minute(service: Service, moving_clock
 
 def test_counting_and_sealing_at_once_lose_nothing(service: Service, moving_clock: Clock) -> None:
     """A row is counted before it is sealed or another is begun: never both, never neither."""
-    reached = Event("rate_limit.reached", None, {"policy": "account"}, counted="key")
+    reached = Event(CODE, "rate_limit.reached", None, {"policy": "account"}, counted="key")
 
     def act(number: int) -> None:
         if number % 5 == 0:
@@ -301,7 +302,7 @@ def test_a_changed_personal_value_is_named(chain: Auth) -> None:
 
 def test_personal_values_put_where_none_were_are_found(service: Service) -> None:
     """A row that had none has none."""
-    service.auth.publish(Event("account.enabled", 1))
+    service.auth.publish(Event(CODE, "account.enabled", 1))
     service.auth.audit.seal()
     (row,) = ids(service.auth, 1)
     tamper(

@@ -12,6 +12,7 @@ from sqlalchemy import delete
 from sqlalchemy.exc import NoResultFound
 
 from bienvenue import DB, Bienvenue, current_user, logs, schema, tokens
+from bienvenue.authentication import CODE, Caller, Channel
 from bienvenue.cli import main
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Feature
@@ -47,9 +48,9 @@ def signed_in(service: Service) -> tuple[str, SignedIn]:
 def test_an_account_deleted_meanwhile_is_nobodys(service: Service) -> None:
     """Between the check and the operation: 401 and no mistake of ours."""
     _, me = signed_in(service)
-    service.auth.accounts.delete(EMAIL)
+    service.auth.accounts.delete(CODE, EMAIL)
     with pytest.raises(NotSignedIn):
-        service.auth.password_change.change(me, PASSPHRASE, OTHER)
+        service.auth.password_change.change(CODE, me, PASSPHRASE, OTHER)
 
 
 def test_a_user_deleted_after_the_check_is_none(
@@ -57,7 +58,7 @@ def test_a_user_deleted_after_the_check_is_none(
 ) -> None:
     """As a session that is over."""
     secret, me = signed_in(service)
-    service.auth.accounts.delete(EMAIL)
+    service.auth.accounts.delete(CODE, EMAIL)
     monkeypatch.setattr(service.auth.sessions, "check", lambda _secret: me)
     assert service.auth.get_user_from_session_id(secret) is None
 
@@ -65,8 +66,8 @@ def test_a_user_deleted_after_the_check_is_none(
 def test_signing_out_ends_the_session_whatever_its_secret_is_now(service: Service) -> None:
     """A password change at the same moment gives it another."""
     _, me = signed_in(service)
-    moved = service.auth.password_change.change(me, PASSPHRASE, OTHER)
-    service.auth.sessions.end(me)
+    moved = service.auth.password_change.change(CODE, me, PASSPHRASE, OTHER)
+    service.auth.sessions.end(CODE, me)
     assert service.auth.sessions.check(moved) is None
 
 
@@ -86,8 +87,15 @@ def test_a_shortened_lifetime_holds_for_open_sessions(make_service: MakeService)
 def test_no_repr_shows_a_secret(service: Service) -> None:
     """What an error reporter keeps of local values."""
     secret, _ = signed_in(service)
-    proven = service.auth.passwords.verify(EMAIL, PASSPHRASE)
-    shown = repr([Answer(session=secret, device=secret), Visitor("", "", secret, secret), proven])
+    proven = service.auth.passwords.verify(CODE, EMAIL, PASSPHRASE)
+    shown = repr(
+        [
+            Answer(session=secret, device=secret),
+            Visitor(secret, secret),
+            Caller("", Channel.API, device=secret),
+            proven,
+        ]
+    )
     assert secret not in shown
     assert "$2b$" not in shown
 
@@ -213,7 +221,7 @@ def test_unlocking_an_account_that_failed_nothing_is_no_event(service: Service) 
     """There is nothing to tell its owner."""
     service.signed_in()
     service.auth.rate_limits.clear(EMAIL)
-    assert service.auth.rate_limits.unlock(EMAIL) == EMAIL
+    assert service.auth.rate_limits.unlock(CODE, EMAIL) == EMAIL
     assert "account.unlocked" not in {entry.name for entry in service.auth.audit.list()}
 
 
@@ -230,9 +238,9 @@ def test_an_answer_of_a_request_without_an_id_has_none(service: Service) -> None
 def test_a_copy_of_an_account_deleted_meanwhile_is_refused(service: Service) -> None:
     """As the session is: 401 and no mistake of ours."""
     _, me = signed_in(service)
-    service.auth.accounts.delete(EMAIL)
+    service.auth.accounts.delete(CODE, EMAIL)
     with pytest.raises(NotSignedIn):
-        service.auth.account_closure.download(me)
+        service.auth.account_closure.download(CODE, me)
 
 
 def test_an_account_deleted_while_it_is_disabled_is_none(
@@ -242,17 +250,17 @@ def test_an_account_deleted_while_it_is_disabled_is_none(
     signed_in(service)
     monkeypatch.setattr(service.auth.accounts, "hold", lambda _user: False)
     with pytest.raises(NoSuchUser):
-        service.auth.accounts.disable(EMAIL)
+        service.auth.accounts.disable(CODE, EMAIL)
 
 
 def test_a_closure_that_is_gone_reopens_nothing(service: Service) -> None:
     """Also while its link is still there."""
     signed_in(service)
-    service.auth.account_closure.close_for(EMAIL)
+    service.auth.account_closure.close_for(CODE, EMAIL)
     with service.auth._db.transaction() as tx:
         tx.execute(delete(ClosedAccount))
     with pytest.raises(AccountNotClosed):
-        service.auth.account_closure.reopen_for(EMAIL)
+        service.auth.account_closure.reopen_for(CODE, EMAIL)
 
 
 def test_a_link_of_an_account_that_is_gone_is_wrong(

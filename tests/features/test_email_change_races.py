@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bienvenue.authentication import CODE
 from bienvenue.feature import Refusal
 from bienvenue.features.accounts import EmailTaken, NoSuchUser
 from bienvenue.features.email_change.operations import _set
@@ -45,7 +46,7 @@ def test_ten_ask_at_once_and_one_link_works(service: Service) -> None:
     """All of one account, each for another email; every email but one is withdrawn."""
     client = service.signed_in()
     me = me_of(service, client)
-    race(lambda number: service.auth.email_change.request(me, f"s{number}@example.com"), 10)
+    race(lambda number: service.auth.email_change.request(CODE, me, f"s{number}@example.com"), 10)
     found = messages(service, "new_email_verification")
     assert len(found) == 10
     (alive,) = [message for message in found if message.encrypted_link is not None]
@@ -89,8 +90,8 @@ def test_registering_while_the_email_is_given_up(service: Service, turn: int) ->
             return verify(client, proof).status_code
         try:
             if number == 1:
-                return service.auth.email_change.set(AMY, EMAIL)
-            return service.auth.accounts.add_without_password(EMAIL)
+                return service.auth.email_change.set(CODE, AMY, EMAIL)
+            return service.auth.accounts.add_without_password(CODE, EMAIL)
         except EmailTaken:
             return "taken"
 
@@ -109,7 +110,7 @@ def test_registering_while_the_email_is_restored(service: Service, turn: int) ->
         if number == 0:
             return restore(service, back).status_code
         try:
-            return service.auth.accounts.add_without_password(EMAIL)
+            return service.auth.accounts.add_without_password(CODE, EMAIL)
         except EmailTaken:
             return "taken"
 
@@ -137,8 +138,8 @@ def test_the_thief_changes_on_while_the_owner_undoes(service: Service) -> None:
     def act(number: int) -> str:
         try:
             if number:
-                return service.auth.email_change.verify(me, proof)
-            return service.auth.email_change.restore(back)
+                return service.auth.email_change.verify(CODE, me, proof)
+            return service.auth.email_change.restore(CODE, back)
         except Refusal as refusal:
             return refusal.code
 
@@ -159,10 +160,10 @@ def test_an_account_that_goes_while_its_token_is_spent(service: Service, happens
 
     def act(number: int) -> str:
         if number:
-            getattr(service.auth.accounts, happens)(uid)
+            getattr(service.auth.accounts, happens)(CODE, uid)
             return "gone"
         try:
-            return service.auth.email_change.verify(me, proof)
+            return service.auth.email_change.verify(CODE, me, proof)
         except Refusal as refusal:
             return refusal.code
 
@@ -179,7 +180,7 @@ def test_an_account_that_goes_while_its_token_is_spent(service: Service, happens
 def test_an_email_that_changed_meanwhile_is_not_changed_again(service: Service) -> None:
     """Anyone who read the account before finds that it has not the old email any more."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.email_change.set(EMAIL, "robert@example.com")
+    service.auth.email_change.set(CODE, EMAIL, "robert@example.com")
     with service.auth._db.transaction() as tx, pytest.raises(NoSuchUser):
         _set(tx, user.id, EMAIL, {"email": "eve@example.com"})
     assert service.auth.accounts.find("robert@example.com").id == user.id

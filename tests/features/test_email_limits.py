@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from werkzeug.test import TestResponse
 
+from bienvenue.authentication import CODE
 from bienvenue.features.mail import Message
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.password_resets import messages, text_of
@@ -69,7 +70,7 @@ def test_requests_without_an_ip_are_one_network(make_service: MakeService) -> No
     heard = [ask(service, f"amy{number}@example.com", ip="").status_code for number in range(5)]
     assert heard == [202] * 3 + [429] * 2
     for number in range(5):
-        service.auth.password_reset.request(f"bob{number}@example.com")
+        service.auth.password_reset.request(CODE, f"bob{number}@example.com")
 
 
 @pytest.mark.usefixtures("moving_clock")
@@ -116,7 +117,7 @@ def test_the_owner_of_a_closed_account_is_written_to(
     """Every way in that says "check your email" sends the link that reopens the account."""
     service = make_service(**SMTP)
     service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.account_closure.close_for(EMAIL)
+    service.auth.account_closure.close_for(CODE, EMAIL)
     (first,) = messages(service, "account_closed")
     assert first.expires_at is not None
     moving_clock.forward(24 * HOUR)
@@ -131,7 +132,7 @@ def test_the_owner_of_a_closed_account_is_written_to(
 
     reopening = token(again)
     assert "[link removed]" in text_of(service, messages(service, "account_closed")[0])
-    assert service.auth.account_closure.reopen(reopening) == EMAIL
+    assert service.auth.account_closure.reopen(CODE, reopening) == EMAIL
     assert service.auth.valid_login(EMAIL, PASSPHRASE)
 
 
@@ -139,7 +140,7 @@ def test_a_disabled_account_is_not_written_to(make_service: MakeService) -> None
     """An administrator closed it for good."""
     service = make_service(**SMTP)
     service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.accounts.disable(EMAIL)
+    service.auth.accounts.disable(CODE, EMAIL)
     assert ask(service).status_code == 202
     assert service.auth.mail.list() == []
 
@@ -161,6 +162,6 @@ def test_answers_go_where_they_are_read(
     """By default to the support email."""
     service = make_service(**settings)
     service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.password_reset.request(EMAIL)
+    service.auth.password_reset.request(CODE, EMAIL)
     (row,) = service.auth.mail.list()
     assert service.auth.mail.read(row.uid)["Reply-To"] == reply_to

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, select, text
 from werkzeug.security import generate_password_hash
 
 from bienvenue import clock
+from bienvenue.authentication import CODE, Caller, Channel
 from bienvenue.feature import Event, Feature
 from bienvenue.features.accounts import AccountDisabled, EmailTaken
 from bienvenue.features.import_export import ImportedUser, LineResult, Report, UnreadableSource
@@ -38,6 +39,8 @@ from tests.features import audits
 HASH = generate_password_hash(PASSPHRASE, "scrypt:1024:8:1")
 HANGUL = "\ud55c" * 25
 HEAD = "email,password_hash\n"
+AMY = Caller("operator amy", Channel.COMMAND)
+BY_AMY = {"actor": "operator amy", "channel": "command line"}
 
 
 def bring(service: Service, *lines: Mapping[str, Any], **options: Any) -> list[LineResult]:
@@ -45,7 +48,7 @@ def bring(service: Service, *lines: Mapping[str, Any], **options: Any) -> list[L
     heard: list[LineResult] = []
     columns = service.auth.import_export.columns()
     given = [columns.line(f"line {n}", line) for n, line in enumerate(lines, 1)]
-    service.auth.import_export.import_lines(iter(given), "amy", heard.append, **options)
+    service.auth.import_export.import_lines(AMY, iter(given), heard.append, **options)
     return heard
 
 
@@ -96,11 +99,11 @@ def test_a_person_comes_with_everything(service: Service, moving_clock: Clock) -
         "last_sign_in_at": clock.written(1_740_000_000),
         "disabled_reason": None,
     }
-    assert service.auth.sessions.sign_in(EMAIL, PASSPHRASE).user.uid == uid
+    assert service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE).user.uid == uid
     assert service.auth.accounts.find(EMAIL).hashed_password.startswith("$2b$04$")
     assert audits.names(service.auth)[:2] == ["account.imported", "users.imported"]
     batch = audits.only(service.auth, "users.imported")
-    assert (batch.facts, batch.user_id) == ({"actor": "amy", "accounts": 1}, None)
+    assert (batch.facts, batch.user_id) == ({"accounts": 1} | BY_AMY, None)
 
 
 def test_a_line_may_say_nothing_but_an_email(service: Service, moving_clock: Clock) -> None:
@@ -124,7 +127,7 @@ def test_what_no_password_opens_elsewhere_opens_by_none_here(
     (heard,) = bring(service, {"email": EMAIL, "password_hash": unusable})
     assert (heard.outcome, heard.words) == ("created", "no password: opens by resetting it")
     with pytest.raises(WrongCredentials):
-        service.auth.passwords.verify(EMAIL, unusable)
+        service.auth.passwords.verify(CODE, EMAIL, unusable)
 
 
 @pytest.mark.parametrize(
@@ -148,12 +151,12 @@ def test_a_disabled_person_stays_so(
     expected = clock.written(clock.now()) if since == "now" else since
     assert (None if user.disabled_at is None else clock.written(user.disabled_at)) == expected
     if since is None:
-        assert service.auth.passwords.verify(EMAIL, PASSPHRASE).user.id == user.id
+        assert service.auth.passwords.verify(CODE, EMAIL, PASSPHRASE).id == user.id
         return
     with pytest.raises(AccountDisabled):
-        service.auth.passwords.verify(EMAIL, PASSPHRASE)
+        service.auth.passwords.verify(CODE, EMAIL, PASSPHRASE)
     assert service.auth.export(user.id)["imported"]["disabled_reason"] == "never paid"
-    service.auth.accounts.enable(EMAIL)
+    service.auth.accounts.enable(CODE, EMAIL)
     assert service.auth.export(user.id)["imported"]["disabled_reason"] is None
 
 
@@ -200,7 +203,7 @@ def test_what_others_cut_or_did_not_normalise_opens_and_is_ours_then(
     hash_costs.clear()
     assert service.auth.valid_login(EMAIL, password)
     assert hash_costs == [4, 4]
-    service.auth.sessions.sign_in(EMAIL, password)
+    service.auth.sessions.sign_in(CODE, EMAIL, password)
     stored = service.auth.accounts.find(EMAIL).hashed_password
     assert not stored.startswith("typed:")
     hash_costs.clear()
@@ -253,13 +256,13 @@ def test_a_failure_costs_more_as_long_as_a_hash_of_another_system_is_left(
     )
     assert costs() == {"scrypt": 1024 * 8, "pbkdf2-sha256": 1000}
     for email in ("a@example.com", "b@example.com", "c@example.com"):
-        service.auth.sessions.sign_in(email, PASSPHRASE)
+        service.auth.sessions.sign_in(CODE, email, PASSPHRASE)
     moving_clock.forward(LOOKED_FOR + 1)
     service.auth.passwords.sweep(clock.now(), 1000)
     assert costs() == {"scrypt": 1024 * 8, "pbkdf2-sha256": 1000}
-    service.auth.accounts.delete("d@example.com")
+    service.auth.accounts.delete(CODE, "d@example.com")
     service.auth.register_user(EMAIL, PASSPHRASE * 4)
-    service.auth.accounts.add_without_password("e@example.com")
+    service.auth.accounts.add_without_password(CODE, "e@example.com")
     assert service.auth.passwords.sweep(clock.now(), 1000) == 0
     assert costs() == {"scrypt": 1024 * 8, "pbkdf2-sha256": 1000}
     moving_clock.forward(LOOKED_FOR + 1)
@@ -368,7 +371,7 @@ def test_an_account_that_is_there_is_never_changed(service: Service) -> None:
 def test_an_email_that_is_kept_for_somebody_is_not_given_away(service: Service) -> None:
     """Whose email was changed can take it back by the letter's link."""
     service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.email_change.set(EMAIL, "amy@example.com")
+    service.auth.email_change.set(CODE, EMAIL, "amy@example.com")
     (heard,) = bring(service, {"email": EMAIL})
     assert heard.words == "this email is kept for an account that was changed from it"
 
@@ -380,7 +383,7 @@ def test_the_same_lines_again_change_nothing(service: Service) -> None:
     """Even after people signed in, chose another password or changed their email's spelling."""
     lines = [{"email": f"p{n}@example.com", "password_hash": HASH} for n in range(5)]
     assert outcomes(bring(service, *lines)) == ["created"] * 5
-    service.auth.sessions.sign_in("p1@example.com", PASSPHRASE)
+    service.auth.sessions.sign_in(CODE, "p1@example.com", PASSPHRASE)
     before = [vars(user) for user in service.auth.accounts.list()]
     rows = audits.names(service.auth)
     assert outcomes(bring(service, *lines)) == ["unchanged"] * 5
@@ -470,7 +473,7 @@ def test_what_crosses_again_and_again_is_no_silence(
 def test_an_email_kept_meanwhile_stops_the_batch(service: Service) -> None:
     """What is asked after the rows are written sees who gave an email up in this moment."""
     service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.email_change.set(EMAIL, "amy@example.com")
+    service.auth.email_change.set(CODE, EMAIL, "amy@example.com")
     with pytest.raises(EmailTaken), service.auth._db.transaction():
         service.auth.accounts.import_all([("!", {"email": EMAIL})])
     assert [user.email for user in service.auth.accounts.list()] == ["amy@example.com"]
@@ -645,7 +648,7 @@ def test_people_come_from_a_query(service: Service, old_system: str) -> None:
     """Whatever types the database gives: bytes, times, numbers, UUIDs."""
     heard: list[LineResult] = []
     feature = service.auth.import_export
-    feature.import_lines(from_database(old_system, QUERY, feature.columns()), "amy", heard.append)
+    feature.import_lines(AMY, from_database(old_system, QUERY, feature.columns()), heard.append)
     assert [(each.place, each.outcome) for each in heard] == [
         ("row 1", "created"),
         ("row 2", "created"),
@@ -709,8 +712,8 @@ def test_everybody_goes_out_and_comes_in_elsewhere_as_they_were(
     bring(service, *lines)
     long = "neuf grenouilles sous la pluie; " * 3
     service.auth.register_user("d@example.com", long)
-    service.auth.sessions.sign_in("d@example.com", long)
-    people = list(service.auth.import_export.export_all("amy", hashes=True))
+    service.auth.sessions.sign_in(CODE, "d@example.com", long)
+    people = list(service.auth.import_export.export_all(AMY, hashes=True))
     assert [person["email"] for person in people] == [f"{x}@example.com" for x in "abcd"]
     assert (people[0]["password_hash"], people[0]["password_text"]) == (HASH, "typed")
     assert people[3]["password_text"] == "nfc"
@@ -720,19 +723,19 @@ def test_everybody_goes_out_and_comes_in_elsewhere_as_they_were(
     url = databases.fresh("sqlite")
     other = make_service(database_url=url)
     assert set(outcomes(bring(other, *people))) == {"created"}
-    assert list(other.auth.import_export.export_all("amy", hashes=True)) == people
+    assert list(other.auth.import_export.export_all(AMY, hashes=True)) == people
     assert other.auth.valid_login("a@example.com", PASSPHRASE)
     assert other.auth.valid_login("d@example.com", long)
     assert not other.auth.valid_login("d@example.com", long[:72])
     facts = audits.only(service.auth, "users.exported").facts
-    assert facts == {"actor": "amy", "hashes": True}
+    assert facts == {"hashes": True} | BY_AMY
 
 
 def test_hashes_are_written_out_on_purpose_only(service: Service) -> None:
     """Who takes them stands in the record before the first account is given."""
     service.auth.register_user(EMAIL, PASSPHRASE)
-    people = service.auth.import_export.export_all("amy", hashes=False)
-    assert audits.only(service.auth, "users.exported").facts == {"actor": "amy", "hashes": False}
+    people = service.auth.import_export.export_all(AMY, hashes=False)
+    assert audits.only(service.auth, "users.exported").facts == {"hashes": False} | BY_AMY
     (person,) = people
     assert [name for name in person if "password" in name] == []
     assert "$2b$" not in json.dumps(person)
@@ -744,7 +747,7 @@ def test_an_account_deleted_meanwhile_is_left_out(
     """Between the list and the look at its fields."""
     service.auth.register_user(EMAIL, PASSPHRASE)
     monkeypatch.setattr(service.auth.accounts, "export_users", lambda _: {})
-    assert list(service.auth.import_export.export_all("amy", hashes=True)) == []
+    assert list(service.auth.import_export.export_all(AMY, hashes=True)) == []
 
 
 def test_what_goes_out_opens_in_another_system(service: Service) -> None:
@@ -755,7 +758,7 @@ def test_what_goes_out_opens_in_another_system(service: Service) -> None:
     service.auth.register_user(EMAIL, PASSPHRASE)
     service.auth.register_user("amy@example.com", long)
     theirs = CryptContext(schemes=["bcrypt", "bcrypt_sha256"])
-    out = list(service.auth.import_export.export_all("amy", hashes=True))
+    out = list(service.auth.import_export.export_all(AMY, hashes=True))
     for person, password in zip(out, (PASSPHRASE, long), strict=True):
         assert theirs.verify(password, person["password_hash"])
         assert not theirs.verify(password + "!", person["password_hash"])
@@ -791,7 +794,7 @@ def test_a_feature_brings_its_own_fields_in_and_out(service: Service) -> None:
     shoes = Shoes(service.auth.registry, service.auth._db, Section())
     service.auth.registry.add(shoes)
     bring(service, {"email": EMAIL, "shoe_size": "43"}, {"email": "amy@example.com"})
-    out = list(service.auth.import_export.export_all("amy", hashes=False))
+    out = list(service.auth.import_export.export_all(AMY, hashes=False))
     assert [(p["email"], p["shoe_size"]) for p in out] == [
         (EMAIL, "43"),
         ("amy@example.com", None),
@@ -820,7 +823,7 @@ def test_no_hash_and_no_salt_reaches_a_log(
         service.auth.valid_login(EMAIL, PASSPHRASE)
         service.auth.valid_login("a@example.com", "another")
         list(from_database(old_system, QUERY, service.auth.import_export.columns()))
-        list(service.auth.import_export.export_all("amy", hashes=True))
+        list(service.auth.import_export.export_all(AMY, hashes=True))
         with pytest.raises(UnreadableSource, match="syntax error"):
             list(from_database(old_system, "SELECT pw FRM people", all_columns()))
     assert outcomes(heard) == ["created", "created", "refused", "refused"]

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from bienvenue.authentication import CODE, operator
 from bienvenue.features.import_export import UnreadableSource, commands
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features import audits
@@ -166,7 +167,7 @@ def test_it_says_how_far_it_is(service: Service, tmp_path: Path, moving_clock: C
 def test_everybody_goes_out_into_a_file_of_its_owner(service: Service, tmp_path: Path) -> None:
     """As CSV or JSON lines, with hashes only when asked; it comes back in as it is."""
     service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.accounts.disable(EMAIL)
+    service.auth.accounts.disable(CODE, EMAIL)
     for name in ("out.csv", "out.jsonl"):
         said = exported(service, tmp_path / name)
         assert said.output == f"1 accounts in {tmp_path / name}, without password hashes\n"
@@ -178,13 +179,13 @@ def test_everybody_goes_out_into_a_file_of_its_owner(service: Service, tmp_path:
     (row,) = csv.DictReader((tmp_path / "with.csv").read_text().splitlines())
     assert row["password_hash"] == service.auth.accounts.find(EMAIL).hashed_password
     assert (row["email_verified"], row["notification_email"]) == ("false", "")
-    service.auth.accounts.delete(EMAIL)
+    service.auth.accounts.delete(CODE, EMAIL)
     assert "1 created" in imported(service, tmp_path / "with.csv").output
     assert not service.auth.valid_login(EMAIL, PASSPHRASE)
-    service.auth.accounts.enable(EMAIL)
+    service.auth.accounts.enable(CODE, EMAIL)
     assert service.auth.valid_login(EMAIL, PASSPHRASE)
-    actors = {entry.facts["actor"] for entry in service.auth.audit.list() if "actor" in entry.facts}
-    assert actors == {commands.operator()}
+    actors = {entry.facts["actor"] for entry in service.auth.audit.list()}
+    assert actors == {operator().actor, "code"}
 
 
 def test_standard_output_holds_nothing_else(service: Service) -> None:
@@ -237,14 +238,14 @@ def test_the_operator_is_the_user_of_the_operating_system(
     pwd: Any = importlib.import_module("pwd")
     if there == "no name":
         monkeypatch.setattr(pwd, "getpwuid", lambda number: {"": ""}[str(number)])
-        assert commands.operator() == str(os.getuid())
+        assert operator().actor == f"operator {os.getuid()}"
     elif there == "no such system":
         monkeypatch.setitem(sys.modules, "pwd", None)
         monkeypatch.delattr(os, "getuid")
         monkeypatch.setattr(getpass, "getuser", lambda: "amy")
-        assert commands.operator() == "amy"
+        assert operator().actor == "operator amy"
     else:
-        assert commands.operator() == pwd.getpwuid(os.getuid()).pw_name
+        assert operator().actor == f"operator {pwd.getpwuid(os.getuid()).pw_name}"
 
 
 def test_a_pipe_is_a_source_too(service: Service, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from bienvenue import tokens
+from bienvenue.authentication import CODE
 from bienvenue.features.accounts import EmailTaken
 from bienvenue.features.invitations import (
     NoSuchInvitation,
@@ -64,7 +65,7 @@ def test_where_registration_is_closed_no_one_registers(
         answer = service.client().get(path, follow_redirects=True)
         assert heard(answer) == closed, path
     with pytest.raises(RegistrationClosed):
-        service.auth.invitations.invite("eve@example.com")
+        service.auth.invitations.invite(CODE, "eve@example.com")
     assert (users(service.auth), hash_costs) == (0, [])
     page = Browser(service).get("/users/new")
     assert (page.status_code, "New accounts can't be created here" in page.text) == (403, True)
@@ -89,7 +90,7 @@ def test_code_and_operators_add_accounts_whatever_the_mode(make_service: MakeSer
     """They are not visitors."""
     service = make_service(registration="closed")
     service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.accounts.add_without_password("amy@example.com")
+    service.auth.accounts.add_without_password(CODE, "amy@example.com")
     assert users(service.auth) == 2
     assert service.signed_in().get("/profile").status_code == 200
 
@@ -127,7 +128,7 @@ def test_an_invitation_makes_an_account_at_once(
 def test_inviting_writes_an_email_and_keeps_a_digest(service: Service) -> None:
     """The row names whom and until when; the token stands in the email alone, sealed."""
     hearing = Hearing(service.auth)
-    made = service.auth.invitations.invite(EMAIL.upper())
+    made = service.auth.invitations.invite(CODE, EMAIL.upper())
     (message,) = messages(service, "invitation")
     token = newest(service, "invitation")
     assert link_in(service, message) == f"http://localhost:5000/users/new?token={token}"
@@ -148,19 +149,19 @@ def _none(_service: Service, _clock: Clock, _token: str) -> str:
 
 
 def _withdraw(service: Service, _clock: Clock, token: str) -> str:
-    service.auth.invitations.withdraw(EMAIL)
+    service.auth.invitations.withdraw(CODE, EMAIL)
     return token
 
 
 def _use_and_delete(service: Service, _clock: Clock, token: str) -> str:
     assert register(service, invitation=token).status_code == 201
-    service.auth.accounts.delete(EMAIL)
+    service.auth.accounts.delete(CODE, EMAIL)
     return token
 
 
 def _come_otherwise_and_go(service: Service, _clock: Clock, token: str) -> str:
     service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.accounts.delete(EMAIL)
+    service.auth.accounts.delete(CODE, EMAIL)
     return token
 
 
@@ -220,9 +221,9 @@ def test_anyone_who_has_an_account_is_not_invited(service: Service) -> None:
     """The operator is told; no email is written."""
     service.auth.register_user(EMAIL, PASSPHRASE)
     with pytest.raises(EmailTaken):
-        service.auth.invitations.invite(EMAIL)
+        service.auth.invitations.invite(CODE, EMAIL)
     with pytest.raises(MalformedEmail):
-        service.auth.invitations.invite("bob")
+        service.auth.invitations.invite(CODE, "bob")
     assert service.auth.mail.list() == []
 
 
@@ -230,16 +231,16 @@ def test_anyone_who_has_an_account_is_not_invited(service: Service) -> None:
 def test_an_operator_withdraws_an_invitation(service: Service, by: str) -> None:
     """By its name or email; a second time there is none."""
     hearing = Hearing(service.auth)
-    made = service.auth.invitations.invite(EMAIL)
+    made = service.auth.invitations.invite(CODE, EMAIL)
     invited(service, "amy@example.com")
     name = made.uid.upper() if by == "uid" else f" {EMAIL.title()}"
-    assert service.auth.invitations.withdraw(name).sent_to == EMAIL
+    assert service.auth.invitations.withdraw(CODE, name).sent_to == EMAIL
     assert hearing.names.count("invitation.withdrawn") == 1
     assert messages(service, "invitation")[0].state == MessageState.WITHDRAWN
     with pytest.raises(NoSuchInvitation):
-        service.auth.invitations.withdraw(name)
+        service.auth.invitations.withdraw(CODE, name)
     with pytest.raises(MalformedText):
-        service.auth.invitations.withdraw("\ud800")
+        service.auth.invitations.withdraw(CODE, "\ud800")
     assert len(service.auth.invitations.list()) == 1
 
 
@@ -265,7 +266,7 @@ def test_twenty_who_all_hashed_already_and_one_wins(service: Service) -> None:
 
     def spend(number: int) -> bool:
         try:
-            service.auth.registration._register_invited(EMAIL, f"hash {number}", token, "")
+            service.auth.registration._register_invited(CODE, EMAIL, f"hash {number}", token)
         except WrongInvitation:
             return False
         return True
@@ -275,7 +276,7 @@ def test_twenty_who_all_hashed_already_and_one_wins(service: Service) -> None:
 
 def test_of_twenty_invitations_at_once_one_is_outstanding(service: Service) -> None:
     """And twenty operators hear no error."""
-    made = race(lambda _: service.auth.invitations.invite(EMAIL).uid, 20)
+    made = race(lambda _: service.auth.invitations.invite(CODE, EMAIL).uid, 20)
     assert len(set(made)) == 20
     (kept,) = service.auth.invitations.list()
     assert kept.uid in made

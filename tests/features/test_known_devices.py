@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bienvenue import clock
+from bienvenue.authentication import CODE
 from bienvenue.features.known_devices import MOST
 from bienvenue.web.page import DEVICE_LIFETIME
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
@@ -72,7 +73,7 @@ def test_a_new_password_forgets_every_browser_but_the_one_it_was_changed_in(
 def test_deleting_an_account_forgets_its_browsers(service: Service) -> None:
     """Nothing of it stays, and the next account of that email starts without."""
     secret = secret_of(service)
-    service.auth.accounts.delete(EMAIL)
+    service.auth.accounts.delete(CODE, EMAIL)
     service.auth.register_user(EMAIL, PASSPHRASE)
     assert not service.auth.known_devices.knows(EMAIL, secret)
 

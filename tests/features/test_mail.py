@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select, update
 
 from bienvenue import purposes
+from bienvenue.authentication import CODE, Caller, Channel
 from bienvenue.features.mail import (
     LinkGone,
     Mail,
@@ -118,9 +119,13 @@ def test_an_email_says_what_happened_where_and_what_to_do(make_service: MakeServ
     service = make_service(support_email="help@example.org")
     auth = service.auth
     user = auth.register_user(EMAIL, PASSPHRASE)
-    auth.sessions.sign_in(EMAIL, PASSPHRASE)
+    auth.sessions.sign_in(Caller("visitor", Channel.API, ip=""), EMAIL, PASSPHRASE)
     firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-    auth.sessions.sign_in(EMAIL, PASSPHRASE, ip="203.0.113.7", agent=firefox)
+    auth.sessions.sign_in(
+        Caller("visitor", Channel.API, ip="203.0.113.7", agent=firefox),
+        EMAIL,
+        PASSPHRASE,
+    )
     row = next(row for row in rows(service) if row.kind == "new_device")
     mail = auth.mail.read(row.uid)
     paragraphs = [
@@ -143,7 +148,7 @@ def test_an_email_says_what_happened_where_and_what_to_do(make_service: MakeServ
 def test_an_email_of_an_earlier_version_names_no_lifetime(service: Service) -> None:
     """Its facts do not say for how long its link works."""
     service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.password_reset.request(EMAIL)
+    service.auth.password_reset.request(CODE, EMAIL)
     (row,) = (row for row in rows(service) if row.state != MessageState.VOID)
     assert "It works once, for 1 hour:" in text_of(service.auth.mail.read(row.uid))
     with service.auth._db.transaction() as tx:
@@ -255,7 +260,7 @@ def test_a_server_that_refuses_its_sender_costs_no_link(
 ) -> None:
     """A message with a link waits while that works; one without, for two days."""
     user = sending.auth.register_user(EMAIL, PASSPHRASE)
-    sending.auth.email_change.set(EMAIL, "new@example.org")
+    sending.auth.email_change.set(CODE, EMAIL, "new@example.org")
     notice = written(sending, user_id=user.id)
     undo = next(row for row in rows(sending) if row.kind == "email_changed")
     days = int((undo.expires_at - moving_clock.time) // DAY)
@@ -277,7 +282,7 @@ def test_a_server_that_refuses_its_sender_costs_no_link(
     (message,) = server.messages
     link = next(line for line in text_of(message).splitlines() if "?token=" in line)
     token = link.partition("?token=")[2]
-    assert sending.auth.email_change.restore(token) == EMAIL
+    assert sending.auth.email_change.restore(CODE, token) == EMAIL
 
 
 def test_trouble_with_mailboxes_delays_no_other(sending: Service, server: MailServer) -> None:
@@ -484,7 +489,7 @@ def test_an_account_takes_its_messages_along(service: Service) -> None:
     assert [(one["to"], one["subject"], one["state"]) for one in told] == [
         (EMAIL, "Reset your Bienvenue password", "waiting")
     ]
-    service.auth.accounts.delete(EMAIL)
+    service.auth.accounts.delete(CODE, EMAIL)
     assert rows(service) == []
 
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from bienvenue.authentication import CODE, Caller, Channel
 from bienvenue.feature import Event
 from bienvenue.features.mail import Message
 from bienvenue.features.notices import Notices
@@ -28,11 +29,11 @@ def rows(service: Service) -> list[Message]:
 def test_a_changed_password_is_told(service: Service) -> None:
     """To the email of the account, with a part of text and one of HTML, and no link."""
     user = service.auth.accounts.find(EMAIL)
-    opened = service.auth.sessions.sign_in(EMAIL, PASSPHRASE)
+    opened = service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE)
     me = service.auth.sessions.check(opened.secret)
     assert me is not None
     hearing = Hearing(service.auth)
-    service.auth.password_change.change(me, PASSPHRASE, OTHER)
+    service.auth.password_change.change(CODE, me, PASSPHRASE, OTHER)
     (row,) = rows(service)
     kind = "password_changed"
     assert (row.kind, row.email, row.user_id, row.encrypted_link) == (kind, EMAIL, user.id, None)
@@ -50,17 +51,25 @@ def test_a_changed_password_is_told(service: Service) -> None:
 def test_the_first_device_is_not_told_and_the_second_is(service: Service) -> None:
     """The notice names the device; after three of a kind in a day, the others are one email."""
     sessions = service.auth.sessions
-    first = sessions.sign_in(EMAIL, PASSPHRASE)
-    sessions.sign_in(EMAIL, PASSPHRASE, device=first.device)
+    first = sessions.sign_in(CODE, EMAIL, PASSPHRASE)
+    sessions.sign_in(Caller("visitor", Channel.API, device=first.device), EMAIL, PASSPHRASE)
     assert rows(service) == []
-    sessions.sign_in(EMAIL, PASSPHRASE, ip="192.0.2.7", agent=FIREFOX)
+    sessions.sign_in(
+        Caller("visitor", Channel.API, ip="192.0.2.7", agent=FIREFOX),
+        EMAIL,
+        PASSPHRASE,
+    )
     (row,) = rows(service)
     text = text_of(service, row)
     assert row.kind == "new_device"
     assert "Firefox" in text
     assert "192.0.2.7" in text
     for number in range(11):
-        sessions.sign_in(EMAIL, PASSPHRASE, ip=f"198.51.100.{number}", agent=FIREFOX)
+        sessions.sign_in(
+            Caller("visitor", Channel.API, ip=f"198.51.100.{number}", agent=FIREFOX),
+            EMAIL,
+            PASSPHRASE,
+        )
     gathered, *before = rows(service)
     assert len(before) == 3
     text = text_of(service, gathered)
@@ -74,10 +83,11 @@ def test_a_script_that_signs_in_all_day_fills_no_mailbox(
     """Three notices at once and one an hour; the browser in use stays signed in."""
     service = make_service(session_cap=20)
     sessions = service.auth.sessions
-    browser = sessions.sign_in(EMAIL, PASSPHRASE)
+    first = Caller("visitor", Channel.API, ip="192.0.2.8")
+    browser = sessions.sign_in(first, EMAIL, PASSPHRASE)
     for number in range(240):
         moving_clock.forward(360)
-        sessions.sign_in(EMAIL, PASSPHRASE, ip="192.0.2.9")
+        sessions.sign_in(Caller("visitor", Channel.API, ip="192.0.2.9"), EMAIL, PASSPHRASE)
         if number % 10 == 0:
             assert sessions.check(browser.secret) is not None, number
     assert 20 <= len(rows(service)) <= 27
@@ -100,7 +110,7 @@ def test_an_event_with_an_email_of_its_own_is_told_to_the_notification_email_alo
 ) -> None:
     """The email of the account got that one."""
     verified(service)
-    service.auth.account_closure.close_for(EMAIL)
+    service.auth.account_closure.close_for(CODE, EMAIL)
     assert told(service, "account_closed") == [EMAIL]
     assert told(service, "account_closed_notice") == [SECOND]
 
@@ -109,9 +119,9 @@ def test_an_event_without_an_account_is_told_to_no_one(service: Service) -> None
     """Neither one that names no user, nor one whose user is gone, nor one that has no notice."""
     bob = service.auth.accounts.find(EMAIL).id
     for event in (
-        Event("password.changed"),
-        Event("password.changed", bob + 1),
-        Event("session.opened", bob),
+        Event(CODE, "password.changed"),
+        Event(CODE, "password.changed", bob + 1),
+        Event(CODE, "session.opened", bob),
     ):
         service.auth.notices.on_event(event)
     assert rows(service) == []

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from bienvenue import clock
+from bienvenue.authentication import CODE
 from bienvenue.features.mail import MessageState
 from bienvenue.features.notification_email import NoNotificationEmail
 from bienvenue.web.dispatch import NotSignedIn
@@ -61,7 +62,7 @@ def test_naming_one_writes_an_email_there_and_nothing_else(
         "action": "PUT /notification_email",
     }
     event = hearing.only("notification_email.requested")
-    assert event.facts.keys() == {"session", "ip", "notification_email", "message", "message_uid"}
+    assert event.facts.keys() == {"session", "notification_email", "message", "message_uid"}
     assert (
         only(service.auth, "notification_email.requested").personal["notification_email"] == SECOND
     )
@@ -117,9 +118,9 @@ def test_a_session_that_ended_meanwhile_names_none(service: Service) -> None:
     assert cookie is not None
     me = service.auth.sessions.check(cookie.value)
     assert me is not None
-    service.auth.sessions.end_all(me.user_id)
+    service.auth.sessions.end_all(CODE, me.user_id)
     with pytest.raises(NotSignedIn):
-        service.auth.notification_email.request(me, SECOND)
+        service.auth.notification_email.request(CODE, me, SECOND)
     assert (dump(service)["notification_emails"], told(service, VERIFICATION)) == ([], [])
 
 
@@ -196,12 +197,9 @@ def test_the_link_proves_it_once(service: Service, moving_clock: Clock) -> None:
         "waiting": None,
         "action": "PUT /notification_email",
     }
-    assert hearing.only("notification_email.added").facts.keys() == {
-        "ip",
-        "agent",
-        "device",
-        "notification_email",
-    }
+    added = hearing.only("notification_email.added")
+    assert added.facts == {"notification_email": SECOND}
+    assert added.caller.origin.keys() == {"ip", "agent", "device"}
     assert told(service, "notification_email_added") == [EMAIL, SECOND]
     for message in messages(service, "notification_email_added"):
         assert (EMAIL in text_of(service, message), SECOND in text_of(service, message)) == (
@@ -257,8 +255,8 @@ def _disable_behind(service: Service, token: str) -> str:
 
 
 def _close(service: Service, token: str) -> str:
-    service.auth.account_closure.close_for(EMAIL)
-    service.auth.account_closure.reopen_for(EMAIL)
+    service.auth.account_closure.close_for(CODE, EMAIL)
+    service.auth.account_closure.reopen_for(CODE, EMAIL)
     return token
 
 
@@ -310,11 +308,11 @@ def test_removing_it_tells_both_and_takes_what_waits_along(
     again = client.delete("/notification_email")
     assert (again.status_code, again.get_json()["code"]) == (404, "no_notification_email")
     with pytest.raises(NoNotificationEmail):
-        service.auth.notification_email.remove_for(EMAIL)
+        service.auth.notification_email.remove_for(CODE, EMAIL)
 
 
 def test_an_operator_removes_it(service: Service) -> None:
     """And both are told."""
     verified(service)
-    assert service.auth.notification_email.remove_for(EMAIL) == SECOND
+    assert service.auth.notification_email.remove_for(CODE, EMAIL) == SECOND
     assert told(service, "notification_email_removed") == [EMAIL, SECOND]

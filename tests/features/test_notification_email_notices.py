@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from bienvenue import clock
+from bienvenue.authentication import CODE
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features import password_resets
 from tests.features.closures import CREDENTIALS, GRACE, closed, link, reopen, rows_of
@@ -106,8 +107,8 @@ def test_it_survives_a_new_password_and_a_reset(service: Service) -> None:
     sent = {"old_password": PASSPHRASE, "new_password": "cinq grenouilles dans un arbre"}
     client.put("/password", json=sent)
     put(service, password_resets.asked(service))
-    service.auth.accounts.disable(EMAIL)
-    service.auth.accounts.enable(EMAIL)
+    service.auth.accounts.disable(CODE, EMAIL)
+    service.auth.accounts.enable(CODE, EMAIL)
     assert second_of(service) == SECOND
 
 
@@ -120,7 +121,7 @@ def test_it_dies_with_the_account(service: Service, moving_clock: Clock) -> None
         "since": clock.written(moving_clock.time),
         "waiting": None,
     }
-    service.auth.account_closure.close_for(EMAIL)
+    service.auth.account_closure.close_for(CODE, EMAIL)
     moving_clock.forward(GRACE)
     assert service.auth.account_closure.sweep(clock.now(), 10) == 1
     assert rows_of(service, user.id).keys() == {"audit_log"}

@@ -11,6 +11,7 @@ import logging
 import pytest
 
 from bienvenue import tokens
+from bienvenue.authentication import CODE
 from bienvenue.features.mail import MessageState
 from bienvenue.settings import SettingsProblem
 from tests.conftest import EMAIL, Clock, MakeService
@@ -179,11 +180,11 @@ def test_what_happens_to_the_account_ends_it(
     case = kind.sent(make_service)
     accounts = case.service.auth.accounts
     if happens == "delete":
-        accounts.delete(EMAIL)
+        accounts.delete(CODE, EMAIL)
     else:
-        accounts.disable(EMAIL)
+        accounts.disable(CODE, EMAIL)
     if happens == "disable and enable":
-        accounts.enable(EMAIL)
+        accounts.enable(CODE, EMAIL)
         kind.sign_in(case.client)
     before = dump(case.service)
     refused = case.spend(case.token)

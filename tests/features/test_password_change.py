@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 
+from bienvenue.authentication import CODE
 from bienvenue.features.password_change import WrongOldPassword
 from bienvenue.features.sessions import SignedIn
 from bienvenue.web.dispatch import NotSignedIn
@@ -82,7 +83,7 @@ def test_a_wrong_old_password_is_announced(service: Service) -> None:
     me = opened(service)
     hearing = Hearing(service.auth)
     with pytest.raises(WrongOldPassword):
-        service.auth.password_change.change(me, "wrong", NEW)
+        service.auth.password_change.change(CODE, me, "wrong", NEW)
     assert hearing.only("password.refused").user_id == me.user_id
 
 
@@ -99,7 +100,9 @@ def test_fifty_changes_at_once_are_one(service: Service) -> None:
 
     def change(number: int) -> str | None:
         try:
-            return service.auth.password_change.change(me, PASSPHRASE, f"{NEW} numéro {number}")
+            return service.auth.password_change.change(
+                CODE, me, PASSPHRASE, f"{NEW} numéro {number}"
+            )
         except (NotSignedIn, WrongOldPassword):
             return None
 
@@ -115,7 +118,7 @@ def test_a_change_by_a_session_that_ended_meanwhile_is_refused(service: Service)
     me = opened(service)
     service.auth.destroy_session(me.user_id)
     with pytest.raises(NotSignedIn):
-        service.auth.password_change.change(me, PASSPHRASE, NEW)
+        service.auth.password_change.change(CODE, me, PASSPHRASE, NEW)
     assert service.auth.valid_login(EMAIL, PASSPHRASE)
 
 

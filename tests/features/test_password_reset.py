@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.exc import NoResultFound
 
 from bienvenue import clock, tokens
+from bienvenue.authentication import CODE
 from bienvenue.features.mail import Message, MessageState
 from bienvenue.features.password_reset import NewPassword, WrongResetToken
 from bienvenue.features.passwords import PasswordTooShort
@@ -48,7 +49,7 @@ def test_an_email_without_an_account_is_answered_as_one_that_has(
     other = f"{whose}@example.com"
     if whose == "disabled":
         service.auth.register_user(other, PASSPHRASE)
-        service.auth.accounts.disable(other)
+        service.auth.accounts.disable(CODE, other)
     heard = []
     for email in (EMAIL, other):
         client = service.client()
@@ -79,7 +80,8 @@ def test_asking_writes_an_email_and_keeps_a_digest(service: Service) -> None:
     assert tokens.well_formed(token)
     assert column(service) == tokens.digest("reset", token).hex()
     event = hearing.only("password_reset.requested")
-    assert event.facts == {"ip": IP, "message": "password_reset", "message_uid": message.uid}
+    assert event.facts == {"message": "password_reset", "message_uid": message.uid}
+    assert event.caller.ip == IP
     assert token not in repr(dump(service))
     assert token.encode().hex() not in repr(dump(service))
     assert token not in f"{answer.text}{answer.headers}{event}{message!r}"
@@ -90,8 +92,8 @@ def test_an_attacker_is_recorded_without_an_email(service: Service) -> None:
     hearing = Hearing(service.auth)
     ask(service, "nobody@example.com")
     event = hearing.only("password_reset.requested")
-    assert (event.user_id, event.facts) == (None, {"ip": IP})
-    assert only(service.auth, "password_reset.requested").personal == {"ip": IP}
+    assert (event.user_id, event.facts, event.caller.ip) == (None, {}, IP)
+    assert only(service.auth, "password_reset.requested").personal["ip"] == IP
     assert service.auth.mail.list() == []
     assert "nobody@example.com" not in repr(dump(service))
 
@@ -183,7 +185,7 @@ def test_code_gets_a_token_and_spends_it(service: Service) -> None:
 
 def test_code_hears_who_is_not_there(service: Service) -> None:
     """No one, and no one who may come in."""
-    service.auth.accounts.disable(EMAIL)
+    service.auth.accounts.disable(CODE, EMAIL)
     for email in ("nobody@example.com", EMAIL):
         with pytest.raises(ValueError, match=f"User {email} does not exist"):
             service.auth.get_reset_password_token(email)
@@ -220,7 +222,7 @@ def test_no_log_and_no_repr_shows_the_token(
     said = "".join(traceback.format_exception(raised.value))
     passed = [
         NewPassword(email=EMAIL, new_password=NEW, reset_token=token),
-        Visitor("", "", None, None, {"reset": token}),
+        Visitor(None, None, {"reset": token}),
         Message(kind="password_reset"),
     ]
     assert "wrong" not in repr(passed)

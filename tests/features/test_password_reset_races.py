@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bienvenue.authentication import CODE
 from bienvenue.features.password_reset import WrongResetToken
 from bienvenue.features.passwords import Passwords
 from tests.conftest import EMAIL, PASSPHRASE, Service
@@ -19,11 +20,11 @@ def test_twenty_who_all_hashed_already_and_one_wins(
     """The statement that spends decides, not what was read before it."""
     token = asked(service)
     reset = service.auth.password_reset
-    monkeypatch.setattr(Passwords, "hash", lambda _self, password, _ip="": f"hash of {password}")
+    monkeypatch.setattr(Passwords, "hash", lambda _self, _caller, password: f"hash of {password}")
 
     def spend(number: int) -> str | None:
         try:
-            reset._spend(token, EMAIL, f"hash {number}", "")
+            reset._spend(CODE, token, EMAIL, f"hash {number}")
         except WrongResetToken:
             return None
         return f"hash {number}"
@@ -80,11 +81,11 @@ def test_an_account_that_goes_while_its_email_is_written(
     reset = service.auth.password_reset
     found = reset._owner(EMAIL)
     assert found is not None
-    getattr(service.auth.accounts, happens)(EMAIL)
+    getattr(service.auth.accounts, happens)(CODE, EMAIL)
     monkeypatch.setattr(reset, "_owner", lambda _email: found)
     assert ask(service).status_code == 202
     assert service.client().get(link(service)).status_code == 303
     assert put(service, link(service).partition("?token=")[2]).status_code == 403
     if happens == "disable":
-        service.auth.accounts.enable(EMAIL)
+        service.auth.accounts.enable(CODE, EMAIL)
         assert put(service, link(service).partition("?token=")[2]).status_code == 403

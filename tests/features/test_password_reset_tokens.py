@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from bienvenue import clock, tokens
+from bienvenue.authentication import CODE
 from bienvenue.feature import Attempt
 from bienvenue.features.mail import MessageState
 from bienvenue.features.rate_limits import ALL, UNKNOWN_DEVICES
@@ -40,7 +41,7 @@ def test_a_token_sets_a_password_once(service: Service) -> None:
     )
     assert service.auth.valid_login(EMAIL, NEW)
     assert not service.auth.valid_login(EMAIL, PASSPHRASE)
-    assert hearing.only("password.reset").facts == {"ip": "127.0.0.1"}
+    assert hearing.only("password.reset").caller.ip == "127.0.0.1"
     assert "session.opened" not in hearing.names
     assert put(service, token, "huit grenouilles sous un toit").status_code == 403
     assert service.auth.valid_login(EMAIL, NEW)
@@ -153,7 +154,9 @@ def test_a_reset_ends_sessions_and_forgets_devices(service: Service) -> None:
 def test_a_reset_lifts_the_lock_of_a_hundred_failures(service: Service) -> None:
     """The owner proved to be the owner; the failures were of the old password."""
     for number in range(ALL):
-        service.auth.rate_limits.reserve(Attempt("sign_in", EMAIL, known=number >= UNKNOWN_DEVICES))
+        service.auth.rate_limits.reserve(
+            CODE, Attempt("sign_in", EMAIL, known=number >= UNKNOWN_DEVICES)
+        )
     client = service.client()
     locked = client.post("/sessions", json={"email": EMAIL, "password": PASSPHRASE})
     assert locked.get_json()["code"] == "password_locked"
@@ -166,7 +169,7 @@ def test_a_reset_lifts_the_lock_of_a_hundred_failures(service: Service) -> None:
 
 def test_an_account_without_a_password_gets_one(service: Service) -> None:
     """An administrator makes the account, its owner the password."""
-    service.auth.accounts.add_without_password("amy@example.com")
+    service.auth.accounts.add_without_password(CODE, "amy@example.com")
     assert (
         put(service, asked(service, "amy@example.com"), email="amy@example.com").status_code == 200
     )

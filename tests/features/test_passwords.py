@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bienvenue.authentication import CODE
 from bienvenue.features.accounts import AccountDisabled
 from bienvenue.features.passwords import (
     LONGEST,
@@ -93,7 +94,7 @@ def test_signing_in_checks_form_and_never_policy(service: Service) -> None:
     """An imported short password, and a common one, still open their accounts."""
     for email, password in [(EMAIL, "short"), ("amy@example.com", "passwordpassword")]:
         service.auth._db.add_user(email, Hasher(4).hash(password).decode())
-        assert service.auth.sessions.sign_in(email, password).user.email == email
+        assert service.auth.sessions.sign_in(CODE, email, password).user.email == email
 
 
 @pytest.mark.parametrize("length", [71, 72, 73, 4096])
@@ -126,7 +127,7 @@ def test_a_wrong_verification_is_refused(
     """And `valid_login` says False to each."""
     service.auth.register_user(EMAIL, PASSPHRASE)
     with pytest.raises(refusal):
-        service.auth.passwords.verify(email, password)
+        service.auth.passwords.verify(CODE, email, password)
     assert service.auth.valid_login(email, password) is False
 
 
@@ -136,17 +137,17 @@ def test_every_refusal_costs_one_hash_of_the_configured_cost(
 ) -> None:
     """Whether there is an account, a password, or a hash that can be read."""
     service = make_service(bcrypt_cost=5)
-    user = service.auth.accounts.add_without_password(EMAIL)
+    user = service.auth.accounts.add_without_password(CODE, EMAIL)
     hashes = {"right": Hasher(5).hash(PASSPHRASE).decode(), "malformed": "$2b$05$too short"}
     service.auth._db.update_user(user.id, hashed_password=hashes.get(stored, "!"))
     if stored == "disabled":
         service.auth._db.update_user(user.id, hashed_password=hashes["right"])
-        service.auth.accounts.disable(EMAIL)
+        service.auth.accounts.disable(CODE, EMAIL)
     hearing = Hearing(service.auth)
     hash_costs.clear()
     with pytest.raises(WrongCredentials):
         service.auth.passwords.verify(
-            "eve@example.com" if stored == "unknown" else EMAIL, "wrong password"
+            CODE, "eve@example.com" if stored == "unknown" else EMAIL, "wrong password"
         )
     assert hash_costs == [5]
     expected = None if stored == "unknown" else user.id
@@ -156,11 +157,11 @@ def test_every_refusal_costs_one_hash_of_the_configured_cost(
 def test_only_the_right_password_learns_that_an_account_is_disabled(service: Service) -> None:
     """Others hear what they hear of any account."""
     service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.accounts.disable(EMAIL)
+    service.auth.accounts.disable(CODE, EMAIL)
     with pytest.raises(WrongCredentials):
-        service.auth.passwords.verify(EMAIL, "wrong password")
+        service.auth.passwords.verify(CODE, EMAIL, "wrong password")
     with pytest.raises(AccountDisabled) as refusal:
-        service.auth.passwords.verify(EMAIL, PASSPHRASE)
+        service.auth.passwords.verify(CODE, EMAIL, PASSPHRASE)
     assert (refusal.value.status, refusal.value.code) == (403, "account_disabled")
 
 
@@ -170,13 +171,13 @@ def test_an_outdated_hash_is_replaced_at_sign_in(make_service: MakeService) -> N
     client = old.signed_in()
     raised = make_service(bcrypt_cost=5)
     hearing = Hearing(raised.auth)
-    raised.auth.sessions.sign_in(EMAIL, PASSPHRASE)
+    raised.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE)
     user = raised.auth.accounts.find(EMAIL)
     assert user.hashed_password.startswith("$2b$05$")
     assert hearing.only("password.rehashed").user_id == user.id
     assert "password.changed" not in hearing.names
     assert client.get("/profile").status_code == 200
-    raised.auth.sessions.sign_in(EMAIL, PASSPHRASE)
+    raised.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE)
     assert hearing.names.count("password.rehashed") == 1
     assert raised.auth.accounts.find(EMAIL).hashed_password == user.hashed_password
 
@@ -185,7 +186,7 @@ def test_a_higher_cost_than_the_configured_one_is_left_alone(make_service: MakeS
     """Lowering the setting weakens no hash."""
     make_service(bcrypt_cost=5).auth.register_user(EMAIL, PASSPHRASE)
     lowered = make_service(bcrypt_cost=4)
-    lowered.auth.sessions.sign_in(EMAIL, PASSPHRASE)
+    lowered.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE)
     assert lowered.auth.accounts.find(EMAIL).hashed_password.startswith("$2b$05$")
 
 
@@ -195,6 +196,6 @@ def test_two_sign_ins_that_both_replace_the_hash_both_get_a_session(
     """The second finds another hash than it compared, and compares again."""
     make_service(bcrypt_cost=4).auth.register_user(EMAIL, PASSPHRASE)
     raised = make_service(bcrypt_cost=5)
-    secrets = race(lambda _: raised.auth.sessions.sign_in(EMAIL, PASSPHRASE).secret, 2)
+    secrets = race(lambda _: raised.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE).secret, 2)
     assert all(raised.auth.get_user_from_session_id(secret) for secret in secrets)
     assert raised.auth.accounts.find(EMAIL).hashed_password.startswith("$2b$05$")

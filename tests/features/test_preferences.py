@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from bienvenue import i18n
+from bienvenue.authentication import CODE
 from bienvenue.settings import SettingsProblem
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 from tests.features.password_resets import ask, messages, text_of
@@ -101,7 +102,7 @@ def test_an_account_keeps_its_language_for_the_next_browser_and_for_emails(
     assert service.auth.mail.read(message.uid)["Content-Language"] == "fr"
     client.put("/preferences", json={"language": "en"})
     assert service.auth.preferences.language_of(user.id) == "en"
-    service.auth.accounts.delete(EMAIL)
+    service.auth.accounts.delete(CODE, EMAIL)
     assert service.auth.preferences.language_of(user.id) is None
 
 

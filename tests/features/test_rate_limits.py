@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from bienvenue import clock
+from bienvenue.authentication import CODE, Caller
 from bienvenue.cli import main
 from bienvenue.client_ip import network_of
 from bienvenue.db import DatabaseUnavailable
@@ -79,7 +80,7 @@ def test_the_wait_doubles_up_to_an_hour(service: Service, moving_clock: Clock) -
     attempt = Attempt("sign_in", EMAIL)
     waits = []
     for _ in range(26):
-        service.auth.rate_limits.reserve(attempt)
+        service.auth.rate_limits.reserve(CODE, attempt)
         count = next(row for row in service.auth.rate_limits.find(EMAIL) if row.kind == "unknown")
         waits.append(max(0, round(count.blocked_until - clock.now())))
         moving_clock.forward(waits[-1])
@@ -108,7 +109,7 @@ def test_guesses_at_once_are_admitted_as_ten_in_a_row(service: Service) -> None:
     def guess(_: int) -> None:
         for _ in range(5):
             try:
-                service.auth.rate_limits.reserve(Attempt("sign_in", EMAIL))
+                service.auth.rate_limits.reserve(CODE, Attempt("sign_in", EMAIL))
             except TooManyAttempts:
                 continue
             admitted.append(1)
@@ -120,7 +121,7 @@ def test_guesses_at_once_are_admitted_as_ten_in_a_row(service: Service) -> None:
 def test_below_the_limit_no_clock_refuses_anyone(service: Service, moving_clock: Clock) -> None:
     """Anyone who read the clock earlier, or has a slow one, is admitted as everybody else."""
     for _ in range(9):
-        service.auth.rate_limits.reserve(Attempt("sign_in", EMAIL, "192.0.2.1"))
+        service.auth.rate_limits.reserve(CODE, Attempt("sign_in", EMAIL, "192.0.2.1"))
         moving_clock.forward(-1)
     assert [row.failures for row in service.auth.rate_limits.find("192.0.2.1")] == [9]
 
@@ -162,7 +163,7 @@ def test_attackers_stop_at_ninety_and_the_owner_does_not(
     assert (locked.status_code, locked.json["code"]) == (429, "password_locked")
     assert sign_in(owner, PASSPHRASE, ip="203.0.113.8").status_code == 200
     assert sign_in(stranger, PASSPHRASE, ip="203.0.113.7").status_code == 429
-    assert service.auth.rate_limits.unlock(EMAIL) == EMAIL
+    assert service.auth.rate_limits.unlock(CODE, EMAIL) == EMAIL
     assert hearing.names.count("account.unlocked") == 1
     assert sign_in(stranger, PASSPHRASE, ip="203.0.113.6").status_code == 200
 
@@ -178,7 +179,7 @@ def test_a_hundred_in_all_and_the_password_works_nowhere(
         assert sign_in(owner, ip=f"203.0.113.{number}").status_code == 401
         moving_clock.forward(HOUR + 1)
     assert sign_in(owner, PASSPHRASE, ip="203.0.114.1").status_code == 429
-    service.auth.rate_limits.unlock(EMAIL)
+    service.auth.rate_limits.unlock(CODE, EMAIL)
     assert sign_in(owner, PASSPHRASE, ip="203.0.114.2").status_code == 200
 
 
@@ -219,14 +220,14 @@ def test_time_lowers_the_count_of_a_network(make_service: MakeService, moving_cl
     """By its limit a day, whether or not failures come meanwhile."""
     limits = make_service(rate_limit_network=10).auth.rate_limits
     for number in range(10):
-        limits.reserve(Attempt("sign_in", f"amy{number}@example.com", "192.0.2.1"))
+        limits.reserve(CODE, Attempt("sign_in", f"amy{number}@example.com", "192.0.2.1"))
     with pytest.raises(TooManyAttempts):
-        limits.check(Attempt("sign_in", EMAIL, "192.0.2.1"))
+        limits.check(CODE, Attempt("sign_in", EMAIL, "192.0.2.1"))
     for number in range(40):
         moving_clock.forward(DAY / 10)
-        limits.reserve(Attempt("sign_in", f"bob{number}@example.com", "192.0.2.1"))
+        limits.reserve(CODE, Attempt("sign_in", f"bob{number}@example.com", "192.0.2.1"))
     moving_clock.forward(DAY / 2)
-    limits.reserve(Attempt("sign_in", EMAIL, "192.0.2.1"))
+    limits.reserve(CODE, Attempt("sign_in", EMAIL, "192.0.2.1"))
     assert [row.failures for row in limits.find("192.0.2.1")] == [6]
 
 
@@ -238,14 +239,16 @@ def test_wider_networks_have_larger_limits(make_service: MakeService) -> None:
         for number in range(1, 100):
             ip = f"2001:db8:1:{subnet.format(number)}::7"
             try:
-                limits.reserve(Attempt("sign_in", f"amy{ip.replace(':', '-')}@example.com", ip))
+                limits.reserve(
+                    CODE, Attempt("sign_in", f"amy{ip.replace(':', '-')}@example.com", ip)
+                )
             except TooManyAttempts:
                 return number - 1
         return 100
 
     assert admitted("{:x}") == 2 * 4, "a /56 of the /48"
     assert admitted("{:x}00") == 2 * (16 - 4), "the rest of the /48"
-    limits.reserve(Attempt("sign_in", EMAIL, "2001:db8:2::7"))
+    limits.reserve(CODE, Attempt("sign_in", EMAIL, "2001:db8:2::7"))
 
 
 @pytest.mark.usefixtures("moving_clock")
@@ -302,12 +305,12 @@ def test_an_office_behind_one_ip_signs_in_for_a_month(
         attempt = Attempt("sign_in", f"person{number % people}@example.com", "192.0.2.1")
         try:
             if number % mistakes == 0:
-                limits.check(attempt)
-                limits.reserve(attempt)
+                limits.check(CODE, attempt)
+                limits.reserve(CODE, attempt)
             total += 1
-            limits.check(attempt)
-            limits.reserve(attempt)
-            limits.release(attempt)
+            limits.check(CODE, attempt)
+            limits.reserve(CODE, attempt)
+            limits.settle(attempt)
         except TooManyAttempts:
             refused += 1
     assert refused <= total / 1000, f"{refused} of {total}"
@@ -376,7 +379,7 @@ def test_a_store_that_fails_lets_no_one_in(
     """Without counting there is no guessing: the right password waits too."""
     service.auth.register_user(EMAIL, PASSPHRASE)
 
-    def fails(_limits: RateLimits, _attempt: Attempt) -> None:
+    def fails(_limits: RateLimits, _caller: Caller, _attempt: Attempt) -> None:
         raise DatabaseUnavailable("the store is away")
 
     monkeypatch.setattr(RateLimits, "reserve", fails)
@@ -394,21 +397,21 @@ def test_someone_else_took_the_last_place(
     limits = service.auth.rate_limits
     attempt = Attempt("sign_in", EMAIL)
     for _ in range(10):
-        limits.reserve(attempt)
-    monkeypatch.setattr(limits, "check", lambda _attempt: None)
+        limits.reserve(CODE, attempt)
+    monkeypatch.setattr(limits, "check", lambda _caller, _attempt: None)
     with pytest.raises(TooManyAttempts):
-        limits.reserve(attempt)
+        limits.reserve(CODE, attempt)
     assert [row.failures for row in limits.find(EMAIL)] == [10, 10]
 
 
 def test_a_lock_says_so_before_anything_is_counted(service: Service, moving_clock: Clock) -> None:
     """Reading is enough to refuse; a flood on a locked account writes nothing."""
     for _ in range(UNKNOWN_DEVICES):
-        service.auth.rate_limits.reserve(Attempt("sign_in", EMAIL))
+        service.auth.rate_limits.reserve(CODE, Attempt("sign_in", EMAIL))
         moving_clock.forward(HOUR + 1)
     with pytest.raises(PasswordLocked):
-        service.auth.rate_limits.check(Attempt("sign_in", EMAIL))
-    service.auth.rate_limits.check(Attempt("sign_in", EMAIL, known=True))
+        service.auth.rate_limits.check(CODE, Attempt("sign_in", EMAIL))
+    service.auth.rate_limits.check(CODE, Attempt("sign_in", EMAIL, known=True))
 
 
 @pytest.mark.usefixtures("moving_clock")

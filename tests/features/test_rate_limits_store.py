@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import pytest
 
+from bienvenue.authentication import CODE
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.features.rate_limits import UNKNOWN_DEVICES, Count, Rule, Store
 from bienvenue.features.rate_limits.store import DatabaseStore, OverError
@@ -182,7 +183,7 @@ def test_another_store_may_stand_in_its_place(service: Service, away: bool) -> N
     assert answer.status_code == (503 if away else 429)
     asked = ["find", "reserve 3 False"]
     assert elsewhere.asked == (asked if away else [*asked, "find"])
-    assert limits.unlock(EMAIL) == EMAIL
+    assert limits.unlock(CODE, EMAIL) == EMAIL
     assert limits.clear("192.0.2.1") == 1
     assert limits.sweep(0.0, 7) == 0
     assert elsewhere.asked[-3:] == [

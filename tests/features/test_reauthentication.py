@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bienvenue.features.reauthentication import ReauthenticationRequired, WrongPassword
+from bienvenue.authentication import CODE
+from bienvenue.features.reauthentication import WrongPassword
 from bienvenue.features.sessions import SignedIn
-from bienvenue.web.dispatch import NotSignedIn
+from bienvenue.web.refusals import NotSignedIn, ReauthenticationRequired
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing
 from tests.races import race
@@ -83,15 +84,15 @@ def test_no_one_confirms_a_session_that_ended(service: Service) -> None:
     """Neither one signed out while the password was compared, nor one of a deleted account."""
     secret = secret_of(service)
     me = checked(service, secret)
-    service.auth.sessions.end_all(me.user_id)
+    service.auth.sessions.end_all(CODE, me.user_id)
     with pytest.raises(NotSignedIn):
-        service.auth.reauthentication.confirm(me, PASSPHRASE, "", None)
-    service.auth.accounts.delete(EMAIL)
+        service.auth.reauthentication.confirm(CODE, me, PASSPHRASE)
+    service.auth.accounts.delete(CODE, EMAIL)
     with pytest.raises(WrongPassword):
-        service.auth.reauthentication.confirm(me, PASSPHRASE, "", None)
+        service.auth.reauthentication.confirm(CODE, me, PASSPHRASE)
     service.auth.register_user(EMAIL, PASSPHRASE)
     with pytest.raises(NotSignedIn):
-        service.auth.reauthentication.confirm(me, PASSPHRASE, "", None)
+        service.auth.reauthentication.confirm(CODE, me, PASSPHRASE)
 
 
 def test_of_twenty_at_once_one_has_the_session(service: Service) -> None:
@@ -100,7 +101,7 @@ def test_of_twenty_at_once_one_has_the_session(service: Service) -> None:
 
     def confirm(_number: int) -> str | None:
         try:
-            return service.auth.reauthentication.confirm(me, PASSPHRASE, "", None)
+            return service.auth.reauthentication.confirm(CODE, me, PASSPHRASE)
         except NotSignedIn:
             return None
 

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from bienvenue import clock, tokens
+from bienvenue.authentication import CODE
 from bienvenue.cli import main
 from bienvenue.features.mail import MessageState
 from bienvenue.features.registration import WrongVerificationToken
@@ -45,7 +46,7 @@ def service(make_service: MakeService) -> Service:
     made = make_service(**SMTP)
     made.auth.register_user(TAKEN, PASSPHRASE)
     made.auth.register_user(DISABLED, PASSPHRASE)
-    made.auth.accounts.disable(DISABLED)
+    made.auth.accounts.disable(CODE, DISABLED)
     return made
 
 
@@ -117,10 +118,8 @@ def test_the_owner_of_a_taken_email_is_written_to(service: Service) -> None:
     assert (message.email, message.user_id, message.state) == (TAKEN, user.id, MessageState.WAITING)
     assert (dump(service)["users"], outstanding(service, "registration")) == (before, [])
     event = hearing.only("registration.requested")
-    assert (event.user_id, event.facts) == (
-        user.id,
-        {"ip": IP, "message": "already_registered", "message_uid": message.uid},
-    )
+    assert (event.user_id, event.caller.ip) == (user.id, IP)
+    assert event.facts == {"message": "already_registered", "message_uid": message.uid}
     (told,) = [one for one in service.auth.audit.list(user.id) if one.name == event.name]
     assert (
         told.sentence == "Someone tried to create an account with your email. Nothing was changed."
@@ -141,7 +140,7 @@ def test_an_attacker_who_asks_again_has_no_email_written(service: Service) -> No
     assert resend(service, "nobody@example.com").status_code == 202
     assert service.auth.mail.list() == []
     assert "nobody@example.com" not in repr(dump(service))
-    assert only(service.auth, "registration.requested").personal == {"ip": IP}
+    assert only(service.auth, "registration.requested").personal["ip"] == IP
 
 
 def test_the_owner_of_a_taken_email_who_asks_again_is_written_to(
@@ -195,7 +194,7 @@ def test_verifying_makes_the_account_and_signs_no_one_in(service: Service) -> No
     # The email is the account's now, without its link, and is deleted with it.
     assert [told["to"] for told in exported["emails"]] == [EMAIL]
     assert messages(service, "registration")[0].encrypted_link is None
-    service.auth.accounts.delete(EMAIL)
+    service.auth.accounts.delete(CODE, EMAIL)
     assert EMAIL not in repr(dump(service))
 
 
@@ -312,7 +311,7 @@ def test_a_network_has_twenty_emails_an_hour(service: Service, moving_clock: Clo
 
 def test_code_asks_without_an_ip(service: Service) -> None:
     """No network is counted then."""
-    assert service.auth.registration.register(EMAIL, PASSPHRASE) is None
+    assert service.auth.registration.register(CODE, EMAIL, PASSPHRASE) is None
     assert dump(service)["email_requests"] != []
     assert verify(service, newest(service)).status_code == 201
 

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from bienvenue import clock
+from bienvenue.authentication import CODE
 from bienvenue.cli import main
 from bienvenue.features.mail import MessageState
 from bienvenue.features.registration.pages import Verification
@@ -34,7 +35,7 @@ def service(make_service: MakeService) -> Service:
     made = make_service(**SMTP)
     made.auth.register_user(TAKEN, PASSPHRASE)
     made.auth.register_user(DISABLED, PASSPHRASE)
-    made.auth.accounts.disable(DISABLED)
+    made.auth.accounts.disable(CODE, DISABLED)
     return made
 
 
@@ -66,7 +67,7 @@ def test_no_log_and_no_repr_shows_the_token(
     refused = verify(service, token)
     passed = [
         Verification(password=PASSPHRASE, verification_token=token),
-        Visitor("", "", None, None, {"proof": token}),
+        Visitor(None, None, {"proof": token}),
         messages(service, "registration"),
         service.auth.audit.list(None),
     ]
@@ -101,7 +102,7 @@ def test_an_operator_lists_and_withdraws_registrations(
     registered(service, password=OTHER)
     token = registered(service, "amy@example.com")
     assert [email for email, _, _ in service.auth.registration.list()].count(EMAIL) == 2
-    assert service.auth.registration.withdraw(EMAIL.upper()) == 2
+    assert service.auth.registration.withdraw(CODE, EMAIL.upper()) == 2
     assert hearing.names.count("registration.withdrawn") == 1
     assert heard(verify(service, first)) == (403, "wrong_verification_token")
     assert [row[0] for row in service.auth.registration.list()] == ["amy@example.com"]
@@ -109,7 +110,7 @@ def test_an_operator_lists_and_withdraws_registrations(
         MessageState.WITHDRAWN
     ] * 2
     assert verify(service, token).status_code == 201
-    assert service.auth.registration.withdraw(EMAIL) == 0
+    assert service.auth.registration.withdraw(CODE, EMAIL) == 0
     assert hearing.names.count("registration.withdrawn") == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bienvenue.authentication import CODE
 from bienvenue.features.registration import WrongVerificationToken
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import users
@@ -26,7 +27,7 @@ def test_twenty_who_all_compared_already_and_one_wins(service: Service) -> None:
 
     def make(_: int) -> bool:
         try:
-            service.auth.registration._create_account(found, found.data["hashed_password"], "")
+            service.auth.registration._create_account(CODE, found, found.data["hashed_password"])
         except WrongVerificationToken:
             return False
         return True
@@ -94,7 +95,7 @@ def test_a_verification_and_an_operator_at_once(service: Service) -> None:
         if number:
             return verify(service, token).status_code == 201
         try:
-            return service.auth.accounts.add_without_password(EMAIL) is not None
+            return service.auth.accounts.add_without_password(CODE, EMAIL) is not None
         except ValueError:
             return False
 

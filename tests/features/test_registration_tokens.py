@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from bienvenue.authentication import CODE
 from bienvenue.feature import Attempt
 from bienvenue.features.rate_limits import UNKNOWN_DEVICES
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
@@ -40,7 +41,7 @@ def _spend(service: Service, _clock: Clock, token: str) -> str:
 
 def _spend_and_delete(service: Service, clock: Clock, token: str) -> str:
     _spend(service, clock, token)
-    service.auth.accounts.delete(EMAIL)
+    service.auth.accounts.delete(CODE, EMAIL)
     return token
 
 
@@ -51,7 +52,7 @@ def _come_in_another_way(service: Service, _clock: Clock, token: str) -> str:
 
 def _come_and_go(service: Service, clock: Clock, token: str) -> str:
     _come_in_another_way(service, clock, token)
-    service.auth.accounts.delete(EMAIL)
+    service.auth.accounts.delete(CODE, EMAIL)
     return token
 
 
@@ -67,7 +68,7 @@ def _lose_to_another(service: Service, moving: Clock, token: str) -> str:
 
 
 def _withdraw(service: Service, _clock: Clock, token: str) -> str:
-    service.auth.registration.withdraw(EMAIL)
+    service.auth.registration.withdraw(CODE, EMAIL)
     return token
 
 
@@ -143,7 +144,7 @@ def test_no_one_prepares_an_account_for_someone_else(service: Service) -> None:
     refused = verify(service, token, OTHER)
     assert heard(refused) == (403, "wrong_verification_token")
     assert refused.get_json()["field"] == "password"
-    assert hearing.only("registration.refused").facts == {"ip": "127.0.0.1"}
+    assert hearing.only("registration.refused").caller.ip == "127.0.0.1"
     assert users(service.auth) == 0
     assert heard(verify(service, "x" * 43)) == (403, "wrong_verification_token")
     assert verify(service, token).status_code == 201
@@ -291,7 +292,7 @@ def test_guesses_of_strangers_stop_no_link_and_lock_no_new_account(service: Serv
     """They belonged to no account."""
     token = registered(service)
     for _ in range(UNKNOWN_DEVICES):
-        service.auth.rate_limits.reserve(Attempt("sign_in", EMAIL))
+        service.auth.rate_limits.reserve(CODE, Attempt("sign_in", EMAIL))
     assert verify(service, token).status_code == 201
     assert service.auth.rate_limits.find(EMAIL) == []
     assert service.auth.valid_login(EMAIL, PASSPHRASE)

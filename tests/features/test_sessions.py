@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from bienvenue import User, tokens
+from bienvenue.authentication import CODE, Authentication, Caller, Channel, Factor
 from bienvenue.feature import Feature
 from bienvenue.features.passwords import Passwords, WrongCredentials
 from bienvenue.features.sessions import MFARequired, NoSuchSession, OpenedSession, SignedIn
@@ -24,7 +25,7 @@ def signed_in(service: Service, **facts: str) -> tuple[OpenedSession, SignedIn]:
     """Sign Bob in, as the sign-in and as the check see it."""
     if not service.auth.valid_login(EMAIL, PASSPHRASE):
         service.auth.register_user(EMAIL, PASSPHRASE)
-    opened = service.auth.sessions.sign_in(EMAIL, PASSPHRASE, **facts)
+    opened = service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE, **facts)
     me = service.auth.sessions.check(opened.secret)
     assert me is not None
     return opened, me
@@ -34,7 +35,11 @@ def test_signing_in_opens_a_session_and_says_so(service: Service) -> None:
     """The secret is a token, the table keeps its digest, the event names the device."""
     service.auth.register_user(EMAIL, PASSPHRASE)
     hearing = Hearing(service.auth)
-    opened = service.auth.sessions.sign_in(EMAIL, PASSPHRASE, ip="192.0.2.7", agent="curl/8")
+    opened = service.auth.sessions.sign_in(
+        Caller("visitor", Channel.API, ip="192.0.2.7", agent="curl/8"),
+        EMAIL,
+        PASSPHRASE,
+    )
     me = service.auth.sessions.check(opened.secret)
     assert me is not None
     assert (me.email, me.ip, me.agent, me.amr) == (EMAIL, "192.0.2.7", "curl/8", "pwd")
@@ -42,7 +47,7 @@ def test_signing_in_opens_a_session_and_says_so(service: Service) -> None:
     assert me.generation == service.auth.accounts.find(EMAIL).session_id
     event = hearing.only("session.opened")
     where = {"ip": "192.0.2.7", "agent": "curl/8", "device": "curl"}
-    assert event.facts == {"session": me.session_uid} | where
+    assert (event.facts, event.caller.origin) == ({"session": me.session_uid}, where)
     assert opened.secret not in repr([event, me, opened])
     assert str(me.digest) not in repr(me)
 
@@ -164,8 +169,8 @@ def test_signing_out_twice_is_401_the_second_time(service: Service) -> None:
     assert client.delete("/sessions").status_code == 401
     _, me = signed_in(service)
     hearing = Hearing(service.auth)
-    service.auth.sessions.end(me)
-    service.auth.sessions.end(me)
+    service.auth.sessions.end(CODE, me)
+    service.auth.sessions.end(CODE, me)
     assert hearing.names == ["session.ended"]
 
 
@@ -180,7 +185,7 @@ def test_no_one_ends_the_session_of_another(service: Service) -> None:
     assert amy.get("/profile").status_code == 200
     _, me = signed_in(service)
     with pytest.raises(NoSuchSession):
-        service.auth.sessions.end_one(me, theirs)
+        service.auth.sessions.end_one(CODE, me, theirs)
 
 
 def test_one_session_ends_by_its_uid(service: Service) -> None:
@@ -252,10 +257,10 @@ class Second(Feature[Section]):
 
     name = "second"
 
-    def required_factors(self, user: User, completed: Iterable[str]) -> Sequence[str]:
+    def required_factors(self, authentication: Authentication) -> Sequence[Factor]:
         """Ask for a code whatever was shown."""
-        assert (user.email, list(completed)) == (EMAIL, ["password"])
-        return ["code"]
+        assert (authentication.user.email, authentication.amr) == (EMAIL, ("pwd",))
+        return [Factor("code", "/code")]
 
 
 def test_a_second_factor_that_is_due_gives_no_session(service: Service) -> None:
@@ -263,11 +268,13 @@ def test_a_second_factor_that_is_due_gives_no_session(service: Service) -> None:
     user = service.auth.register_user(EMAIL, PASSPHRASE)
     service.auth.features.append(Second(service.auth.registry, service.auth._db, Section()))
     with pytest.raises(MFARequired):
-        service.auth.sessions.sign_in(EMAIL, PASSPHRASE)
+        service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE)
     answer = service.client().post("/sessions", json=CREDENTIALS)
     assert (answer.status_code, answer.get_json()["code"]) == (401, "mfa_required")
     assert answer.get_json()["next"] == ["code"]
-    assert answer.headers.getlist("Set-Cookie") == []
+    assert [one.partition("=")[0] for one in answer.headers.getlist("Set-Cookie")] == [
+        "authentication"
+    ]
     assert (rows(service.auth), service.auth.sessions.list(user.id)) == (0, [])
 
 
@@ -289,10 +296,10 @@ def test_a_hash_that_changes_between_comparison_and_opening_gives_no_session_by_
 
     monkeypatch.setattr(Passwords, "compare", compare)
     if changes == 1:
-        assert service.auth.sessions.sign_in(EMAIL, PASSPHRASE).user.id == user.id
+        assert service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE).user.id == user.id
     else:
         with pytest.raises(WrongCredentials):
-            service.auth.sessions.sign_in(EMAIL, PASSPHRASE)
+            service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE)
         assert (rows(service.auth), left) == (0, [96])
 
 
@@ -311,5 +318,5 @@ def test_a_password_changed_between_comparison_and_opening_gives_no_session(
 
     monkeypatch.setattr(Passwords, "compare", compare)
     with pytest.raises(WrongCredentials):
-        service.auth.sessions.sign_in(EMAIL, PASSPHRASE)
+        service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE)
     assert rows(service.auth) == 0

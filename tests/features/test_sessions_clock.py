@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event, text, update
 
 from bienvenue import DB, Auth
+from bienvenue.authentication import CODE
 from bienvenue.features.sessions import Session, SignedIn
 from bienvenue.features.sessions.models import LASTING
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
@@ -27,7 +28,7 @@ def auth(service: Service, moving_clock: Clock) -> Auth:
 
 def opened(auth: Auth) -> str:
     """A session's secret."""
-    return auth.sessions.sign_in(EMAIL, PASSPHRASE).secret
+    return auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE).secret
 
 
 def me_of(auth: Auth, secret: str) -> SignedIn:
@@ -135,7 +136,7 @@ def test_a_session_that_ends_between_two_reads_is_over(
 
     def ending(statement: str, values: Mapping[str, object]) -> object:
         if statement == LASTING:
-            auth.sessions.end_all_users()
+            auth.sessions.end_all_users(CODE)
         return quick(statement, values)
 
     monkeypatch.setattr(auth._db, "quick", ending)
@@ -222,7 +223,7 @@ def test_changing_the_password_does_not_extend_the_life(auth: Auth, moving_clock
     """It rotates the session, as said above."""
     me = me_of(auth, opened(auth))
     moving_clock.forward(86400)
-    secret = auth.password_change.change(me, PASSPHRASE, "onze grenouilles au soleil")
+    secret = auth.password_change.change(CODE, me, PASSPHRASE, "onze grenouilles au soleil")
     assert me_of(auth, secret).expires_at == me.expires_at
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import update
 
+from bienvenue.authentication import CODE
 from bienvenue.features.accounts import AccountDisabled
 from bienvenue.features.passwords import WrongCredentials
 from bienvenue.features.sessions import Session, Sessions
@@ -35,10 +36,10 @@ def test_fifty_sign_ins_at_once_keep_the_cap(make_service: MakeService) -> None:
     """Five live sessions and no row more; the next one lives, and ends one of them."""
     service = make_service(session_cap=5)
     service.auth.register_user(EMAIL, PASSPHRASE)
-    secrets = race(lambda _: service.auth.sessions.sign_in(EMAIL, PASSPHRASE).secret)
+    secrets = race(lambda _: service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE).secret)
     alive = [secret for secret in secrets if service.auth.sessions.check(secret)]
     assert (len(alive), rows(service.auth)) == (5, 5)
-    newest = service.auth.sessions.sign_in(EMAIL, PASSPHRASE).secret
+    newest = service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE).secret
     assert service.auth.sessions.check(newest)
     assert len([secret for secret in alive if service.auth.sessions.check(secret)]) == 4
 
@@ -46,7 +47,7 @@ def test_fifty_sign_ins_at_once_keep_the_cap(make_service: MakeService) -> None:
 def test_one_session_rotated_fifty_times_at_once_has_one_new_secret(service: Service) -> None:
     """All others hear that the session is gone."""
     service.auth.register_user(EMAIL, PASSPHRASE)
-    old = service.auth.sessions.sign_in(EMAIL, PASSPHRASE).secret
+    old = service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE).secret
     me = service.auth.sessions.check(old)
     assert me is not None
 
@@ -65,10 +66,10 @@ def test_one_session_rotated_fifty_times_at_once_has_one_new_secret(service: Ser
 def test_signing_out_fifty_times_at_once_is_one_event(service: Service) -> None:
     """One statement deletes the row, so one request says that it did."""
     service.auth.register_user(EMAIL, PASSPHRASE)
-    me = service.auth.sessions.check(service.auth.sessions.sign_in(EMAIL, PASSPHRASE).secret)
+    me = service.auth.sessions.check(service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE).secret)
     assert me is not None
     hearing = Hearing(service.auth)
-    race(lambda _: service.auth.sessions.end(me))
+    race(lambda _: service.auth.sessions.end(CODE, me))
     assert hearing.names == ["session.ended"]
 
 
@@ -78,32 +79,32 @@ def test_disabling_while_fifty_sign_in_leaves_no_session(service: Service) -> No
 
     def act(number: int) -> str | None:
         if number == 25:
-            service.auth.accounts.disable(EMAIL)
+            service.auth.accounts.disable(CODE, EMAIL)
             return None
         try:
-            return service.auth.sessions.sign_in(EMAIL, PASSPHRASE).secret
+            return service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE).secret
         except (AccountDisabled, WrongCredentials):
             return None
 
     secrets = [secret for secret in race(act) if secret]
     assert [service.auth.sessions.check(secret) for secret in secrets] == [None] * len(secrets)
-    service.auth.accounts.enable(EMAIL)
+    service.auth.accounts.enable(CODE, EMAIL)
     assert [service.auth.sessions.check(secret) for secret in secrets] == [None] * len(secrets)
 
 
 def test_ending_all_others_while_fifty_sign_in_keeps_mine(service: Service) -> None:
     """My session lives, and no session opened before the end of it does."""
     service.auth.register_user(EMAIL, PASSPHRASE)
-    mine = service.auth.sessions.sign_in(EMAIL, PASSPHRASE).secret
-    before = [service.auth.sessions.sign_in(EMAIL, PASSPHRASE).secret for _ in range(3)]
+    mine = service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE).secret
+    before = [service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE).secret for _ in range(3)]
     me = service.auth.sessions.check(mine)
     assert me is not None
 
     def act(number: int) -> None:
         if number == 10:
-            service.auth.sessions.end_others(me)
+            service.auth.sessions.end_others(CODE, me)
         else:
-            service.auth.sessions.sign_in(EMAIL, PASSPHRASE)
+            service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE)
 
     race(act, 20)
     assert service.auth.sessions.check(mine)
@@ -120,12 +121,12 @@ def test_everybody_is_signed_out_once(service: Service) -> None:
     service.auth.register_user("eve@example.com", PASSPHRASE)
     hearing = Hearing(service.auth)
     sessions: Sessions = service.auth.sessions
-    assert sessions.end_all_users() == 2
+    assert sessions.end_all_users(CODE) == 2
     assert hearing.names == ["sessions.ended"] * 2
     assert {event.user_id for event in hearing.committed} == {
         service.auth.accounts.find(email).id for email in (EMAIL, "amy@example.com")
     }
-    assert (rows(service.auth), sessions.end_all_users()) == (0, 0)
+    assert (rows(service.auth), sessions.end_all_users(CODE)) == (0, 0)
 
 
 def test_fifty_first_uses_after_a_minute_are_all_answered(service: Service) -> None:

@@ -35,6 +35,7 @@ STOREYS = [
         "i18n",
     },
     {"user"},
+    {"authentication"},
     {"db"},
     {"schema", "queue"},
     {"migrations"},

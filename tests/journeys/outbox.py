@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import select, update
 
 from bienvenue import DB, Auth
+from bienvenue.authentication import CODE
 from bienvenue.features.mail import Message, MessageState
 from bienvenue.settings import Settings
 from tests.conftest import PASSPHRASE
@@ -46,8 +47,8 @@ class House:
 
     def reset_message(self, email: str) -> str:
         """Let the owner of a new account ask for a reset; give the name of the message."""
-        self.auth.registration.create(email, PASSPHRASE)
-        self.auth.password_reset.request(email)
+        self.auth.registration.create(CODE, email, PASSPHRASE)
+        self.auth.password_reset.request(CODE, email)
         return self.auth.mail.list(1)[0].uid
 
     def send(self, by: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy.exc import NoResultFound
 
 from bienvenue import tokens
+from bienvenue.authentication import CODE
 from bienvenue.features.passwords import PasswordTooShort
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.web.browser import Browser
@@ -173,7 +174,7 @@ def test_a_reset_token_ends(service: Service, moving_clock: Clock) -> None:
     with pytest.raises(ValueError, match="reset token"):
         service.auth.update_password(old, NEW)
     token = service.auth.get_reset_password_token(EMAIL)
-    service.auth.accounts.disable(EMAIL)
+    service.auth.accounts.disable(CODE, EMAIL)
     with pytest.raises(ValueError, match="reset token"):
         service.auth.update_password(token, NEW)
 

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from sqlalchemy import text
 
 from bienvenue import DB, Auth, checkup, clock, schema, serve, version
+from bienvenue.authentication import CODE
 from bienvenue.checkup import CHECKS, CheckupProblem, Circumstances, Finding, Severity, checks
 from bienvenue.cli import main
 from bienvenue.db import DatabaseUnavailable
@@ -246,7 +247,7 @@ def test_a_record_that_no_one_seals(look: Look, database: str, tmp_path: Path) -
     given = {"database_url": database, "secret_key_file": tmp_path / "keys"}
     db = DB(database)
     auth = Auth(db, Settings({}, **given))
-    auth.publish(Event("password.refused", None, {"ip": "192.0.2.7"}))
+    auth.publish(Event(CODE, "password.refused", None, {"ip": "192.0.2.7"}))
     assert not look()
     with db.connect() as connection:
         connection.execute(text("UPDATE audit_log SET at = at - 601"))

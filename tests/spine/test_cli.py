@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bienvenue import DB, clock, schema
+from bienvenue.authentication import CODE
 from bienvenue.cli import _group, main
 from bienvenue.features.sessions import Session
 from bienvenue.version import VERSION
@@ -163,7 +164,7 @@ def test_disabling_enabling_and_deleting(run: Run, service: Service) -> None:
     assert (kept.exit_code, "for good?" in kept.output) == (1, True)
     assert service.auth.accounts.find(EMAIL)
     assert run("users", "delete", EMAIL, typed="y\n").output.endswith(f"deleted {EMAIL}\n")
-    service.auth.accounts.add_without_password(EMAIL)
+    service.auth.accounts.add_without_password(CODE, EMAIL)
     assert run("users", "delete", EMAIL, "--yes").output == f"deleted {EMAIL}\n"
     assert list(service.auth.accounts.list()) == []
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import NoResultFound
 
 from bienvenue import Auth
 from bienvenue.auth import _generate_uuid, _hash_password
+from bienvenue.authentication import CODE, Caller
 from bienvenue.feature import Attempt, Event, Feature, Reason, Refusal
 from bienvenue.hashing import Hasher, Match
 from bienvenue.settings import Section
@@ -48,8 +49,11 @@ class Odd(Feature[Section]):
         if self.fails == "after":
             raise RuntimeError(f"cannot act after {event.name}")
 
-    def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None) -> None:
+    def revoke(
+        self, caller: Caller, user_id: int, reason: Reason, keep_session: bytes | None = None
+    ) -> None:
         """Note what is to be revoked."""
+        assert caller is CODE
         self.revoked.append((user_id, reason, keep_session))
 
     def export(self, user_id: int) -> Mapping[str, Any]:
@@ -64,7 +68,7 @@ class Odd(Feature[Section]):
 def test_an_event_that_no_one_declares_is_a_mistake(service: Service) -> None:
     """So a misspelt one is found by the first test that runs it."""
     with pytest.raises(LookupError, match=r"account\.registred"):
-        service.auth.publish(Event("account.registred"))
+        service.auth.publish(Event(CODE, "account.registred"))
 
 
 def test_every_event_is_declared_with_what_it_means(service: Service) -> None:
@@ -115,7 +119,7 @@ def test_the_limits_may_stop_an_operation_before_it_costs_anything(
     """The attempt bears the plain email and where it comes from, and no hash is made."""
     attempts: list[Attempt] = []
 
-    def refuse(attempt: Attempt) -> None:
+    def refuse(_caller: Caller, attempt: Attempt) -> None:
         attempts.append(attempt)
         raise Refusal
 
@@ -140,7 +144,7 @@ def test_revoking_reaches_every_feature(service: Service) -> None:
     odd = Odd(service.auth)
     service.signed_in()
     user = service.auth.accounts.find(EMAIL)
-    service.auth.revoke(user.id, Reason.EMAIL_CHANGED, keep_session=b"kept")
+    service.auth.revoke(CODE, user.id, Reason.EMAIL_CHANGED, keep_session=b"kept")
     assert odd.revoked == [(user.id, "email changed", b"kept")]
     assert rows(service.auth) == 0
 
@@ -205,9 +209,10 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
         "email_change",
         "former_emails",
         "imported",
+        "sign_ins_in_progress",
     }
     assert service.auth.sweep(0.0) == 0
-    service.auth.accounts.delete(EMAIL)
+    service.auth.accounts.delete(CODE, EMAIL)
 
 
 def test_a_refusal_says_what_its_class_says_unless_told_otherwise() -> None:

@@ -194,7 +194,8 @@ def test_a_service_that_is_busy_says_so_and_counts_nothing(make_service: MakeSer
     # They are two when a minute ended between.
     assert sum(row.times for row in rows) == 3
     for row in rows:
-        assert (row.facts, row.personal) == ({"policy": "hash_queue"}, {"ip": "127.0.0.1/32"})
+        facts = {"policy": "hash_queue", "actor": "service", "channel": "worker"}
+        assert (row.facts, row.personal) == (facts, {"ip": "127.0.0.1/32"})
 
 
 def test_who_was_sent_away_is_written_down_by_the_work(service: Service) -> None:

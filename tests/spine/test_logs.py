@@ -203,7 +203,7 @@ def test_an_unexpected_error_is_one_record_without_what_was_sent(
         except KeyError as error:
             raise RuntimeError(f"{EMAIL} {PASSPHRASE}\n{FORGED}") from error
 
-    monkeypatch.setattr("bienvenue.features.passwords.Passwords.admit", fails)
+    monkeypatch.setattr("bienvenue.features.passwords.Passwords.authenticate", fails)
     with log(style, "debug") as written:
         if through_edge:
             body = f"email={EMAIL}&password={PASSPHRASE}".encode()
@@ -258,7 +258,7 @@ def test_without_our_format_a_traceback_is_as_silent(
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     logging.getLogger().addHandler(handler)
-    monkeypatch.setattr("bienvenue.features.passwords.Passwords.admit", fails)
+    monkeypatch.setattr("bienvenue.features.passwords.Passwords.authenticate", fails)
     service.client().post("/sessions", data={"email": EMAIL, "password": PASSPHRASE})
     logging.getLogger().removeHandler(handler)
     assert "builtins.RuntimeError" in written.getvalue()

@@ -18,6 +18,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import inspect, text
 
 from bienvenue import DB, clock, schema
+from bienvenue.authentication import CODE
 from tests.conftest import Clock, MakeService, Service
 from tests.databases import KINDS, Databases
 from tests.features.password_resets import text_of
@@ -112,6 +113,7 @@ def test_no_table_of_before_is_left_and_no_row_is_lost(url: str) -> None:
         "notification_emails",
         "foreign_hash_costs",
         "imported_users",
+        "authentications",
         schema.VERSION_TABLE,
     }
 
@@ -259,8 +261,8 @@ def test_what_was_kept_for_an_account_is_kept(upgraded: Service) -> None:
 
 def test_ids_of_before_are_never_given_again(upgraded: Service) -> None:
     """The numbers of rows go on where they stood, also where the last row is gone by then."""
-    upgraded.auth.accounts.disable("alice@example.com")
+    upgraded.auth.accounts.disable(CODE, "alice@example.com")
     newest = max(entry.id for entry in upgraded.auth.audit.list(None, 5))
     assert newest > max(row["id"] for row in BEFORE["rows"]["audit"])
-    user = upgraded.auth.accounts.add("zoe@example.com", "!")
+    user = upgraded.auth.accounts.add(CODE, "zoe@example.com", "!")
     assert user.id > max(row["id"] for row in BEFORE["rows"]["users"])

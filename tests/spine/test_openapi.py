@@ -10,6 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.test import TestResponse
 
 from bienvenue.app import all_pages
+from bienvenue.authentication import CODE
 from bienvenue.version import VERSION
 from bienvenue.web.page import Form
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
@@ -145,7 +146,7 @@ def refusals(service: Service) -> list[tuple[str, str, TestResponse]]:
     for method, path in [("GET", "/profile"), ("GET", "/sessions"), ("DELETE", "/sessions")]:
         ask(method, path, visitor=nobody)
     ask("PUT", "/password", visitor=nobody, json=password)
-    service.auth.accounts.disable(EMAIL)
+    service.auth.accounts.disable(CODE, EMAIL)
     ask("POST", "/sessions", visitor=nobody, json=CREDENTIALS)
     return found
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from bienvenue import work
+from bienvenue.authentication import CODE
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Event
 from bienvenue.features.audit import Audit
@@ -35,7 +36,7 @@ def test_the_work_seals_and_sweeps_until_it_is_stopped(
     monkeypatch.setattr(hearing, "sweep", lambda _now, _limit: swept.pop(0) if swept else 0)
     stop = work.beside(service.auth)
     for n in range(3):
-        service.auth.publish(Event("password.changed", n))
+        service.auth.publish(Event(CODE, "password.changed", n))
     assert wait_until(lambda: service.auth.audit.verify().rows == 3 and not swept, 30)
     stop.set()
     ended()
@@ -81,7 +82,7 @@ def test_what_waits_for_a_mail_server_keeps_no_seal_waiting(
     monkeypatch.setattr(work, "EVERY", 0.01)
     left = threading.Event()
     monkeypatch.setattr(Mail, "work", lambda _self: left.wait(60))
-    service.auth.publish(Event("password.changed", 1))
+    service.auth.publish(Event(CODE, "password.changed", 1))
     stop = work.beside(service.auth)
     try:
         assert wait_until(lambda: service.auth.audit.verify().rows == 1, 30)

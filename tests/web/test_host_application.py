@@ -11,12 +11,13 @@ from flask import Blueprint, Flask
 
 from bienvenue import Bienvenue, create_app, current_user, login_required
 from bienvenue import app as bienvenue_app
+from bienvenue.authentication import Caller
 from bienvenue.db import DB
 from bienvenue.features.accounts import Accounts
 from bienvenue.features.sessions import NoSuchSession
 from bienvenue.key_ring import KeyProblem, KeyRing
 from bienvenue.web.dispatch import Dispatcher
-from bienvenue.web.page import Answer, Form, Pages, Reply, Visitor
+from bienvenue.web.page import Answer, Form, Pages, Reply
 from bienvenue.web.responses import CONTENT_POLICY
 from tests.conftest import EMAIL, KEY, PASSPHRASE, MakeService, Service
 from tests.ports import free_port
@@ -210,10 +211,10 @@ extra = Pages()
 
 
 @extra("GET /search", query=Wanted, returns={200: Found}, public=True)
-def search(query: Wanted, visitor: Visitor) -> Answer:
+def search(query: Wanted, caller: Caller) -> Answer:
     """Find something."""
     assert Accounts.current()
-    return Answer(Found(page=query.page, agent=visitor.agent))
+    return Answer(Found(page=query.page, agent=caller.agent))
 
 
 @extra("GET /search/<uid>", returns={200: Found}, errors=(NoSuchSession,))

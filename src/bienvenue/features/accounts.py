@@ -16,6 +16,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError, NoResultFound
 
 from bienvenue import clock, normalize, user_fields
+from bienvenue.authentication import Caller
 from bienvenue.db import retried
 from bienvenue.feature import Event, Feature, Reason, Refusal, needs
 from bienvenue.features.one_time_tokens import OneTimeTokens
@@ -96,18 +97,18 @@ class Accounts(Feature[Section]):
         UserField("active", "the opposite of disabled", user_fields.yes_no, exported=False),
     )
 
-    def add_without_password(self, email: str) -> User:
+    def add_without_password(self, caller: Caller, email: str) -> User:
         """Create an account that has no password. Raises MalformedEmail and EmailTaken."""
-        return self.add(normalize.email(email), NO_PASSWORD)
+        return self.add(caller, normalize.email(email), NO_PASSWORD)
 
     @retried
-    def add(self, email: str, hashed: str) -> User:
+    def add(self, caller: Caller, email: str, hashed: str) -> User:
         """Create an account from a normalised email and a password hash. Raises EmailTaken."""
         try:
             with self._db.transaction():
                 user = self._db.add_user(email, hashed)
                 self.refuse_reserved(email)
-                self._registry.publish(Event("account.registered", user.id))
+                self._registry.publish(Event(caller, "account.registered", user.id))
         except IntegrityError:
             raise EmailTaken(email) from None
         return user
@@ -201,7 +202,7 @@ class Accounts(Feature[Section]):
             last = users[-1].id
 
     @retried
-    def disable(self, name: str) -> User:
+    def disable(self, caller: Caller, name: str) -> User:
         """Disable an account and end its sessions; idempotent. Raises NoSuchUser."""
         with self._db.transaction() as tx:
             user = self.find(name)
@@ -216,12 +217,12 @@ class Accounts(Feature[Section]):
             )
             # A closed account is revoked too, so that its owner cannot reopen it.
             if changed or type(self._registry.why_shut(user)) is not AccountDisabled:
-                self._registry.revoke(user.id, Reason.ACCOUNT_DISABLED)
-                self._registry.publish(Event("account.disabled", user.id))
+                self._registry.revoke(caller, user.id, Reason.ACCOUNT_DISABLED)
+                self._registry.publish(Event(caller, "account.disabled", user.id))
         return user
 
     @retried
-    def enable(self, name: str) -> User:
+    def enable(self, caller: Caller, name: str) -> User:
         """Enable a disabled or closed account; its sessions stay ended. Raises NoSuchUser."""
         with self._db.transaction() as tx:
             user = self.find(name)
@@ -232,18 +233,18 @@ class Accounts(Feature[Section]):
                 .values(disabled_at=None)
             )
             if changed:
-                self._registry.publish(Event("account.enabled", user.id))
+                self._registry.publish(Event(caller, "account.enabled", user.id))
         return user
 
     @retried
-    def delete(self, name: str) -> User:
+    def delete(self, caller: Caller, name: str) -> User:
         """Delete an account and all its data; its id is never reused. Raises NoSuchUser."""
         with self._db.transaction() as tx:
             user = self.find(name)
             if not self.hold(user.id):
                 raise NoSuchUser
             tx.expunge(user)
-            self.erase(user.id)
+            self.erase(caller, user.id)
         return user
 
     def hold(self, user_id: int) -> bool:
@@ -255,12 +256,12 @@ class Accounts(Feature[Section]):
         with self._db.transaction() as tx:
             return tx.scalar(locked) is not None
 
-    def erase(self, user_id: int) -> None:
+    def erase(self, caller: Caller, user_id: int) -> None:
         """Delete an account and all its data, in the open transaction."""
         with self._db.transaction() as tx:
-            self._registry.revoke(user_id, Reason.ACCOUNT_DELETED)
+            self._registry.revoke(caller, user_id, Reason.ACCOUNT_DELETED)
             tx.change(delete(User).where(User.id == user_id))
-            self._registry.publish(Event("account.deleted", user_id))
+            self._registry.publish(Event(caller, "account.deleted", user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return the account's own row, without its secrets."""
@@ -312,7 +313,7 @@ def show(service: Any, user: str) -> None:
 @click.pass_obj
 def disable(service: Any, user: str) -> None:
     """Disable an account and end all its sessions."""
-    click.echo(f"disabled {service.auth.use(Accounts).disable(user).email}")
+    click.echo(f"disabled {service.auth.use(Accounts).disable(service.caller, user).email}")
 
 
 @click.command("users enable")
@@ -320,7 +321,7 @@ def disable(service: Any, user: str) -> None:
 @click.pass_obj
 def enable(service: Any, user: str) -> None:
     """Enable an account that is disabled or closed."""
-    click.echo(f"enabled {service.auth.use(Accounts).enable(user).email}")
+    click.echo(f"enabled {service.auth.use(Accounts).enable(service.caller, user).email}")
 
 
 @click.command("users delete")
@@ -332,7 +333,7 @@ def delete_command(service: Any, user: str, yes: bool) -> None:
     found = service.auth.use(Accounts).find(user)
     if not yes:
         click.confirm(f"Delete {found.email} and all its data, for good?", abort=True)
-    click.echo(f"deleted {service.auth.use(Accounts).delete(found.uid).email}")
+    click.echo(f"deleted {service.auth.use(Accounts).delete(service.caller, found.uid).email}")
 
 
 Accounts.commands = (list_command, show, disable, enable, delete_command)

@@ -12,6 +12,7 @@ import click
 from pydantic import Field
 
 from bienvenue import clock, normalize, purposes
+from bienvenue.authentication import Caller
 from bienvenue.db import retried
 from bienvenue.feature import Event, Feature, Refusal, needs
 from bienvenue.features.accounts import Accounts
@@ -140,7 +141,7 @@ class Invitations(Feature[RegistrationSettings]):
             raise WrongInvitation
 
     @retried
-    def invite(self, email: str) -> Token:
+    def invite(self, caller: Caller, email: str) -> Token:
         """Send an invitation to an email, and return it; it replaces an earlier one.
 
         Raises MalformedEmail, EmailTaken, and RegistrationClosed where registration is closed.
@@ -150,14 +151,13 @@ class Invitations(Feature[RegistrationSettings]):
         email, links = normalize.email(email), self._one_time_tokens
         with self._db.transaction():
             self._accounts.require_free(email)
-            lifetime = self.settings.invitation_lifetime
-            link = links.new(INVITATION, lifetime, self._registry.mount)
+            link = links.new(caller, INVITATION, self.settings.invitation_lifetime)
             queued = self._mail.write(
                 "invitation", email, None, {}, link=link.path, expires=link.expires_at
             )
             # Of two concurrent invitations the later one stays.
             links.keep(link, sent_to=email, message_uid=queued["message_uid"], slot=email)
-            self._registry.publish(Event("invitation.sent", None, queued))
+            self._registry.publish(Event(caller, "invitation.sent", None, queued))
             return links.list(INVITATION, columns.sent_to == email)[0]
 
     def list(self) -> Sequence[Token]:
@@ -166,7 +166,7 @@ class Invitations(Feature[RegistrationSettings]):
         return sorted(found, key=lambda row: row.created_at, reverse=True)
 
     @retried
-    def withdraw(self, name: str) -> Token:
+    def withdraw(self, caller: Caller, name: str) -> Token:
         """Withdraw an invitation by its name or email, and return it. Raises NoSuchInvitation."""
         wanted = normalize.text(name, "invitation").strip().lower()
         links = self._one_time_tokens
@@ -175,7 +175,7 @@ class Invitations(Feature[RegistrationSettings]):
             found = links.list(INVITATION, which)
             if not found or not links.withdraw(INVITATION, columns.id == found[0].id):
                 raise NoSuchInvitation
-            self._registry.publish(Event("invitation.withdrawn"))
+            self._registry.publish(Event(caller, "invitation.withdrawn"))
         return found[0]
 
     def on_event(self, event: Event) -> None:
@@ -200,7 +200,7 @@ def _line(row: Token) -> str:
 @click.pass_obj
 def invite_command(service: Any, email: str) -> None:
     """Invite someone to create an account; only the email has the link."""
-    found = service.auth.use(Invitations).invite(email)
+    found = service.auth.use(Invitations).invite(service.caller, email)
     where = "is sent within seconds" if service.auth.use(Mail).sends_mail else "is in the outbox"
     click.echo(
         f"invited {found.sent_to} until {clock.written(found.expires_at)}; the email {where}"
@@ -223,9 +223,8 @@ def list_command(service: Any) -> None:
 @click.pass_obj
 def withdraw_command(service: Any, invitation: str) -> None:
     """Withdraw an invitation, by its name or email."""
-    click.echo(
-        f"withdrew the invitation of {service.auth.use(Invitations).withdraw(invitation).sent_to}"
-    )
+    found = service.auth.use(Invitations).withdraw(service.caller, invitation)
+    click.echo(f"withdrew the invitation of {found.sent_to}")
 
 
 Invitations.commands = (invite_command, list_command, withdraw_command)

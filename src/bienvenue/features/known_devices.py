@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import clock, purposes, tokens
+from bienvenue.authentication import Caller
 from bienvenue.db import retried
 from bienvenue.feature import Feature, Reason
 from bienvenue.settings import Section
@@ -102,7 +103,9 @@ class KnownDevices(Feature[Section]):
             known = select(_table.digest).where(_table.user_id == user_id).limit(2)
             return len(tx.execute(known).all()) == 1
 
-    def revoke(self, user_id: int, _reason: Reason, _keep_session: bytes | None = None) -> None:
+    def revoke(
+        self, _caller: Caller, user_id: int, _reason: Reason, _keep_session: bytes | None = None
+    ) -> None:
         """Delete all known devices of an account whose secrets changed."""
         with self._db.transaction() as tx:
             tx.change(delete(KnownDevice).where(_table.user_id == user_id))

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import user_agent
 from bienvenue.feature import Event, Feature, needs
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.mail import Mail
@@ -51,8 +50,8 @@ class Notices(Feature[Section]):
         except NoResultFound:
             return
         facts = {
-            "device": event.facts.get("device", user_agent.UNKNOWN),
-            "ip": event.facts.get("ip", ""),
+            "device": event.caller.device_name,
+            "ip": event.caller.address,
             "mount": self._registry.mount,
             "email": user.email,
             **{name: event.facts[name] for name in _SHOWN_FACTS if name in event.facts},
@@ -62,4 +61,4 @@ class Notices(Feature[Section]):
         account_email = None if "message_uid" in event.facts else user.email
         addresses = [to for to in (account_email, notification_email) if to is not None]
         for email in dict.fromkeys(addresses):
-            self._mail.notify(kind, email, user.id, facts)
+            self._mail.notify(event.caller, kind, email, user.id, facts)

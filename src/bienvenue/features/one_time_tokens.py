@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import clock, tokens
+from bienvenue.authentication import Caller
 from bienvenue.client_ip import network_of
 from bienvenue.db import retried, upsert
 from bienvenue.feature import Event, Feature, Reason, needs
@@ -119,31 +120,32 @@ class OneTimeTokens(Feature[Section]):
     name = "one_time_tokens"
     _mail = needs(Mail)
 
-    def admit(self, purpose: Purpose, ip: str | None, account: str | None = None) -> None:
+    def admit(self, caller: Caller, purpose: Purpose, account: str | None = None) -> None:
         """Count a request for an email by its network and account, before its transaction.
 
-        `ip` is that of the request, "" when it has none, and None for code of this process, which
-        is not counted. `account` is the uid of the signed-in user. Raises TooManyEmails; that a
-        limit was reached is in the audit log then.
+        The network of code of this process is not counted. `account` is the uid of the signed-in
+        user. Raises TooManyEmails; that a limit was reached is in the audit log then.
         """
-        policy = self._limit_reached(purpose, ip, account)
+        policy = self._limit_reached(caller, purpose, account)
         if policy is not None:
-            facts = {"policy": f"{policy} {purpose.name}", "ip": ip or ""}
-            who = account if policy == "account" else network_of(ip or "")
+            facts = {"policy": f"{policy} {purpose.name}"}
+            who = account if policy == "account" else network_of(caller.address)
             counted = f"{policy} {who}"
-            self._registry.publish(Event("email_limit.reached", facts=facts, counted=counted))
+            self._registry.publish(
+                Event(caller, "email_limit.reached", facts=facts, counted=counted)
+            )
             raise TooManyEmails
 
     @retried
-    def _limit_reached(self, purpose: Purpose, ip: str | None, account: str | None) -> str | None:
+    def _limit_reached(self, caller: Caller, purpose: Purpose, account: str | None) -> str | None:
         mail, kind = self._mail, f"{purpose.name} account"
         with self._db.transaction():
             if account and not mail.may_ask(kind, account, 0.0, FROM_AN_ACCOUNT):
                 return "account"
-            return None if ip is None else mail.limit_reached_from(ip)
+            return None if caller.ip is None else mail.limit_reached_from(caller.ip)
 
     def throttle(
-        self, purpose: Purpose, email: str, ip: str | None = None, user_id: int | None = None
+        self, caller: Caller, purpose: Purpose, email: str, user_id: int | None = None
     ) -> bool:
         """Count an email to an address in the open transaction; return whether to send it.
 
@@ -156,16 +158,17 @@ class OneTimeTokens(Feature[Section]):
         if user_id is None:
             with self._db.reading() as tx:
                 user_id = tx.scalar(select(User.id).where(User.email == email))
-        facts = {"policy": f"email {purpose.name}", "ip": ip or ""}
+        facts = {"policy": f"email {purpose.name}"}
         counted = f"email {purpose.name} {email}"
-        self._registry.publish(Event("email_limit.reached", user_id, facts, counted))
+        self._registry.publish(Event(caller, "email_limit.reached", user_id, facts, counted))
         return False
 
-    def new(self, purpose: Purpose, lifetime: float, mount: str = "") -> Link:
+    def new(self, caller: Caller, purpose: Purpose, lifetime: float) -> Link:
         """Return a new link that works for `lifetime` seconds after `keep` stores it.
 
-        `mount` is the path under which the application has the pages.
+        It leads to the path under which the caller's application has the pages.
         """
+        mount = self._registry.mount_of(caller)
         return self._made(purpose, tokens.new(), lifetime, mount)
 
     def new_token(self, purpose: Purpose, lifetime: float) -> tuple[str, Link]:
@@ -353,7 +356,9 @@ class OneTimeTokens(Feature[Section]):
         self._mail.erase([uid for uid in uids if uid is not None], wholly=wholly)
         return len(uids)
 
-    def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
+    def revoke(
+        self, _caller: Caller, user_id: int, reason: Reason, _keep_session: bytes | None = None
+    ) -> None:
         """Delete the tokens of a changed account; the lasting ones only if it is deleted."""
         deleted = reason == Reason.ACCOUNT_DELETED
         which = columns.user_id == user_id

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from sqlalchemy import update
 from sqlalchemy.exc import NoResultFound
 
+from bienvenue.authentication import Caller
 from bienvenue.db import retried
 from bienvenue.feature import Attempt, Event, Feature, MenuEntry, Reason, Refusal, needs
 from bienvenue.features.known_devices import KnownDevices
@@ -24,7 +25,7 @@ from bienvenue.features.sessions import Sessions
 from bienvenue.hashing import Match
 from bienvenue.settings import Section
 from bienvenue.user import SignedIn, User
-from bienvenue.web.page import Answer, Form, Pages, Password, Reply, Visitor
+from bienvenue.web.page import Answer, Form, Pages, Password, Reply
 from bienvenue.web.refusals import NotSignedIn
 
 # --- errors -------------------------------------------------------------------------------------
@@ -67,10 +68,10 @@ class PasswordChange(Feature[Section]):
     )
     notices: ClassVar = {"password.changed": "password_changed"}
 
-    def change(self, me: SignedIn, old: str, new: str, device: str | None = None) -> str:
+    def change(self, caller: Caller, me: SignedIn, old: str, new: str) -> str:
         """Replace the user's password, end all other sessions, and return the new session secret.
 
-        The browser that holds the secret `device` stays a known device; all others become unknown.
+        The caller's browser stays a known device; all others become unknown.
 
         Raises the refusals of `Passwords.check_policy`, TooManyAttempts, Busy, WrongOldPassword,
         and NotSignedIn when the account or the session changed meanwhile (ASVS 6.2.2, 6.2.3,
@@ -81,22 +82,22 @@ class PasswordChange(Feature[Section]):
             user = self._db.find_user_by(id=me.user_id)
         except NoResultFound:
             raise NotSignedIn from None
-        attempt = Attempt("change_password", user.email, me.ip, known=True)
-        self._rate_limits.check(attempt)
+        attempt = Attempt("change_password", user.email, caller.ip, known=True)
+        self._rate_limits.check(caller, attempt)
         self._passwords.check_policy(new, [user.email], "new_password")
-        with self._passwords.place(me.ip):
-            self._rate_limits.reserve(attempt)
+        with self._passwords.place(caller):
+            self._rate_limits.reserve(caller, attempt)
             if self._passwords.compare(user, old) is Match.NO:
                 facts = {"session": me.session_uid}
-                self._registry.publish(Event("password.refused", user.id, facts))
+                self._registry.publish(Event(caller, "password.refused", user.id, facts))
                 raise WrongOldPassword("old_password")
-            self._rate_limits.release(attempt)
-            hashed = self._passwords.hash(new, me.ip)
-        known = self._known_devices.knows(user.email, device)
-        return self._store(me, user, hashed, device if known else None)
+            self._rate_limits.settle(attempt)
+            hashed = self._passwords.hash(caller, new)
+        known = self._known_devices.knows(user.email, caller.device)
+        return self._store(caller, me, user, hashed, known=known)
 
     @retried
-    def _store(self, me: SignedIn, user: User, hashed: str, device: str | None) -> str:
+    def _store(self, caller: Caller, me: SignedIn, user: User, hashed: str, *, known: bool) -> str:
         with self._db.transaction() as tx:
             # The old hash is part of the condition: of two concurrent changes, one wins.
             changed = tx.change(
@@ -108,11 +109,13 @@ class PasswordChange(Feature[Section]):
                 raise NotSignedIn
             secret = self._sessions.rotate(me)
             self._registry.revoke(
-                user.id, Reason.PASSWORD_CHANGED, keep_session=self._sessions.digest(secret)
+                caller, user.id, Reason.PASSWORD_CHANGED, keep_session=self._sessions.digest(secret)
             )
-            if device is not None:
-                self._known_devices.remember(user.id, device)
-            self._registry.publish(Event("password.changed", user.id, {"session": me.session_uid}))
+            if known:
+                self._known_devices.remember(user.id, caller.device)
+            self._registry.publish(
+                Event(caller, "password.changed", user.id, {"session": me.session_uid})
+            )
         return secret
 
 
@@ -161,11 +164,9 @@ def password_page() -> Answer:
     form_template="password_change/change.html",
     hashes=True,
 )
-def change_password(form: PasswordChangeRequest, me: SignedIn, visitor: Visitor) -> Answer:
+def change_password(form: PasswordChangeRequest, caller: Caller, me: SignedIn) -> Answer:
     """Change the password, given the current one; all other sessions end."""
-    secret = PasswordChange.current().change(
-        me, form.old_password, form.new_password, visitor.device
-    )
+    secret = PasswordChange.current().change(caller, me, form.old_password, form.new_password)
     return Answer(
         PasswordChanged(email=me.email),
         redirect_to="/profile",

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.exc import NoResultFound
 
 from bienvenue import clock, normalize, purposes, tokens
+from bienvenue.authentication import Caller
 from bienvenue.db import retried
 from bienvenue.feature import Event, Feature, Reason, Refusal, needs
 from bienvenue.features.account_closure import AccountClosure
@@ -81,56 +82,61 @@ class PasswordReset(Feature[PasswordResetSettings]):
         """Return for how many seconds its link works."""
         return {"lifetimes": {"password_reset": self.settings.password_reset_lifetime}}
 
-    def request(self, email: str, ip: str | None = None, mount: str = "") -> None:
+    def request(self, caller: Caller, email: str) -> None:
         """Send a reset link to an email if it has an account; the caller does not learn whether.
 
-        The owner of a closed account gets the link that reopens it instead. `mount` is the path
-        below which the pages are. Raises MalformedEmail, and TooManyEmails when the network of `ip`
-        requested too many (NIST SP 800-63B-4 section 4.2.1.2).
+        The owner of a closed account gets the link that reopens it instead. Raises MalformedEmail,
+        and TooManyEmails when the caller's network requested too many (NIST SP 800-63B-4 section
+        4.2.1.2).
         """
         email = normalize.email(email)
-        self._one_time_tokens.admit(PASSWORD_RESET, ip)
-        self._request(email, ip, mount)
+        self._one_time_tokens.admit(caller, PASSWORD_RESET)
+        self._request(caller, email)
 
-    def issue(self, email: str) -> str | None:
+    def issue(self, caller: Caller, email: str) -> str | None:
         """Return a token to code of this process instead of an email; None without an account.
 
         Raises MalformedEmail.
         """
-        return self._issue(normalize.email(email))
+        return self._issue(caller, normalize.email(email))
 
     @retried
-    def _request(self, email: str, ip: str | None, mount: str) -> None:
+    def _request(self, caller: Caller, email: str) -> None:
         with self._db.transaction():
-            if self._one_time_tokens.throttle(PASSWORD_RESET, email, ip):
-                self._write(self._owner(email), ip or "", mount)
-                self._account_closure.remind(email, ip or "", mount)
+            if self._one_time_tokens.throttle(caller, PASSWORD_RESET, email):
+                self._write(caller, self._owner(email))
+                self._account_closure.remind(caller, email)
 
     @retried
-    def begin(self, email: str, ip: str, mount: str) -> None:
+    def begin(self, caller: Caller, email: str) -> None:
         """Send a reset link to an email that was verified in another way, without rate limit.
 
-        A disabled account gets no email. `mount` is the path below which the pages are.
+        A disabled account gets no email.
         """
         with self._db.transaction():
             user = self._owner(email)
             if user is not None:
-                self._write(user, ip, mount)
+                self._write(caller, user)
 
-    def _write(self, user: User | None, ip: str, mount: str) -> None:
+    def _write(self, caller: Caller, user: User | None) -> None:
         link = self._one_time_tokens.new(
-            PASSWORD_RESET, self.settings.password_reset_lifetime, mount
+            caller, PASSWORD_RESET, self.settings.password_reset_lifetime
         )
         owner, to = (None, "") if user is None else (user.id, user.email)
         queued = self._mail.write(
-            "password_reset", to, owner, {"ip": ip}, link=link.path, expires=link.expires_at
+            "password_reset",
+            to,
+            owner,
+            {"ip": caller.address},
+            link=link.path,
+            expires=link.expires_at,
         )
         self._keep(user, link, queued["message_uid"])
-        facts = {"ip": ip} | (queued if user else {})
-        self._registry.publish(Event("password_reset.requested", owner, facts))
+        facts = queued if user else {}
+        self._registry.publish(Event(caller, "password_reset.requested", owner, facts))
 
     @retried
-    def _issue(self, email: str) -> str | None:
+    def _issue(self, caller: Caller, email: str) -> str | None:
         with self._db.transaction():
             user = self._owner(email)
             token, link = self._one_time_tokens.new_token(
@@ -138,7 +144,7 @@ class PasswordReset(Feature[PasswordResetSettings]):
             )
             self._keep(user, link, None)
             if user is not None:
-                self._registry.publish(Event("password_reset.requested", user.id))
+                self._registry.publish(Event(caller, "password_reset.requested", user.id))
         return None if user is None else token
 
     def _owner(self, email: str) -> User | None:
@@ -186,7 +192,7 @@ class PasswordReset(Feature[PasswordResetSettings]):
             & exists().where(sent, mine).correlate(table_of(User))
         )
 
-    def complete(self, token: str | None, password: str, email: str | None, ip: str = "") -> str:
+    def complete(self, caller: Caller, token: str | None, password: str, email: str | None) -> str:
         """Spend a token to set a new password; return the email of the account.
 
         `email`, if given, must be the account's. Raises WrongResetToken, and the refusals of
@@ -196,12 +202,12 @@ class PasswordReset(Feature[PasswordResetSettings]):
         if email is not None and normalize.email(email) != owner:
             raise WrongResetToken
         self._passwords.check_policy(password, [owner], "new_password")
-        hashed = self._passwords.hash(password, ip)
-        self._spend(str(token), owner, hashed, ip)
+        hashed = self._passwords.hash(caller, password)
+        self._spend(caller, str(token), owner, hashed)
         return owner
 
     @retried
-    def _spend(self, token: str, email: str, hashed: str, ip: str) -> None:
+    def _spend(self, caller: Caller, token: str, email: str, hashed: str) -> None:
         with self._db.transaction() as tx:
             spent = tx.execute(
                 update(User)
@@ -213,11 +219,13 @@ class PasswordReset(Feature[PasswordResetSettings]):
             if spent is None:
                 raise WrongResetToken
             # This deletes the row of the token too.
-            self._registry.revoke(spent, Reason.PASSWORD_RESET)
+            self._registry.revoke(caller, spent, Reason.PASSWORD_RESET)
             self._rate_limits.clear(email)
-            self._registry.publish(Event("password.reset", spent, {"ip": ip}))
+            self._registry.publish(Event(caller, "password.reset", spent))
 
-    def revoke(self, user_id: int, _reason: Reason, _keep_session: bytes | None = None) -> None:
+    def revoke(
+        self, _caller: Caller, user_id: int, _reason: Reason, _keep_session: bytes | None = None
+    ) -> None:
         """Clear the digest of the outstanding token of an account."""
         with self._db.transaction() as tx:
             tx.change(update(User).where(User.id == user_id).values(reset_token=None))
@@ -306,9 +314,9 @@ def reset_page() -> Answer:
     public=True,
     form_template="password_reset/ask.html",
 )
-def get_reset_password_token(form: PasswordResetRequest, visitor: Visitor) -> Answer:
+def get_reset_password_token(form: PasswordResetRequest, caller: Caller) -> Answer:
     """Send a reset link to an email, if it has an account."""
-    PasswordReset.current().request(form.email, visitor.ip, visitor.mount)
+    PasswordReset.current().request(caller, form.email)
     return Answer(EmailSent(email=form.email), 202, template="password_reset/asked.html")
 
 
@@ -342,10 +350,10 @@ def new_password_page(visitor: Visitor) -> Answer:
     form_template="password_reset/new.html",
     hashes=True,
 )
-def update_password(form: NewPassword, visitor: Visitor) -> Answer:
+def update_password(form: NewPassword, caller: Caller, visitor: Visitor) -> Answer:
     """Set a new password with the token of the email. It starts no session."""
     email = PasswordReset.current().complete(
-        visitor.link_token("reset", form.reset_token), form.new_password, form.email, visitor.ip
+        caller, visitor.link_token("reset", form.reset_token), form.new_password, form.email
     )
     return Answer(
         PasswordUpdated(email=email),

@@ -8,9 +8,8 @@ Sign-in checks the form and never the policy, so an imported short password stil
 
 import os
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
@@ -20,9 +19,10 @@ from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import blocklist, clock, foreign_hashes, normalize, user_fields
+from bienvenue.authentication import WORKER, Attempt, Authentication, Caller
 from bienvenue.client_ip import network_of
 from bienvenue.db import DB, retried, upsert
-from bienvenue.feature import Attempt, Event, Feature, Refusal, needs
+from bienvenue.feature import Event, Feature, Refusal, needs
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.rate_limits import RateLimits
 from bienvenue.foreign_hashes import StoredHash
@@ -163,14 +163,6 @@ def _threads(settings: PasswordSettings, processes: int) -> int:
     return settings.hash_threads or max(1, (os.cpu_count() or 1) // processes)
 
 
-@dataclass(frozen=True)
-class PasswordMatch:
-    """A user, as read, whose password was right; `replacement` is a new hash if one is due."""
-
-    user: User
-    replacement: str | None = field(repr=False)
-
-
 class Passwords(Feature[PasswordSettings]):
     """The operations on passwords."""
 
@@ -217,10 +209,10 @@ class Passwords(Feature[PasswordSettings]):
         self.hash_queue = HashQueue(threads, queue, self._refused.add, at_the_edge=at_the_edge)
 
     @contextmanager
-    def place(self, ip: str) -> Iterator[None]:
+    def place(self, caller: Caller) -> Iterator[None]:
         """Hold a place in the hash queue. Raises Busy."""
         try:
-            with self.hash_queue.place(network_of(ip)):
+            with self.hash_queue.place(network_of(caller.address)):
                 yield
         except Busy:
             # Behind the edge this is rare, and the worker of the process publishes it later.
@@ -234,7 +226,13 @@ class Passwords(Feature[PasswordSettings]):
             for network in list(left):
                 facts, counted = {"policy": "hash_queue", "ip": network}, f"hash_queue {network}"
                 self._registry.publish(
-                    Event("hash_queue.refused", facts=facts, counted=counted, times=left[network])
+                    Event(
+                        WORKER,
+                        "hash_queue.refused",
+                        facts=facts,
+                        counted=counted,
+                        times=left[network],
+                    )
                 )
                 del left[network]
         finally:
@@ -242,9 +240,9 @@ class Passwords(Feature[PasswordSettings]):
             for network, times in left.items():
                 self._refused.add(network, times)
 
-    def hash(self, password: str, ip: str = "") -> str:
+    def hash(self, caller: Caller, password: str) -> str:
         """Return the hash to store. Raises Busy when the hash queue is full."""
-        with self.place(ip):
+        with self.place(caller):
             return self.hash_queue.run(self._hasher.hash, password).decode()
 
     def check_policy(self, password: str, own: Iterable[str], field: str = "password") -> str:
@@ -275,62 +273,49 @@ class Passwords(Feature[PasswordSettings]):
         settings = self._registry.settings
         return [settings.core.service_name, str(urlsplit(settings.base_url).hostname)]
 
-    def verify(
-        self, email: str, password: str, ip: str | None = None, device: str | None = None
-    ) -> PasswordMatch:
-        """Return the user whose password this is; `device` is the secret of a known device.
+    @retried
+    def verify(self, caller: Caller, email: str, password: str) -> User:
+        """Return the user whose password this is, and open nothing.
 
-        `ip` is None for code of this process, whose network is not counted.
+        Raises as `authenticate` does.
+        """
+        authentication = self.authenticate(caller, email, password)
+        self._rate_limits.settle(authentication.attempt)
+        return authentication.user
+
+    def authenticate(self, caller: Caller, email: str, password: str) -> Authentication:
+        """Verify a password; the attempt counts as a failure until it is settled.
 
         A wrong password and an unknown email take the same time and get the same answer (ASVS
         6.3.8). Raises MalformedEmail, MalformedText, PasswordTooLong, TooManyAttempts,
         PasswordLocked, Busy, WrongCredentials, and, only if the password is right, AccountClosed
         or AccountDisabled.
         """
-        return self.admit(email, password, lambda match: match, ip, device)
-
-    def admit(
-        self,
-        email: str,
-        password: str,
-        then: Callable[[PasswordMatch], T],
-        ip: str | None,
-        device: str | None,
-    ) -> T:
-        """Verify a password as `verify` does, and return what `then` returns for the match.
-
-        What `then` writes is committed together with the success of the attempt. It may run more
-        than once, as the transaction is retried.
-        """
         email = normalize.email(email)
         self.check_form(password)
-        attempt = Attempt("sign_in", email, ip, self._known_devices.knows(email, device))
-        self._rate_limits.check(attempt)
-        ip = ip or ""
-        with self.place(ip):
-            self._rate_limits.reserve(attempt)
+        known = self._known_devices.knows(email, caller.device)
+        attempt = Attempt("sign_in", email, caller.ip, known)
+        self._rate_limits.check(caller, attempt)
+        with self.place(caller):
+            self._rate_limits.reserve(caller, attempt)
             user = self._find(email)
             match = self.compare(user, password)
+            refused = Event(caller, "password.refused", user.id if user else None)
             if user is None or match is Match.NO:
-                self._registry.publish(
-                    Event("password.refused", user.id if user else None, {"ip": ip})
-                )
+                self._registry.publish(refused)
                 raise WrongCredentials
             shut = self._registry.why_shut(user)
             if shut is not None:
-                refused = Event("password.refused", user.id, {"ip": ip})
-                self._released(attempt, lambda: self._registry.publish(refused))
+                self._refuse_shut(refused, attempt)
                 raise shut
-            better = self.hash(password, ip) if match is Match.OUTDATED else None
-            return self._released(attempt, lambda: then(PasswordMatch(user, better)))
+            better = self.hash(caller, password) if match is Match.OUTDATED else None
+        return Authentication(user, ("pwd",), attempt=attempt, replacement=better)
 
     @retried
-    def _released(self, attempt: Attempt, then: Callable[[], T]) -> T:
+    def _refuse_shut(self, refused: Event, attempt: Attempt) -> None:
         with self._db.transaction():
-            result = then()
-            # Last, because other sign-ins of this network wait from here until the commit.
-            self._rate_limits.release(attempt)
-        return result
+            self._registry.publish(refused)
+            self._rate_limits.settle(attempt)
 
     def _find(self, email: str) -> User | None:
         try:
@@ -407,15 +392,17 @@ class Passwords(Feature[PasswordSettings]):
             ).all()
         return {row.id: _exported(row.hashed_password) for row in found}
 
-    def fits(self, attempt: Attempt, password: str, hashes: Iterable[str]) -> str | None:
+    def fits(
+        self, caller: Caller, attempt: Attempt, password: str, hashes: Iterable[str]
+    ) -> str | None:
         """Return which of these hashes, of no account yet, a password matches; None for none.
 
-        The attempt counts as a failure until the caller releases it. Raises TooManyAttempts,
+        The attempt counts as a failure until the caller settles it. Raises TooManyAttempts,
         PasswordLocked and Busy.
         """
-        self._rate_limits.check(attempt)
-        with self.place(attempt.ip or ""):
-            self._rate_limits.reserve(attempt)
+        self._rate_limits.check(caller, attempt)
+        with self.place(caller):
+            self._rate_limits.reserve(caller, attempt)
             dearest = self.dearest()
             for hashed in hashes:
                 match = self.hash_queue.run(self._hasher.verify, password, hashed, dearest)

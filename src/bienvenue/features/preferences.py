@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKey, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import i18n
+from bienvenue.authentication import Caller
 from bienvenue.db import retried, upsert
 from bienvenue.feature import Feature, Reason, Refusal
 from bienvenue.settings import Section
@@ -84,7 +85,9 @@ class Preferences(Feature[Section]):
                 )
             )
 
-    def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
+    def revoke(
+        self, _caller: Caller, user_id: int, reason: Reason, _keep_session: bytes | None = None
+    ) -> None:
         """Delete the language of a deleted account."""
         if reason == Reason.ACCOUNT_DELETED:
             with self._db.transaction() as tx:

@@ -7,30 +7,23 @@ secret, so that the old one is worthless (ASVS 7.5.1, 7.2.4; NIST SP 800-63B-4 s
 
 from typing import ClassVar, Literal
 
+from bienvenue.authentication import Authentication, Caller
+from bienvenue.db import retried
 from bienvenue.feature import Event, Feature, Refusal, needs
 from bienvenue.features.accounts import AccountDisabled
 from bienvenue.features.passwords import (
-    PasswordMatch,
     Passwords,
     PasswordTooLong,
     WrongCredentials,
 )
+from bienvenue.features.rate_limits import RateLimits
 from bienvenue.features.sessions import Sessions
 from bienvenue.settings import Section
 from bienvenue.user import SignedIn
-from bienvenue.web.page import Answer, Form, Next, Pages, Password, Reply, ReturnTo, Visitor
-from bienvenue.web.refusals import NotSignedIn
+from bienvenue.web.page import Answer, Form, Next, Pages, Password, Reply, ReturnTo
+from bienvenue.web.refusals import NotSignedIn, ReauthenticationRequired
 
 # --- words --------------------------------------------------------------------------------------
-
-
-class ReauthenticationRequired(Refusal):
-    """The session is valid, but its last authentication is too long ago (RFC 9470)."""
-
-    status = 403
-    code = "reauthentication_required"
-    message = "You signed in a while ago. Enter your password first."
-    redirect_to = "/reauthentication"
 
 
 class WrongPassword(Refusal):
@@ -49,6 +42,7 @@ class Reauthentication(Feature[Section]):
 
     name = "reauthentication"
     _passwords = needs(Passwords)
+    _rate_limits = needs(RateLimits)
     _sessions = needs(Sessions)
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {"session.reauthenticated": "The password was confirmed."}
@@ -58,27 +52,29 @@ class Reauthentication(Feature[Section]):
         if not self._sessions.is_fresh(me):
             raise ReauthenticationRequired
 
-    def confirm(self, me: SignedIn, password: str, ip: str, device: str | None) -> str:
+    def confirm(self, caller: Caller, me: SignedIn, password: str) -> str:
         """Make a session fresh with the user's password; return its new secret.
 
         A wrong password counts like one at sign-in. Raises PasswordTooLong, TooManyAttempts,
         PasswordLocked, Busy, WrongPassword, AccountDisabled, and NotSignedIn when the session or
         the account changed meanwhile.
         """
-
-        def renewed(match: PasswordMatch) -> str:
-            if match.user.id != me.user_id:
-                raise NotSignedIn
-            secret = self._sessions.rotate(me)
-            self._registry.publish(
-                Event("session.reauthenticated", me.user_id, {"session": me.session_uid, "ip": ip})
-            )
-            return secret
-
         try:
-            return self._passwords.admit(me.email, password, renewed, ip, device)
+            authentication = self._passwords.authenticate(caller, me.email, password)
         except WrongCredentials:
             raise WrongPassword("password") from None
+        if authentication.user.id != me.user_id:
+            raise NotSignedIn
+        return self._renew(caller, me, authentication)
+
+    @retried
+    def _renew(self, caller: Caller, me: SignedIn, authentication: Authentication) -> str:
+        with self._db.transaction():
+            secret = self._sessions.rotate(me)
+            facts = {"session": me.session_uid}
+            self._registry.publish(Event(caller, "session.reauthenticated", me.user_id, facts))
+            self._rate_limits.settle(authentication.attempt)
+        return secret
 
 
 # --- pages --------------------------------------------------------------------------------------
@@ -125,9 +121,9 @@ def confirmation_page(query: ReturnTo, me: SignedIn) -> Answer:
     form_template="reauthentication/confirm.html",
     hashes=True,
 )
-def confirm(form: ReauthenticationRequest, me: SignedIn, visitor: Visitor) -> Answer:
+def confirm(form: ReauthenticationRequest, caller: Caller, me: SignedIn) -> Answer:
     """Confirm the password; the session becomes fresh and gets a new secret."""
-    secret = Reauthentication.current().confirm(me, form.password, visitor.ip, visitor.device)
+    secret = Reauthentication.current().confirm(caller, me, form.password)
     return Answer(
         Reauthenticated(email=me.email), redirect_to="/profile", return_to=form.next, session=secret
     )

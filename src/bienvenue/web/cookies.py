@@ -17,6 +17,8 @@ _WORD = re.compile(r"[A-Za-z-]{1,16}", re.ASCII)
 SESSION = "session_id"
 #: Says that this browser signed in to an account before; opens nothing.
 DEVICE = "device_id"
+#: Names a sign-in in progress; opens nothing but the pages of its further factors.
+AUTHENTICATION = "authentication"
 #: Names a browser that is not signed in, for its form tokens; opens nothing.
 FORM = "form_id"
 #: The preferences of a browser; they tell nothing else.
@@ -27,6 +29,10 @@ FLASH = "flash"
 DRAFT = "draft"
 #: Holds, encrypted, what the page after a form shows, so that a reload sends no form again.
 OUTCOME = "outcome"
+#: Seconds for which a sign-in may be in progress.
+AUTHENTICATION_LIFETIME = 600
+#: How the name of a cookie that holds the token of an emailed link ends.
+LINK = "_token"
 #: Seconds for which a browser keeps the token of an emailed link.
 LINK_LIFETIME = 600
 #: Seconds for which a flash message waits for its page.
@@ -35,7 +41,7 @@ _FLASH_LIFETIME = 60
 
 def link(purpose: str) -> str:
     """Name the cookie that holds the token of an emailed link, one for each purpose."""
-    return f"{purpose}_token"
+    return f"{purpose}{LINK}"
 
 
 def name_of(cookie: str, settings: Settings) -> str:

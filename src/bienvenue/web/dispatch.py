@@ -15,11 +15,13 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from bienvenue import i18n, logs, normalize, tokens
+from bienvenue.authentication import Caller, Channel
 from bienvenue.errors import Refusal
 from bienvenue.key_ring import KeyRing
 from bienvenue.settings import Settings
+from bienvenue.user import SignedIn
 from bienvenue.web import body, cookies, crosssite, drafts, redirects, responses
-from bienvenue.web.identity import Identifiers, Identifying, RequestIdentity, SessionCookie
+from bienvenue.web.identity import Identifier, Identifiers, RequestIdentity
 from bienvenue.web.page import Page
 from bienvenue.web.refusals import (
     MethodNotAllowed,
@@ -53,11 +55,14 @@ class Backend(Protocol):
     """What the pages need of the service behind them: `Auth` has it."""
 
     @property
-    def sessions(self) -> Identifying:
-        """The feature that knows sessions by their secrets."""
+    def identifiers(self) -> Iterable[Identifier]:
+        """The ways to know who sends a request, in their order."""
 
     def context(self) -> Mapping[str, Any]:
         """Return what every template may show."""
+
+    def require_fresh(self, me: SignedIn) -> None:
+        """Raise ReauthenticationRequired when a user authenticated too long ago."""
 
     def answering(self) -> AbstractContextManager[None]:
         """Let page functions find the features of this service while the block runs."""
@@ -77,7 +82,7 @@ class Dispatcher:
         self.pages: dict[str, dict[str, Page]] = defaultdict(dict)
         #: The purposes of emailed links.
         self.links: set[str] = set()
-        self.identifiers = Identifiers(SessionCookie(auth.sessions, settings))
+        self.identifiers = Identifiers(*auth.identifiers)
         self.identity: RequestIdentity = RequestIdentity(self.identifiers, settings, self.links)
         self.rendering = Rendering(auth.context, settings, keys, self.identity, self.pages)
         #: The OpenAPI document, once it was asked for; it never changes.
@@ -196,13 +201,20 @@ class Dispatcher:
         me = self.identity.signed_in() if "me" in names or not page.public else None
         if me is None and not page.public:
             raise NotSignedIn
+        if me is not None and page.reauth:
+            self._backend.require_fresh(me)
         given |= {
             "me": me,
             "form": body.check(page.accepts, values),
             "query": body.check(page.query, _query(page)),
-            "visitor": self.identity.visitor(),
+            "visitor": self.identity.visitor() if "visitor" in names else None,
+            "caller": self._caller(me) if "caller" in names else None,
         }
         return {name: given[name] for name in names}
+
+    def _caller(self, me: SignedIn | None) -> Caller:
+        channel = Channel.PAGE if responses.wants_page(request) else Channel.API
+        return self.identity.caller(me, channel)
 
     def name_request(self) -> None:
         """Give the request its id, unless the edge did; a trusted proxy may have made it."""

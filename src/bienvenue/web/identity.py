@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol, cast
 from flask import request
 
 from bienvenue import i18n, user_agent
+from bienvenue.authentication import Caller, Channel
 from bienvenue.client_ip import visitor_ip
 from bienvenue.settings import Settings
 from bienvenue.user import SignedIn
@@ -38,10 +39,17 @@ class Identifying(Protocol):
         """Record that the credential was used."""
 
 
+class Bearing(NamedTuple):
+    """The headers in which a request bears credentials, "" for one that it does not have."""
+
+    cookie: str
+    authorization: str
+
+
 class Identifier(Identifying, Protocol):
     """One way to know who sends a request."""
 
-    def credential(self, cookie_header: str) -> str | None:
+    def credential(self, headers: Bearing) -> str | None:
         """Return the credential of this kind that a request bears, or None."""
 
 
@@ -53,9 +61,9 @@ class SessionCookie:
         self._name = cookies.name_of(cookies.SESSION, settings)
         self._sessions = sessions
 
-    def credential(self, cookie_header: str) -> str | None:
+    def credential(self, headers: Bearing) -> str | None:
         """Return the session's secret that a Cookie header bears, or None."""
-        return cookies.token_in(cookie_header, self._name)
+        return cookies.token_in(headers.cookie, self._name)
 
     def look_up(self, credential: str) -> SignedIn | None:
         """Return who is signed in by this secret, or None."""
@@ -106,10 +114,10 @@ class Identifiers:
         """Take the identifiers; the first whose credential a request bears decides."""
         self._ordered = ordered
 
-    def credential(self, cookie_header: str) -> Credential | None:
+    def credential(self, headers: Bearing) -> Credential | None:
         """Return the credential that decides for a request, or None when it bears none."""
         for identifier in self._ordered:
-            secret = identifier.credential(cookie_header)
+            secret = identifier.credential(headers)
             if secret is not None:
                 return Credential(identifier, secret)
         return None
@@ -146,7 +154,9 @@ class RequestIdentity:
 
         Raises DatabaseUnavailable.
         """
-        credential = self._identifiers.credential(request.environ.get("HTTP_COOKIE", ""))
+        sent = request.environ
+        headers = Bearing(sent.get("HTTP_COOKIE", ""), sent.get("HTTP_AUTHORIZATION", ""))
+        credential = self._identifiers.credential(headers)
         found = cast("_Found | None", request.environ.get(_IDENTITY))
         if found is None or found[:2] != (self._identifiers, credential):
             identity = self._identifiers.identify(credential)
@@ -155,13 +165,21 @@ class RequestIdentity:
         return None if found.identity is None else found.identity.me
 
     def visitor(self) -> Visitor:
-        """Return what the connection and the cookies tell of the sender; nothing is looked up."""
+        """Return what the cookies of a browser name; nothing is looked up."""
         return Visitor(
+            session=cookies.read(request, cookies.SESSION, self._settings),
+            authentication=cookies.read(request, cookies.AUTHENTICATION, self._settings),
+            links=self._opened_links(),
+        )
+
+    def caller(self, me: SignedIn | None, channel: Channel) -> Caller:
+        """Return who asks for an operation by this request; `me` is who is signed in."""
+        return Caller(
+            "visitor" if me is None else f"user {me.user_id}",
+            channel,
             ip=self._ip(),
             agent=user_agent.plain(request.headers.get("User-Agent", "")),
-            session=cookies.read(request, cookies.SESSION, self._settings),
             device=cookies.read(request, cookies.DEVICE, self._settings),
-            links=self._opened_links(),
             mount=redirects.mounted(""),
         )
 
@@ -177,6 +195,8 @@ class RequestIdentity:
         return i18n.of(chosen or self._settings.core.language)
 
     def _opened_links(self) -> dict[str, str]:
+        if cookies.LINK not in request.environ.get("HTTP_COOKIE", ""):
+            return {}
         found = {p: cookies.read(request, cookies.link(p), self._settings) for p in self.links}
         return {purpose: token for purpose, token in found.items() if token is not None}
 

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from bienvenue.errors import Refusal
-from bienvenue.web.refusals import LinkNotOpen
+from bienvenue.web.refusals import LinkNotOpen, ReauthenticationRequired
 
 DEVICE_LIFETIME = 400 * 86400
 """Seconds a browser keeps the cookie of a known device: as long as any browser keeps one."""
@@ -87,18 +87,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Visitor:
-    """Who sends a request, as far as the connection tells; nothing here is verified."""
+    """What a browser sends beside its request; nothing here is verified."""
 
-    ip: str
-    agent: str
     #: The secret of a session that the browser sent, not looked up yet.
     session: str | None = field(repr=False)
-    #: The secret of a known device that the browser sent, not looked up yet.
-    device: str | None = field(repr=False)
+    #: The secret of a sign-in in progress that the browser sent, not looked up yet.
+    authentication: str | None = field(repr=False)
     #: The tokens of the emailed links that this browser opened, by purpose.
     links: Mapping[str, str] = field(default_factory=dict, repr=False)
-    #: The path under which this application mounts our pages, for links in emails.
-    mount: str = ""
 
     def link_token(self, purpose: str, sent: str | None = None) -> str:
         """Return the token `sent` with the request, or else that of the link this browser opened.
@@ -135,6 +131,8 @@ class Page:
     redirect_to: str
     #: Whether a browser gets JSON, too.
     json_only: bool
+    #: Whether the user must have authenticated a short while ago.
+    reauth: bool
     #: Paths of this page in earlier versions, which redirect here: emails name them.
     formerly: tuple[str, ...]
 
@@ -159,7 +157,7 @@ class Page:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The parameters of the handler: form, query, me, visitor, or a part of the path."""
+        """The handler's parameters: form, query, me, caller, visitor, or a part of the path."""
         return tuple(inspect.signature(self.handler).parameters)
 
 
@@ -189,13 +187,15 @@ class Pages:
         link: str | None = None,
         redirect_to: str | None = None,
         json_only: bool = False,
+        reauth: bool = False,
         formerly: tuple[str, ...] = (),
     ) -> Callable[[H], H]:
         """Declare the decorated function as the page of a route, for example `POST /users`.
 
         With a `link`, a `token` in the query goes into a cookie of that purpose for ten minutes,
         and the browser is redirected to `redirect_to` (by default this path), before the function
-        is called.
+        is called. With `reauth`, a user who authenticated too long ago is refused with
+        ReauthenticationRequired, and led back to the page afterwards.
         """
         method, _, path = route.partition(" ")
 
@@ -208,7 +208,7 @@ class Pages:
                     accepts,
                     query,
                     returns,
-                    errors,
+                    (*errors, ReauthenticationRequired) if reauth else errors,
                     public,
                     form_template,
                     any_host,
@@ -216,6 +216,7 @@ class Pages:
                     link,
                     redirect_to or path,
                     json_only,
+                    reauth,
                     formerly,
                 )
             )

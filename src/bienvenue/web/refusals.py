@@ -22,6 +22,15 @@ class NotSignedIn(Refusal):
     redirect_to = "/sessions/new"
 
 
+class ReauthenticationRequired(Refusal):
+    """The session is valid, but its last authentication is too long ago (RFC 9470)."""
+
+    status = 403
+    code = "reauthentication_required"
+    message = "You signed in a while ago. Enter your password first."
+    redirect_to = "/reauthentication"
+
+
 class LinkNotOpen(Refusal):
     """The request has no token of an emailed link; a browser keeps one for ten minutes only."""
 

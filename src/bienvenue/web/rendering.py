@@ -86,6 +86,8 @@ class Rendering:
         if answer.session:
             lifetime = self._context()["session_lifetime"]
             cookies.write(response, cookies.SESSION, answer.session, settings, lifetime)
+            if cookies.read(request, cookies.AUTHENTICATION, settings) is not None:
+                cookies.clear(response, cookies.AUTHENTICATION, settings)
         if answer.device:
             cookies.write(response, cookies.DEVICE, answer.device, settings, DEVICE_LIFETIME)
         for cookie, choice in ((cookies.LANGUAGE, answer.language), (cookies.THEME, answer.theme)):
@@ -109,7 +111,8 @@ class Rendering:
             response = responses.of_refusal(refusal)
         elif refusal.redirect_to is not None:
             # The page of the form is where to return to.
-            on = self._page_path(None if page is None else page.path)
+            going_on = refusal.authentication is not None
+            on = None if page is None or going_on else self._page_path(page.path)
             query = "" if on is None else f"?{urlencode({'next': on})}"
             response = responses.as_redirect(redirects.mounted(refusal.redirect_to) + query)
             self._keep_draft(response, page, values)
@@ -122,6 +125,9 @@ class Rendering:
             response = self.template(template, refusal.status, refusal=refusal, typed=typed)
         if isinstance(refusal, MethodNotAllowed):
             response.headers["Allow"] = refusal.allow
+        if refusal.authentication is not None:
+            secret, lifetime = refusal.authentication, cookies.AUTHENTICATION_LIFETIME
+            cookies.write(response, cookies.AUTHENTICATION, secret, self._settings, lifetime)
         if refusal.retry_after is not None:
             response.headers["Retry-After"] = str(refusal.retry_after)
         for name, value in refusal.headers.items():

@@ -8,12 +8,12 @@ from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import clock, i18n, purposes, user_agent
+from bienvenue.authentication import WORKER, Caller
 from bienvenue.db import retried
 from bienvenue.feature import Event, Feature, MenuEntry, Reason, Refusal, needs
 from bienvenue.features.accounts import AccountDisabled, Accounts
 from bienvenue.features.mail import Mail
 from bienvenue.features.one_time_tokens import OneTimeTokens, columns
-from bienvenue.features.reauthentication import Reauthentication
 from bienvenue.settings import Seconds, Section
 from bienvenue.tokens import Purpose
 from bienvenue.user import Base, SignedIn, User, table_of
@@ -113,7 +113,6 @@ class AccountClosure(Feature[ClosureSettings]):
     _accounts = needs(Accounts)
     _mail = needs(Mail)
     _one_time_tokens = needs(OneTimeTokens)
-    _reauthentication = needs(Reauthentication)
     Settings = ClosureSettings
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
@@ -148,55 +147,48 @@ class AccountClosure(Feature[ClosureSettings]):
     }
     links = (REOPENING,)
 
-    def download(self, me: SignedIn) -> dict[str, Any]:
+    def download(self, caller: Caller, me: SignedIn) -> dict[str, Any]:
         """Return everything the service stores about the signed-in user, by feature.
 
-        Times are RFC 3339 in UTC. Raises ReauthenticationRequired, and NotSignedIn when the account
-        is deleted meanwhile (ASVS 14.2.7).
+        Times are RFC 3339 in UTC. Raises NotSignedIn when the account is deleted meanwhile (ASVS
+        14.2.7).
         """
-        self._reauthentication.require(me)
-        facts = {"session": me.session_uid, "ip": me.ip}
-        self._registry.publish(Event("account.exported", me.user_id, facts))
+        facts = {"session": me.session_uid}
+        self._registry.publish(Event(caller, "account.exported", me.user_id, facts))
         try:
             return self._registry.export(me.user_id)
         except NoResultFound:
             raise NotSignedIn from None
 
-    def deletion_time(self, me: SignedIn) -> str:
-        """Return when the account is deleted if the user closes it now (RFC 3339 in UTC).
-
-        Raises ReauthenticationRequired.
-        """
-        self._reauthentication.require(me)
+    def deletion_time(self) -> str:
+        """Return when an account is deleted that its user closes now (RFC 3339 in UTC)."""
         return clock.written(clock.now() + self.settings.closure_grace)
 
-    def close(self, me: SignedIn, ip: str = "", agent: str = "", mount: str = "") -> str:
+    def close(self, caller: Caller, me: SignedIn) -> str:
         """Close the account of the signed-in user; return when it is deleted (RFC 3339 in UTC).
 
-        Every session ends, and an email gets a link that reopens the account until then. `mount` is
-        the path below which the pages are. Raises ReauthenticationRequired, and NotSignedIn when
-        the session or the account changed meanwhile (ASVS 7.4.2).
+        Every session ends, and an email gets a link that reopens the account until then. Raises
+        NotSignedIn when the session or the account changed meanwhile (ASVS 7.4.2).
         """
-        self._reauthentication.require(me)
-        facts = {"session": me.session_uid} | user_agent.facts(ip, agent)
+        facts = {"session": me.session_uid}
         try:
-            return self._close(me.user_id, User.session_id == me.generation, facts, mount)
+            return self._close(caller, me.user_id, User.session_id == me.generation, facts)
         except AccountNotOpen:
             raise NotSignedIn from None
 
-    def close_for(self, name: str) -> tuple[User, str]:
+    def close_for(self, caller: Caller, name: str) -> tuple[User, str]:
         """Close the account that has this email or uid, as its owner does.
 
         Return the user, and when the account is deleted (RFC 3339 in UTC). Raises NoSuchUser and
         AccountNotOpen.
         """
         user = self._accounts.find(name)
-        return user, self._close(user.id, User.id == user.id, {}, self._registry.mount)
+        return user, self._close(caller, user.id, User.id == user.id, {})
 
     @retried
-    def _close(self, user_id: int, unchanged: Any, facts: dict[str, Any], mount: str) -> str:
+    def _close(self, caller: Caller, user_id: int, unchanged: Any, facts: dict[str, Any]) -> str:
         links = self._one_time_tokens
-        link = links.new(REOPENING, self.settings.closure_grace, mount)
+        link = links.new(caller, REOPENING, self.settings.closure_grace)
         now, due = link.created_at, link.expires_at
         until = {"until": clock.written(due)}
         with self._db.transaction() as tx:
@@ -210,12 +202,12 @@ class AccountClosure(Feature[ClosureSettings]):
             email = tx.execute(closed).scalar_one_or_none()
             if email is None:
                 raise AccountNotOpen
-            self._registry.revoke(user_id, Reason.ACCOUNT_CLOSED)
+            self._registry.revoke(caller, user_id, Reason.ACCOUNT_CLOSED)
             self.drop(user_id)
             row = {"user_id": user_id, "closed_at": now, "delete_at": due}
             tx.execute(insert(_closures), row)
             # After `revoke`, which ends all earlier links.
-            where = {"device": facts.get("device", user_agent.UNKNOWN), "ip": facts.get("ip", "")}
+            where = {"device": caller.device_name, "ip": caller.address}
             queued = self._mail.write(
                 "account_closed", email, user_id, where | until, link=link.path, expires=due
             )
@@ -226,24 +218,24 @@ class AccountClosure(Feature[ClosureSettings]):
                 message_uid=queued["message_uid"],
                 slot=user_id,
             )
-            self._registry.publish(Event("account.closed", user_id, facts | until | queued))
+            self._registry.publish(Event(caller, "account.closed", user_id, facts | until | queued))
         return until["until"]
 
-    def remind(self, email: str, ip: str, mount: str) -> None:
+    def remind(self, caller: Caller, email: str) -> None:
         """Send a new reopening link to the owner of a closed account, in the open transaction.
 
         It replaces the earlier link and expires with it. An email without a closed account runs
-        the same statements, which store nothing. `mount` is the path below which the pages are.
+        the same statements, which store nothing.
         """
         links = self._one_time_tokens
-        link = links.new(REOPENING, self.settings.closure_grace, mount)
+        link = links.new(caller, REOPENING, self.settings.closure_grace)
         closed = select(User.id, _table.delete_at).join(_closures, _table.user_id == User.id)
         with self._db.transaction() as tx:
             row = tx.execute(closed.where(User.email == email, _can_reopen())).one_or_none()
             user_id, due = (0, link.expires_at) if row is None else row
             link = link._replace(expires_at=due)
             until = {"until": clock.written(due)}
-            facts = {"device": user_agent.UNKNOWN, "ip": ip} | until
+            facts = {"device": user_agent.UNKNOWN, "ip": caller.address} | until
             queued = self._mail.write(
                 "account_still_closed",
                 "" if row is None else email,
@@ -261,7 +253,7 @@ class AccountClosure(Feature[ClosureSettings]):
                 where=exists().where(_table.user_id == user_id),
             )
             if row is not None:
-                self._registry.publish(Event("email.queued", user_id, queued))
+                self._registry.publish(Event(caller, "email.queued", user_id, queued))
 
     def why_shut(self, user: User) -> AccountClosed | None:
         """Return the refusal of a closed account that its owner can still reopen."""
@@ -294,22 +286,22 @@ class AccountClosure(Feature[ClosureSettings]):
         return row.email, clock.written(row.delete_at)
 
     @retried
-    def reopen(self, token: str | None, ip: str = "", agent: str = "") -> str:
+    def reopen(self, caller: Caller, token: str | None) -> str:
         """Spend the token of an email to reopen its account; return the account's email.
 
         It starts no session. Raises WrongReopeningToken.
         """
-        facts, links = user_agent.facts(ip, agent), self._one_time_tokens
+        links = self._one_time_tokens
         with self._db.transaction():
             found = links.peek(REOPENING, token)
             user_id = 0 if found is None or found.user_id is None else found.user_id
             # Locks the account first, as all operations do, so that two of them cannot deadlock.
             if not self._accounts.hold(user_id) or links.spend(REOPENING, token) is None:
                 raise WrongReopeningToken
-            return self._reopen(user_id, facts, WrongReopeningToken)
+            return self._reopen(caller, user_id, WrongReopeningToken)
 
     @retried
-    def reopen_for(self, name: str) -> str:
+    def reopen_for(self, caller: Caller, name: str) -> str:
         """Reopen the closed account that has this email or uid; return its email.
 
         Raises NoSuchUser and AccountNotClosed.
@@ -319,9 +311,9 @@ class AccountClosure(Feature[ClosureSettings]):
             self._accounts.hold(user.id)
             if not self._one_time_tokens.withdraw(REOPENING, columns.user_id == user.id):
                 raise AccountNotClosed
-            return self._reopen(user.id, {}, AccountNotClosed)
+            return self._reopen(caller, user.id, AccountNotClosed)
 
-    def _reopen(self, user_id: int, facts: dict[str, Any], otherwise: type[Refusal]) -> str:
+    def _reopen(self, caller: Caller, user_id: int, otherwise: type[Refusal]) -> str:
         with self._db.transaction() as tx:
             if tx.change(delete(_closures).where(_table.user_id == user_id)) != 1:
                 raise otherwise
@@ -330,7 +322,7 @@ class AccountClosure(Feature[ClosureSettings]):
                 opened.returning(User.email).execution_options(synchronize_session=False)
             )
             self.drop(user_id)
-            self._registry.publish(Event("account.reopened", user_id, facts))
+            self._registry.publish(Event(caller, "account.reopened", user_id))
             return found.scalar_one()
 
     def drop(self, user_id: int) -> None:
@@ -339,7 +331,9 @@ class AccountClosure(Feature[ClosureSettings]):
             tx.change(delete(_closures).where(_table.user_id == user_id))
             self._one_time_tokens.withdraw(REOPENING, columns.user_id == user_id)
 
-    def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
+    def revoke(
+        self, _caller: Caller, user_id: int, reason: Reason, _keep_session: bytes | None = None
+    ) -> None:
         """Delete the closure of a deleted account; otherwise keep it, without its link."""
         if reason == Reason.ACCOUNT_DELETED:
             with self._db.transaction() as tx:
@@ -374,7 +368,7 @@ class AccountClosure(Feature[ClosureSettings]):
             self._accounts.hold(user_id)
             mine = tx.change(delete(_closures).where(_table.user_id == user_id, _expired(now)))
             if mine:
-                self._accounts.erase(user_id)
+                self._accounts.erase(WORKER, user_id)
         return bool(mine)
 
 

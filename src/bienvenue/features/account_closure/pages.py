@@ -6,8 +6,8 @@ import click
 from pydantic import ConfigDict
 
 from bienvenue import clock
+from bienvenue.authentication import Caller
 from bienvenue.features.account_closure.operations import AccountClosure, WrongReopeningToken
-from bienvenue.features.reauthentication import ReauthenticationRequired
 from bienvenue.user import SignedIn
 from bienvenue.web.page import Answer, Form, LinkToken, Reply, Visitor
 from bienvenue.web.refusals import LinkNotOpen
@@ -62,26 +62,26 @@ class Reopened(Reply):
     message: Literal["account open"] = "account open"
 
 
-@page("GET /export", returns={200: DataExport}, errors=(ReauthenticationRequired,))
-def export(me: SignedIn) -> Answer:
+@page("GET /export", returns={200: DataExport}, reauth=True)
+def export(caller: Caller, me: SignedIn) -> Answer:
     """Download everything stored about the user, as a JSON file."""
     file = f"account-{clock.written(clock.now())[:10]}.json"
-    return Answer(DataExport(**AccountClosure.current().download(me)), filename=file)
+    return Answer(DataExport(**AccountClosure.current().download(caller, me)), filename=file)
 
 
-@page("GET /account/close", returns={200: ClosureForm}, errors=(ReauthenticationRequired,))
+@page("GET /account/close", returns={200: ClosureForm}, reauth=True)
 def closure_page(me: SignedIn) -> Answer:
     """Show what closing the account does, and when the account is deleted."""
     return Answer(
-        ClosureForm(email=me.email, until=AccountClosure.current().deletion_time(me)),
+        ClosureForm(email=me.email, until=AccountClosure.current().deletion_time()),
         template="account_closure/close.html",
     )
 
 
-@page("DELETE /profile", returns={202: Closed}, errors=(ReauthenticationRequired,))
-def close_account(me: SignedIn, visitor: Visitor) -> Answer:
+@page("DELETE /profile", returns={202: Closed}, reauth=True)
+def close_account(caller: Caller, me: SignedIn) -> Answer:
     """Close the account. It is deleted later, unless the link of an email reopens it."""
-    until = AccountClosure.current().close(me, visitor.ip, visitor.agent, visitor.mount)
+    until = AccountClosure.current().close(caller, me)
     return Answer(
         Closed(email=me.email, until=until),
         202,
@@ -111,10 +111,10 @@ def reopening_page(visitor: Visitor) -> Answer:
     errors=(WrongReopeningToken, LinkNotOpen),
     public=True,
 )
-def reopen_account(form: Reopening, visitor: Visitor) -> Answer:
+def reopen_account(form: Reopening, caller: Caller, visitor: Visitor) -> Answer:
     """Reopen an account with the token of its email. It starts no session."""
     email = AccountClosure.current().reopen(
-        visitor.link_token("reopening", form.reopening_token), visitor.ip, visitor.agent
+        caller, visitor.link_token("reopening", form.reopening_token)
     )
     return Answer(
         Reopened(email=email), template="account_closure/reopened.html", spent_link="reopening"
@@ -129,7 +129,7 @@ def reopen_account(form: Reopening, visitor: Visitor) -> Answer:
 @click.pass_obj
 def close_command(service: Any, user: str) -> None:
     """Close an account for its owner, who gets an email to reopen it."""
-    closed, until = service.auth.use(AccountClosure).close_for(user)
+    closed, until = service.auth.use(AccountClosure).close_for(service.caller, user)
     click.echo(f"closed {closed.email}, which is deleted at {until}")
 
 
@@ -138,7 +138,7 @@ def close_command(service: Any, user: str) -> None:
 @click.pass_obj
 def reopen_command(service: Any, user: str) -> None:
     """Reopen a closed account."""
-    click.echo(f"reopened {service.auth.use(AccountClosure).reopen_for(user)}")
+    click.echo(f"reopened {service.auth.use(AccountClosure).reopen_for(service.caller, user)}")
 
 
 AccountClosure.commands = (close_command, reopen_command)

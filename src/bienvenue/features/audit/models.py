@@ -14,7 +14,17 @@ from bienvenue.settings import Seconds, Section
 from bienvenue.user import Base, table_of
 
 CLEAR = frozenset(
-    {"accounts", "actor", "hashes", "message", "message_uid", "policy", "reason", "session"}
+    {
+        "accounts",
+        "actor",
+        "channel",
+        "hashes",
+        "message",
+        "message_uid",
+        "policy",
+        "reason",
+        "session",
+    }
 )
 """Facts that are not personal data. Every fact that is not named here counts as personal."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 
 from bienvenue import clock, purposes
+from bienvenue.authentication import Caller
 from bienvenue.db import retried, upsert
 from bienvenue.feature import Event, Feature, Reason
 from bienvenue.features.audit import former
@@ -61,11 +62,12 @@ class Audit(Feature[AuditSettings]):
 
         Events with a `counted` key share one row for each key and minute, which counts them.
         """
-        clear = {name: value for name, value in event.facts.items() if name in CLEAR}
-        personal = {n: value for n, value in event.facts.items() if value and n not in CLEAR}
+        facts = {**_of_caller(event), **event.facts}
+        clear = {name: value for name, value in facts.items() if name in CLEAR}
+        personal = {n: value for n, value in facts.items() if value and n not in CLEAR}
         if event.name == "account.deleted" and event.user_id is not None:
             # Other events of this transaction may have written personal values of the user.
-            self.revoke(event.user_id, Reason.ACCOUNT_DELETED)
+            self.revoke(event.caller, event.user_id, Reason.ACCOUNT_DELETED)
             personal = {}
         now, salt, content = clock.now(), new_salt(), written_facts(personal)
         values = {
@@ -87,16 +89,18 @@ class Audit(Feature[AuditSettings]):
 
     def on_events(self, events: Sequence[Event]) -> None:
         """Write the rows of many events in one statement, if none of them has facts."""
-        if any(e.facts or e.counted or e.name == "account.deleted" for e in events):
+        if any(
+            e.facts or e.counted or e.caller.origin or e.name == "account.deleted" for e in events
+        ):
             super().on_events(events)
             return
-        now, nothing = clock.now(), written_facts({})
+        now = clock.now()
         written = [
             {
                 "at": now,
                 "name": event.name,
                 "user_id": event.user_id,
-                "facts": nothing,
+                "facts": written_facts(_of_caller(event)),
                 "times": event.times,
                 "commitment": None,
                 "slot": None,
@@ -228,7 +232,9 @@ class Audit(Feature[AuditSettings]):
             found = tx.execute(query.group_by(rows.user_id)).all()
         return {row.user_id: row.last for row in found}
 
-    def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
+    def revoke(
+        self, _caller: Caller, user_id: int, reason: Reason, _keep_session: bytes | None = None
+    ) -> None:
         """Erase the personal values of a deleted account; its rows stay."""
         if reason != Reason.ACCOUNT_DELETED:
             return
@@ -276,6 +282,14 @@ def _counted(on_postgresql: bool) -> Any:
     return inserted.on_conflict_do_update(
         index_elements=[rows.slot], set_={"times": rows.times + inserted.excluded.times}
     ).returning(rows.id, rows.times)
+
+
+def _of_caller(event: Event) -> dict[str, Any]:
+    """Return what a row says of the caller of its event."""
+    caller = event.caller
+    who = {"actor": caller.actor, "channel": caller.channel.value}
+    # What comes in floods is counted in one row: the ip of the first is enough.
+    return who | ({"ip": caller.address} if event.counted else dict(caller.origin))
 
 
 def _slot(event: Event, now: float) -> str | None:

@@ -15,7 +15,7 @@ from bienvenue.features.email_change.operations import EmailChange
 def set_email(service: Any, user: str, new: str, without_undo: bool) -> None:
     """Change the email of a user at once, and notify the old one."""
     auth = service.auth
-    old = auth.email_change.set(user, new, restorable=not without_undo)
+    old = auth.email_change.set(service.caller, user, new, restorable=not without_undo)
     click.echo(f"changed {old} to {auth.accounts.find(new).email}")
 
 

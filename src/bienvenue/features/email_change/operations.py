@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from bienvenue import clock, normalize
+from bienvenue.authentication import Caller
 from bienvenue.db import Transaction, retried
 from bienvenue.feature import Event, Feature, MenuEntry, Reason, needs
 from bienvenue.features.accounts import Accounts, EmailTaken, NoSuchUser
@@ -22,7 +23,6 @@ from bienvenue.features.mail import Mail
 from bienvenue.features.one_time_tokens import Link, OneTimeToken, OneTimeTokens, columns
 from bienvenue.features.password_reset import PasswordReset
 from bienvenue.features.rate_limits import RateLimits
-from bienvenue.features.reauthentication import Reauthentication
 from bienvenue.hashing import NO_PASSWORD
 from bienvenue.user import SignedIn, User, table_of
 from bienvenue.web.page import Pages
@@ -47,7 +47,6 @@ class EmailChange(Feature[EmailChangeSettings]):
     _one_time_tokens = needs(OneTimeTokens)
     _password_reset = needs(PasswordReset)
     _rate_limits = needs(RateLimits)
-    _reauthentication = needs(Reauthentication)
     Settings = EmailChangeSettings
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
@@ -85,42 +84,40 @@ class EmailChange(Feature[EmailChangeSettings]):
             }
         }
 
-    def request(self, me: SignedIn, new: str, ip: str = "", mount: str = "") -> None:
+    def request(self, caller: Caller, me: SignedIn, new: str) -> None:
         """Send a message to a new email, with a link if the email is free.
 
-        The caller does not learn whether it is. `mount` is the path below which the pages are.
-        Raises ReauthenticationRequired, MalformedEmail, SameEmail, TooManyEmails when the account
-        or the network of `ip` requested too many, and NotSignedIn when the session ended meanwhile
-        (ASVS 6.3.7, 7.5.1).
+        The caller does not learn whether it is. Raises MalformedEmail, SameEmail, TooManyEmails
+        when the account or the caller's network requested too many, and NotSignedIn when the
+        session ended meanwhile (ASVS 6.3.7, 7.5.1).
         """
-        self._reauthentication.require(me)
         new = normalize.email(new, "new_email")
         if new == me.email:
             raise SameEmail("new_email")
-        self._one_time_tokens.admit(EMAIL_CHANGE, ip, me.user_uid)
-        self._request(me, new, ip, mount)
+        self._one_time_tokens.admit(caller, EMAIL_CHANGE, me.user_uid)
+        self._request(caller, me, new)
 
     @retried
-    def _request(self, me: SignedIn, new: str, ip: str, mount: str) -> None:
+    def _request(self, caller: Caller, me: SignedIn, new: str) -> None:
         links = self._one_time_tokens
         with self._db.transaction() as tx:
-            if not links.throttle(EMAIL_CHANGE, new, ip, me.user_id):
+            if not links.throttle(caller, EMAIL_CHANGE, new, me.user_id):
                 return
             # Locks after the throttle, as a password reset does, so that the two cannot deadlock.
             old = self._hold(tx, me)
-            link = links.new(EMAIL_CHANGE, self.settings.email_change_lifetime, mount)
-            queued = self._notify_new(self._owner(tx, new, me.user_id), new, ip, link)
+            link = links.new(caller, EMAIL_CHANGE, self.settings.email_change_lifetime)
+            queued = self._notify_new(caller, self._owner(tx, new, me.user_id), new, link)
             links.keep(
                 link,
                 sent_to=new,
                 user_id=me.user_id,
-                data={"ip": ip[:45], "old": old},
+                data={"ip": caller.address[:45], "old": old},
                 message_uid=queued["message_uid"],
                 slot=me.user_id,
             )
             # The event names no message: its kind would tell the user whether the email is free.
-            facts = {"ip": ip, "session": me.session_uid}
-            self._registry.publish(Event("email_change.requested", me.user_id, facts))
+            facts = {"session": me.session_uid}
+            self._registry.publish(Event(caller, "email_change.requested", me.user_id, facts))
 
     @staticmethod
     def _hold(tx: Transaction, me: SignedIn) -> str:
@@ -148,7 +145,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         )
         return tx.execute(has.union_all(holds).limit(1)).one_or_none()
 
-    def _notify_new(self, owner: Any, new: str, ip: str, link: Link) -> dict[str, str]:
+    def _notify_new(self, caller: Caller, owner: Any, new: str, link: Link) -> dict[str, str]:
         """Queue the message to the new email, without a recipient when its owner is disabled."""
         kind = "new_email_verification" if owner is None else "new_email_taken"
         silent = owner is not None and owner.disabled_at is not None
@@ -157,11 +154,11 @@ class EmailChange(Feature[EmailChangeSettings]):
             kind,
             "" if silent else new,
             to,
-            {"ip": ip[:45]},
+            {"ip": caller.address[:45]},
             link=link.path if owner is None else None,
             expires=link.expires_at if owner is None else None,
         )
-        self._registry.publish(Event("email.queued", to, queued))
+        self._registry.publish(Event(caller, "email.queued", to, queued))
         return queued
 
     # --- verifying ------------------------------------------------------------------------------
@@ -177,41 +174,33 @@ class EmailChange(Feature[EmailChangeSettings]):
         return found.sent_to
 
     @retried
-    def verify(
-        self,
-        me: SignedIn,
-        token: str | None,
-        ip: str = "",
-        mount: str = "",
-        device: str | None = None,
-    ) -> str:
+    def verify(self, caller: Caller, me: SignedIn, token: str | None) -> str:
         """Spend the token sent to a new email to make it the account's; return the new email.
 
-        Every other session ends; the browser that holds the secret `device` stays a known device.
-        `mount` is the path below which the pages are. Raises WrongEmailToken, also when another
-        account took the email meanwhile, and NotSignedIn (ASVS 7.5.1).
+        Every other session ends; the caller's browser stays a known device. Raises WrongEmailToken,
+        also when another account took the email meanwhile, and NotSignedIn (ASVS 7.5.1).
         """
         with self._db.transaction() as tx:
             old = self._hold(tx, me)
             spent = self._one_time_tokens.spend(EMAIL_CHANGE, token, *_mine(me))
             if spent is None or spent.data["old"] != old:
                 raise WrongEmailToken
-            known = self._known_devices.knows(old, device)
+            known = self._known_devices.knows(old, caller.device)
             facts = {"asked": clock.written(spent.created_at), "ip": spent.data["ip"]}
             try:
                 change = _Change(me.user_id, old, spent.sent_to)
-                queued = self._change(tx, change, facts, mount, keep_session=me.digest)
+                queued = self._change(caller, tx, change, facts, keep_session=me.digest)
             except (EmailTaken, NoSuchUser):
                 raise WrongEmailToken from None
             self._mail.adopt(spent.sent_to, "new_email_verification", me.user_id)
             if known:
-                self._known_devices.remember(me.user_id, device)
-            event = {"ip": ip, "session": me.session_uid, "old": old, "new": spent.sent_to}
-            self._registry.publish(Event("email.changed", me.user_id, event | queued))
+                self._known_devices.remember(me.user_id, caller.device)
+            event = {"session": me.session_uid, "old": old, "new": spent.sent_to}
+            self._registry.publish(Event(caller, "email.changed", me.user_id, event | queued))
         return spent.sent_to
 
     @retried
-    def set(self, name: str, new: str, *, restorable: bool = True) -> str:
+    def set(self, caller: Caller, name: str, new: str, *, restorable: bool = True) -> str:
         """Change a user's email without verification, for an administrator; return the old email.
 
         Every session ends. Unless `restorable` is False, the old email gets a link that restores
@@ -224,19 +213,19 @@ class EmailChange(Feature[EmailChangeSettings]):
                 raise SameEmail(message="This is already the email of the account.")
             facts = {"asked": clock.written(clock.now()), "ip": ""}
             change = _Change(user.id, user.email, new)
-            queued = self._change(tx, change, facts, self._registry.mount, restorable=restorable)
+            queued = self._change(caller, tx, change, facts, restorable=restorable)
             event = {"old": user.email, "new": new}
             # The handlers of the event read the row from the database, with its new email.
             tx.expunge(user)
-            self._registry.publish(Event("email.assigned", user.id, event | queued))
+            self._registry.publish(Event(caller, "email.assigned", user.id, event | queued))
         return user.email
 
     def _change(
         self,
+        caller: Caller,
         tx: Transaction,
         change: _Change,
         facts: dict[str, str],
-        mount: str,
         *,
         keep_session: bytes | None = None,
         restorable: bool = True,
@@ -249,7 +238,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         _set(tx, user_id, old, {"email": new})
         self._accounts.refuse_reserved(new, user_id)
         self._rate_limits.move(old, new)
-        self._registry.revoke(user_id, Reason.EMAIL_CHANGED, keep_session)
+        self._registry.revoke(caller, user_id, Reason.EMAIL_CHANGED, keep_session)
         links, mine = self._one_time_tokens, columns.user_id == user_id
         # A change back to a reserved email reverts the later changes, and the current email may be
         # an attacker's: a link sent there could bring it back.
@@ -257,7 +246,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         if former is not None:
             links.withdraw(EMAIL_RESTORE, mine, columns.id >= former)
         restorable = restorable and former is None
-        link = links.new(EMAIL_RESTORE, self.settings.email_restore_lifetime, mount)
+        link = links.new(caller, EMAIL_RESTORE, self.settings.email_restore_lifetime)
         until = clock.written(link.expires_at) if restorable else None
         queued = self._mail.write(
             "email_changed",
@@ -281,14 +270,13 @@ class EmailChange(Feature[EmailChangeSettings]):
         return found.sent_to
 
     @retried
-    def restore(self, token: str | None, ip: str = "", mount: str = "") -> str:
+    def restore(self, caller: Caller, token: str | None) -> str:
         """Spend the token sent to a former email to restore it; return that email.
 
         Every session ends, and every link that restores a later email. The account has no password
         until its owner sets one with the reset link sent to the email, because the person who
-        changed the email knows the current password. A disabled account gets no reset link.
-        `mount` is the path below which the pages are. Raises WrongRestoreToken (NIST SP 800-63B-4
-        section 4.6).
+        changed the email knows the current password. A disabled account gets no reset link. Raises
+        WrongRestoreToken (NIST SP 800-63B-4 section 4.6).
         """
         links = self._one_time_tokens
         with self._db.transaction() as tx:
@@ -307,10 +295,10 @@ class EmailChange(Feature[EmailChangeSettings]):
             later = (columns.user_id == user.id) & (columns.id > spent.id)
             links.withdraw(EMAIL_RESTORE, later)
             self._rate_limits.move(user.email, spent.sent_to)
-            self._registry.revoke(user.id, Reason.EMAIL_RESTORED)
-            event = {"ip": ip, "old": user.email, "new": spent.sent_to}
-            self._registry.publish(Event("email.restored", user.id, event))
-            self._password_reset.begin(spent.sent_to, ip, mount)
+            self._registry.revoke(caller, user.id, Reason.EMAIL_RESTORED)
+            event = {"old": user.email, "new": spent.sent_to}
+            self._registry.publish(Event(caller, "email.restored", user.id, event))
+            self._password_reset.begin(caller, spent.sent_to)
         return spent.sent_to
 
     # --- exporting ------------------------------------------------------------------------------

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
+from bienvenue.authentication import Caller
 from bienvenue.features.email_change.models import SameEmail, WrongEmailToken, WrongRestoreToken
 from bienvenue.features.email_change.operations import EmailChange
 from bienvenue.features.mail import EmailSent, TooManyEmails
-from bienvenue.features.reauthentication import ReauthenticationRequired
 from bienvenue.normalize import MalformedEmail
 from bienvenue.user import SignedIn
 from bienvenue.web import page as web
@@ -78,12 +78,13 @@ def email_page(me: SignedIn) -> Answer:
     "PUT /email",
     accepts=EmailChangeRequest,
     returns={202: EmailSent},
-    errors=(ReauthenticationRequired, MalformedEmail, SameEmail, TooManyEmails),
+    errors=(MalformedEmail, SameEmail, TooManyEmails),
+    reauth=True,
     form_template="email_change/change.html",
 )
-def change_email(form: EmailChangeRequest, me: SignedIn, visitor: Visitor) -> Answer:
+def change_email(form: EmailChangeRequest, caller: Caller, me: SignedIn) -> Answer:
     """Request another email, which gets a link. It requires a fresh session."""
-    EmailChange.current().request(me, form.new_email, visitor.ip, visitor.mount)
+    EmailChange.current().request(caller, me, form.new_email)
     return Answer(EmailSent(email=form.new_email), 202, template="email_change/asked.html")
 
 
@@ -107,14 +108,12 @@ def new_email_page(me: SignedIn, visitor: Visitor) -> Answer:
     errors=(WrongEmailToken, LinkNotOpen),
     form_template="email_change/change.html",
 )
-def verify_new_email(form: NewEmailVerification, me: SignedIn, visitor: Visitor) -> Answer:
+def verify_new_email(
+    form: NewEmailVerification, caller: Caller, me: SignedIn, visitor: Visitor
+) -> Answer:
     """Change the email with the token sent to the new one; every other session ends."""
     email = EmailChange.current().verify(
-        me,
-        visitor.link_token("email_change", form.email_change_token),
-        visitor.ip,
-        visitor.mount,
-        visitor.device,
+        caller, me, visitor.link_token("email_change", form.email_change_token)
     )
     return Answer(EmailChanged(email=email), redirect_to="/profile", spent_link="email_change")
 
@@ -140,10 +139,10 @@ def restoration_page(visitor: Visitor) -> Answer:
     errors=(WrongRestoreToken, LinkNotOpen),
     public=True,
 )
-def restore_email(form: EmailRestoration, visitor: Visitor) -> Answer:
+def restore_email(form: EmailRestoration, caller: Caller, visitor: Visitor) -> Answer:
     """Restore the old email with the token sent to it; every session ends, a reset begins."""
     email = EmailChange.current().restore(
-        visitor.link_token("email_restore", form.email_restore_token), visitor.ip, visitor.mount
+        caller, visitor.link_token("email_restore", form.email_restore_token)
     )
     return Answer(
         EmailRestored(email=email),

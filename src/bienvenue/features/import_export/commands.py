@@ -3,8 +3,6 @@
 import contextlib
 import csv
 import errno
-import getpass
-import importlib
 import json
 import os
 import sys
@@ -30,15 +28,6 @@ from bienvenue.features.import_export.sources import (
 _FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _PAUSE = 5.0
 """Seconds between two lines of progress."""
-
-
-def operator() -> str:
-    """Return the name of the operating-system user who runs the command."""
-    try:
-        # The environment could name anyone.
-        return str(importlib.import_module("pwd").getpwuid(os.getuid()).pw_name)
-    except (ImportError, KeyError):
-        return getpass.getuser() if not hasattr(os, "getuid") else str(os.getuid())
 
 
 # --- in -----------------------------------------------------------------------------------------
@@ -104,8 +93,8 @@ def import_command(
     progress = _Progress(each=each)
     with _lines(source, query, format, columns) as lines:
         report = feature.import_lines(
+            service.caller,
             lines,
-            operator(),
             progress.hear,
             dry_run=dry_run,
             without_unreadable=without_unreadable,
@@ -219,10 +208,10 @@ def export_command(
     write = {"csv": _write_csv, "jsonl": _write_json_lines}[form]
     names = [each.name for each in feature.exported(hashes=with_hashes)]
     if file == "-":
-        write(sys.stdout, names, feature.export_all(operator(), hashes=with_hashes))
+        write(sys.stdout, names, feature.export_all(service.caller, hashes=with_hashes))
         return
     with _new_file(Path(file)) as stream:
-        count = write(stream, names, feature.export_all(operator(), hashes=with_hashes))
+        count = write(stream, names, feature.export_all(service.caller, hashes=with_hashes))
     click.echo(
         f"{count:,} accounts in {file}, {'with' if with_hashes else 'without'} password hashes"
     )

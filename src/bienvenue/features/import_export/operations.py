@@ -13,6 +13,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from bienvenue import clock, user_fields
+from bienvenue.authentication import Caller
 from bienvenue.db import retried
 from bienvenue.feature import Event, Feature, needs
 from bienvenue.features.accounts import Accounts, EmailTaken
@@ -128,8 +129,8 @@ class ImportExport(Feature[Section]):
 
     def import_lines(
         self,
+        caller: Caller,
         lines: Iterator[Line],
-        actor: str,
         on_result: Callable[[LineResult], None],
         *,
         dry_run: bool = False,
@@ -141,7 +142,7 @@ class ImportExport(Feature[Section]):
         be verified; `without_unreadable` creates an account without a password if only the hash is
         wrong. Accounts are created in batches of 500, each batch in one transaction; a line that
         already created its account changes nothing. A dry run checks everything and writes
-        nothing. `actor` names who imports, for the audit log.
+        nothing.
         """
         report, fields = Report(), self.fields()
         with closing(Seen()) as seen:
@@ -149,7 +150,7 @@ class ImportExport(Feature[Section]):
                 read = [self._read(line, fields, without_unreadable) for line in batch]
                 kept = [_met_before(each, seen) for each in read]
                 people = [each for each in kept if isinstance(each, _Person)]
-                became = self._become(people, actor, dry_run=dry_run)
+                became = self._become(caller, people, dry_run=dry_run)
                 for each in kept:
                     result = each if isinstance(each, LineResult) else became[each.place]
                     report.add(result)
@@ -187,7 +188,7 @@ class ImportExport(Feature[Section]):
         return _Person(line.place, values, stored, found, words, fingerprint)
 
     def _become(
-        self, people: Sequence[_Person], actor: str, *, dry_run: bool
+        self, caller: Caller, people: Sequence[_Person], *, dry_run: bool
     ) -> dict[str, LineResult]:
         """Create the accounts of a batch; return the result of each of its places."""
         tries = 0
@@ -196,7 +197,7 @@ class ImportExport(Feature[Section]):
             if dry_run or not free:
                 return became
             try:
-                self._store(free, actor)
+                self._store(caller, free)
             except (IntegrityError, EmailTaken):
                 # One of these emails was registered in this moment: look again.
                 tries += 1
@@ -229,7 +230,7 @@ class ImportExport(Feature[Section]):
         return became, free
 
     @retried
-    def _store(self, people: Sequence[_Person], actor: str) -> None:
+    def _store(self, caller: Caller, people: Sequence[_Person]) -> None:
         now = clock.now()
         with self._db.transaction() as tx:
             made = [(person.stored, person.values) for person in people]
@@ -249,19 +250,21 @@ class ImportExport(Feature[Section]):
             self._passwords.note_costs(p.hash for p in people if p.hash is not None)
             for feature in self._registry.features:
                 feature.import_users(users)
-            self._registry.publish_all([Event("account.imported", user_id) for user_id in ids])
-            facts = {"actor": actor, "accounts": len(ids)}
-            self._registry.publish(Event("users.imported", facts=facts))
+            self._registry.publish_all(
+                [Event(caller, "account.imported", user_id) for user_id in ids]
+            )
+            facts = {"accounts": len(ids)}
+            self._registry.publish(Event(caller, "users.imported", facts=facts))
 
     # --- out ------------------------------------------------------------------------------------
 
-    def export_all(self, actor: str, *, hashes: bool) -> Iterator[dict[str, Any]]:
+    def export_all(self, caller: Caller, *, hashes: bool) -> Iterator[dict[str, Any]]:
         """Log who exports all users, then yield them, oldest first, as plain values.
 
         With `hashes` each has the stored password hash and how it takes a password.
         """
-        facts = {"actor": actor, "hashes": hashes}
-        self._registry.publish(Event("users.exported", facts=facts))
+        facts = {"hashes": hashes}
+        self._registry.publish(Event(caller, "users.exported", facts=facts))
         return self._export_all(self.exported(hashes=hashes))
 
     def exported(self, *, hashes: bool) -> list[UserField]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from sqlalchemy import delete, func, select, update
 
 from bienvenue import clock, i18n, normalize, purposes
+from bienvenue.authentication import WORKER, Caller
 from bienvenue.client_ip import networks_of
 from bienvenue.db import DB, Transaction, retried
 from bienvenue.feature import Event, Feature, Reason, needs
@@ -162,7 +163,9 @@ class Mail(Feature[MailSettings]):
         with self._db.transaction() as tx:
             return tx.execute(requesting(self._db.on_postgresql), values).first() is not None
 
-    def notify(self, kind: str, email: str, user_id: int, facts: Mapping[str, Any]) -> None:
+    def notify(
+        self, caller: Caller, kind: str, email: str, user_id: int, facts: Mapping[str, Any]
+    ) -> None:
         """Write a notice, which has no link, and publish it, in the transaction that is open.
 
         After NOTICES_AT_ONCE of a kind within a day, further ones are gathered for an hour into one
@@ -185,7 +188,7 @@ class Mail(Feature[MailSettings]):
                 tx.change(update(Message).where(columns.id == found.id).values(**latest))
                 return
             written = self.write(kind, email, user_id, facts, delay=GATHERED if many else 0.0)
-            self._registry.publish(Event("email.queued", user_id, written))
+            self._registry.publish(Event(caller, "email.queued", user_id, written))
 
     # --- sending --------------------------------------------------------------------------------
 
@@ -224,7 +227,9 @@ class Mail(Feature[MailSettings]):
     def _give_up(self, row: Any, problem: str) -> None:
         with self._db.transaction():
             if self._queue.finish(row, MessageState.DEAD, problem=problem[:200]):
-                self._registry.publish(Event("email.failed", row.user_id, {"message": row.kind}))
+                self._registry.publish(
+                    Event(WORKER, "email.failed", row.user_id, {"message": row.kind})
+                )
 
     def _whole(self, row: Any) -> EmailMessage:
         """Render a message with its link. Raises SendProblem when the link does not work."""
@@ -384,7 +389,9 @@ class Mail(Feature[MailSettings]):
         # Rows whose state just changed are not met again: their link is NULL.
         return gone + tx.change(update(Message).where(which).values(encrypted_link=None))
 
-    def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
+    def revoke(
+        self, _caller: Caller, user_id: int, reason: Reason, _keep_session: bytes | None = None
+    ) -> None:
         """Delete the messages of an account that is deleted."""
         if reason != Reason.ACCOUNT_DELETED:
             return

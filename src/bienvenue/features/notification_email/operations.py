@@ -8,12 +8,12 @@ from sqlalchemy import ColumnElement, ForeignKey, String, delete, exists, insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import clock, normalize, purposes, user_agent, user_fields
+from bienvenue.authentication import Caller
 from bienvenue.db import retried, upsert
 from bienvenue.feature import Event, Feature, MenuEntry, Reason, Refusal, needs
 from bienvenue.features.accounts import Accounts
 from bienvenue.features.mail import Mail
 from bienvenue.features.one_time_tokens import OneTimeToken, OneTimeTokens, columns
-from bienvenue.features.reauthentication import Reauthentication
 from bienvenue.settings import Seconds, Section
 from bienvenue.tokens import Purpose
 from bienvenue.user import Base, SignedIn, User, table_of
@@ -109,7 +109,6 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
     _accounts = needs(Accounts)
     _mail = needs(Mail)
     _one_time_tokens = needs(OneTimeTokens)
-    _reauthentication = needs(Reauthentication)
     Settings = NotificationEmailSettings
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
@@ -149,28 +148,26 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         """Return for how many seconds its link works."""
         return {"lifetimes": {"notification_email": self.settings.notification_email_lifetime}}
 
-    def request(self, me: SignedIn, email: str, ip: str = "", mount: str = "") -> None:
+    def request(self, caller: Caller, me: SignedIn, email: str) -> None:
         """Send a link to an address, which becomes the notification email once it is verified.
 
         The result is the same whether the address has an account or not; the verified one stays
-        until then. `mount` is the path below which the pages are. Raises ReauthenticationRequired,
-        MalformedEmail, SameAsAccountEmail, TooManyEmails, and NotSignedIn when the session or the
-        account changed meanwhile (ASVS 6.3.7).
+        until then. Raises MalformedEmail, SameAsAccountEmail, TooManyEmails, and NotSignedIn when
+        the session or the account changed meanwhile (ASVS 6.3.7).
         """
-        self._reauthentication.require(me)
         address = normalize.email(email, "notification_email")
         if address == me.email:
             raise SameAsAccountEmail("notification_email")
-        self._one_time_tokens.admit(NOTIFICATION_EMAIL, ip, me.user_uid)
-        self._request(me, address, ip, mount)
+        self._one_time_tokens.admit(caller, NOTIFICATION_EMAIL, me.user_uid)
+        self._request(caller, me, address)
 
     @retried
-    def _request(self, me: SignedIn, email: str, ip: str, mount: str) -> None:
+    def _request(self, caller: Caller, me: SignedIn, email: str) -> None:
         links = self._one_time_tokens
         with self._db.transaction():
-            if not links.throttle(NOTIFICATION_EMAIL, email, ip, me.user_id):
+            if not links.throttle(caller, NOTIFICATION_EMAIL, email, me.user_id):
                 return
-            link = links.new(NOTIFICATION_EMAIL, self.settings.notification_email_lifetime, mount)
+            link = links.new(caller, NOTIFICATION_EMAIL, self.settings.notification_email_lifetime)
             queued = self._mail.write(
                 "notification_email_verification",
                 email,
@@ -193,9 +190,9 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
                 where=exists().where(mine),
             ):
                 raise NotSignedIn
-            event = {"session": me.session_uid, "ip": ip, "notification_email": email}
+            event = {"session": me.session_uid, "notification_email": email}
             self._registry.publish(
-                Event("notification_email.requested", me.user_id, event | queued)
+                Event(caller, "notification_email.requested", me.user_id, event | queued)
             )
 
     def email_of(self, user_id: int) -> str | None:
@@ -233,14 +230,14 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         return email, found.sent_to
 
     @retried
-    def verify(self, token: str | None, ip: str = "", agent: str = "") -> str:
+    def verify(self, caller: Caller, token: str | None) -> str:
         """Spend the token of a notification email to verify it; return that email.
 
         The token shows that its bearer reads the mailbox, so no session is required. A replaced
         notification email gets a last notice. Raises WrongNotificationEmailToken (NIST SP 800-63B-4
         section 4.6).
         """
-        where, links = user_agent.facts(ip, agent), self._one_time_tokens
+        links = self._one_time_tokens
         with self._db.transaction() as tx:
             found = links.peek(NOTIFICATION_EMAIL, token)
             user_id = 0 if found is None or found.user_id is None else found.user_id
@@ -255,12 +252,12 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
             written = upsert(_emails, self._db.on_postgresql).values(row)
             tx.execute(written.on_conflict_do_update(index_elements=[_table.user_id], set_=row))
             if before is not None and before != email:
-                self._notify_replaced(user_id, before)
-            added = where | {"notification_email": email}
-            self._registry.publish(Event("notification_email.added", user_id, added))
+                self._notify_replaced(caller, user_id, before)
+            added = {"notification_email": email}
+            self._registry.publish(Event(caller, "notification_email.added", user_id, added))
         return email
 
-    def _notify_replaced(self, user_id: int, email: str) -> None:
+    def _notify_replaced(self, caller: Caller, user_id: int, email: str) -> None:
         """Notify the notification email that another one replaces."""
         facts = {
             "device": user_agent.UNKNOWN,
@@ -269,22 +266,21 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
             "email": self._db.find_user_by(id=user_id).email,
             "notification_email": email,
         }
-        self._mail.notify("notification_email_removed", email, user_id, facts)
+        self._mail.notify(caller, "notification_email_removed", email, user_id, facts)
 
-    def remove(self, me: SignedIn, ip: str = "", agent: str = "") -> None:
+    def remove(self, caller: Caller, me: SignedIn) -> None:
         """Remove the notification email of the signed-in user, and notify both addresses.
 
-        The link of a pending one ends too. Raises ReauthenticationRequired and NoNotificationEmail.
+        The link of a pending one ends too. Raises NoNotificationEmail.
         """
-        self._reauthentication.require(me)
-        self._remove(me.user_id, {"session": me.session_uid} | user_agent.facts(ip, agent))
+        self._remove(caller, me.user_id, {"session": me.session_uid})
 
-    def remove_for(self, name: str) -> str:
+    def remove_for(self, caller: Caller, name: str) -> str:
         """Remove the notification email of the account with this email or uid; return the address.
 
         Raises NoSuchUser and NoNotificationEmail.
         """
-        return self._remove(self._accounts.find(name).id, {})
+        return self._remove(caller, self._accounts.find(name).id, {})
 
     def import_users(self, users: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
         """Store the emails that another system verified, but for those of the accounts."""
@@ -306,7 +302,7 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         return {row.user_id: {"notification_email": row.email} for row in found}
 
     @retried
-    def _remove(self, user_id: int, facts: dict[str, Any]) -> str:
+    def _remove(self, caller: Caller, user_id: int, facts: dict[str, Any]) -> str:
         with self._db.transaction() as tx:
             self._accounts.hold(user_id)
             state = self.of(user_id)
@@ -315,13 +311,15 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
                 raise NoNotificationEmail
             # Before the row is deleted, so that the notice reaches this address too.
             removed = facts | {"notification_email": email}
-            self._registry.publish(Event("notification_email.removed", user_id, removed))
+            self._registry.publish(Event(caller, "notification_email.removed", user_id, removed))
             tx.change(delete(_emails).where(_table.user_id == user_id))
             mine = columns.user_id == user_id
             self._one_time_tokens.withdraw(NOTIFICATION_EMAIL, mine)
         return email
 
-    def revoke(self, user_id: int, reason: Reason, _keep_session: bytes | None = None) -> None:
+    def revoke(
+        self, _caller: Caller, user_id: int, reason: Reason, _keep_session: bytes | None = None
+    ) -> None:
         """Delete the notification email of a deleted account; after any other reason it stays.
 
         It gives no access, and an intruder who changes the password must not silence it.

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import click
 
 from bienvenue import normalize
+from bienvenue.authentication import Caller
 from bienvenue.features.accounts import Accounts
 from bienvenue.features.mail import TooManyEmails
 from bienvenue.features.notification_email.operations import (
@@ -13,7 +14,6 @@ from bienvenue.features.notification_email.operations import (
     SameAsAccountEmail,
     WrongNotificationEmailToken,
 )
-from bienvenue.features.reauthentication import ReauthenticationRequired
 from bienvenue.user import SignedIn
 from bienvenue.web.page import Answer, Email, Form, LinkToken, Reply, Visitor
 from bienvenue.web.refusals import LinkNotOpen
@@ -84,12 +84,13 @@ def notification_email(me: SignedIn) -> Answer:
     "PUT /notification_email",
     accepts=NewNotificationEmail,
     returns={202: NotificationEmailSent},
-    errors=(ReauthenticationRequired, normalize.MalformedEmail, SameAsAccountEmail, TooManyEmails),
+    errors=(normalize.MalformedEmail, SameAsAccountEmail, TooManyEmails),
+    reauth=True,
     form_template="notification_email/show.html",
 )
-def set_notification_email(form: NewNotificationEmail, me: SignedIn, visitor: Visitor) -> Answer:
+def set_notification_email(form: NewNotificationEmail, caller: Caller, me: SignedIn) -> Answer:
     """Set the notification email; it receives notices once it is verified."""
-    NotificationEmails.current().request(me, form.notification_email, visitor.ip, visitor.mount)
+    NotificationEmails.current().request(caller, me, form.notification_email)
     return Answer(
         NotificationEmailSent(notification_email=form.notification_email),
         202,
@@ -100,11 +101,12 @@ def set_notification_email(form: NewNotificationEmail, me: SignedIn, visitor: Vi
 @page(
     "DELETE /notification_email",
     returns={204: None},
-    errors=(ReauthenticationRequired, NoNotificationEmail),
+    errors=(NoNotificationEmail,),
+    reauth=True,
 )
-def remove_notification_email(me: SignedIn, visitor: Visitor) -> Answer:
+def remove_notification_email(caller: Caller, me: SignedIn) -> Answer:
     """Remove the notification email."""
-    NotificationEmails.current().remove(me, visitor.ip, visitor.agent)
+    NotificationEmails.current().remove(caller, me)
     return Answer(status=204, redirect_to="/notification_email")
 
 
@@ -132,12 +134,12 @@ def notification_email_verification_page(visitor: Visitor) -> Answer:
     errors=(WrongNotificationEmailToken, LinkNotOpen),
     public=True,
 )
-def verify_notification_email(form: NotificationEmailVerification, visitor: Visitor) -> Answer:
+def verify_notification_email(
+    form: NotificationEmailVerification, caller: Caller, visitor: Visitor
+) -> Answer:
     """Verify a notification email with the token sent to it."""
     email = NotificationEmails.current().verify(
-        visitor.link_token("notification_email", form.notification_email_token),
-        visitor.ip,
-        visitor.agent,
+        caller, visitor.link_token("notification_email", form.notification_email_token)
     )
     return Answer(
         NotificationEmailVerified(notification_email=email),
@@ -157,7 +159,7 @@ def notification_email_command(service: Any, user: str, remove: bool) -> None:
     """Show the notification email of an account."""
     feature: NotificationEmails = service.auth.use(NotificationEmails)
     if remove:
-        click.echo(f"removed {feature.remove_for(user)}")
+        click.echo(f"removed {feature.remove_for(service.caller, user)}")
     else:
         state = feature.of(service.auth.use(Accounts).find(user).id)
         click.echo(state.email or "no notification email")

@@ -26,7 +26,7 @@ def _lines(counts: list[Count]) -> Iterator[str]:
 @click.pass_obj
 def unlock(service: Any, user: str) -> None:
     """Forget the wrong passwords tried for an account, so that it can be signed in to again."""
-    click.echo(f"unlocked {service.auth.use(RateLimits).unlock(user)}")
+    click.echo(f"unlocked {service.auth.use(RateLimits).unlock(service.caller, user)}")
 
 
 @click.command("rate-limits show")

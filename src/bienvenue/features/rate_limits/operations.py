@@ -1,10 +1,12 @@
 """The operations on rate limits."""
 
+import functools
 from typing import ClassVar
 
 from pydantic import Field
 
 from bienvenue import clock, normalize, purposes
+from bienvenue.authentication import Caller
 from bienvenue.client_ip import networks_of
 from bienvenue.db import DB, retried
 from bienvenue.feature import Attempt, Event, Feature, Refusal, needs
@@ -21,6 +23,9 @@ from bienvenue.features.rate_limits.store import (
 )
 from bienvenue.registry import Registry
 from bienvenue.settings import Section
+
+_ATTEMPTS = 1000
+"""Attempts whose rules a process keeps for the requests that are under way."""
 
 WIDER = {56: 4, 48: 16}
 """How many times the failures of a /64 the wider networks of IPv6 have: a /56 is a usual assignment
@@ -90,28 +95,30 @@ class RateLimits(Feature[RateLimitSettings]):
         """Open the feature with its counts in the database."""
         super().__init__(registry, db, settings)
         self.store: Store = DatabaseStore(db)
+        # An attempt is checked, reserved and settled by the same keys, each a MAC.
+        self._rules = functools.lru_cache(_ATTEMPTS)(self._rules_of)
 
-    def check(self, attempt: Attempt) -> None:
+    def check(self, caller: Caller, attempt: Attempt) -> None:
         """Raise TooManyAttempts or PasswordLocked if `reserve` would; count nothing."""
         rules = self._rules(attempt)
         found = {count.key: count for count in self.store.find([rule.key for rule in rules])}
         for rule in rules:
             if rule.key in found:
-                self._refuse_over(rule, found[rule.key], attempt)
+                self._refuse_over(caller, attempt, rule, found[rule.key])
 
-    def _refuse_over(self, rule: Rule, count: Count, attempt: Attempt) -> None:
+    def _refuse_over(self, caller: Caller, attempt: Attempt, rule: Rule, count: Count) -> None:
         now = clock.now()
         if rule.waits_from is None:
             if count.failures >= ALL or (
                 not attempt.known and count.unknown_device_failures >= UNKNOWN_DEVICES
             ):
-                self._registry.publish(_reached(rule, attempt))
+                self._registry.publish(_reached(caller, rule))
                 raise PasswordLocked(rule.policy, LONGEST_WAIT)
         elif now < count.blocked_until <= now + LONGEST_WAIT:
-            self._registry.publish(_reached(rule, attempt))
+            self._registry.publish(_reached(caller, rule))
             raise TooManyAttempts(rule.policy, count.blocked_until - now)
 
-    def reserve(self, attempt: Attempt) -> None:
+    def reserve(self, caller: Caller, attempt: Attempt) -> None:
         """Count a failure before the password is verified.
 
         Raises TooManyAttempts or PasswordLocked, and then counts nothing.
@@ -120,17 +127,19 @@ class RateLimits(Feature[RateLimitSettings]):
             self.store.reserve(self._rules(attempt), attempt.known)
         except OverError as over:
             # Another request took the last place since `check`.
-            self.check(attempt)
+            self.check(caller, attempt)
             raise TooManyAttempts(over.rule.policy, 1) from None
 
-    def release(self, attempt: Attempt) -> None:
+    def settle(self, attempt: Attempt | None) -> None:
         """Release the reservation of a right password and clear the account's failures.
 
-        Earlier failures of the network stay, and so does a lock on unknown devices.
+        Earlier failures of the network stay, and so does a lock on unknown devices. Call it last in
+        a transaction: other attempts of this network wait from here until the commit.
         """
-        self.store.release(self._rules(attempt))
+        if attempt is not None:
+            self.store.release(self._rules(attempt))
 
-    def _rules(self, attempt: Attempt) -> list[Rule]:
+    def _rules_of(self, attempt: Attempt) -> list[Rule]:
         """Return the rules of an attempt, always in the same order, which avoids deadlocks."""
         kind = "known" if attempt.known else "unknown"
         rules = [
@@ -177,12 +186,12 @@ class RateLimits(Feature[RateLimitSettings]):
         return [self._key("network", network) for network in networks_of(name, WIDER)]
 
     @retried
-    def unlock(self, name: str) -> str:
+    def unlock(self, caller: Caller, name: str) -> str:
         """Clear the failures and the lock of an account; return its email. Raises NoSuchUser."""
         with self._db.transaction():
             user = self._accounts.find(name)
             if self.clear(user.email):
-                self._registry.publish(Event("account.unlocked", user.id))
+                self._registry.publish(Event(caller, "account.unlocked", user.id))
         return user.email
 
     def sweep(self, now: float, limit: int) -> int:
@@ -190,10 +199,11 @@ class RateLimits(Feature[RateLimitSettings]):
         return self.store.sweep(now, limit, self.settings.rate_limit_account)
 
 
-def _reached(rule: Rule, attempt: Attempt) -> Event:
+def _reached(caller: Caller, rule: Rule) -> Event:
     key = rule.key.hex()
     return Event(
+        caller,
         "rate_limit.reached",
-        facts={"policy": rule.policy, "ip": attempt.ip or "", "key": key[:16]},
+        facts={"policy": rule.policy, "key": key[:16]},
         counted=key,
     )

@@ -19,13 +19,13 @@ def add(service: Any, email: str, password_stdin: bool, no_password: bool) -> No
     """Create an account."""
     registration: Registration = service.auth.use(Registration)
     if no_password:
-        user = service.auth.use(Accounts).add_without_password(email)
+        user = service.auth.use(Accounts).add_without_password(service.caller, email)
     elif password_stdin:
         typed = sys.stdin.readline()
-        user = registration.create(email, typed.rstrip("\r\n"))
+        user = registration.create(service.caller, email, typed.rstrip("\r\n"))
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-        user = registration.create(email, password)
+        user = registration.create(service.caller, email, password)
     click.echo(line(user))
 
 
@@ -45,7 +45,8 @@ def registrations_list(service: Any) -> None:
 @click.pass_obj
 def registrations_withdraw(service: Any, email: str) -> None:
     """Withdraw the pending registrations of an email."""
-    click.echo(f"withdrew {service.auth.use(Registration).withdraw(email)} registrations")
+    withdrawn = service.auth.use(Registration).withdraw(service.caller, email)
+    click.echo(f"withdrew {withdrawn} registrations")
 
 
 Registration.commands = (add, registrations_list, registrations_withdraw)

@@ -8,6 +8,7 @@ from sqlalchemy import Double, exists, insert, literal, select
 from sqlalchemy.exc import NoResultFound
 
 from bienvenue import clock, normalize, purposes, user_fields
+from bienvenue.authentication import Caller
 from bienvenue.client_ip import network_of
 from bienvenue.db import retried, upsert
 from bienvenue.feature import Attempt, Event, Feature, Refusal, needs
@@ -94,8 +95,8 @@ class Registration(Feature[VerificationSettings]):
 
     # --- registering ----------------------------------------------------------------------------
 
-    def create(self, email: str, password: str, ip: str = "") -> User:
-        """Create an account at once and return its user; `ip` is the client's, empty for code.
+    def create(self, caller: Caller, email: str, password: str) -> User:
+        """Create an account at once and return its user.
 
         Raises MalformedEmail, TooManyAttempts, Busy, the refusals of `Passwords.check_policy`, and
         EmailTaken, which is also a ValueError. A taken email costs the same hash as a free one, so
@@ -103,7 +104,7 @@ class Registration(Feature[VerificationSettings]):
         """
         email = normalize.email(email)
         self._passwords.check_policy(password, [email])
-        return self._accounts.add(email, self._passwords.hash(password, ip))
+        return self._accounts.add(caller, email, self._passwords.hash(caller, password))
 
     def invited_email(self, invitation: str | None) -> str:
         """Return the address that the form begins with, empty without an invitation.
@@ -114,53 +115,52 @@ class Registration(Feature[VerificationSettings]):
 
     def register(
         self,
+        caller: Caller,
         email: str,
         password: str,
         sent: str | None = None,
         opened: str | None = None,
-        *,
-        ip: str | None = None,
-        mount: str = "",
     ) -> User | None:
         """Create an account and return its user, or None when the email must be verified first.
 
         An invitation verifies it: `sent` is its token from the request, `opened` its token from an
-        opened link. `mount` is the path below which the pages are. Raises the refusals of
-        `Accounts.register` and `Invitations.admit`, TooManyEmails when the network of `ip`
-        requested too many, and EmailTaken only without a mail server or with an invitation (ASVS
-        6.3.8).
+        opened link. Raises the refusals of `Accounts.add` and `Invitations.admit`, TooManyEmails
+        when the caller's network requested too many, and EmailTaken only without a mail server or
+        with an invitation (ASVS 6.3.8).
         """
         email = normalize.email(email)
         invitation = self._invitations.admit(email, sent, opened)
         self._passwords.check_policy(password, [email])
-        hashed = self._passwords.hash(password, ip or "")
+        hashed = self._passwords.hash(caller, password)
         if invitation is not None:
-            return self._register_invited(email, hashed, invitation, ip or "")
+            return self._register_invited(caller, email, hashed, invitation)
         if not self._mail.sends_mail:
-            return self._accounts.add(email, hashed)
-        self._one_time_tokens.admit(REGISTRATION, ip)
-        self._add_pending(email, hashed, ip or "", mount)
+            return self._accounts.add(caller, email, hashed)
+        self._one_time_tokens.admit(caller, REGISTRATION)
+        self._add_pending(caller, email, hashed)
         return None
 
     @retried
-    def _register_invited(self, email: str, hashed: str, invitation: str, ip: str) -> User:
+    def _register_invited(self, caller: Caller, email: str, hashed: str, invitation: str) -> User:
         with self._db.transaction():
             self._invitations.spend(email, invitation)
-            user = self._accounts.add(email, hashed)
-            self.mark_verified(user.id, ip)
+            user = self._accounts.add(caller, email, hashed)
+            self.mark_verified(caller, user.id)
         return user
 
     @retried
-    def _add_pending(self, email: str, hashed: str, ip: str, mount: str) -> None:
+    def _add_pending(self, caller: Caller, email: str, hashed: str) -> None:
         links = self._one_time_tokens
         purpose = purposes.emails("registration network")
-        network = self._registry.keys.lasting_mac(purpose, network_of(ip).encode()).hex()[:32]
+        network = self._registry.keys.lasting_mac(
+            purpose, network_of(caller.address).encode()
+        ).hex()[:32]
         with self._db.transaction():
-            sends = links.throttle(REGISTRATION, email, ip)
-            link = links.new(REGISTRATION, self.settings.verification_lifetime, mount)
+            sends = links.throttle(caller, REGISTRATION, email)
+            link = links.new(caller, REGISTRATION, self.settings.verification_lifetime)
             message_uid = None
             if sends:
-                message_uid = self._write(email, email, link, link.expires_at, ip=ip, mount=mount)
+                message_uid = self._write(caller, email, email, link, link.expires_at)
             # Without an email of its own a registration waits for the link of another one; a
             # network has one such registration. For a taken email the same statement runs and
             # stores nothing.
@@ -173,33 +173,30 @@ class Registration(Feature[VerificationSettings]):
                 where=~exists().where(User.email == email),
             )
 
-    def resend(self, email: str, ip: str | None = None, mount: str = "") -> None:
+    def resend(self, caller: Caller, email: str) -> None:
         """Send a new link for the latest pending registration of an email.
 
         The earlier link ends; the registration expires when it did before. The owner of a taken
-        email gets the same message as after a registration. The caller learns neither. `mount` is
-        the path below which the pages are. Raises MalformedEmail, RegistrationClosed and
-        TooManyEmails.
+        email gets the same message as after a registration. The caller learns neither. Raises
+        MalformedEmail, RegistrationClosed and TooManyEmails.
         """
         self._invitations.require_open()
         email = normalize.email(email)
-        self._one_time_tokens.admit(REGISTRATION, ip)
-        self._resend(email, ip or "", mount)
+        self._one_time_tokens.admit(caller, REGISTRATION)
+        self._resend(caller, email)
 
     @retried
-    def _resend(self, email: str, ip: str, mount: str) -> None:
+    def _resend(self, caller: Caller, email: str) -> None:
         links = self._one_time_tokens
         with self._db.transaction():
-            if not links.throttle(REGISTRATION, email, ip):
+            if not links.throttle(caller, REGISTRATION, email):
                 return
-            link = links.new(REGISTRATION, self.settings.verification_lifetime, mount)
+            link = links.new(caller, REGISTRATION, self.settings.verification_lifetime)
             found = links.renew(link, email)
             to, expires = ("", link.expires_at) if found is None else (email, found[1])
-            links.sent(link, self._write(email, to, link, expires, ip=ip, mount=mount))
+            links.sent(link, self._write(caller, email, to, link, expires))
 
-    def _write(
-        self, email: str, to: str, link: Link, expires: float, *, ip: str, mount: str
-    ) -> str:
+    def _write(self, caller: Caller, email: str, to: str, link: Link, expires: float) -> str:
         """Queue a message to a new email, or to the owner of a taken one; return its name.
 
         `to` is the email, or empty when it has no registration: the same work is done then.
@@ -211,12 +208,14 @@ class Registration(Feature[VerificationSettings]):
             pass
         else:
             # This link is not secret; encrypting it takes the same time as encrypting one that is.
-            kind, path = "already_registered", f"{mount}/reset_password"
+            kind, path = "already_registered", f"{self._registry.mount_of(caller)}/reset_password"
             to, user_id = ("", None) if owner.disabled_at is not None else (owner.email, owner.id)
-        queued = self._mail.write(kind, to, user_id, {"ip": ip}, link=path, expires=expires)
-        self._account_closure.remind(email, ip, mount)
-        facts = {"ip": ip} | (queued if user_id is not None else {})
-        self._registry.publish(Event("registration.requested", user_id, facts))
+        queued = self._mail.write(
+            kind, to, user_id, {"ip": caller.address}, link=path, expires=expires
+        )
+        self._account_closure.remind(caller, email)
+        facts = queued if user_id is not None else {}
+        self._registry.publish(Event(caller, "registration.requested", user_id, facts))
         return queued["message_uid"]
 
     # --- verifying ------------------------------------------------------------------------------
@@ -239,7 +238,7 @@ class Registration(Feature[VerificationSettings]):
         return found
 
     def complete(
-        self, token: str | None, password: str, email: str | None = None, ip: str = ""
+        self, caller: Caller, token: str | None, password: str, email: str | None = None
     ) -> User:
         """Spend a token and the password of a pending registration to create its account.
 
@@ -258,12 +257,12 @@ class Registration(Feature[VerificationSettings]):
         if named not in {None, found.sent_to}:
             raise WrongVerificationToken
         # The holder of the link counts as a known device: guesses of others do not stop it.
-        attempt = Attempt("sign_in", found.sent_to, ip, known=True)
-        hashed = self._passwords.fits(attempt, password, self._hashes(found))
+        attempt = Attempt("sign_in", found.sent_to, caller.ip, known=True)
+        hashed = self._passwords.fits(caller, attempt, password, self._hashes(found))
         if hashed is None:
-            self._registry.publish(Event("registration.refused", None, {"ip": ip}))
+            self._registry.publish(Event(caller, "registration.refused"))
             raise WrongVerificationToken("password")
-        return self._create_account(found, hashed, ip)
+        return self._create_account(caller, found, hashed)
 
     def _hashes(self, found: Token) -> list[str]:
         """Return the hashes of the registrations a token can complete: its own, then the newest.
@@ -279,20 +278,20 @@ class Registration(Feature[VerificationSettings]):
         return list(dict.fromkeys([found.data["hashed_password"], *others]))
 
     @retried
-    def _create_account(self, found: Token, hashed: str, ip: str) -> User:
+    def _create_account(self, caller: Caller, found: Token, hashed: str) -> User:
         with self._db.transaction():
             if not self._one_time_tokens.spend_peeked(found):
                 raise WrongVerificationToken
             try:
-                user = self._accounts.add(found.sent_to, hashed)
+                user = self._accounts.add(caller, found.sent_to, hashed)
             except EmailTaken:
                 raise WrongVerificationToken from None
-            self.mark_verified(user.id, ip)
+            self.mark_verified(caller, user.id)
             # What was guessed before belonged to no account.
             self._rate_limits.clear(user.email)
         return user
 
-    def mark_verified(self, user_id: int, ip: str = "") -> None:
+    def mark_verified(self, caller: Caller, user_id: int) -> None:
         """Mark the current email of an account as verified, in the open transaction."""
         row: Any = select(User.id, User.email, literal(clock.now(), Double()))
         inserted = upsert(verified_emails, self._db.on_postgresql).from_select(
@@ -306,7 +305,7 @@ class Registration(Feature[VerificationSettings]):
         ).returning(verified_emails.c.user_id)
         with self._db.transaction() as tx:
             if tx.execute(statement).first() is not None:
-                self._registry.publish(Event("email.verified", user_id, {"ip": ip}))
+                self._registry.publish(Event(caller, "email.verified", user_id))
 
     def verified_at(self, user_id: int) -> float | None:
         """Return when the current email of an account was verified; None when it is not.
@@ -333,13 +332,13 @@ class Registration(Feature[VerificationSettings]):
         return [(row.sent_to, row.created_at, row.expires_at) for row in reversed(found)]
 
     @retried
-    def withdraw(self, email: str) -> int:
+    def withdraw(self, caller: Caller, email: str) -> int:
         """Delete the pending registrations of an email; return how many. Raises MalformedEmail."""
         with self._db.transaction():
             sent = columns.sent_to == normalize.email(email)
             dropped = self._one_time_tokens.withdraw(REGISTRATION, sent)
             if dropped:
-                self._registry.publish(Event("registration.withdrawn"))
+                self._registry.publish(Event(caller, "registration.withdrawn"))
         return dropped
 
     # --- following other features ---------------------------------------------------------------
@@ -354,7 +353,7 @@ class Registration(Feature[VerificationSettings]):
                 self._one_time_tokens.withdraw(REGISTRATION, columns.sent_to == email)
                 self._mail.adopt(email, "registration", event.user_id)
         if event.name in _VERIFYING:
-            self.mark_verified(event.user_id, str(event.facts.get("ip", "")))
+            self.mark_verified(event.caller, event.user_id)
 
     def import_users(self, users: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
         """Store the emails that another system verified; pending registrations of any end."""

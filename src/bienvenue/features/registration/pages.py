@@ -3,6 +3,7 @@
 from typing import Literal
 
 from bienvenue import clock
+from bienvenue.authentication import Caller
 from bienvenue.features.accounts import EmailTaken
 from bienvenue.features.invitations import RegistrationClosed, WrongInvitation
 from bienvenue.features.mail import EmailSent, TooManyEmails
@@ -75,19 +76,14 @@ def registration_page(visitor: Visitor) -> Answer:
     form_template="registration/register.html",
     hashes=True,
 )
-def users(form: RegistrationRequest, visitor: Visitor) -> Answer:
+def users(form: RegistrationRequest, caller: Caller, visitor: Visitor) -> Answer:
     """Create an account, or send the email that verifies the address first."""
     invitation = visitor.links.get("invitation")
     return _answered(
         form.email,
         invitation,
         Registration.current().register(
-            form.email,
-            form.password,
-            form.invitation,
-            invitation,
-            ip=visitor.ip,
-            mount=visitor.mount,
+            caller, form.email, form.password, form.invitation, invitation
         ),
     )
 
@@ -164,13 +160,13 @@ def verification_page(visitor: Visitor) -> Answer:
     form_template="registration/verify.html",
     hashes=True,
 )
-def verify_email(form: Verification, visitor: Visitor) -> Answer:
+def verify_email(form: Verification, caller: Caller, visitor: Visitor) -> Answer:
     """Create the account with the token of the email and the password. It starts no session."""
     user = Registration.current().complete(
+        caller,
         form.verification_token or visitor.links.get("verification"),
         form.password,
         form.email,
-        visitor.ip,
     )
     return Answer(
         AccountCreated(email=user.email),
@@ -188,9 +184,9 @@ def verify_email(form: Verification, visitor: Visitor) -> Answer:
     public=True,
     form_template="registration/resend.html",
 )
-def resend_verification(form: ResendRequest, visitor: Visitor) -> Answer:
+def resend_verification(form: ResendRequest, caller: Caller) -> Answer:
     """Send a new link to an email whose registration is pending."""
-    Registration.current().resend(form.email, visitor.ip, visitor.mount)
+    Registration.current().resend(caller, form.email)
     return Answer(EmailSent(email=form.email), 202, template="registration/sent.html")
 
 

@@ -19,10 +19,10 @@ def sign_out(service: Any, user: str | None, everybody: bool) -> None:
     if everybody == (user is not None):
         raise click.UsageError("name a user, or say --everybody")
     if everybody:
-        click.echo(f"signed out {service.auth.use(Sessions).end_all_users()} people")
+        click.echo(f"signed out {service.auth.use(Sessions).end_all_users(service.caller)} people")
         return
     found = service.auth.use(Accounts).find(user)
-    service.auth.use(Sessions).end_all(found.id, Reason.SIGNED_OUT_BY_ADMINISTRATOR)
+    service.auth.use(Sessions).end_all(service.caller, found.id, Reason.SIGNED_OUT_BY_ADMINISTRATOR)
     click.echo(f"signed out {found.email}")
 
 

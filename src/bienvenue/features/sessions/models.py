@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from bienvenue.authentication import Factor
 from bienvenue.feature import Refusal
 from bienvenue.settings import Seconds, Section
 from bienvenue.user import Base, User, table_of
@@ -66,10 +67,12 @@ class MFARequired(Refusal):
     code = "mfa_required"
     message = "One more step is needed to sign in."
 
-    def __init__(self, due: Sequence[str]) -> None:
-        """Take the names of the required factors."""
+    def __init__(self, due: Sequence[Factor], authentication: str) -> None:
+        """Take the required factors, and the secret of the sign-in in progress."""
         super().__init__()
-        self.extensions["next"] = list(due)
+        self.extensions["next"] = [factor.name for factor in due]
+        self.redirect_to = due[0].path
+        self.authentication = authentication
 
 
 class SessionSettings(Section):
@@ -95,8 +98,8 @@ class OpenedSession:
 
     user: User
     secret: str
-    #: The secret of the browser, which is a known device from now on.
-    device: str
+    #: The secret of the browser, which is a known device from now on; None for code.
+    device: str | None = None
     #: The code of the language that the user chose, or None.
     language: str | None = None
 

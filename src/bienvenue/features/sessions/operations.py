@@ -1,19 +1,22 @@
-"""The operations on sessions. Only `_open` opens a session."""
+"""The operations on sessions. Only `open` opens one."""
 
 import logging
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from sqlalchemy import delete, select, update
 
-from bienvenue import clock, purposes, tokens, user_agent
+from bienvenue import clock, purposes, tokens
+from bienvenue.authentication import Authentication, Caller, Channel
 from bienvenue.db import DB, DatabaseUnavailable, Transaction, retried
 from bienvenue.feature import Event, Feature, MenuEntry, Reason, needs
+from bienvenue.features.authentications import Authentications
 from bienvenue.features.known_devices import KnownDevices
-from bienvenue.features.passwords import PasswordMatch, Passwords, WrongCredentials
+from bienvenue.features.passwords import Passwords, WrongCredentials
 from bienvenue.features.preferences import Preferences
+from bienvenue.features.rate_limits import RateLimits
 from bienvenue.features.sessions.models import (
     CHECK,
     CLEAR_DEAD,
@@ -30,6 +33,7 @@ from bienvenue.features.sessions.models import (
 )
 from bienvenue.registry import Registry
 from bienvenue.user import SignedIn, User
+from bienvenue.web.identity import Identifier, SessionCookie
 from bienvenue.web.page import Pages
 from bienvenue.web.refusals import NotSignedIn
 
@@ -53,7 +57,9 @@ class Sessions(Feature[SessionSettings]):
     name = "sessions"
     _preferences = needs(Preferences)
     _known_devices = needs(KnownDevices)
+    _rate_limits = needs(RateLimits)
     _passwords = needs(Passwords)
+    _authentications = needs(Authentications)
     Settings = SessionSettings
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
@@ -85,66 +91,65 @@ class Sessions(Feature[SessionSettings]):
         """Return how long the cookie of a session lives."""
         return {"session_lifetime": self.settings.session_lifetime}
 
+    def identifiers(self) -> Sequence[Identifier]:
+        """Return the session cookie, by which browsers and programs are known."""
+        return (SessionCookie(self, self._registry.settings),)
+
     def sign_in(
         self,
+        caller: Caller,
         email: str,
         password: str,
         *,
-        ip: str = "",
-        agent: str = "",
         replaces: str | None = None,
-        device: str | None = None,
+        return_to: str | None = None,
     ) -> OpenedSession:
         """Verify a password and open a new session (ASVS 7.2.4).
 
-        `ip` and `agent` describe the client. `replaces` is the session secret that the same
-        browser had; that session ends. `device` is the secret of a known device. Raises the
-        refusals of `Passwords.verify`, and MFARequired while another factor is required.
+        `replaces` is the session secret that the same browser had; that session ends. `return_to`
+        is where the visitor goes on. Raises the refusals of `Passwords.authenticate`, and
+        MFARequired while another factor is required.
         """
-        # Parsed before the transaction, which locks the account and, on SQLite, all writers.
-        where = user_agent.facts(ip, agent)
-
-        def opened(match: PasswordMatch) -> OpenedSession | MFARequired | None:
-            user, better = match.user, match.replacement
-            if due := self._registry.required_factors(user, ["password"]):
-                return MFARequired(due)
-            secret = self._open(user, better, "pwd", where, replaces)
-            if secret is None:
-                return None
-            known, new = self._known_devices.remember(user.id, device)
-            if new:
-                self._registry.publish(Event("device.first_seen", user.id, where))
-            return OpenedSession(user, secret, known)
-
         for _ in range(_CROSSINGS):
-            result = self._passwords.admit(email, password, opened, ip, device)
-            if isinstance(result, MFARequired):
-                raise result
-            if result is not None:
-                language = self._preferences.language_of(result.user.id)
-                return replace(result, language=language)
+            found = self._passwords.authenticate(caller, email, password)
+            opened = self.open(caller, replace(found, return_to=return_to), replaces=replaces)
+            if opened is not None:
+                return opened
             # The account changed between the verification and the session: verify again.
         raise WrongCredentials
 
-    def open_for(self, user: User) -> str | None:
-        """Open a session for a user whom other code authenticated; return its secret.
+    def open(
+        self, caller: Caller, authentication: Authentication, *, replaces: str | None = None
+    ) -> OpenedSession | None:
+        """Open a session: the only way in, whatever was verified.
 
-        Returns None when the account is disabled or changed since it was read.
+        `replaces` is the session secret that the same browser had; that session ends. Returns None
+        when the account changed since it was read. Raises AccountClosed and AccountDisabled, and
+        MFARequired while a factor is required: the authentication is kept then, and opens nothing.
+        An authentication that was kept opens one session; a second time raises NoSignInInProgress.
         """
-        return self._open(user, None, "", {})
+        user = authentication.user
+        shut = self._registry.why_shut(user)
+        if shut is not None:
+            raise shut
+        due = self._registry.required_factors(authentication)
+        if due:
+            raise MFARequired(due, self._authentications.keep(caller, authentication))
+        # Parsed before the transaction, which locks the account and, on SQLite, all writers.
+        caller.origin  # noqa: B018 (a cached value)
+        opened = self._open(caller, authentication, replaces)
+        if opened is None or caller.channel is Channel.CODE:
+            return opened
+        return replace(opened, language=self._preferences.language_of(user.id))
 
     @retried
     def _open(
-        self,
-        user: User,
-        replacement: str | None,
-        amr: str,
-        where: dict[str, str],
-        replaces: str | None = None,
-    ) -> str | None:
-        now = clock.now()
-        secret = tokens.new()
+        self, caller: Caller, authentication: Authentication, replaces: str | None
+    ) -> OpenedSession | None:
+        now, user, publish = clock.now(), authentication.user, self._registry.publish
+        secret, known = tokens.new(), None
         digest = self.digest(secret)
+        replacement = authentication.replacement
         with self._db.transaction() as tx:
             compared = {"the_user": user.id, "compared": user.hashed_password}
             hashed = {"hashed": replacement or user.hashed_password}
@@ -163,33 +168,46 @@ class Sessions(Feature[SessionSettings]):
                 "created_at": now,
                 "last_seen_at": now,
                 "expires_at": now + self.settings.session_lifetime,
-                "authenticated_at": now,
-                "amr": amr,
-                "ip": where.get("ip", "")[:45],
-                "agent": where.get("agent", ""),
+                "authenticated_at": authentication.at,
+                "amr": " ".join(authentication.amr),
+                "ip": caller.address[:45],
+                "agent": caller.agent,
             }
             tx.execute(OPEN, opened)
             if replacement is not None:
-                self._registry.publish(Event("password.rehashed", user.id))
+                publish(Event(caller, "password.rehashed", user.id))
             if replaces is not None:
-                self._end(tx, columns.digest == self.digest(replaces), Reason.SIGNED_IN_AGAIN)
-            self._make_room(tx, user.id, generation, digest, now)
-            self._registry.publish(Event("session.opened", user.id, {"session": session} | where))
-        return secret
+                mine = columns.digest == self.digest(replaces)
+                self._end(caller, tx, mine, Reason.SIGNED_IN_AGAIN)
+            self._make_room(caller, tx, user.id, opened)
+            publish(Event(caller, "session.opened", user.id, {"session": session}))
+            if caller.channel is not Channel.CODE:
+                known, new = self._known_devices.remember(user.id, caller.device)
+                if new:
+                    publish(Event(caller, "device.first_seen", user.id))
+            self._authentications.spend(authentication)
+            self._rate_limits.settle(authentication.attempt)
+        return OpenedSession(user, secret, known)
 
     def _make_room(
-        self, tx: Transaction, user_id: int, generation: str, mine: bytes, now: float
+        self, caller: Caller, tx: Transaction, user_id: int, opened: Mapping[str, Any]
     ) -> None:
+        now = opened["created_at"]
         dead = {
             "the_user": user_id,
-            "the_generation": generation,
+            "the_generation": opened["generation"],
             "now": now,
             "created_before": now - self.settings.session_lifetime,
             "seen_before": now - self.settings.session_idle,
         }
         tx.change(CLEAR_DEAD, dead)
-        kept = {"the_user": user_id, "the_digest": mine, "cap": self.settings.session_cap}
-        self._publish_ended(tx.execute(END_TOO_MANY, kept).all(), Reason.SESSION_CAP)
+        kept = {
+            "the_user": user_id,
+            "the_digest": opened["digest"],
+            "cap": self.settings.session_cap,
+        }
+        ended = tx.execute(END_TOO_MANY, kept).all()
+        self._publish_ended(caller, ended, Reason.SESSION_CAP)
 
     def _over(self, now: float) -> Any:
         return (
@@ -198,20 +216,20 @@ class Sessions(Feature[SessionSettings]):
             | (columns.last_seen_at <= now - self.settings.session_idle)
         )
 
-    def _end(self, tx: Transaction, which: Any, reason: Reason) -> int:
+    def _end(self, caller: Caller, tx: Transaction, which: Any, reason: Reason) -> int:
         ended = tx.execute(
             delete(Session)
             .where(which)
             .returning(columns.uid, columns.user_id)
             .execution_options(synchronize_session=False)
         ).all()
-        self._publish_ended(ended, reason)
+        self._publish_ended(caller, ended, reason)
         return len(ended)
 
-    def _publish_ended(self, ended: Iterable[Any], reason: Reason) -> None:
+    def _publish_ended(self, caller: Caller, ended: Iterable[Any], reason: Reason) -> None:
         for uid, user_id in ended:
             self._registry.publish(
-                Event("session.ended", user_id, {"session": uid, "reason": reason})
+                Event(caller, "session.ended", user_id, {"session": uid, "reason": reason})
             )
 
     @staticmethod
@@ -312,45 +330,47 @@ class Sessions(Feature[SessionSettings]):
         return secret
 
     @retried
-    def end(self, me: SignedIn) -> None:
+    def end(self, caller: Caller, me: SignedIn) -> None:
         """End the session of this request."""
         with self._db.transaction() as tx:
             # By its uid and not its digest: a password change may have replaced the secret.
             mine = (columns.user_id == me.user_id) & (columns.uid == me.session_uid)
-            self._end(tx, mine, Reason.SIGNED_OUT)
+            self._end(caller, tx, mine, Reason.SIGNED_OUT)
 
     @retried
-    def end_one(self, me: SignedIn, uid: str) -> None:
+    def end_one(self, caller: Caller, me: SignedIn, uid: str) -> None:
         """End one of the user's own sessions by its uid. Raises NoSuchSession for any other."""
         with self._db.transaction() as tx:
             mine = (columns.user_id == me.user_id) & (columns.uid == uid)
-            if not self._end(tx, mine, Reason.SIGNED_OUT_ELSEWHERE):
+            if not self._end(caller, tx, mine, Reason.SIGNED_OUT_ELSEWHERE):
                 raise NoSuchSession
 
-    def end_which(self, me: SignedIn, which: str | None) -> bool:
+    def end_which(self, caller: Caller, me: SignedIn, which: str | None) -> bool:
         """End this session (None), the "others" or "all"; return whether this one stays."""
         if which == "all":
-            self.end_all(me.user_id)
+            self.end_all(caller, me.user_id)
         elif which == "others":
-            self.end_others(me)
+            self.end_others(caller, me)
         else:
-            self.end(me)
+            self.end(caller, me)
         return which == "others"
 
     @retried
-    def end_others(self, me: SignedIn) -> None:
+    def end_others(self, caller: Caller, me: SignedIn) -> None:
         """End all sessions of the user except this one."""
         with self._db.transaction():
-            self.revoke(me.user_id, Reason.SIGNED_OUT_ELSEWHERE, keep_session=me.digest)
+            self.revoke(caller, me.user_id, Reason.SIGNED_OUT_ELSEWHERE, keep_session=me.digest)
 
     @retried
-    def end_all(self, user_id: int, reason: Reason = Reason.SIGNED_OUT_EVERYWHERE) -> None:
+    def end_all(
+        self, caller: Caller, user_id: int, reason: Reason = Reason.SIGNED_OUT_EVERYWHERE
+    ) -> None:
         """End all sessions of a user."""
         with self._db.transaction():
-            self.revoke(user_id, reason)
+            self.revoke(caller, user_id, reason)
 
     @retried
-    def end_all_users(self) -> int:
+    def end_all_users(self, caller: Caller) -> int:
         """End all sessions of all users; return how many users were signed in."""
         with self._db.transaction() as tx:
             user_ids = set(
@@ -363,11 +383,15 @@ class Sessions(Feature[SessionSettings]):
             tx.change(update(User).where(User.session_id.is_not(None)).values(session_id=None))
             for user_id in sorted(user_ids):
                 self._registry.publish(
-                    Event("sessions.ended", user_id, {"reason": Reason.EVERYBODY_SIGNED_OUT})
+                    Event(
+                        caller, "sessions.ended", user_id, {"reason": Reason.EVERYBODY_SIGNED_OUT}
+                    )
                 )
         return len(user_ids)
 
-    def revoke(self, user_id: int, reason: Reason, keep_session: bytes | None = None) -> None:
+    def revoke(
+        self, caller: Caller, user_id: int, reason: Reason, keep_session: bytes | None = None
+    ) -> None:
         """End all sessions of a user, except the one with the digest `keep_session`.
 
         The new generation ends them; deleting the rows only frees space.
@@ -384,7 +408,7 @@ class Sessions(Feature[SessionSettings]):
                 )
                 mine &= columns.digest != keep_session
             tx.change(delete(Session).where(mine))
-            self._registry.publish(Event("sessions.ended", user_id, {"reason": reason}))
+            self._registry.publish(Event(caller, "sessions.ended", user_id, {"reason": reason}))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return a user's sessions, including expired ones that are not yet swept."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from bienvenue import clock, user_agent
+from bienvenue.authentication import Caller
 from bienvenue.features.accounts import AccountDisabled
 from bienvenue.features.passwords import PasswordTooLong, WrongCredentials
 from bienvenue.features.sessions.models import MFARequired, NoSuchSession, Session
@@ -133,15 +134,10 @@ def sign_in_page(query: ReturnTo) -> Answer:
     form_template="sessions/sign_in.html",
     hashes=True,
 )
-def login(form: Credentials, visitor: Visitor) -> Answer:
+def login(form: Credentials, caller: Caller, visitor: Visitor) -> Answer:
     """Sign in: open a new session and set its cookie."""
     opened = Sessions.current().sign_in(
-        form.email,
-        form.password,
-        ip=visitor.ip,
-        agent=visitor.agent,
-        replaces=visitor.session,
-        device=visitor.device,
+        caller, form.email, form.password, replaces=visitor.session, return_to=form.next
     )
     return Answer(
         LoggedIn(email=opened.user.email),
@@ -154,9 +150,9 @@ def login(form: Credentials, visitor: Visitor) -> Answer:
 
 
 @page("DELETE /sessions", query=Which, returns={204: None})
-def logout(query: Which, me: SignedIn) -> Answer:
+def logout(query: Which, caller: Caller, me: SignedIn) -> Answer:
     """Sign out this device, all other devices, or all devices."""
-    stays = Sessions.current().end_which(me, query.which)
+    stays = Sessions.current().end_which(caller, me, query.which)
     return _ended(_FLASH[query.which], stays=stays)
 
 
@@ -168,9 +164,9 @@ def devices(me: SignedIn) -> Answer:
 
 
 @page("DELETE /sessions/<uid>", returns={204: None}, errors=(NoSuchSession,))
-def end_session(uid: str, me: SignedIn) -> Answer:
+def end_session(uid: str, caller: Caller, me: SignedIn) -> Answer:
     """End one of the user's sessions by its uid."""
-    Sessions.current().end_one(me, uid)
+    Sessions.current().end_one(caller, me, uid)
     return _ended("signed-out-there", stays=uid != me.session_uid)
 
 
