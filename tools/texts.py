@@ -94,6 +94,7 @@ def in_words() -> Iterator[str]:
             feature.sentences.get(name, meaning) for name, meaning in feature.events.items()
         )
         yield from (text for entry in feature.menu for text in entry[1:4])
+        yield from feature.flashes.values()
     yield from REASONS
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import click
 from sqlalchemy import ForeignKey, String, delete, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -56,6 +57,7 @@ class DisplayNames(Feature[Section]):
     sentences: ClassVar = {"display_name.changed": "Your display name was changed."}
     notices: ClassVar = {"display_name.changed": "display_name_changed"}
     menu = (MenuEntry("/display_name", "Display name", "What others see.", "Change display name"),)
+    flashes: ClassVar = {"display-name-changed": "Your display name was changed."}
     pages: ClassVar[Pages] = Pages()
     catalogue = HERE / "languages"
     templates = HERE / "templates"
@@ -126,4 +128,21 @@ def display_name(me: SignedIn) -> Answer:
 def change_display_name(form: DisplayNameRequest, caller: Caller, me: SignedIn) -> Answer:
     """Change the user's name."""
     DisplayNames.current().change(caller, me, form.name)
-    return Answer(DisplayNameShown(name=form.name), redirect_to="/display_name")
+    return Answer(
+        DisplayNameShown(name=form.name), redirect_to="/display_name", flash="display-name-changed"
+    )
+
+
+# --- commands -----------------------------------------------------------------------------------
+
+
+@click.command("users display-name")
+@click.argument("user")
+@click.pass_obj
+def show(service: Any, user: str) -> None:
+    """Print the display name of a user."""
+    auth = service.auth
+    click.echo(auth.use(DisplayNames).of(auth.accounts.find(user).id) or "no display name")
+
+
+DisplayNames.commands = (show,)

@@ -90,7 +90,7 @@ FEATURES: tuple[type[Feature[Any]], ...] = (
 )
 
 
-def _named(settings: Settings) -> list[type[Feature[Any]]]:
+def named(settings: Settings) -> list[type[Feature[Any]]]:
     """Return the classes that the setting `extra_features` names. Raises SettingsProblem."""
     found = []
     for name in filter(None, settings.core.extra_features.split(",")):
@@ -122,7 +122,7 @@ class Auth:
         self.settings = settings or Settings()
         self._db = db or DB(self.settings.database_url)
         self.registry = Registry(self._db, self.settings)
-        for feature in dict.fromkeys([*FEATURES, *_named(self.settings), *features]):
+        for feature in dict.fromkeys([*FEATURES, *named(self.settings), *features]):
             self._open(feature)
         self.audit = self.use(Audit)
         self.preferences = self.use(Preferences)

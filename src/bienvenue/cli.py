@@ -4,10 +4,11 @@ Commands call the same operations as pages. A password is typed or read from sta
 never an argument, which other users of the machine could see.
 """
 
+import contextlib
 import functools
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ import click
 
 from bienvenue import checkup, key_file, openapi, schema, serve, work
 from bienvenue.app import all_pages
-from bienvenue.auth import FEATURES, Auth
+from bienvenue.auth import FEATURES, Auth, named
 from bienvenue.authentication import Caller, operator
 from bienvenue.db import DB, DatabaseUnavailable
-from bienvenue.feature import Refusal
+from bienvenue.feature import Feature, Refusal
 from bienvenue.key_ring import KeyProblem
 from bienvenue.settings import PREFIX, Core, Section, Settings, SettingsProblem
 from bienvenue.version import VERSION
@@ -73,6 +74,23 @@ class Service:
 
 class Commands(click.Group):
     """A group that reports a problem in one sentence, with status 1, instead of a traceback."""
+
+    @functools.cache  # noqa: B019 (there is one group, as long as the program runs)
+    def _add_named(self) -> None:
+        """Add the commands of the features that the setting `extra_features` names."""
+        # A wrong setting is reported by the command that needs the settings; --help needs none.
+        with contextlib.suppress(SettingsProblem):
+            _collect(named(Settings()))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        self._add_named()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command by its name, or None."""
+        self._add_named()
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Raises ClickException for a problem that the operator can solve."""
@@ -207,9 +225,12 @@ def upgrade(service: Service) -> None:
 @click.pass_obj
 def current(service: Service) -> None:
     """Say which version the database has and which one this program needs."""
-    service.require_settings()
+    features = service.require_settings().registry.migrations
     found = schema.version(service.db) or "none"
     click.echo(f"{found} ({schema.state(service.db).value}; this program: {schema.newest()})")
+    behind = schema.pending(service.db, features)
+    for name in features:
+        click.echo(f"{name}: {'behind' if name in behind else 'current'}")
 
 
 @main.command("openapi")
@@ -246,9 +267,9 @@ _GROUPS = {
 """The help texts of the groups whose commands come from features."""
 
 
-def _collect() -> None:
-    """Add the commands of every feature to their groups: `users add` to the group `users`."""
-    for feature in FEATURES:
+def _collect(features: Iterable[type[Feature[Any]]]) -> None:
+    """Add the commands of features to their groups: `users add` to the group `users`."""
+    for feature in features:
         for command in feature.commands:
             group, _, name = str(command.name).rpartition(" ")
             parent = main if not group else _group(group, _GROUPS.get(group, feature.__doc__ or ""))
@@ -263,4 +284,4 @@ def _group(name: str, help_text: str) -> click.Group:
     return found if isinstance(found, click.Group) else main
 
 
-_collect()
+_collect(FEATURES)

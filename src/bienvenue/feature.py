@@ -102,6 +102,8 @@ class Feature(Generic[S]):
     events: ClassVar[Mapping[str, str]] = _NOTHING
     #: What the activity page says to the user about an event; without it, what the event means.
     sentences: ClassVar[Mapping[str, str]] = _NOTHING
+    #: The messages that the page after a redirect shows once, by the name in `Answer.flash`.
+    flashes: ClassVar[Mapping[str, str]] = _NOTHING
     Settings: ClassVar[type[Section]] = Section
     pages: ClassVar[Pages]
     commands: ClassVar[Sequence[click.Command]] = ()

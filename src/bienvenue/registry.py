@@ -76,6 +76,7 @@ class Member(Protocol):
     events: ClassVar[Mapping[str, str]]
     sentences: ClassVar[Mapping[str, str]]
     notices: ClassVar[Mapping[str, str]]
+    flashes: ClassVar[Mapping[str, str]]
     links: ClassVar[Sequence[Purpose]]
     user_fields: ClassVar[Sequence[UserField]]
     menu: ClassVar[Sequence[Any]]
@@ -281,7 +282,8 @@ class Registry:
 
     def context(self) -> dict[str, Any]:
         """Return what the features give to every template; mappings of one name are joined."""
-        found: dict[str, Any] = {"menu": self.menu}
+        flashes = {name: text for each in self.features for name, text in each.flashes.items()}
+        found: dict[str, Any] = {"menu": self.menu, "flashes": flashes}
         for each in self._with("context"):
             for name, value in each.context().items():
                 both = isinstance(value, dict) and isinstance(found.get(name), dict)

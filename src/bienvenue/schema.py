@@ -114,6 +114,17 @@ def _pending(connection: Connection, features: Folders) -> list[str]:
     ]
 
 
+def pending(db: DB, features: Folders) -> list[str]:
+    """Return the features whose tables are not of this program's version.
+
+    All of them while the database is not of the service's version. Raises DatabaseUnavailable.
+    """
+    if state(db) is not State.CURRENT:
+        return list(features)
+    with db.connect(writes=False) as connection:
+        return _pending(connection, features)
+
+
 def _is_current(db: DB, features: Folders) -> bool:
     if state(db) is not State.CURRENT:
         return False
@@ -163,11 +174,10 @@ def require_current(db: DB, features: Folders = _NONE) -> None:
             f"the database is {found.value}: run `bienvenue db upgrade` to bring it to version "
             f"{newest()}"
         )
-    with db.connect(writes=False) as connection:
-        pending = _pending(connection, features) if features else []
-    if pending:
+    behind = pending(db, features) if features else []
+    if behind:
         raise SchemaProblem(
-            f"the tables of {', '.join(pending)} are not of this program's version: run "
+            f"the tables of {', '.join(behind)} are not of this program's version: run "
             "`bienvenue db upgrade`"
         )
 

@@ -19,6 +19,8 @@ from flask import Flask
 
 from bienvenue import DB, Auth, Bienvenue, i18n, schema
 from bienvenue.authentication import CODE
+from bienvenue.checkup.checks import pending_migrations
+from bienvenue.checkup.circumstances import Circumstances
 from bienvenue.feature import Feature
 from bienvenue.settings import Settings, SettingsProblem
 from tests.conftest import EMAIL, KEY, PASSPHRASE
@@ -29,6 +31,7 @@ from tests.web.browser import HTML
 EXAMPLE = TOP / "examples" / "feature"
 CREDENTIALS = {"email": EMAIL, "password": PASSPHRASE}
 NAMED = "display_name:DisplayNames"
+VERSION = schema.newest()
 
 
 @pytest.fixture
@@ -73,8 +76,11 @@ def test_it_has_its_table_page_event_notice_menu_entry_and_texts(app: Flask) -> 
     too_long = client.put("/display_name", json={"name": "B" * 65})
     assert (too_long.status_code, too_long.get_json()["code"]) == (422, "display_name_too_long")
     assert 'value="Rob"' in client.get("/display_name", headers=HTML).text
+    assert client.put("/display_name", json={"name": "Rob"}, headers=HTML).status_code == 303
+    shown = client.get("/display_name", headers={**HTML, "Accept-Language": "fr"}).text
+    assert "Votre nom affiché a été modifié." in shown
     events = [entry["event"] for entry in client.get("/activity").get_json()["activity"]]
-    assert events.count("display_name.changed") == 2
+    assert events.count("display_name.changed") == 3
     assert {email.kind for email in auth.mail.list()} == {"display_name_changed"}
     french = {**HTML, "Accept-Language": "fr"}
     shown = client.get("/profile", headers=french).text
@@ -133,9 +139,32 @@ def test_commands_migrate_and_show_it(tmp_path: Path) -> None:
             command, env=environment, capture_output=True, text=True, check=True
         ).stdout
 
+    assert run("db", "current") == f"none (empty; this program: {VERSION})\ndisplay_name: behind\n"
     assert run("db", "upgrade") == f"the database has version {schema.newest()}\n"
     run("users", "add", EMAIL, "--no-password")
     assert '"display_name": null' in run("users", "show", EMAIL)
+    assert run("db", "current").endswith("display_name: current\n")
+    assert run("users", "display-name", EMAIL) == "no display name\n"
+    assert "display-name" in run("users", "--help")
+    environment["BIENVENUE_EXTRA_FEATURES"] = "nowhere:Nothing"
+    assert "users" in run("--help")
+
+
+def test_a_check_names_the_tables_that_wait_for_their_migration(
+    kind: type[Feature[Any]], database: str, tmp_path: Path
+) -> None:
+    """The service's own are of this version, and the feature's are not there yet."""
+    (tmp_path / "keys").write_text(KEY)
+    given: dict[str, Any] = {"database_url": database, "secret_key_file": tmp_path / "keys"}
+    auth = Auth(settings=Settings({}, **given), features=[kind])
+    schema.upgrade(auth._db)
+    around = Circumstances(auth, auth._db)
+    assert pending_migrations(around) == (
+        "The tables of display_name are not at this program's version yet."
+    )
+    auth.upgrade()
+    assert pending_migrations(Circumstances(auth, auth._db)) is None
+    auth.close()
 
 
 def test_its_catalogue_is_compiled() -> None:
@@ -191,7 +220,7 @@ def test_adding_a_feature_changes_auth_and_adds_files(tmp_path: Path) -> None:
             r"(?=from bienvenue\.features\.)",
             "from bienvenue.features.display_name import DisplayNames\n",
         ),
-        (r"(?<=,\n)(?=\)\n\n\ndef _named)", "    DisplayNames,\n"),
+        (r"(?<=,\n)(?=\)\n\n\ndef named)", "    DisplayNames,\n"),
         (
             r"(?= +self\.settings\.refuse_unknown)",
             "        self.display_name = self.use(DisplayNames)\n",

@@ -180,10 +180,12 @@ def everybody_is_trusted(around: Circumstances) -> str | None:
 
 @check("BV010", Severity.ERROR, "Make a copy and run `bienvenue db upgrade`.")
 def pending_migrations(around: Circumstances) -> str | None:
-    """Find a database without tables or of an earlier version."""
-    if around.database not in {State.EMPTY, State.BEHIND}:
-        return None
-    return f"The database is not at version {schema.newest()} yet."
+    """Find a database without tables, or tables of an earlier version."""
+    if around.database in {State.EMPTY, State.BEHIND}:
+        return f"The database is not at version {schema.newest()} yet."
+    if around.database is State.CURRENT and around.pending:
+        return f"The tables of {', '.join(around.pending)} are not at this program's version yet."
+    return None
 
 
 @check(

@@ -58,6 +58,14 @@ class Circumstances:
         except DatabaseUnavailable as error:
             return error
 
+    @functools.cached_property
+    def pending(self) -> list[str]:
+        """The features whose tables are not of this version; none when the database is away."""
+        try:
+            return schema.pending(self.db, self.auth.registry.migrations)
+        except DatabaseUnavailable:
+            return []
+
 
 Look = Callable[[Circumstances], str | None]
 """The function of a check: returns a sentence about what is wrong, or None."""

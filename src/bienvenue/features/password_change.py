@@ -67,6 +67,7 @@ class PasswordChange(Feature[Section]):
         ),
     )
     notices: ClassVar = {"password.changed": "password_changed"}
+    flashes: ClassVar = {"password-changed": "Password changed. All other devices were signed out."}
 
     def change(self, caller: Caller, me: SignedIn, old: str, new: str) -> str:
         """Replace the user's password, end all other sessions, and return the new session secret.

@@ -12,7 +12,7 @@ from flask import Request, Response
 from bienvenue import tokens
 from bienvenue.settings import Settings
 
-_WORD = re.compile(r"[A-Za-z-]{1,16}", re.ASCII)
+_WORD = re.compile(r"[A-Za-z-]{1,40}", re.ASCII)
 
 SESSION = "session_id"
 #: Says that this browser signed in to an account before; opens nothing.

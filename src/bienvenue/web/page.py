@@ -77,7 +77,7 @@ class Answer:
     #: The language and the theme to keep in the browser.
     language: str | None = None
     theme: str | None = None
-    #: The name, in `flash.html`, of the message that the page after the redirect shows.
+    #: The name, in `Feature.flashes`, of the message that the page after the redirect shows.
     flash: str | None = None
     #: The purpose of the emailed link that was spent; the browser deletes its token.
     spent_link: str | None = None

@@ -72,6 +72,12 @@ class Sessions(Feature[SessionSettings]):
         "session.opened": "A device signed in.",
         "sessions.ended": "All devices were signed out, or all other devices.",
     }
+    flashes: ClassVar = {
+        "signed-out": "You've signed out.",
+        "signed-out-there": "The device was signed out.",
+        "others-out": "All other devices were signed out.",
+        "out-everywhere": "All devices were signed out.",
+    }
     menu = (
         MenuEntry(
             "/sessions",
