@@ -240,6 +240,29 @@ def test_what_is_copied(tmp_path: Path) -> None:
     assert copied == {"user.py", "db.py", "auth.py", "app.py", "more", "more/words.txt"}
 
 
+#: Forty threads that hold memory until all of them are there.
+THREADS = """    import threading
+    together, held = threading.Barrier(40), []
+
+    def hold() -> None:
+        held.append(bytearray(1000))
+        together.wait()
+
+    threads = [threading.Thread(target=hold) for _ in range(40)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+"""
+
+
+def test_threads_are_no_mischief(tmp_path: Path) -> None:
+    """Forty of them at once fit into the memory of a task, whatever the C library reserves."""
+    mine = write(tmp_path, {"auth.py": ((UUID, UUID + THREADS),)})
+    found = graded(mine, 10)
+    assert found[10].finding is None
+
+
 @pytest.mark.thorough
 def test_a_process_that_says_nothing_is_a_verdict(tmp_path: Path) -> None:
     """Killed from outside, or stuck where no alarm reaches it: the task is not done."""
