@@ -10,7 +10,9 @@ from bienvenue.features.password_change import WrongOldPassword
 from bienvenue.features.sessions import SignedIn
 from bienvenue.web.dispatch import NotSignedIn
 from tests.conftest import EMAIL, PASSPHRASE, Service
+from tests.features.audits import only
 from tests.features.hearing import Hearing
+from tests.features.password_resets import messages, text_of
 from tests.races import race
 from tests.web.browser import Browser
 
@@ -146,3 +148,20 @@ def test_the_page_of_changing_is_json_for_a_program(service: Service) -> None:
     """It says where to send what."""
     client: FlaskClient = service.signed_in()
     assert client.get("/password").json == {"action": "PUT /password"}
+
+
+def test_who_acts_is_the_one_who_sends(service: Service) -> None:
+    """The ip of the request, and not that of the sign-in, is in the audit log and in the notice."""
+    thief = service.signed_in()
+    there = {"environ_base": {"REMOTE_ADDR": "198.51.100.9"}}
+    assert (
+        thief.put("/password", json=CHANGE | {"old_password": "wrong"}, **there).status_code == 403
+    )
+    assert thief.put("/password", json=CHANGE, **there).status_code == 200
+    assert thief.get("/export", **there).status_code == 200
+    user = service.auth.accounts.find(EMAIL)
+    for name in ("password.refused", "password.changed", "account.exported"):
+        entry = only(service.auth, name)
+        assert (entry.facts["actor"], entry.personal["ip"]) == (f"user {user.id}", "198.51.100.9")
+    (notice,) = messages(service, "password_changed")
+    assert "198.51.100.9" in text_of(service, notice)
