@@ -103,7 +103,9 @@ class Bienvenue:
         settings = Settings(**self._given)
         auth = Auth(settings=settings, features=(*self._features, *features))
         _require_schema(auth)
-        auth.mount = url_prefix or self._url_prefix or ""
+        prefix = url_prefix or self._url_prefix or ""
+        # From settings and code, never from a request: there a header could lead links elsewhere.
+        auth.mount = f"{settings.core.mount}{prefix}"
         dispatcher = Dispatcher(auth, settings, auth.keys)
         blueprint = Blueprint(
             "bienvenue",
@@ -111,7 +113,7 @@ class Bienvenue:
             template_folder="templates",
             static_folder="static",
             static_url_path="/bienvenue/static",
-            url_prefix=auth.mount or None,
+            url_prefix=prefix or None,
         )
         folders = auth.registry.templates
         dispatcher.rendering.branding.open(blueprint, dispatcher.identity, folders)

@@ -139,7 +139,7 @@ class Registry:
         self.db = db
         self.settings = settings
         #: The path under which the application has the pages, for the links in emails.
-        self.mount = ""
+        self.mount = settings.core.mount
         self.features: list[Member] = []
         #: A feature that is added later is known at once.
         self._by_kind: dict[type[Any], Any] = {}

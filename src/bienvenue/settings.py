@@ -133,6 +133,13 @@ def _require_options(names: Iterable[str]) -> None:
         raise ValueError("has a parameter that PostgreSQL does not know") from None
 
 
+def _mount(value: str) -> str:
+    """Accept a path of plain segments, with no slash at its end (RFC 3986 section 3.3)."""
+    if not re.fullmatch(r"(?:/[A-Za-z0-9][A-Za-z0-9._~-]*)*", value):
+        raise ValueError("is a path as /auth, without a slash at its end")
+    return value
+
+
 def _host(value: str) -> str:
     try:
         return str(ipaddress.ip_address(value))
@@ -214,6 +221,11 @@ class Core(Section):
         None,
         description="The URL people see, without a path. By default http://localhost:<port>, and "
         "https with a certificate.",
+    )
+    mount: Annotated[str, AfterValidator(_mount)] = Field(
+        "",
+        description="The path below the base URL under which a server mounts the service "
+        "(SCRIPT_NAME), as /auth, for the links in emails. By default none.",
     )
     host: Annotated[str, AfterValidator(_host)] = Field(
         "127.0.0.1", description="The ip that `bienvenue serve` listens on."

@@ -123,9 +123,8 @@ def test_the_command_shows_the_audit_log(service: Service) -> None:
     assert lines[1].endswith(
         f'session.opened  {bob.uid}  {{{code}, "channel": "code", "agent": "x\\n\\u001b[2J"}}'
     )
-    assert lines[2].endswith(
-        "account.registered  " + service.auth.accounts.find("amy@example.com").uid
-    )
+    amy = service.auth.accounts.find("amy@example.com")
+    assert lines[2].endswith(f'account.registered  {amy.uid}  {{{code}, "channel": "code"}}')
     assert run(service, show, "--limit", "1").output.splitlines() == lines[:1]
     assert run(service, show, "--user", EMAIL).output.splitlines() == [lines[1], lines[3]]
     service.auth.accounts.delete(CODE, EMAIL)

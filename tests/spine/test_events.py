@@ -12,7 +12,7 @@ from sqlalchemy.exc import NoResultFound
 
 from bienvenue import Auth
 from bienvenue.auth import _generate_uuid, _hash_password
-from bienvenue.authentication import CODE, Caller
+from bienvenue.authentication import CODE, Authentication, Caller
 from bienvenue.feature import Attempt, Event, Feature, Reason, Refusal
 from bienvenue.hashing import Hasher, Match
 from bienvenue.settings import Section
@@ -212,7 +212,19 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
         "sign_ins_in_progress",
     }
     assert service.auth.sweep(0.0) == 0
+    idle = Idle(service.auth.registry, service.auth._db, Section())
+    assert (idle.identifiers(), idle.required_factors(Authentication(user))) == ((), ())
+    assert (idle.why_shut(user), idle.context()) == (None, {})
+    idle.on_events([Event(CODE, "account.registered", user.id)])
     service.auth.accounts.delete(CODE, EMAIL)
+
+
+def test_a_need_is_read_from_its_class_and_looked_up_once(service: Service) -> None:
+    """The class tells what is needed; an open feature has the other one itself."""
+    sessions = service.auth.sessions
+    assert type(sessions)._passwords.kind is type(service.auth.passwords)
+    assert sessions._passwords is service.auth.passwords
+    assert vars(sessions)["_passwords"] is service.auth.passwords
 
 
 def test_a_refusal_says_what_its_class_says_unless_told_otherwise() -> None:

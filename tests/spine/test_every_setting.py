@@ -114,6 +114,21 @@ CASES = {
         URLS,
         r"(is an http or https URL, as|has no path and no user name|has a host whose name)",
     ),
+    "mount": Case(
+        "",
+        {"": "", "/auth": "/auth", "/a/b-1": "/a/b-1"},
+        [
+            CANARY,
+            "/",
+            f"/{CANARY}/",
+            "auth",
+            "//evil.example",
+            "/~mallory",
+            "/../x",
+            f"/a b{CANARY}",
+        ],
+        "is a path as /auth, without a slash at its end",
+    ),
     "host": Case(
         "127.0.0.1",
         {"0.0.0.0": "0.0.0.0", "::1": "::1"},

@@ -16,7 +16,7 @@ from bienvenue.authentication import Caller, Channel
 from bienvenue.client_ip import visitor_ip
 from bienvenue.settings import Settings
 from bienvenue.user import SignedIn
-from bienvenue.web import cookies, redirects
+from bienvenue.web import cookies
 from bienvenue.web.page import Visitor
 
 _log = logging.getLogger("bienvenue")
@@ -147,7 +147,7 @@ class RequestIdentity:
         self._settings = settings
         #: The purposes of emailed links.
         self.links = links
-        self._warned = False
+        self._warned = self._mount_warned = False
 
     def signed_in(self) -> SignedIn | None:
         """Return who is signed in, looked up once for each credential that the request bears.
@@ -174,13 +174,21 @@ class RequestIdentity:
 
     def caller(self, me: SignedIn | None, channel: Channel) -> Caller:
         """Return who asks for an operation by this request; `me` is who is signed in."""
+        if (
+            request.environ.get("SCRIPT_NAME", "") != self._settings.core.mount
+            and not self._mount_warned
+        ):
+            self._mount_warned = True
+            _log.warning(
+                "a request arrived under another path than BIENVENUE_MOUNT names: links in emails "
+                "lead to the path of the setting"
+            )
         return Caller(
             "visitor" if me is None else f"user {me.user_id}",
             channel,
             ip=self._ip(),
             agent=user_agent.plain(request.headers.get("User-Agent", "")),
             device=cookies.read(request, cookies.DEVICE, self._settings),
-            mount=redirects.mounted(""),
         )
 
     def language(self) -> i18n.Language:
