@@ -182,6 +182,7 @@ def test_going_back_shows_nothing_of_someone_who_left(site: Site, page: Page) ->
     assert EMAIL not in page.content()
 
 
+@pytest.mark.thorough
 def test_two_tabs(site: Site, page: Page) -> None:
     """What one tab changed, the other is told with what to do, and nothing is done by half."""
     register(site, page)
@@ -261,6 +262,7 @@ def test_from_registering_to_closing(site: Site, page: Page) -> None:
         site.service.auth.sessions.sign_in(CODE, OTHER, PASSPHRASE)
 
 
+@pytest.mark.thorough
 def test_what_was_typed_outlives_the_session(site: Site, page: Page) -> None:
     """Signed out in another tab while typing: sign in, and go on with what stands there."""
     register(site, page)
