@@ -28,6 +28,10 @@ SLOW = {
 }
 
 
+#: Of attacks of one row of the catalogue, the first.
+FIRST = {attack.id: attack for attack in reversed(ATTACKS)}
+
+
 def _cases(*, wins: bool) -> list[object]:
     return [
         pytest.param(
@@ -38,6 +42,7 @@ def _cases(*, wins: bool) -> list[object]:
                 *[pytest.mark.statements] * (attack.id in BY_STATEMENTS),
                 # That a broken build loses says something of the attack, and not of the service.
                 *[pytest.mark.thorough] * (wins and (where != COURSE or attack.name in SLOW)),
+                *[pytest.mark.thorough] * (attack is not FIRST[attack.id]),
             ],
         )
         for attack in ATTACKS

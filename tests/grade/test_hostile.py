@@ -213,6 +213,7 @@ def test_a_deleted_file_is_deleted_in_the_copy(tmp_path: Path) -> None:
     assert (mine / "user.py").exists()
 
 
+@pytest.mark.thorough
 def test_their_database_is_untouched(tmp_path: Path) -> None:
     """A `DB()` that drops its tables drops those of a copy, and nothing is left in the folder."""
     drop = "        Base.metadata.create_all(self._engine)\n"
