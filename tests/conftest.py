@@ -19,7 +19,7 @@ from bienvenue import Auth, Bienvenue, clock, create_app, logs
 from bienvenue.authentication import Caller, operator
 from bienvenue.web.dispatch import Dispatcher
 from tests.compiled import share
-from tests.databases import KINDS, Databases
+from tests.databases import KINDS, Databases, in_memory
 from tests.thorough import mark_twins
 from tests.times import Times
 
@@ -55,7 +55,7 @@ def shared_by_the_tests() -> Iterator[None]:
 def databases() -> Iterator[Databases]:
     """The maker of databases of this test process."""
     # Not below pytest's own folder: each run of pytest closes that to PostgreSQL's user again.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(dir=in_memory(), ignore_cleanup_errors=True) as folder:
         made = Databases(Path(folder))
         yield made
         made.close()

@@ -49,6 +49,19 @@ END $$
 """
 
 
+#: What the databases of all processes of a run take at most, several times over.
+_ROOM = 2 * 1024**3
+_MEMORY = Path("/dev/shm")
+
+
+def in_memory() -> Path | None:
+    """Give a folder in memory, where a commit waits for no disk; None where there is no room."""
+    try:
+        return _MEMORY if shutil.disk_usage(_MEMORY).free > _ROOM else None
+    except OSError:
+        return None
+
+
 class Databases:
     """Makes as many databases as tests ask for, each already at the newest schema."""
 

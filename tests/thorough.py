@@ -20,10 +20,19 @@ def often(few: int, many: int) -> int:
 
 
 def mark_twins(items: list[pytest.Item]) -> None:
-    """Mark the PostgreSQL twins of every module that does not say that its statements decide."""
+    """Mark the PostgreSQL twins that show again what another test shows.
+
+    Where statements decide, `make test` runs each test once on PostgreSQL, with the first of its
+    other parameters; where none does, not at all.
+    """
+    seen: set[str] = set()
     for item in items:
         given = getattr(item, "callspec", None)
         kinds = [] if given is None else list(given.params.values())
-        twin = any(isinstance(kind, str) and kind.endswith("postgresql") for kind in kinds)
-        if twin and item.get_closest_marker("statements") is None:
+        if not any(isinstance(kind, str) and kind.endswith("postgresql") for kind in kinds):
+            continue
+        test = item.nodeid.partition("[")[0]
+        if item.get_closest_marker("statements") is None or test in seen:
             item.add_marker("thorough")
+        elif item.get_closest_marker("thorough") is None:
+            seen.add(test)

@@ -3,7 +3,8 @@
 Three things lose a signal otherwise, each seen in one start of a hundred or fewer:
 
 * Python prints and drops an exception that a handler raises within a callback of Python itself,
-  for example that of an import lock. So the handler also records the signal, for a later check.
+  for example that of an import lock. So the handler also records the signal, for a later check,
+  and ends the process itself when the exception did not within a second.
 * A forked process has the handlers of its parent until it sets others, and these lose a signal.
   So signals are blocked while a process is forked.
 * The server waits for a `threading.Event`, whose lock is not reentrant: a handler that sets it
@@ -11,6 +12,7 @@ Three things lose a signal otherwise, each seen in one start of a hundred or few
   when it restarts a process, even after a signal.
 """
 
+import atexit
 import os
 import queue
 import signal
@@ -22,6 +24,9 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _TURN = 0.25
 """Seconds after which to check again for a signal that another thread received."""
+
+_PATIENCE = 1.0
+"""Seconds that the exception of a signal has for ending the process, before serving."""
 
 
 class Stop:
@@ -38,9 +43,14 @@ class Stop:
         """
         for number in _SIGNALS:
             signal.signal(number, self._end)
+        signal.signal(signal.SIGALRM, _end_at_once)
+        # Python ends with the default handlers, and would say that an alarm killed it.
+        atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
 
     def _end(self, *_: object) -> None:
         self._received = True
+        # What remains of a start can take longer than the five seconds of a stop.
+        signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
         sys.exit(0)
 
     def end_if_signalled(self) -> None:
@@ -57,9 +67,15 @@ class Stop:
 
         @server.on_startup  # type: ignore[untyped-decorator]  # granian is an extra, without types here
         def _started() -> None:
-            # The server has just set its own handlers.
+            # The server has just set its own handlers, and ends its processes itself.
+            signal.setitimer(signal.ITIMER_REAL, 0)
             if self._received:
                 server.signal_handler_interrupt()
+
+
+def _end_at_once(*_: object) -> None:
+    """End a start whose exception was dropped: whatever it was at outlives a kill, too."""
+    os._exit(0)
 
 
 class _Interrupt:

@@ -53,6 +53,7 @@ def write(page: Page, field: str, text: str) -> None:
     page.keyboard.type(text)
 
 
+@pytest.mark.thorough
 def test_plain_http_under_a_name(make_service: MakeService, page: Page) -> None:
     """There Chromium hides where a form stands that an emailed link opens; it works all the same.
 
@@ -166,6 +167,7 @@ def test_pressing_twice_does_it_once(site: Site, page: Page) -> None:
     assert len(asked) == 1
 
 
+@pytest.mark.thorough
 def test_going_back_shows_nothing_of_someone_who_left(site: Site, page: Page) -> None:
     """And a form one goes back to can be sent again."""
     register(site, page)
@@ -182,6 +184,7 @@ def test_going_back_shows_nothing_of_someone_who_left(site: Site, page: Page) ->
     assert EMAIL not in page.content()
 
 
+@pytest.mark.thorough
 def test_two_tabs(site: Site, page: Page) -> None:
     """What one tab changed, the other is told with what to do, and nothing is done by half."""
     register(site, page)
@@ -205,6 +208,7 @@ def test_two_tabs(site: Site, page: Page) -> None:
     assert heading(page) == "Where you're signed in"
 
 
+@pytest.mark.thorough
 def test_a_password_manager_finds_its_way(site: Site, page: Page) -> None:
     """The fields are named for it, and the page of changing the password is where it looks."""
     register(site, page)
@@ -261,6 +265,7 @@ def test_from_registering_to_closing(site: Site, page: Page) -> None:
         site.service.auth.sessions.sign_in(CODE, OTHER, PASSPHRASE)
 
 
+@pytest.mark.thorough
 def test_what_was_typed_outlives_the_session(site: Site, page: Page) -> None:
     """Signed out in another tab while typing: sign in, and go on with what stands there."""
     register(site, page)
@@ -282,6 +287,7 @@ def test_what_was_typed_outlives_the_session(site: Site, page: Page) -> None:
     assert heading(typing) == "Check your email"
 
 
+@pytest.mark.thorough
 def test_going_on_to_an_application_that_is_named(make_service: MakeService, page: Page) -> None:
     """A form's answer leads there: the policy of its page lets the browser follow."""
     with serving(make_service) as theirs:

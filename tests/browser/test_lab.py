@@ -33,6 +33,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_task_is_tried_without_a_script(lab: Lab, new_page: NewPage) -> None:
     """Opened by its link, tried by a button; axe finds nothing, and nothing overflows."""
     page = new_page(java_script_enabled=False, viewport=SMALL)

@@ -39,8 +39,12 @@ def run_main(*args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.thorough
 def test_everything_goes_as_it_should_and_can_be_repeated(base_url: str, tmp_path: Path) -> None:
-    """Two runs against one app both come to the end, and each has a user of its own."""
+    """Two runs against one app both come to the end, and each has a user of its own.
+
+    A chapter of the course runs it once.
+    """
     for _ in range(2):
         done = run_main(base_url)
         assert done.returncode == 0, done.stderr

@@ -18,6 +18,8 @@ from tests.ports import free_port
 
 POSTGRESQL = "postgresql://bienvenue@localhost/bienvenue"
 SHOWN = [page for page in documentation() if transcript.read(page.path)]
+#: Their dozens of commands are tested one by one, with the features and the command line.
+LONG = {f"docs/guide/{name}.md" for name in ("commands", "moving", "operating")}
 WRITTEN = [page for page in pages() if page.python() and not page.name.startswith("course/")]
 RUN = [(page, block) for page in WRITTEN for block in page.python() if block.mark == "runs"]
 
@@ -27,7 +29,13 @@ def named(page: Page) -> str:
     return page.name
 
 
-@pytest.mark.parametrize("page", SHOWN, ids=named)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.name, marks=[pytest.mark.thorough] * (page.name in LONG))
+        for page in SHOWN
+    ],
+)
 def test_the_console_prints_what_is_said(page: Page, tmp_path: Path, databases: Databases) -> None:
     """All blocks of a page in one shell, in an empty folder with the example's application.
 

@@ -17,6 +17,7 @@ from tests.grade.variants import together, write
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.thorough
 def test_one_attack_on_a_schools_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It wins on them, whatever their style, and is refused by the service; a.db is untouched."""
     mine = together(tmp_path / "mine", *SCHOOL)
@@ -43,6 +44,7 @@ def test_an_attack_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None
     assert "no attack on the exercise is named Z99" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_a_repair_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     """The course as it stands is open, with the reason; the sheet holds."""
     assert command.main(["--mended", "--only", "A01", str(COURSE)]) == 1

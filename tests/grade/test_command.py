@@ -73,6 +73,7 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert said["form"]
 
 
+@pytest.mark.thorough
 def test_a_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A line a folder, and JUnit; what holds none of the four files is no folder of the class."""
     write(tmp_path / "all" / "ann", {})

@@ -95,7 +95,7 @@ MISCHIEF = {
 
 
 #: `make test` shows one that raises and one that ends its process.
-FEW = {"sys.exit", "os._exit"}
+FEW = {"os._exit"}
 
 
 @pytest.mark.parametrize(
@@ -198,6 +198,7 @@ def test_a_child_left_behind_ends(tmp_path: Path) -> None:
     assert not _lives(int(pid.read_text()))
 
 
+@pytest.mark.thorough
 def test_a_deleted_file_is_deleted_in_the_copy(tmp_path: Path) -> None:
     """The next task has a copy of its own."""
     body = """    import os
@@ -212,6 +213,7 @@ def test_a_deleted_file_is_deleted_in_the_copy(tmp_path: Path) -> None:
     assert (mine / "user.py").exists()
 
 
+@pytest.mark.thorough
 def test_their_database_is_untouched(tmp_path: Path) -> None:
     """A `DB()` that drops its tables drops those of a copy, and nothing is left in the folder."""
     drop = "        Base.metadata.create_all(self._engine)\n"

@@ -12,7 +12,7 @@ from grade.verdict import DONE, NOT_YET
 from tests.grade.variants import FAULTS, STYLES, Variant, together
 
 #: Graded by `make test`; `make check` grades all.
-FEW = {"find_user_by returns None", "no guard against None", "one session, drop_all and echo"}
+FEW = {"find_user_by returns None"}
 
 
 def _cases(variants: list[Variant]) -> list[object]:
@@ -69,6 +69,7 @@ SCHOOL = (
 )
 
 
+@pytest.mark.thorough
 def test_a_schools_files_pass(tmp_path: Path) -> None:
     """All of it at once, beside the sheet's own main files and a database of theirs."""
     mine = together(tmp_path / "0x03-user_authentication_service", *SCHOOL)

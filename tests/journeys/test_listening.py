@@ -73,6 +73,7 @@ def test_a_unix_socket(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.thorough
 def test_a_unix_socket_that_was_left_behind(tmp_path: Path) -> None:
     """Of a service that was killed is taken over; a proxy no one named is not believed."""
     path = tmp_path / "bienvenue.sock"

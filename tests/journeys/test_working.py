@@ -42,7 +42,9 @@ def test_serve_seals(tmp_path: Path) -> None:
     assert all_sealed(tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.thorough)]
+)
 def test_work_seals_until_it_is_told_to_stop(tmp_path: Path, number: signal.Signals) -> None:
     """Two of them at once, and both end well."""
     made = command(tmp_path, "users", "add", EMAIL, "--no-password")

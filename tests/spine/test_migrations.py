@@ -58,6 +58,12 @@ def url(request: pytest.FixtureRequest, databases: Databases) -> Iterator[str]:
     databases.drop(made)
 
 
+@pytest.fixture
+def database(url: str) -> str:
+    """The same database, for a service on it: no other one is made."""
+    return url
+
+
 def _value(value: Any) -> Any:
     return base64.b64decode(value["base64"]) if isinstance(value, dict) else value
 
@@ -71,7 +77,7 @@ def upgraded(url: str, make_service: MakeService, moving_clock: Clock, tmp_path:
     moving_clock.time = BEFORE["now"] + 60
     key = tmp_path / "key-of-before"
     key.write_text(BEFORE["key"])
-    return make_service(database_url=url, secret_key_file=key, **SMTP)
+    return make_service(secret_key_file=key, **SMTP)
 
 
 def test_every_table_of_before_has_a_row() -> None:

@@ -40,6 +40,12 @@ def url(request: pytest.FixtureRequest, databases: Databases) -> Iterator[str]:
 
 
 @pytest.fixture
+def database(url: str) -> str:
+    """The same database, for a service on it: no other one is made."""
+    return url
+
+
+@pytest.fixture
 def db(url: str) -> Iterator[DB]:
     """A DB on an empty database."""
     made = DB(url)
