@@ -129,7 +129,11 @@ def _one(folder: Path, options: argparse.Namespace) -> int:
 def _attack(folder: Path, options: argparse.Namespace) -> int:
     from grade import attack  # noqa: PLC0415 (it loads the service, which grading does not need)
 
-    for line in attack.show(folder, options.only.upper(), options.language):
+    only = options.only.upper()
+    if not attack.wanted(only):
+        print(say(options.language, "no attack", attack=only), file=sys.stderr)
+        return NOTHING
+    for line in attack.show(folder, only, options.language):
         print(line, flush=True)
     return 0
 
