@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import glob
 import json
+import os
 import signal
 import sys
 import time
@@ -100,6 +101,8 @@ def _one(folder: Path, options: argparse.Namespace) -> int:
     numbers = verdict.numbers(only)
     graded = runner.grade(folder, numbers, step=options.step, mended=options.mended)
     asked = graded if only is None else {only: graded[only]}
+    # A task that waits is told with the one it waits for, which is the one to work on.
+    shown = graded if only is None else {n: graded[n] for n in {only, asked[only].waits_for} - {0}}
     remarks = form.notes(folder)
     _junit([folder], [asked], options)
     repairs = list(_repairs(folder, options)) if options.json else []
@@ -112,8 +115,8 @@ def _one(folder: Path, options: argparse.Namespace) -> int:
         }
         print(json.dumps(said, ensure_ascii=False, indent=2))
     else:
-        print(*show.as_text(graded, language, only), sep="\n")
-        print("", *show.summary(asked, language, str(folder)), sep="\n")
+        print(*show.as_text(shown, language), sep="\n")
+        print("", *show.summary(asked, language, str(folder), shown), sep="\n")
         if only is None and not options.mended:
             print("", *_form(remarks, language), sep="\n")
         for closed, text in _repairs(folder, options):
@@ -126,7 +129,11 @@ def _one(folder: Path, options: argparse.Namespace) -> int:
 def _attack(folder: Path, options: argparse.Namespace) -> int:
     from grade import attack  # noqa: PLC0415 (it loads the service, which grading does not need)
 
-    for line in attack.show(folder, options.only.upper(), options.language):
+    only = options.only.upper()
+    if not attack.wanted(only):
+        print(say(options.language, "no attack", attack=only), file=sys.stderr)
+        return NOTHING
+    for line in attack.show(folder, only, options.language):
         print(line, flush=True)
     return 0
 
@@ -216,6 +223,18 @@ def _times(folder: Path) -> dict[str, float]:
     return found
 
 
-if __name__ == "__main__":
+def _run() -> int:
+    """Run the command of this process; a reader that has seen enough, as `head`, ends it."""
     runner.load_early()
-    sys.exit(main(sys.argv[1:]))
+    try:
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python writes what is left once more on its way out, and would complain of the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = OPEN
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(_run())

@@ -93,19 +93,21 @@ def tried(made: Builds, attack: Attack, where: str) -> tuple[str, str]:
     return "won" if isinstance(came, Won) else "refused", came.why
 
 
+def wanted(only: str) -> list[Attack]:
+    """Return the attacks that win on the course, all or those of one id; none has another id."""
+    return [one for one in load() if "course" in one.wins and only in ("", one.id)]
+
+
 def show(folder: Path, only: str, language: str) -> Iterator[str]:
     """Run every attack that wins on the course, or those of one id, and say what came of each."""
-    wanted = [one for one in load() if "course" in one.wins and only in ("", one.id)]
-    if not wanted:
-        yield say(language, "no attack", attack=only)
-        return
+    attacks = wanted(only)
     told = {chapter.attack: chapter for chapter in chapters()}
-    asked = {need for one in wanted for need in verdict.numbers(needed_task(one.id))}
+    asked = {need for one in attacks for need in verdict.numbers(needed_task(one.id))}
     verdicts = runner.grade(folder, sorted(asked), mended=True)
     yield say(language, "warning")
     yield say(language, "cost", cost=COURSE_COST, rounds=2**COURSE_COST)
     with builds(folder) as made:
-        for attack in wanted:
+        for attack in attacks:
             chapter = told.get(attack.id)
             title = f"  course/{chapter.path.name}" if chapter else ""
             yield f"\n{attack.id}: {attack.sentence}{title}"

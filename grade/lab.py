@@ -15,7 +15,7 @@ from typing import Any
 
 import flask
 from werkzeug.exceptions import Forbidden, NotFound
-from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from bienvenue.feature import Refusal
 from bienvenue.settings import Settings
@@ -137,10 +137,17 @@ def _harden(answer: flask.Response) -> flask.Response:
 
 def server(folder: Path, port: int, language: str) -> tuple[Lab, BaseWSGIServer]:
     """Make the lab of a folder and its server, on loopback; port 0 is one that is free."""
-    made = make_server("127.0.0.1", port, _nothing, threaded=True)
+    made = make_server("127.0.0.1", port, _nothing, threaded=True, request_handler=_Quiet)
     lab = Lab(folder, made.port, language)
     made.app = lab.app
     return lab, made
+
+
+class _Quiet(WSGIRequestHandler):
+    """Logs no request: the first one holds the key."""
+
+    def log_request(self, *_: object) -> None:
+        """Say nothing."""
 
 
 def _nothing(_environ: Any, _start: Any) -> list[bytes]:

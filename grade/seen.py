@@ -37,8 +37,8 @@ class Place:
     name: str = ""
 
     def __str__(self) -> str:
-        """Say it as editors and compilers do."""
-        inside = f", in {self.name}" if self.name and not self.name.startswith("<") else ""
+        """Say it as editors read it, in words of no language."""
+        inside = f" ({self.name})" if self.name and not self.name.startswith("<") else ""
         return f"{self.file}:{self.line}{inside}"
 
 

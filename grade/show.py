@@ -15,17 +15,16 @@ Verdicts = Mapping[int, Verdict]
 _WIDE = 30
 
 
-def as_text(verdicts: Verdicts, language: str, only: int | None = None) -> Iterator[str]:
-    """Give the lines of a folder's verdicts, of one task or of all."""
+def as_text(verdicts: Verdicts, language: str) -> Iterator[str]:
+    """Give the lines of a folder's verdicts."""
     for number, verdict in sorted(verdicts.items()):
-        if only in (None, number):
-            one = task(number)
-            said = say(language, verdict.state, task=verdict.waits_for)
-            yield f"{number:3}. {one.file:8} {one.name:{_WIDE}} {said}"
-            for step in verdict.steps:
-                yield from _step(step, language)
-            if verdict.state == NOT_YET and verdict.finding is not None:
-                yield from _finding(number, verdict.finding, language)
+        one = task(number)
+        said = say(language, verdict.state, task=verdict.waits_for)
+        yield f"{number:3}. {one.file:8} {one.name:{_WIDE}} {said}"
+        for step in verdict.steps:
+            yield from _step(step, language)
+        if verdict.state == NOT_YET and verdict.finding is not None:
+            yield from _finding(number, verdict.finding, language)
 
 
 def outcome(finding: Finding, language: str) -> str:
@@ -47,8 +46,8 @@ def _finding(number: int, finding: Finding, language: str) -> Iterator[str]:
         "hint": "" if case is None else case.hint[language],
     }
     if finding.end == "missing":
-        # Nothing is wrong yet, so what is wrong would be too many words.
-        lines = {key: lines[key] for key in ("got", "chapter", "hint")}
+        # Nothing is wrong yet. The sheet as it was handed out ends before the last tasks.
+        lines = {key: lines[key] for key in ("got", "sheet", "chapter", "hint")}
     for key, value in lines.items():
         if value:
             yield f"       {say(language, key):9} {value}"
@@ -64,11 +63,14 @@ def _step(step: Step, language: str) -> Iterator[str]:
     yield f"         {say(language, 'answer'):8} {step.answer}"
 
 
-def summary(verdicts: Verdicts, language: str, folder: str) -> Iterator[str]:
-    """Say how many tasks are done, and where to go on."""
+def summary(
+    verdicts: Verdicts, language: str, folder: str, shown: Verdicts | None = None
+) -> Iterator[str]:
+    """Say how many tasks are done, and where to go on among these or those that are shown."""
     done = sum(verdict.state == DONE for verdict in verdicts.values())
     yield say(language, "summary", done=done, all=len(verdicts))
-    left = [number for number, verdict in sorted(verdicts.items()) if verdict.state == NOT_YET]
+    told = sorted((shown or verdicts).items())
+    left = [number for number, verdict in told if verdict.state == NOT_YET]
     if left:
         chapter = f"course/{task(left[0]).chapter.name}"
         yield say(language, "next", task=left[0], chapter=chapter)

@@ -49,8 +49,8 @@ def view_of(half: Half, client: Client, method: str, path: str) -> None:
 
 @case(
     7,
-    en="`jsonify` makes a JSON answer of a dictionary; its one key is message.",
-    fr="`jsonify` fait une réponse JSON d'un dictionnaire ; sa seule clé est message.",
+    en="`jsonify` turns a dictionary into a JSON answer; its one key is message.",
+    fr="`jsonify` fait d'un dictionnaire une réponse JSON ; sa seule clé est message.",
 )
 def welcome(half: Half) -> None:
     """A single GET route ("/") that returns a JSON payload of the form."""
@@ -83,8 +83,8 @@ def register(half: Half) -> None:
 
 @case(
     8,
-    en="`register_user` says with an exception that the email is taken: catch that one.",
-    fr="`register_user` dit par une exception que l'email est pris : attrapez celle-là.",
+    en="`register_user` raises an exception when the email is taken: catch that one.",
+    fr="`register_user` lève une exception quand l'email est déjà pris : attrapez celle-là.",
 )
 def register_a_taken_email(half: Half) -> None:
     """A user who already exists is caught, and the answer says so."""
@@ -126,8 +126,10 @@ def the_function_is_named_users(half: Half) -> None:
 
 @case(
     12,
-    en="The new session's id goes into a cookie of the answer, named session_id.",
-    fr="L'id de la nouvelle session va dans un cookie de la réponse, nommé session_id.",
+    en="The answer does two things: its JSON names the email and says logged in, and its cookie "
+    "session_id holds the new session's id.",
+    fr="La réponse fait deux choses : son JSON donne l'email et dit logged in, et son cookie "
+    "session_id contient l'id de la nouvelle session.",
 )
 def log_in(half: Half) -> None:
     """Create a new session, store the session ID as a cookie, return a JSON payload."""
@@ -142,8 +144,8 @@ def log_in(half: Half) -> None:
 
 @case(
     12,
-    en="When valid_login says False, abort ends the request with 401.",
-    fr="Quand valid_login dit False, abort termine la requête avec 401.",
+    en="When `valid_login` returns False, `abort` ends the request with 401.",
+    fr="Quand `valid_login` retourne False, `abort` termine la requête avec 401.",
 )
 def log_in_with_incorrect_information(half: Half) -> None:
     """If the login information is incorrect, respond with a 401 HTTP status."""
@@ -186,8 +188,8 @@ def log_out(half: Half) -> None:
 
 @case(
     15,
-    en="Flask's redirect leads to the path of GET /.",
-    fr="Le redirect de Flask mène au chemin de GET /.",
+    en="Flask's `redirect` sends the visitor to the path of GET /.",
+    fr="Le `redirect` de Flask renvoie le visiteur vers le chemin de GET /.",
     who="exercise",
 )
 def logging_out_redirects(half: Half) -> None:
@@ -201,8 +203,8 @@ def logging_out_redirects(half: Half) -> None:
 
 @case(
     15,
-    en="Without a user whose session this is, abort with 403.",
-    fr="Sans utilisateur à qui appartient la session, abort avec 403.",
+    en="If the session belongs to no user, `abort` with 403.",
+    fr="Si la session n'appartient à aucun utilisateur, appelez `abort` avec 403.",
 )
 def log_out_without_a_session(half: Half) -> None:
     """DELETE /sessions without a session is refused."""
@@ -228,8 +230,8 @@ def profile(half: Half) -> None:
 
 @case(
     16,
-    en="Without a user whose session this is, abort with 403.",
-    fr="Sans utilisateur à qui appartient la session, abort avec 403.",
+    en="If the session belongs to no user, `abort` with 403.",
+    fr="Si la session n'appartient à aucun utilisateur, appelez `abort` avec 403.",
 )
 def profile_without_a_session(half: Half) -> None:
     """GET /profile without a session, or with one that never was, is refused."""

@@ -36,8 +36,8 @@ def is_uuid(value: object) -> bool:
 
 @case(
     5,
-    en="bcrypt works on bytes and gives bytes; return what it gives.",
-    fr="bcrypt travaille sur des octets et rend des octets ; retournez ce qu'il rend.",
+    en="bcrypt takes bytes and returns bytes; return what it returns.",
+    fr="bcrypt prend des octets et rend des octets ; retournez ce qu'il rend.",
 )
 def hash_password_returns_bytes(half: Half) -> None:
     """It takes in a password string argument and returns bytes."""
@@ -47,7 +47,7 @@ def hash_password_returns_bytes(half: Half) -> None:
 @case(
     5,
     en="Two hashes of one password differ by their salt. bcrypt makes a new salt when asked.",
-    fr="Deux hachés du même mot de passe diffèrent par leur sel. bcrypt en crée un sur demande.",
+    fr="Deux hachages du même mot de passe diffèrent par le sel. bcrypt en crée un sur demande.",
 )
 def hash_password_is_a_salted_hash_by_bcrypt(half: Half) -> None:
     """The returned bytes is a salted hash of the input password, hashed with bcrypt.hashpw."""
@@ -78,7 +78,7 @@ def register_user_returns_the_user(half: Half) -> None:
 @case(
     6,
     en="What is saved is the hash of the password, never the password.",
-    fr="On enregistre le haché du mot de passe, jamais le mot de passe.",
+    fr="On enregistre le hachage du mot de passe, jamais le mot de passe lui-même.",
 )
 def register_user_saves_the_hash(half: Half) -> None:
     """Hash the password with _hash_password, save the user to the database using self._db."""
@@ -92,7 +92,7 @@ def register_user_saves_the_hash(half: Half) -> None:
 @case(
     6,
     en="Let `_hash_password` make the hash.",
-    fr="Laissez `_hash_password` calculer le haché.",
+    fr="Laissez `_hash_password` calculer le hachage.",
     who="exercise",
 )
 def register_user_uses_hash_password(half: Half) -> None:
@@ -107,8 +107,8 @@ def register_user_uses_hash_password(half: Half) -> None:
 
 @case(
     6,
-    en="Look the email up first; finding a user is the error here, and finding none is not.",
-    fr="Cherchez d'abord l'email ; ici trouver quelqu'un est l'erreur, ne trouver personne non.",
+    en="Look up the email first: here it is an error to find a user, and fine to find none.",
+    fr="Cherchez d'abord l'email : ici, l'erreur est de trouver quelqu'un, pas l'inverse.",
 )
 def register_user_refuses_a_taken_email(half: Half) -> None:
     """If a user already exist with the passed email, raise a ValueError with this message."""
@@ -124,8 +124,8 @@ def register_user_refuses_a_taken_email(half: Half) -> None:
 
 @case(
     9,
-    en="bcrypt can hold a password against a stored hash; both as bytes.",
-    fr="bcrypt sait comparer un mot de passe à un haché enregistré ; les deux en octets.",
+    en="bcrypt can check a password against a stored hash; it takes both as bytes.",
+    fr="bcrypt sait comparer un mot de passe au hachage enregistré ; il prend les deux en octets.",
 )
 def valid_login_of_the_right_password(half: Half) -> None:
     """If it matches return True."""
@@ -193,9 +193,10 @@ def create_session_returns_the_session_id(half: Half) -> None:
 
 @case(
     11,
-    en="The user found by this email gets the new UUID as session_id, by a public method of _db.",
-    fr="L'utilisateur de cet email reçoit le nouvel UUID comme session_id, par une méthode "
-    "publique de _db.",
+    en="Find the user with this email, and save the new UUID as session_id; public methods of _db "
+    "do both.",
+    fr="Trouvez l'utilisateur qui a cet email et enregistrez le nouvel UUID comme session_id ; des "
+    "méthodes publiques de _db font les deux.",
 )
 def create_session_stores_a_uuid(half: Half) -> None:
     """Generate a new UUID and store it in the database as the user's session_id."""
@@ -258,8 +259,8 @@ def get_user_from_no_session_id(half: Half) -> None:
 
 @case(
     13,
-    en="`find_user_by` says with an exception that there is no such user.",
-    fr="`find_user_by` dit par une exception qu'il n'y a pas de tel utilisateur.",
+    en="`find_user_by` raises an exception when there is no such user.",
+    fr="`find_user_by` lève une exception quand aucun utilisateur ne correspond.",
 )
 def get_user_from_an_unknown_session_id(half: Half) -> None:
     """If no user is found, return None."""

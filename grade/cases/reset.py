@@ -38,8 +38,8 @@ def get_reset_password_token(half: Half) -> None:
 
 @case(
     17,
-    en="No user with this email: that is a ValueError here.",
-    fr="Personne avec cet email : c'est ici une ValueError.",
+    en="When no user has this email, raise a ValueError.",
+    fr="Si aucun utilisateur n'a cet email, levez une ValueError.",
 )
 def get_reset_password_token_of_an_unknown_email(half: Half) -> None:
     """If the user does not exist, raise a ValueError."""
@@ -59,8 +59,8 @@ def the_refusal_names_the_email(half: Half) -> None:
 
 @case(
     18,
-    en="The answer holds the email and the token that was made.",
-    fr="La réponse contient l'email et le jeton créé.",
+    en="The answer holds the email and, named reset_token, the token that was made.",
+    fr="La réponse contient l'email et, sous le nom reset_token, le jeton créé.",
     who="exercise",
 )
 def post_reset_password(half: Half) -> None:
@@ -77,8 +77,8 @@ def post_reset_password(half: Half) -> None:
 
 @case(
     18,
-    en="An email that is not registered is a 403.",
-    fr="Un email non enregistré donne 403.",
+    en="Answer 403 when the email is not registered.",
+    fr="Répondez 403 quand l'email n'est pas enregistré.",
     who="exercise",
 )
 def post_reset_password_of_an_unknown_email(half: Half) -> None:
@@ -110,8 +110,8 @@ def update_password(half: Half) -> None:
 
 @case(
     19,
-    en="A token that no user has, or has no longer, is a ValueError.",
-    fr="Un jeton que personne n'a, ou n'a plus, est une ValueError.",
+    en="When no user has this token, or has it no longer, raise a ValueError.",
+    fr="Si aucun utilisateur n'a ce jeton, ou ne l'a plus, levez une ValueError.",
 )
 def update_password_with_an_unknown_or_spent_token(half: Half) -> None:
     """If the token does not exist, raise a ValueError."""
@@ -165,8 +165,8 @@ def put_reset_password(half: Half) -> None:
 
 @case(
     20,
-    en="update_password says with an exception that the token is wrong: that is a 403.",
-    fr="update_password dit par une exception que le jeton est faux : c'est un 403.",
+    en="`update_password` raises an exception when the token is wrong: answer 403.",
+    fr="`update_password` lève une exception quand le jeton est faux : répondez 403.",
 )
 def put_reset_password_with_a_wrong_token(half: Half) -> None:
     """If the token is invalid, catch the exception and respond with a 403 HTTP code."""

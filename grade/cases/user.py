@@ -56,7 +56,7 @@ def id_is_the_integer_primary_key(half: Half) -> None:
 
 @case(
     1,
-    en="A column of SQLAlchemy may be empty unless it is told that it must not be.",
+    en="A SQLAlchemy column may be empty unless you say that it must not be.",
     fr="Une colonne de SQLAlchemy peut rester vide, sauf si on le lui interdit.",
 )
 def email_and_hashed_password_are_required(half: Half) -> None:

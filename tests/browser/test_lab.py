@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +72,15 @@ def test_without_the_key_nothing_is_run_or_shown(lab: Lab) -> None:
     assert stranger.post(f"/tasks/1?key={lab.key}").status_code == 403
     assert stranger.get(f"/?key={lab.key}").headers["Set-Cookie"].count("HttpOnly") == 1
     assert stranger.get("/").status_code == 200
+
+
+def test_the_key_is_in_no_log(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+    """The terminal shows the link once, and no line for each request."""
+    caplog.set_level(logging.INFO, "werkzeug")
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with browser.open(lab.link) as reply:
+        assert reply.status == 200
+    assert lab.key not in caplog.text
 
 
 def test_other_hosts_and_other_sites_are_refused(lab: Lab, client: FlaskClient) -> None:

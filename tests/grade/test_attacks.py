@@ -40,8 +40,8 @@ def test_an_attack_waits_for_its_page(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_an_attack_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     """It is said, and nothing is run."""
-    assert command.main(["--attack", "--only", "Z99", str(COURSE)]) == 0
-    assert "no attack on the exercise is named Z99" in capsys.readouterr().out
+    assert command.main(["--attack", "--only", "Z99", str(COURSE)]) == command.NOTHING
+    assert "no attack on the exercise is named Z99" in capsys.readouterr().err
 
 
 @pytest.mark.thorough

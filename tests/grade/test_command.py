@@ -58,6 +58,18 @@ def test_one_task_with_every_step(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert 'answer   200 {"email": "bob@example.com", "message": "user created"}' in said
 
 
+def test_a_task_that_waits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """TASK=11 tells of task 10, which is to be done first, and counts only the task asked for."""
+    mine = write(tmp_path / "mine", {"auth.py": (BOB,)})
+    assert command.main(["--task", "11", str(mine)]) == 1
+    said = capsys.readouterr().out
+    assert " 10. auth.py  _generate_uuid                 not yet" in said
+    assert "called    _generate_uuid()" in said
+    assert " 11. auth.py  Auth.create_session            waits for task 10" in said
+    assert "0 of 1 tasks are done.\nGo on with task 10" in said
+    assert "  9. auth.py" not in said
+
+
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What stands in the text stands there too, in the language asked for."""
     mine = write(tmp_path / "mine", {"auth.py": (BOB,)})
@@ -111,6 +123,22 @@ def test_what_cannot_be_graded(
     """It is told in a sentence, with a status of its own."""
     assert command.main(given) == command.NOTHING
     assert said in capsys.readouterr().err
+
+
+def test_a_reader_may_stop_reading(tmp_path: Path) -> None:
+    """`make grade | head -1` ends without a word on the pipe."""
+    mine = write(tmp_path / "mine", {})
+    graded = [sys.executable, "-m", "grade", "--task", "1", str(mine)]
+    with subprocess.Popen(
+        graded, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline()
+        running.stdout.close()
+        assert running.stderr is not None
+        said = running.stderr.read()
+    assert said == ""
+    assert running.returncode == command.OPEN
 
 
 def test_make_hands_everything_on(tmp_path: Path) -> None:
@@ -200,7 +228,7 @@ def test_junit_holds_what_their_code_printed() -> None:
     """A sign that XML cannot hold is left out."""
     found = Finding("f()", "1", "'\x00\x1b[0m'", Place("auth.py", 3, "f"))
     text = show.as_junit(["mine"], [{10: Verdict(10, found)}], "en")
-    assert "auth.py:3, in f" in "".join(ET.fromstring(text).itertext())
+    assert "auth.py:3 (f)" in "".join(ET.fromstring(text).itertext())
 
 
 def test_a_step_without_a_change_shows_no_rows() -> None:
