@@ -25,14 +25,16 @@ from tests.spine.test_schema import upgrade_to
 def test_an_operator_closes_and_keeps(service: Service, moving_clock: Clock) -> None:
     """The list has the state; each command says what it did, or in a sentence why not."""
     until = clock.written(moving_clock.time + GRACE)
-    closed = run(service, account_closure.pages.close_command, EMAIL)
+    closed = run(service, account_closure.commands.close_command, EMAIL)
     assert closed.output == f"closed {EMAIL}, which is deleted at {until}\n"
     assert "  closing   " in run(service, accounts.list_command).output
-    again = run(service, account_closure.pages.close_command, EMAIL)
+    again = run(service, account_closure.commands.close_command, EMAIL)
     assert isinstance(again.exception, account_closure.AccountNotOpen)
-    assert run(service, account_closure.pages.reopen_command, EMAIL).output == f"reopened {EMAIL}\n"
+    assert (
+        run(service, account_closure.commands.reopen_command, EMAIL).output == f"reopened {EMAIL}\n"
+    )
     assert "  enabled   " in run(service, accounts.list_command).output
-    kept = run(service, account_closure.pages.reopen_command, EMAIL)
+    kept = run(service, account_closure.commands.reopen_command, EMAIL)
     assert isinstance(kept.exception, account_closure.AccountNotClosed)
     service.auth.account_closure.close_for(CODE, EMAIL)
     service.auth.accounts.disable(CODE, EMAIL)
@@ -42,7 +44,7 @@ def test_an_operator_closes_and_keeps(service: Service, moving_clock: Clock) -> 
 @pytest.mark.usefixtures("bob")
 def test_an_operator_sees_and_removes_a_notification_email(service: Service) -> None:
     """And both are told."""
-    command = notification_email.pages.notification_email_command
+    command = notification_email.commands.notification_email_command
     assert run(service, command, EMAIL).output == "no notification email\n"
     assert isinstance(
         run(service, command, EMAIL, "--remove").exception, notification_email.NoNotificationEmail

@@ -16,7 +16,7 @@ from bienvenue.authentication import CODE, Authentication, Caller, Channel, Fact
 from bienvenue.feature import Reason
 from bienvenue.features.accounts import AccountDisabled
 from bienvenue.features.authentications import NoSignInInProgress
-from bienvenue.features.sessions.models import MFARequired
+from bienvenue.features.sessions.errors import MFARequired
 from bienvenue.hashing import Hasher
 from bienvenue.settings import Settings
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service

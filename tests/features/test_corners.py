@@ -17,7 +17,7 @@ from bienvenue.cli import main
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Feature
 from bienvenue.features.account_closure import AccountNotClosed
-from bienvenue.features.account_closure.operations import ClosedAccount
+from bienvenue.features.account_closure.models import ClosedAccount
 from bienvenue.features.accounts import NoSuchUser
 from bienvenue.features.notification_email import WrongNotificationEmailToken
 from bienvenue.features.one_time_tokens import Token

@@ -120,6 +120,21 @@ def test_features_state_what_they_need_and_no_circle() -> None:
     assert late == []
 
 
+def test_a_folder_of_a_feature_has_the_same_files() -> None:
+    """Tables, settings and links in models, refusals in errors; what a feature needs besides."""
+    own = {"audit": {"former", "verification"}, "import_export": {"sources"}}
+    own |= {"mail": {"messages", "smtp"}, "rate_limits": {"store"}}
+    for folder in (PACKAGE / "features").iterdir():
+        files = {file.stem: file.read_text("utf-8") for file in folder.glob("*.py")}
+        extra = files.keys() - {"__init__", "models", "errors", "operations", "pages", "commands"}
+        assert extra == own.get(folder.name, set()) & files.keys(), folder.name
+        for name, text in files.items():
+            if name != "errors":
+                assert "(Refusal):" not in text, f"{folder.name}/{name}.py"
+            if name != "commands":
+                assert "@click" not in text, f"{folder.name}/{name}.py"
+
+
 def test_no_feature_is_reached_but_by_need() -> None:
     """The registry gives features by their class to `needs`, pages and commands alone."""
     for module in MODULES:

@@ -6,14 +6,15 @@ the account. After that the clean-up deletes the account as an administrator doe
 7.5.3, 14.2.7; NIST SP 800-63B-4 sections 4.6 and 5.2).
 """
 
+from bienvenue.features.account_closure import commands as commands
 from bienvenue.features.account_closure import pages as pages
-from bienvenue.features.account_closure.operations import (
+from bienvenue.features.account_closure.errors import (
     AccountClosed,
-    AccountClosure,
     AccountNotClosed,
     AccountNotOpen,
     WrongReopeningToken,
 )
+from bienvenue.features.account_closure.operations import AccountClosure
 
 __all__ = [
     "AccountClosed",

@@ -1,109 +1,32 @@
-"""The operations of account closure, their table and their refusals."""
+"""The operations of account closure."""
 
 from typing import Any, ClassVar
 
-from pydantic import Field
-from sqlalchemy import ColumnElement, ForeignKey, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, delete, exists, insert, select, update
 from sqlalchemy.exc import NoResultFound
-from sqlalchemy.orm import Mapped, mapped_column
 
-from bienvenue import clock, i18n, purposes, user_agent
+from bienvenue import clock, user_agent
 from bienvenue.authentication import WORKER, Caller
 from bienvenue.db import retried
 from bienvenue.feature import Event, Feature, MenuEntry, Reason, Refusal, needs
-from bienvenue.features.accounts import AccountDisabled, Accounts
+from bienvenue.features.account_closure.errors import (
+    AccountClosed,
+    AccountNotClosed,
+    AccountNotOpen,
+    WrongReopeningToken,
+)
+from bienvenue.features.account_closure.models import REOPENING, ClosureSettings, closures
+from bienvenue.features.accounts import Accounts
 from bienvenue.features.mail import Mail
 from bienvenue.features.one_time_tokens import OneTimeTokens, columns
-from bienvenue.settings import Seconds, Section
-from bienvenue.tokens import Purpose
-from bienvenue.user import Base, SignedIn, User, table_of
+from bienvenue.user import SignedIn, User
 from bienvenue.web.page import Pages
 from bienvenue.web.refusals import NotSignedIn
 
+_table = closures.c
+
 AT_ONCE = 100
 """Accounts that one sweep deletes at most: a worker that stops waits for the end of its sweep."""
-
-
-# --- the table ----------------------------------------------------------------------------------
-
-
-class ClosedAccount(Base):
-    """A closed account. It is disabled now, and deleted once `delete_at` has passed."""
-
-    __tablename__ = "account_closures"
-
-    user_id: Mapped[int] = mapped_column(
-        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    )
-    closed_at: Mapped[float]
-    delete_at: Mapped[float] = mapped_column(index=True)
-
-
-_closures = table_of(ClosedAccount)
-_table = _closures.c
-
-#: The link that reopens a closed account. It ends when an administrator disables the account.
-REOPENING = Purpose("reopening", purposes.REOPENING, "/account/reopen")
-
-
-# --- words --------------------------------------------------------------------------------------
-
-
-class AccountClosed(AccountDisabled):
-    """The password is right, and the account is closed."""
-
-    code = "account_closed"
-    state = "closing"
-    message = (
-        "This account is closed and will be deleted on {until}. To reopen it, open the link in the "
-        "email we sent about it."
-    )
-
-    def __init__(self, due: float) -> None:
-        """Take the time of deletion, in seconds since 1970."""
-        until = clock.written(due)
-        super().__init__(until=i18n.Moment(until))
-        self.extensions["until"] = until
-
-
-class WrongReopeningToken(Refusal):
-    """The token reopens no closed account: it was used, or the account is deleted."""
-
-    status = 403
-    code = "wrong_reopening_token"
-    heading = "This link no longer works"
-    link_to = "/"
-    message = "This link was already used, or the account has been deleted."
-
-
-class AccountNotOpen(Refusal):
-    """The account is disabled or already closed."""
-
-    status = 409
-    code = "account_not_open"
-    message = "This account is disabled or already closed."
-
-
-class AccountNotClosed(Refusal):
-    """The account is not closed, or an administrator disabled it after it was closed."""
-
-    status = 409
-    code = "account_not_closed"
-    message = "This account isn't closed, or was disabled. `users enable` opens it."
-
-
-# --- operations ---------------------------------------------------------------------------------
-
-
-class ClosureSettings(Section):
-    """How long a closed account can be reopened."""
-
-    closure_grace: Seconds = Field(
-        14 * 86400,
-        ge=86400,
-        le=90 * 86400,
-        description="How long after its owner closed it an account is deleted; a day to 90 days.",
-    )
 
 
 class AccountClosure(Feature[ClosureSettings]):
@@ -205,7 +128,7 @@ class AccountClosure(Feature[ClosureSettings]):
             self._registry.revoke(caller, user_id, Reason.ACCOUNT_CLOSED)
             self.drop(user_id)
             row = {"user_id": user_id, "closed_at": now, "delete_at": due}
-            tx.execute(insert(_closures), row)
+            tx.execute(insert(closures), row)
             # After `revoke`, which ends all earlier links.
             where = {"device": caller.device_name, "ip": caller.address}
             queued = self._mail.write(
@@ -229,7 +152,7 @@ class AccountClosure(Feature[ClosureSettings]):
         """
         links = self._one_time_tokens
         link = links.new(caller, REOPENING, self.settings.closure_grace)
-        closed = select(User.id, _table.delete_at).join(_closures, _table.user_id == User.id)
+        closed = select(User.id, _table.delete_at).join(closures, _table.user_id == User.id)
         with self._db.transaction() as tx:
             row = tx.execute(closed.where(User.email == email, _can_reopen())).one_or_none()
             user_id, due = (0, link.expires_at) if row is None else row
@@ -276,7 +199,7 @@ class AccountClosure(Feature[ClosureSettings]):
         The time is RFC 3339 in UTC. Raises WrongReopeningToken.
         """
         found = self._one_time_tokens.peek(REOPENING, token)
-        wanted = select(User.email, _table.delete_at).join(_closures, _table.user_id == User.id)
+        wanted = select(User.email, _table.delete_at).join(closures, _table.user_id == User.id)
         with self._db.reading() as tx:
             row = None
             if found is not None:
@@ -315,7 +238,7 @@ class AccountClosure(Feature[ClosureSettings]):
 
     def _reopen(self, caller: Caller, user_id: int, otherwise: type[Refusal]) -> str:
         with self._db.transaction() as tx:
-            if tx.change(delete(_closures).where(_table.user_id == user_id)) != 1:
+            if tx.change(delete(closures).where(_table.user_id == user_id)) != 1:
                 raise otherwise
             opened = update(User).where(User.id == user_id).values(disabled_at=None)
             found = tx.execute(
@@ -328,7 +251,7 @@ class AccountClosure(Feature[ClosureSettings]):
     def drop(self, user_id: int) -> None:
         """Cancel the deletion of an account and its reopening link, in the open transaction."""
         with self._db.transaction() as tx:
-            tx.change(delete(_closures).where(_table.user_id == user_id))
+            tx.change(delete(closures).where(_table.user_id == user_id))
             self._one_time_tokens.withdraw(REOPENING, columns.user_id == user_id)
 
     def revoke(
@@ -337,12 +260,12 @@ class AccountClosure(Feature[ClosureSettings]):
         """Delete the closure of a deleted account; otherwise keep it, without its link."""
         if reason == Reason.ACCOUNT_DELETED:
             with self._db.transaction() as tx:
-                tx.change(delete(_closures).where(_table.user_id == user_id))
+                tx.change(delete(closures).where(_table.user_id == user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return when the account was closed and when it is deleted (RFC 3339), or None."""
         with self._db.reading() as tx:
-            row = tx.execute(select(_closures).where(_table.user_id == user_id)).one_or_none()
+            row = tx.execute(select(closures).where(_table.user_id == user_id)).one_or_none()
         if row is None:
             return {"account_closure": None}
         ends = {
@@ -366,7 +289,7 @@ class AccountClosure(Feature[ClosureSettings]):
     def _delete(self, user_id: int, now: float) -> bool:
         with self._db.transaction() as tx:
             self._accounts.hold(user_id)
-            mine = tx.change(delete(_closures).where(_table.user_id == user_id, _expired(now)))
+            mine = tx.change(delete(closures).where(_table.user_id == user_id, _expired(now)))
             if mine:
                 self._accounts.erase(WORKER, user_id)
         return bool(mine)
@@ -381,4 +304,4 @@ def _expired(now: float) -> Any:
 def _can_reopen() -> ColumnElement[bool]:
     """Return the condition that a closed account still has its reopening link."""
     mine = (columns.purpose == REOPENING.name) & (columns.user_id == _table.user_id)
-    return exists().where(mine).correlate(_closures)
+    return exists().where(mine).correlate(closures)

@@ -1,13 +1,13 @@
-"""The pages and commands of account closure."""
+"""The pages of account closure."""
 
-from typing import Any, Literal
+from typing import Literal
 
-import click
 from pydantic import ConfigDict
 
 from bienvenue import clock
 from bienvenue.authentication import Caller
-from bienvenue.features.account_closure.operations import AccountClosure, WrongReopeningToken
+from bienvenue.features.account_closure.errors import WrongReopeningToken
+from bienvenue.features.account_closure.operations import AccountClosure
 from bienvenue.user import SignedIn
 from bienvenue.web.page import Answer, Form, LinkToken, Reply, Visitor
 from bienvenue.web.refusals import LinkNotOpen
@@ -119,26 +119,3 @@ def reopen_account(form: Reopening, caller: Caller, visitor: Visitor) -> Answer:
     return Answer(
         Reopened(email=email), template="account_closure/reopened.html", spent_link="reopening"
     )
-
-
-# --- commands -----------------------------------------------------------------------------------
-
-
-@click.command("users close")
-@click.argument("user")
-@click.pass_obj
-def close_command(service: Any, user: str) -> None:
-    """Close an account for its owner, who gets an email to reopen it."""
-    closed, until = service.auth.use(AccountClosure).close_for(service.caller, user)
-    click.echo(f"closed {closed.email}, which is deleted at {until}")
-
-
-@click.command("users reopen")
-@click.argument("user")
-@click.pass_obj
-def reopen_command(service: Any, user: str) -> None:
-    """Reopen a closed account."""
-    click.echo(f"reopened {service.auth.use(AccountClosure).reopen_for(service.caller, user)}")
-
-
-AccountClosure.commands = (close_command, reopen_command)

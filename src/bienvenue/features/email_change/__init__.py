@@ -9,7 +9,7 @@ section 4.6; ASVS 6.3.7, 7.5.1).
 
 from bienvenue.features.email_change import commands as commands
 from bienvenue.features.email_change import pages as pages
-from bienvenue.features.email_change.models import (
+from bienvenue.features.email_change.errors import (
     SameEmail,
     WrongEmailToken,
     WrongRestoreToken,

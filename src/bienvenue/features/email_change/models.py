@@ -1,9 +1,8 @@
-"""The links of an email change, its refusals and its settings."""
+"""The links of an email change, and its settings."""
 
 from pydantic import Field
 
 from bienvenue import purposes
-from bienvenue.feature import Refusal
 from bienvenue.settings import Seconds, Section
 from bienvenue.tokens import Purpose
 
@@ -17,38 +16,6 @@ EMAIL_CHANGE = Purpose("email_change", purposes.EMAIL_CHANGE, "/email/new")
 EMAIL_RESTORE = Purpose(
     "email_restore", purposes.EMAIL_RESTORE, "/email/restore", lasting=True, reserves=True
 )
-
-
-# --- words --------------------------------------------------------------------------------------
-
-
-class SameEmail(Refusal):
-    """The new email is the current email of the account."""
-
-    status = 422
-    code = "same_email"
-    message = "This is already the email of your account."
-
-
-class WrongEmailToken(Refusal):
-    """The token was used, was replaced, has expired, or belongs to another account."""
-
-    status = 403
-    code = "wrong_email_change_token"
-    message = (
-        "This link was already used, was replaced, has expired or is for another account. "
-        "Get a new one."
-    )
-
-
-class WrongRestoreToken(Refusal):
-    """The token was used, has expired, or ended when an earlier email was restored."""
-
-    status = 403
-    code = "wrong_email_restore_token"
-    heading = "This link no longer works"
-    link_to = "/"
-    message = "This link was already used or has expired. Contact support."
 
 
 class EmailChangeSettings(Section):

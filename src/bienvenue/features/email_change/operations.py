@@ -10,14 +10,8 @@ from bienvenue.authentication import Caller
 from bienvenue.db import Transaction, retried
 from bienvenue.feature import Event, Feature, MenuEntry, Reason, needs
 from bienvenue.features.accounts import Accounts, EmailTaken, NoSuchUser
-from bienvenue.features.email_change.models import (
-    EMAIL_CHANGE,
-    EMAIL_RESTORE,
-    EmailChangeSettings,
-    SameEmail,
-    WrongEmailToken,
-    WrongRestoreToken,
-)
+from bienvenue.features.email_change.errors import SameEmail, WrongEmailToken, WrongRestoreToken
+from bienvenue.features.email_change.models import EMAIL_CHANGE, EMAIL_RESTORE, EmailChangeSettings
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.mail import Mail
 from bienvenue.features.one_time_tokens import Link, OneTimeToken, OneTimeTokens, columns

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from bienvenue.authentication import Caller
-from bienvenue.features.email_change.models import SameEmail, WrongEmailToken, WrongRestoreToken
+from bienvenue.features.email_change.errors import SameEmail, WrongEmailToken, WrongRestoreToken
 from bienvenue.features.email_change.operations import EmailChange
 from bienvenue.features.mail import EmailSent, TooManyEmails
 from bienvenue.normalize import MalformedEmail

@@ -6,14 +6,15 @@ not sign in with it, and it does not tell who has an account. It receives notice
 has verified it (NIST SP 800-63B-4 section 4.6; ASVS 6.3.7).
 """
 
+from bienvenue.features.notification_email import commands as commands
 from bienvenue.features.notification_email import pages as pages
-from bienvenue.features.notification_email.operations import (
+from bienvenue.features.notification_email.errors import (
     NoNotificationEmail,
-    NotificationEmail,
-    NotificationEmails,
     SameAsAccountEmail,
     WrongNotificationEmailToken,
 )
+from bienvenue.features.notification_email.models import NotificationEmail
+from bienvenue.features.notification_email.operations import NotificationEmails
 
 __all__ = [
     "NoNotificationEmail",

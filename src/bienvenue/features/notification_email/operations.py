@@ -1,105 +1,34 @@
-"""The operations on notification emails, their table and their refusals."""
+"""The operations on notification emails."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-from pydantic import Field
-from sqlalchemy import ColumnElement, ForeignKey, String, delete, exists, insert, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ColumnElement, delete, exists, insert, select
 
-from bienvenue import clock, normalize, purposes, user_agent, user_fields
+from bienvenue import clock, normalize, user_agent, user_fields
 from bienvenue.authentication import Caller
 from bienvenue.db import retried, upsert
-from bienvenue.feature import Event, Feature, MenuEntry, Reason, Refusal, needs
+from bienvenue.feature import Event, Feature, MenuEntry, Reason, needs
 from bienvenue.features.accounts import Accounts
 from bienvenue.features.mail import Mail
+from bienvenue.features.notification_email.errors import (
+    NoNotificationEmail,
+    SameAsAccountEmail,
+    WrongNotificationEmailToken,
+)
+from bienvenue.features.notification_email.models import (
+    NOTIFICATION_EMAIL,
+    NotificationEmailSettings,
+    NotificationEmailState,
+    notification_emails,
+)
 from bienvenue.features.one_time_tokens import OneTimeToken, OneTimeTokens, columns
-from bienvenue.settings import Seconds, Section
-from bienvenue.tokens import Purpose
-from bienvenue.user import Base, SignedIn, User, table_of
+from bienvenue.user import SignedIn, User, table_of
 from bienvenue.user_fields import UserField
 from bienvenue.web.page import Pages
 from bienvenue.web.refusals import NotSignedIn
 
-# --- the table ----------------------------------------------------------------------------------
-
-
-class NotificationEmail(Base):
-    """The notification email of an account, once it is verified."""
-
-    __tablename__ = "notification_emails"
-
-    user_id: Mapped[int] = mapped_column(
-        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    )
-    #: Not unique: it is no identifier for signing in.
-    email: Mapped[str] = mapped_column(String(254))
-    verified_at: Mapped[float]
-
-
-_emails = table_of(NotificationEmail)
-_table = _emails.c
-
-#: The link that verifies a notification email. One is outstanding for an account.
-NOTIFICATION_EMAIL = Purpose(
-    "notification_email", purposes.NOTIFICATION_EMAIL, "/notification_email/verification"
-)
-
-
-class NotificationEmailState(NamedTuple):
-    """The notification email of an account. `since` is RFC 3339 in UTC."""
-
-    #: The verified one.
-    email: str | None
-    #: When it was verified.
-    since: str | None
-    #: The one that is not verified yet.
-    waiting: str | None
-
-
-# --- words --------------------------------------------------------------------------------------
-
-
-class SameAsAccountEmail(Refusal):
-    """The notification email is the email of the account, which receives notices anyway."""
-
-    status = 422
-    code = "same_as_account_email"
-    message = (
-        "This is the email of your account, which already receives notifications. "
-        "Enter another one."
-    )
-
-
-class NoNotificationEmail(Refusal):
-    """The account has no notification email, verified or pending."""
-
-    status = 404
-    code = "no_notification_email"
-    message = "There is no notification email."
-
-
-class WrongNotificationEmailToken(Refusal):
-    """The token was used, was replaced or has expired."""
-
-    status = 403
-    code = "wrong_notification_email_token"
-    heading = "This link no longer works"
-    link_to = "/"
-    message = "This link was already used, was replaced or has expired."
-
-
-# --- operations ---------------------------------------------------------------------------------
-
-
-class NotificationEmailSettings(Section):
-    """How long the link that verifies a notification email works."""
-
-    notification_email_lifetime: Seconds = Field(
-        86400,
-        le=7 * 86400,
-        description="How long the link that verifies a notification email works.",
-    )
+_table = notification_emails.c
 
 
 class NotificationEmails(Feature[NotificationEmailSettings]):
@@ -203,7 +132,9 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
     def of(self, user_id: int) -> NotificationEmailState:
         """Return the notification email of an account, and the one that is not verified yet."""
         with self._db.reading() as tx:
-            row = tx.execute(select(_emails).where(_table.user_id == user_id)).one_or_none()
+            row = tx.execute(
+                select(notification_emails).where(_table.user_id == user_id)
+            ).one_or_none()
         pending = self._one_time_tokens.of_user(NOTIFICATION_EMAIL, user_id)
         waiting = None if pending is None else pending.sent_to
         if row is None:
@@ -249,7 +180,7 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
                 raise WrongNotificationEmailToken
             email, before = spent.sent_to, self.email_of(user_id)
             row = {"user_id": user_id, "email": email, "verified_at": clock.now()}
-            written = upsert(_emails, self._db.on_postgresql).values(row)
+            written = upsert(notification_emails, self._db.on_postgresql).values(row)
             tx.execute(written.on_conflict_do_update(index_elements=[_table.user_id], set_=row))
             if before is not None and before != email:
                 self._notify_replaced(caller, user_id, before)
@@ -292,7 +223,7 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         ]
         if rows:
             with self._db.transaction() as tx:
-                tx.execute(insert(_emails), rows)
+                tx.execute(insert(notification_emails), rows)
 
     def export_users(self, user_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Return the notification email of each of these accounts that has one."""
@@ -312,7 +243,7 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
             # Before the row is deleted, so that the notice reaches this address too.
             removed = facts | {"notification_email": email}
             self._registry.publish(Event(caller, "notification_email.removed", user_id, removed))
-            tx.change(delete(_emails).where(_table.user_id == user_id))
+            tx.change(delete(notification_emails).where(_table.user_id == user_id))
             mine = columns.user_id == user_id
             self._one_time_tokens.withdraw(NOTIFICATION_EMAIL, mine)
         return email
@@ -326,7 +257,7 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         """
         if reason == Reason.ACCOUNT_DELETED:
             with self._db.transaction() as tx:
-                tx.change(delete(_emails).where(_table.user_id == user_id))
+                tx.change(delete(notification_emails).where(_table.user_id == user_id))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return the notification email, when it was verified, and the one that is pending."""

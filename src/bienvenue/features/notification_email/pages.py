@@ -1,19 +1,16 @@
-"""The pages and the command of the notification email."""
+"""The pages of the notification email."""
 
-from typing import Any, Literal
-
-import click
+from typing import Literal
 
 from bienvenue import normalize
 from bienvenue.authentication import Caller
-from bienvenue.features.accounts import Accounts
 from bienvenue.features.mail import TooManyEmails
-from bienvenue.features.notification_email.operations import (
+from bienvenue.features.notification_email.errors import (
     NoNotificationEmail,
-    NotificationEmails,
     SameAsAccountEmail,
     WrongNotificationEmailToken,
 )
+from bienvenue.features.notification_email.operations import NotificationEmails
 from bienvenue.user import SignedIn
 from bienvenue.web.page import Answer, Email, Form, LinkToken, Reply, Visitor
 from bienvenue.web.refusals import LinkNotOpen
@@ -146,23 +143,3 @@ def verify_notification_email(
         template="notification_email/verified.html",
         spent_link="notification_email",
     )
-
-
-# --- commands -----------------------------------------------------------------------------------
-
-
-@click.command("users notification-email")
-@click.argument("user")
-@click.option("--remove", is_flag=True, help="Remove it, and notify both addresses.")
-@click.pass_obj
-def notification_email_command(service: Any, user: str, remove: bool) -> None:
-    """Show the notification email of an account."""
-    feature: NotificationEmails = service.auth.use(NotificationEmails)
-    if remove:
-        click.echo(f"removed {feature.remove_for(service.caller, user)}")
-    else:
-        state = feature.of(service.auth.use(Accounts).find(user).id)
-        click.echo(state.email or "no notification email")
-
-
-NotificationEmails.commands = (notification_email_command,)

@@ -13,7 +13,8 @@ only, and after 100 in total not at all, until a password reset or an administra
 """
 
 from bienvenue.features.rate_limits import commands as commands
-from bienvenue.features.rate_limits.operations import PasswordLocked, RateLimits, TooManyAttempts
+from bienvenue.features.rate_limits.errors import PasswordLocked, TooManyAttempts
+from bienvenue.features.rate_limits.operations import RateLimits
 from bienvenue.features.rate_limits.store import ALL, UNKNOWN_DEVICES, Count, Rule, Store
 
 __all__ = [

@@ -3,14 +3,14 @@
 import functools
 from typing import ClassVar
 
-from pydantic import Field
-
 from bienvenue import clock, normalize, purposes
 from bienvenue.authentication import Caller
 from bienvenue.client_ip import networks_of
 from bienvenue.db import DB, retried
-from bienvenue.feature import Attempt, Event, Feature, Refusal, needs
+from bienvenue.feature import Attempt, Event, Feature, needs
 from bienvenue.features.accounts import Accounts
+from bienvenue.features.rate_limits.errors import PasswordLocked, TooManyAttempts
+from bienvenue.features.rate_limits.models import RateLimitSettings
 from bienvenue.features.rate_limits.store import (
     ALL,
     LONGEST_WAIT,
@@ -22,7 +22,6 @@ from bienvenue.features.rate_limits.store import (
     Store,
 )
 from bienvenue.registry import Registry
-from bienvenue.settings import Section
 
 _ATTEMPTS = 1000
 """Attempts whose rules a process keeps for the requests that are under way."""
@@ -31,50 +30,6 @@ WIDER = {56: 4, 48: 16}
 """How many times the failures of a /64 the wider networks of IPv6 have: a /56 is a usual assignment
 to a home, a /48 to a site (RFC 6177).
 """
-
-# --- words --------------------------------------------------------------------------------------
-
-
-class TooManyAttempts(Refusal):
-    """Too many wrong passwords; `Retry-After` has the seconds until the next attempt."""
-
-    status = 429
-    code = "too_many_attempts"
-    message = "Too many wrong passwords. Wait before you try again."
-
-    def __init__(self, policy: str, wait: float) -> None:
-        """Take the name of the policy and the seconds to wait, for the header RateLimit."""
-        super().__init__()
-        self.retry_after = max(1, int(wait + 0.999))
-        self.headers["RateLimit"] = f'"{policy}";r=0;t={self.retry_after}'
-
-
-class PasswordLocked(TooManyAttempts):
-    """Too many consecutive wrong passwords: the password is no longer accepted from here."""
-
-    code = "password_locked"
-    message = (
-        "Too many wrong passwords in a row. Sign in from a device you've used before, or contact "
-        "support."
-    )
-
-
-# --- operations ---------------------------------------------------------------------------------
-
-
-class RateLimitSettings(Section):
-    """The number of failures after which attempts have to wait."""
-
-    rate_limit_account: int = Field(
-        10, ge=1, le=1000, description="Failures of an account after which each next one waits."
-    )
-    rate_limit_network: int = Field(
-        100,
-        ge=1,
-        le=100_000,
-        description="Failures of unknown devices of a network within a day after which each next "
-        "one waits; an IPv6 /56 has four times, a /48 sixteen times as many.",
-    )
 
 
 class RateLimits(Feature[RateLimitSettings]):

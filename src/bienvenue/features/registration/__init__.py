@@ -9,7 +9,8 @@ message then goes to the owner of the account and says that it exists (NIST SP 8
 
 from bienvenue.features.registration import commands as commands
 from bienvenue.features.registration import pages as pages
+from bienvenue.features.registration.errors import WrongVerificationToken
 from bienvenue.features.registration.models import REGISTRATION, VerifiedEmail
-from bienvenue.features.registration.operations import Registration, WrongVerificationToken
+from bienvenue.features.registration.operations import Registration
 
 __all__ = ["REGISTRATION", "Registration", "VerifiedEmail", "WrongVerificationToken"]

@@ -1,9 +1,11 @@
 """The table of verified emails, and the link of a registration."""
 
+from pydantic import Field
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import purposes
+from bienvenue.settings import Seconds, Section
 from bienvenue.tokens import Purpose
 from bienvenue.user import Base, table_of
 
@@ -24,3 +26,13 @@ class VerifiedEmail(Base):
 
 
 verified_emails = table_of(VerifiedEmail)
+
+
+class VerificationSettings(Section):
+    """How long a registration stays pending."""
+
+    verification_lifetime: Seconds = Field(
+        86400,
+        le=7 * 86400,
+        description="How long the link that verifies an email works; 7d at most.",
+    )

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from pydantic import Field
 from sqlalchemy import Double, exists, insert, literal, select
 from sqlalchemy.exc import NoResultFound
 
@@ -11,7 +10,7 @@ from bienvenue import clock, normalize, purposes, user_fields
 from bienvenue.authentication import Caller
 from bienvenue.client_ip import network_of
 from bienvenue.db import retried, upsert
-from bienvenue.feature import Attempt, Event, Feature, Refusal, needs
+from bienvenue.feature import Attempt, Event, Feature, needs
 from bienvenue.features.account_closure import AccountClosure
 from bienvenue.features.accounts import Accounts, EmailTaken
 from bienvenue.features.invitations import Invitations
@@ -19,8 +18,13 @@ from bienvenue.features.mail import Mail
 from bienvenue.features.one_time_tokens import Link, OneTimeTokens, Token, columns
 from bienvenue.features.passwords import Passwords
 from bienvenue.features.rate_limits import RateLimits
-from bienvenue.features.registration.models import REGISTRATION, VerifiedEmail, verified_emails
-from bienvenue.settings import Seconds, Section
+from bienvenue.features.registration.errors import WrongVerificationToken
+from bienvenue.features.registration.models import (
+    REGISTRATION,
+    VerificationSettings,
+    VerifiedEmail,
+    verified_emails,
+)
 from bienvenue.user import User
 from bienvenue.user_fields import UserField
 from bienvenue.web.page import Pages
@@ -32,29 +36,6 @@ _VERIFYING = {"password.reset", "email.changed", "email.restored"}
 
 COMPARED = 5
 """Pending registrations of one email, each of another network, whose password completes them."""
-
-# --- words --------------------------------------------------------------------------------------
-
-
-class WrongVerificationToken(Refusal):
-    """The token is unknown, used or expired, or the password is not the one chosen with it."""
-
-    status = 403
-    code = "wrong_verification_token"
-    message = "Wrong password, or the link has expired. Create your account again."
-
-
-# --- operations ---------------------------------------------------------------------------------
-
-
-class VerificationSettings(Section):
-    """How long a registration stays pending."""
-
-    verification_lifetime: Seconds = Field(
-        86400,
-        le=7 * 86400,
-        description="How long the link that verifies an email works; 7d at most.",
-    )
 
 
 class Registration(Feature[VerificationSettings]):

@@ -13,7 +13,8 @@ from bienvenue.features.passwords import (
     PasswordTooLong,
     PasswordTooShort,
 )
-from bienvenue.features.registration.operations import Registration, WrongVerificationToken
+from bienvenue.features.registration.errors import WrongVerificationToken
+from bienvenue.features.registration.operations import Registration
 from bienvenue.normalize import MalformedEmail
 from bienvenue.user import SignedIn, User
 from bienvenue.web.page import Answer, Email, Form, LinkToken, Password, Reply, Visitor

@@ -9,12 +9,8 @@ Expiry is a condition of the look-up, so an expired row that is not yet swept is
 
 from bienvenue.features.sessions import commands as commands
 from bienvenue.features.sessions import pages as pages
-from bienvenue.features.sessions.models import (
-    MFARequired,
-    NoSuchSession,
-    OpenedSession,
-    Session,
-)
+from bienvenue.features.sessions.errors import MFARequired, NoSuchSession
+from bienvenue.features.sessions.models import OpenedSession, Session
 from bienvenue.features.sessions.operations import Sessions
 from bienvenue.user import SignedIn
 

@@ -1,6 +1,5 @@
-"""The table of sessions, its settings, its refusals, and its statements."""
+"""The table of sessions, its settings, and its statements."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -18,8 +17,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bienvenue.authentication import Factor
-from bienvenue.feature import Refusal
 from bienvenue.settings import Seconds, Section
 from bienvenue.user import Base, User, table_of
 
@@ -50,29 +47,6 @@ class Session(Base):
 
 _sessions, _users = table_of(Session), table_of(User)
 columns = _sessions.c
-
-
-class NoSuchSession(Refusal):
-    """None of the user's own sessions has this uid."""
-
-    status = 404
-    code = "no_such_session"
-    message = "This session doesn't exist or has already ended."
-
-
-class MFARequired(Refusal):
-    """The password is right, but another factor is required; no session was opened."""
-
-    status = 401
-    code = "mfa_required"
-    message = "One more step is needed to sign in."
-
-    def __init__(self, due: Sequence[Factor], authentication: str) -> None:
-        """Take the required factors, and the secret of the sign-in in progress."""
-        super().__init__()
-        self.extensions["next"] = [factor.name for factor in due]
-        self.redirect_to = due[0].path
-        self.authentication = authentication
 
 
 class SessionSettings(Section):

@@ -17,6 +17,7 @@ from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.passwords import Passwords, WrongCredentials
 from bienvenue.features.preferences import Preferences
 from bienvenue.features.rate_limits import RateLimits
+from bienvenue.features.sessions.errors import MFARequired, NoSuchSession
 from bienvenue.features.sessions.models import (
     CHECK,
     CLEAR_DEAD,
@@ -24,8 +25,6 @@ from bienvenue.features.sessions.models import (
     GENERATION,
     LASTING,
     OPEN,
-    MFARequired,
-    NoSuchSession,
     OpenedSession,
     Session,
     SessionSettings,

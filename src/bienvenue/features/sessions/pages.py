@@ -7,7 +7,8 @@ from bienvenue import clock, user_agent
 from bienvenue.authentication import Caller
 from bienvenue.features.accounts import AccountDisabled
 from bienvenue.features.passwords import PasswordTooLong, WrongCredentials
-from bienvenue.features.sessions.models import MFARequired, NoSuchSession, Session
+from bienvenue.features.sessions.errors import MFARequired, NoSuchSession
+from bienvenue.features.sessions.models import Session
 from bienvenue.features.sessions.operations import Sessions
 from bienvenue.normalize import MalformedEmail
 from bienvenue.user import SignedIn
