@@ -193,4 +193,7 @@ def _lower_priority() -> None:
     # Linux keeps a priority for each thread; elsewhere this would lower the whole process.
     if hasattr(os, "sched_getaffinity"):
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+            thread = threading.get_native_id()
+            # Below the process, which may have been started at a lower priority itself.
+            lower = os.getpriority(os.PRIO_PROCESS, thread) + _NICE
+            os.setpriority(os.PRIO_PROCESS, thread, lower)

@@ -31,6 +31,7 @@ def test_one_attack_on_a_schools_files(tmp_path: Path, capsys: pytest.CaptureFix
     assert (mine / "a.db").read_bytes() == b"mine"
 
 
+@pytest.mark.thorough
 def test_an_attack_waits_for_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is not written yet cannot be attacked."""
     mine = write(tmp_path, {"app.py": (('@app.put("/reset_password")\n', ""),)})

@@ -159,7 +159,8 @@ def test_hashing_threads_have_a_lower_priority() -> None:
     queue = HashQueue(1, 1)
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     inside = queue.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-    assert inside == before + module._NICE
+    # 19 is the lowest there is.
+    assert inside == min(before + module._NICE, 19)
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
