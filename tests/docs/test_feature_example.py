@@ -123,31 +123,39 @@ def test_a_setting_names_it_for_commands(
             Auth(settings=Settings({}, **given, extra_features=name))
 
 
-def test_commands_migrate_and_show_it(tmp_path: Path) -> None:
-    """As the guide has it: named by a setting, from the folder of the application."""
+def run(folder: Path, named: str, *arguments: str) -> str:
+    """Give what a command prints, with the feature that a setting names."""
     environment = {
         "PYTHONPATH": str(EXAMPLE),
-        "BIENVENUE_EXTRA_FEATURES": NAMED,
-        "BIENVENUE_INSTANCE": str(tmp_path / "instance"),
+        "BIENVENUE_EXTRA_FEATURES": named,
+        "BIENVENUE_INSTANCE": str(folder / "instance"),
         "PATH": os.environ["PATH"],
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    command = [sys.executable, "-m", "bienvenue", *arguments]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True
+    ).stdout
 
-    def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "bienvenue", *arguments]
-        return subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=True
-        ).stdout
 
-    assert run("db", "current") == f"none (empty; this program: {VERSION})\ndisplay_name: behind\n"
-    assert run("db", "upgrade") == f"the database has version {schema.newest()}\n"
-    run("users", "add", EMAIL, "--no-password")
-    assert '"display_name": null' in run("users", "show", EMAIL)
-    assert run("db", "current").endswith("display_name: current\n")
-    assert run("users", "display-name", EMAIL) == "no display name\n"
-    assert "display-name" in run("users", "--help")
-    environment["BIENVENUE_EXTRA_FEATURES"] = "nowhere:Nothing"
-    assert "users" in run("--help")
+def test_commands_migrate_and_show_it(tmp_path: Path) -> None:
+    """As the guide has it: named by a setting, from the folder of the application."""
+    assert run(tmp_path, NAMED, "db", "upgrade") == f"the database has version {VERSION}\n"
+    run(tmp_path, NAMED, "users", "add", EMAIL, "--no-password")
+    assert run(tmp_path, NAMED, "users", "display-name", EMAIL) == "no display name\n"
+
+
+@pytest.mark.thorough
+def test_commands_name_it_and_its_migration(tmp_path: Path) -> None:
+    """Before and after; a setting that names nothing stops no help."""
+    before = run(tmp_path, NAMED, "db", "current")
+    assert before == f"none (empty; this program: {VERSION})\ndisplay_name: behind\n"
+    run(tmp_path, NAMED, "db", "upgrade")
+    assert run(tmp_path, NAMED, "db", "current").endswith("display_name: current\n")
+    run(tmp_path, NAMED, "users", "add", EMAIL, "--no-password")
+    assert '"display_name": null' in run(tmp_path, NAMED, "users", "show", EMAIL)
+    assert "display-name" in run(tmp_path, NAMED, "users", "--help")
+    assert "users" in run(tmp_path, "nowhere:Nothing", "--help")
 
 
 def test_a_check_names_the_tables_that_wait_for_their_migration(
