@@ -6,7 +6,7 @@ from tests.attacks.attack import Outcome, Refused, Won, attack
 from tests.attacks.client import Visitor
 from tests.attacks.e_reset import spend, token_of
 from tests.attacks.routes import closed
-from tests.attacks.target import Person, Target
+from tests.attacks.target import Person, Target, TargetFails
 from tests.races import race
 
 DAY = 86400
@@ -132,6 +132,23 @@ def the_password_changed_and_the_thief_stayed(target: Target) -> Outcome:
     if target.is_course:
         return Refused("no copied cookie opens the profile after the change")
     return Refused("the change gave this browser a new secret and ended the other session")
+
+
+@attack(
+    "F11",
+    "A stolen cookie survives signing out all other devices.",
+    wins="broken:F11_others_out_keeps_the_secret",
+)
+def the_others_signed_out_and_the_thief_stayed(target: Target) -> Outcome:
+    """Copy a browser's cookie; the victim notices, and signs out all other devices."""
+    browser = target.person().sign_in()
+    stolen = browser.cookies["session_id"]
+    reply = browser.delete("/sessions?which=others")
+    if not reply.ok or not browser.get("/profile").ok:
+        raise TargetFails(f"the other devices were not signed out: {reply.text}")
+    if with_cookie(target, stolen).get("/profile").ok:
+        return Won("the copied cookie opens the profile afterwards")
+    return Refused("this browser got a new secret, and the copied cookie opens nothing")
 
 
 def change_password(person: Person, browser: Visitor) -> None:

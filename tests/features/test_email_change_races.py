@@ -138,7 +138,7 @@ def test_the_thief_changes_on_while_the_owner_undoes(service: Service) -> None:
     def act(number: int) -> str:
         try:
             if number:
-                return service.auth.email_change.verify(CODE, me, proof)
+                return service.auth.email_change.verify(CODE, me, proof).email
             return service.auth.email_change.restore(CODE, back)
         except Refusal as refusal:
             return refusal.code
@@ -163,7 +163,7 @@ def test_an_account_that_goes_while_its_token_is_spent(service: Service, happens
             getattr(service.auth.accounts, happens)(CODE, uid)
             return "gone"
         try:
-            return service.auth.email_change.verify(CODE, me, proof)
+            return service.auth.email_change.verify(CODE, me, proof).email
         except Refusal as refusal:
             return refusal.code
 

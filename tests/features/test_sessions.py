@@ -9,11 +9,14 @@ import pytest
 from bienvenue import User, tokens
 from bienvenue.authentication import CODE, Authentication, Caller, Channel, Factor
 from bienvenue.feature import Feature
+from bienvenue.features.email_change.operations import ChangedEmail
 from bienvenue.features.passwords import Passwords, WrongCredentials
 from bienvenue.features.sessions import MFARequired, NoSuchSession, OpenedSession, SignedIn
 from bienvenue.hashing import Hasher, Match
 from bienvenue.settings import Section
-from tests.conftest import EMAIL, PASSPHRASE, Service
+from bienvenue.web.refusals import NotSignedIn
+from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
+from tests.features.email_changes import change, me_of
 from tests.features.hearing import Hearing, rows
 from tests.web.browser import Browser
 
@@ -150,7 +153,9 @@ def test_which_sessions_end(service: Service) -> None:
     assert (wrong.status_code, wrong.get_json()["code"]) == (400, "wrong_value")
     assert alive() == [0, 1, 2]
     answer = clients[0].delete("/sessions?which=others")
-    assert (answer.status_code, answer.headers.getlist("Set-Cookie")) == (204, [])
+    (cookie,) = answer.headers.getlist("Set-Cookie")
+    assert answer.status_code == 204
+    assert cookie.startswith("session_id=")
     assert alive() == [0]
     assert clients[0].delete("/sessions?which=all").status_code == 204
     assert (alive(), rows(service.auth)) == ([], 0)
@@ -160,6 +165,44 @@ def test_which_sessions_end(service: Service) -> None:
         "signed out elsewhere",
         "signed out everywhere",
     ]
+
+
+def test_a_copy_of_the_cookie_ends_with_the_other_sessions(
+    service: Service, moving_clock: Clock
+) -> None:
+    """A new secret after signing out all others and after a new email; no fresher than before."""
+    client = service.signed_in()
+    before = me_of(service, client)
+    moving_clock.forward(60)
+    for end in (
+        lambda: client.delete("/sessions?which=others"),
+        lambda: change(service, client),
+    ):
+        copy, cookie = service.client(), client.get_cookie("session_id")
+        assert cookie is not None
+        copy.set_cookie("session_id", cookie.value)
+        assert copy.get("/profile").status_code == 200
+        end()
+        assert copy.get("/profile").status_code == 401
+        after = me_of(service, client)
+        assert after.session_uid == before.session_uid
+        assert after.authenticated_at == before.authenticated_at
+
+
+def test_a_session_that_ended_does_not_end_the_others(service: Service) -> None:
+    """It is refused, and the others stay."""
+    other = service.signed_in()
+    client = service.signed_in()
+    me = me_of(service, client)
+    assert client.delete("/sessions").status_code == 204
+    with pytest.raises(NotSignedIn):
+        service.auth.sessions.end_others(CODE, me)
+    assert other.get("/profile").status_code == 200
+
+
+def test_a_changed_email_shows_no_secret() -> None:
+    """The secret of the session is for the cookie alone."""
+    assert repr(ChangedEmail("a@example.com", "secret")) == "<ChangedEmail a@example.com>"
 
 
 def test_signing_out_twice_is_401_the_second_time(service: Service) -> None:

@@ -99,16 +99,18 @@ def test_ending_all_others_while_fifty_sign_in_keeps_mine(service: Service) -> N
     before = [service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE).secret for _ in range(3)]
     me = service.auth.sessions.check(mine)
     assert me is not None
+    kept: list[str] = []
 
     def act(number: int) -> None:
         if number == 10:
-            service.auth.sessions.end_others(CODE, me)
+            kept.append(service.auth.sessions.end_others(CODE, me))
         else:
             service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE)
 
     race(act, 20)
-    assert service.auth.sessions.check(mine)
-    assert [service.auth.sessions.check(secret) for secret in before] == [None] * 3
+    (new,) = kept
+    assert service.auth.sessions.check(new)
+    assert [service.auth.sessions.check(secret) for secret in [mine, *before]] == [None] * 4
     user = service.auth.accounts.find(EMAIL)
     assert {row.generation for row in service.auth.sessions.list(user.id)} == {user.session_id}
 

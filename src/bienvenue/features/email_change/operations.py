@@ -17,6 +17,7 @@ from bienvenue.features.mail import Mail
 from bienvenue.features.one_time_tokens import Link, OneTimeToken, OneTimeTokens, columns
 from bienvenue.features.password_reset import PasswordReset
 from bienvenue.features.rate_limits import RateLimits
+from bienvenue.features.sessions import Sessions
 from bienvenue.hashing import NO_PASSWORD
 from bienvenue.user import SignedIn, User, table_of
 from bienvenue.web.page import Pages
@@ -31,6 +32,17 @@ class _Change(NamedTuple):
     new: str
 
 
+class ChangedEmail(NamedTuple):
+    """The new email of an account, and the new secret of the session that changed it."""
+
+    email: str
+    secret: str
+
+    def __repr__(self) -> str:
+        """Show nothing secret."""
+        return f"<ChangedEmail {self.email}>"
+
+
 class EmailChange(Feature[EmailChangeSettings]):
     """The operations of email change."""
 
@@ -41,6 +53,7 @@ class EmailChange(Feature[EmailChangeSettings]):
     _one_time_tokens = needs(OneTimeTokens)
     _password_reset = needs(PasswordReset)
     _rate_limits = needs(RateLimits)
+    _sessions = needs(Sessions)
     Settings = EmailChangeSettings
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
@@ -168,11 +181,12 @@ class EmailChange(Feature[EmailChangeSettings]):
         return found.sent_to
 
     @retried
-    def verify(self, caller: Caller, me: SignedIn, token: str | None) -> str:
-        """Spend the token sent to a new email to make it the account's; return the new email.
+    def verify(self, caller: Caller, me: SignedIn, token: str | None) -> ChangedEmail:
+        """Spend the token sent to a new email to make it the account's.
 
-        Every other session ends; the caller's browser stays a known device. Raises WrongEmailToken,
-        also when another account took the email meanwhile, and NotSignedIn (ASVS 7.5.1).
+        Every other session ends, and this one gets a new secret, so that a copy of its cookie ends
+        too; the caller's browser stays a known device. Raises WrongEmailToken, also when another
+        account took the email meanwhile, and NotSignedIn (ASVS 7.5.1).
         """
         with self._db.transaction() as tx:
             old = self._hold(tx, me)
@@ -183,7 +197,9 @@ class EmailChange(Feature[EmailChangeSettings]):
             facts = {"asked": clock.written(spent.created_at), "ip": spent.data["ip"]}
             try:
                 change = _Change(me.user_id, old, spent.sent_to)
-                queued = self._change(caller, tx, change, facts, keep_session=me.digest)
+                secret = self._sessions.rotate(me, authenticated=False)
+                kept = self._sessions.digest(secret)
+                queued = self._change(caller, tx, change, facts, keep_session=kept)
             except (EmailTaken, NoSuchUser):
                 raise WrongEmailToken from None
             self._mail.adopt(spent.sent_to, "new_email_verification", me.user_id)
@@ -191,7 +207,7 @@ class EmailChange(Feature[EmailChangeSettings]):
                 self._known_devices.remember(me.user_id, caller.device)
             event = {"session": me.session_uid, "old": old, "new": spent.sent_to}
             self._registry.publish(Event(caller, "email.changed", me.user_id, event | queued))
-        return spent.sent_to
+        return ChangedEmail(spent.sent_to, secret)
 
     @retried
     def set(self, caller: Caller, name: str, new: str, *, restorable: bool = True) -> str:

@@ -112,10 +112,15 @@ def verify_new_email(
     form: NewEmailVerification, caller: Caller, me: SignedIn, visitor: Visitor
 ) -> Answer:
     """Change the email with the token sent to the new one; every other session ends."""
-    email = EmailChange.current().verify(
+    changed = EmailChange.current().verify(
         caller, me, visitor.link_token("email_change", form.email_change_token)
     )
-    return Answer(EmailChanged(email=email), redirect_to="/profile", spent_link="email_change")
+    return Answer(
+        EmailChanged(email=changed.email),
+        redirect_to="/profile",
+        session=changed.secret,
+        spent_link="email_change",
+    )
 
 
 @page(

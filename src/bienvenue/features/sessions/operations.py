@@ -318,17 +318,19 @@ class Sessions(Feature[SessionSettings]):
             ).all()
 
     @retried
-    def rotate(self, me: SignedIn) -> str:
-        """Replace the secret of a session and make it fresh; return the new secret.
+    def rotate(self, me: SignedIn, *, authenticated: bool = True) -> str:
+        """Replace the secret of a session and return the new one.
 
-        The expiry stays the same. Raises NotSignedIn when the session ended meanwhile.
+        The session becomes fresh if this request `authenticated` the user; its expiry stays the
+        same. Raises NotSignedIn when the session ended meanwhile.
         """
         secret = tokens.new()
+        since = clock.now() if authenticated else me.authenticated_at
         with self._db.transaction() as tx:
             moved = tx.change(
                 update(Session)
                 .where(columns.digest == me.digest, columns.generation == me.generation)
-                .values(digest=self.digest(secret), authenticated_at=clock.now())
+                .values(digest=self.digest(secret), authenticated_at=since)
             )
             if moved != 1:
                 raise NotSignedIn
@@ -350,21 +352,30 @@ class Sessions(Feature[SessionSettings]):
             if not self._end(caller, tx, mine, Reason.SIGNED_OUT_ELSEWHERE):
                 raise NoSuchSession
 
-    def end_which(self, caller: Caller, me: SignedIn, which: str | None) -> bool:
-        """End this session (None), the "others" or "all"; return whether this one stays."""
+    def end_which(self, caller: Caller, me: SignedIn, which: str | None) -> str | None:
+        """End this session (None), the "others" or "all"; return the new secret if this one stays.
+
+        Raises NotSignedIn when this session ended before the others.
+        """
+        if which == "others":
+            return self.end_others(caller, me)
         if which == "all":
             self.end_all(caller, me.user_id)
-        elif which == "others":
-            self.end_others(caller, me)
         else:
             self.end(caller, me)
-        return which == "others"
+        return None
 
     @retried
-    def end_others(self, caller: Caller, me: SignedIn) -> None:
-        """End all sessions of the user except this one."""
+    def end_others(self, caller: Caller, me: SignedIn) -> str:
+        """End all sessions of the user except this one, and return the new secret of this one.
+
+        A copy of its cookie ends with the others. Raises NotSignedIn when it ended meanwhile.
+        """
         with self._db.transaction():
-            self.revoke(caller, me.user_id, Reason.SIGNED_OUT_ELSEWHERE, keep_session=me.digest)
+            secret = self.rotate(me, authenticated=False)
+            kept = self.digest(secret)
+            self.revoke(caller, me.user_id, Reason.SIGNED_OUT_ELSEWHERE, keep_session=kept)
+        return secret
 
     @retried
     def end_all(

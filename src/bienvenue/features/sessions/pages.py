@@ -107,10 +107,10 @@ class Which(Form):
 _FLASH = {None: "signed-out", "others": "others-out", "all": "out-everywhere"}
 
 
-def _ended(flash: str, *, stays: bool) -> Answer:
+def _ended(flash: str, *, stays: bool, secret: str | None = None) -> Answer:
     """Answer after sessions ended; a user who stays signed in returns to the devices."""
     if stays:
-        return Answer(status=204, redirect_to="/sessions", flash=flash)
+        return Answer(status=204, redirect_to="/sessions", flash=flash, session=secret)
     return Answer(status=204, redirect_to="/", session=False, flash=flash)
 
 
@@ -153,8 +153,8 @@ def login(form: Credentials, caller: Caller, visitor: Visitor) -> Answer:
 @page("DELETE /sessions", query=Which, returns={204: None})
 def logout(query: Which, caller: Caller, me: SignedIn) -> Answer:
     """Sign out this device, all other devices, or all devices."""
-    stays = Sessions.current().end_which(caller, me, query.which)
-    return _ended(_FLASH[query.which], stays=stays)
+    secret = Sessions.current().end_which(caller, me, query.which)
+    return _ended(_FLASH[query.which], stays=secret is not None, secret=secret)
 
 
 @page("GET /sessions", returns={200: Devices})
