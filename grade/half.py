@@ -115,6 +115,10 @@ class Half(abc.ABC):
         """Give the line at which a name is given its value, the last of the file if nowhere."""
         return None
 
+    def route_of(self, call: str) -> Place | None:  # noqa: ARG002 (as above)
+        """Give the line that routes the path of a request that ran none of their functions."""
+        return None
+
     # --- what cases say -------------------------------------------------------------------------
 
     def db(self) -> Any:

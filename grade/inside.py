@@ -73,7 +73,7 @@ def tried(case: Case, half: Half) -> dict[str, Any] | None:
     try:
         case.run(half)
     except Unmet as unmet:
-        place = unmet.place or half.log.place
+        place = unmet.place or half.log.place or half.route_of(half.log.call)
         end = "missing" if isinstance(unmet, Missing) else ""
         return _found(unmet.called, unmet.expected, unmet.got, place, end)
     except confine.TimeUp as error:

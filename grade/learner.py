@@ -149,6 +149,17 @@ class Learner(Half):
         """Put something in the place of a name of one of the files, while a block runs."""
         return patch.object(self.module(module), name, value, create=True)
 
+    def route_of(self, call: str) -> Place | None:
+        """Give the first line of app.py that names the path of a request, or None."""
+        path = call.partition(" ")[2].partition(" ")[0].partition("?")[0]
+        try:
+            lines = (self.folder / "app.py").read_text("utf-8").splitlines()
+        except (OSError, ValueError):
+            return None
+        named = (n for n, line in enumerate(lines, 1) if f'"{path}"' in line or f"'{path}'" in line)
+        number = next(named, None) if path.startswith("/") else None
+        return None if number is None else Place("app.py", number)
+
     def place_of(self, file: str, name: str) -> Place | None:
         """Give the line at which a name is defined; the last line of the file if nowhere."""
         try:

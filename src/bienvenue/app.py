@@ -105,7 +105,7 @@ class Bienvenue:
         _require_schema(auth)
         prefix = url_prefix or self._url_prefix or ""
         # From settings and code, never from a request: there a header could lead links elsewhere.
-        auth.mount = f"{settings.core.mount}{prefix}"
+        auth.registry.mount = f"{settings.core.mount}{prefix}"
         dispatcher = Dispatcher(auth, settings, auth.keys)
         blueprint = Blueprint(
             "bienvenue",

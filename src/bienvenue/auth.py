@@ -154,15 +154,6 @@ class Auth:
         return self.registry.features
 
     @property
-    def mount(self) -> str:
-        """The path under which the application has the pages, for the links in emails."""
-        return self.registry.mount
-
-    @mount.setter
-    def mount(self, path: str) -> None:
-        self.registry.mount = path
-
-    @property
     def keys(self) -> KeyRing:
         """The keys of the service. Raises KeyProblem."""
         return self.registry.keys

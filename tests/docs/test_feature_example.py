@@ -11,13 +11,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from babel.messages.pofile import read_po
+from click.testing import CliRunner
 from flask import Flask
 
-from bienvenue import DB, Auth, Bienvenue, i18n, schema
+from bienvenue import DB, Auth, Bienvenue, cli, i18n, schema
 from bienvenue.authentication import CODE
 from bienvenue.checkup.checks import pending_migrations
 from bienvenue.checkup.circumstances import Circumstances
@@ -170,6 +172,9 @@ def test_a_check_names_the_tables_that_wait_for_their_migration(
     assert pending_migrations(around) == (
         "The tables of display_name are not at this program's version yet."
     )
+    service = SimpleNamespace(require_settings=lambda: auth, db=auth._db)
+    said = CliRunner().invoke(cli.current, obj=service).output
+    assert said.endswith("display_name: behind\n")
     auth.upgrade()
     assert pending_migrations(Circumstances(auth, auth._db)) is None
     auth.close()
