@@ -1,4 +1,4 @@
-"""One browser for all tests of a process, and a page in a context of its own for each."""
+"""One browser for the tests of this folder, and a page in a context of its own for each."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,9 +12,9 @@ from tests.conftest import MakeService
 NewPage = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Chromium, started once."""
+    """Chromium, started once; it ends before other tests, which run event loops of their own."""
     with sync_playwright() as playwright:
         started = launch(playwright)
         yield started
