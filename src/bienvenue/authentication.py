@@ -109,7 +109,7 @@ class Authentication:
     """How far a sign-in has come: whose it is, and what was verified.
 
     What verifies something returns one. It opens nothing by itself: `Sessions.open` makes a session
-    of it, or keeps it for ten minutes while another factor is required.
+    of it, or stores it for ten minutes while another factor is required.
     """
 
     #: The account, as it was read when its first factor was verified.
@@ -124,8 +124,8 @@ class Authentication:
     replacement: str | None = field(default=None, repr=False)
     #: Where the visitor asked to return to.
     return_to: str | None = None
-    #: The digest under which it is kept, once it outlived a request.
-    kept_as: bytes | None = field(default=None, repr=False)
+    #: The digest under which it is stored, once it outlived a request.
+    stored_as: bytes | None = field(default=None, repr=False)
 
     def completed(self, method: str) -> Self:
         """Return this authentication after a further method, for example "otp" (RFC 8176)."""

@@ -26,7 +26,7 @@ from bienvenue.features.sessions.pages import Profile
 from bienvenue.web import responses
 from bienvenue.web.body import LARGEST_BODY, BodyTooLarge
 from bienvenue.web.dispatch import Dispatcher, NotSignedIn, as_refusal
-from bienvenue.web.identity import Bearing
+from bienvenue.web.identity import CredentialHeaders
 from bienvenue.wsgi_bridge import Answered, Headers, Scope, call, connection_ip, encoded, environ_of
 
 DEADLINE = 10.0
@@ -114,7 +114,9 @@ class Edge:
         # To a program that names our host, nothing but its credential matters.
         if head.wants_page or not head.hosts or not self._hosts.hold(head.host):
             return None
-        credential = self._identifiers.credential(Bearing(head.cookie, head.authorization))
+        credential = self._identifiers.credential(
+            CredentialHeaders(head.cookie, head.authorization)
+        )
         if credential is None:
             return self._not_signed_in
         try:

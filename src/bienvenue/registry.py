@@ -141,11 +141,12 @@ class Registry:
         #: The path under which the application has the pages, for the links in emails.
         self.mount = settings.core.mount
         self.features: list[Member] = []
+        #: Every event with its meaning, as the features declare them.
+        self.events: dict[str, str] = {}
         #: A feature that is added later is known at once.
         self._by_kind: dict[type[Any], Any] = {}
-        #: The features that have a method of their own, and among how many they were looked for.
-        self._acting: dict[str, tuple[int, list[Member]]] = {}
-        self._names: tuple[int, frozenset[str]] = (-1, frozenset())
+        #: The features that have a method of their own, looked for once.
+        self._acting: dict[str, list[Member]] = {}
 
     @functools.cached_property
     def keys(self) -> KeyRing:
@@ -159,13 +160,15 @@ class Registry:
         """Add a feature behind those that are there; what it needs stands before it."""
         self.features.append(feature)
         self._by_kind[type(feature)] = feature
+        self._acting.clear()
+        self.events |= feature.events
 
     def _with(self, *methods: str) -> list[Member]:
         """Return the features that do something in one of these methods, in their order."""
-        many, found = self._acting.get(methods[0], (-1, []))
-        if many != len(self.features):
+        found = self._acting.get(methods[0])
+        if found is None:
             found = [each for each in self.features if any(_acts(each, name) for name in methods)]
-            self._acting[methods[0]] = len(self.features), found
+            self._acting[methods[0]] = found
         return found
 
     def use(self, kind: type[M]) -> M:
@@ -176,22 +179,9 @@ class Registry:
         return found  # type: ignore[no-any-return]  # what stands under a class is of that class
 
     @property
-    def events(self) -> dict[str, str]:
-        """Every event with its meaning, as the features declare them."""
-        return {name: text for each in self.features for name, text in each.events.items()}
-
-    def _declared(self) -> frozenset[str]:
-        """Return the names of all events, gathered once for the features that there are."""
-        many, found = self._names
-        if many != len(self.features):
-            found = frozenset(self.events)
-            self._names = len(self.features), found
-        return found
-
-    @property
     def sentences(self) -> dict[str, str]:
         """The sentence for each event: what its feature says to the user, else its meaning."""
-        found = self.events
+        found = dict(self.events)
         for each in self.features:
             found |= each.sentences
         return found
@@ -250,7 +240,7 @@ class Registry:
     def publish_all(self, events: Sequence[Event]) -> None:
         """Publish many events, each as `publish` does. Raises LookupError."""
         for event in events:
-            if event.name not in self._declared():
+            if event.name not in self.events:
                 raise LookupError(f"no feature declares the event {event.name}")
         with self.db.transaction() as tx:
             for each in self._with("on_events", "on_event"):

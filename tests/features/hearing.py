@@ -20,7 +20,7 @@ class Hearing(Feature[Section]):
         super().__init__(auth.registry, auth._db, Section())
         self.heard: list[Event] = []
         self.committed: list[Event] = []
-        auth.features.append(self)
+        auth.registry.add(self)
 
     def on_event(self, event: Event) -> None:
         """Keep what is announced, committed or not."""

@@ -134,7 +134,7 @@ def live(service: Service, moving: Clock, who: Person) -> FlaskClient:
     assert client.put("/email", json=sent, **origin).status_code == 202
     caller = Caller("visitor", Channel.API, who.ip, who.agent)
     found = service.auth.passwords.authenticate(caller, who.email, password_resets.NEW)
-    service.auth.authentications.keep(caller, found)
+    service.auth.authentications.store(caller, found)
     return client
 
 

@@ -309,7 +309,7 @@ class Second(Feature[Section]):
 def test_a_second_factor_that_is_due_gives_no_session(service: Service) -> None:
     """401 with what is next, no cookie, and no row."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
-    service.auth.features.append(Second(service.auth.registry, service.auth._db, Section()))
+    service.auth.registry.add(Second(service.auth.registry, service.auth._db, Section()))
     with pytest.raises(MFARequired):
         service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE)
     answer = service.client().post("/sessions", json=CREDENTIALS)

@@ -13,7 +13,7 @@ from bienvenue.features.sessions import Sessions
 from bienvenue.features.sessions.pages import LoggedIn
 from bienvenue.settings import Section
 from bienvenue.user import SignedIn
-from bienvenue.web.identity import Bearing, Identifier
+from bienvenue.web.identity import CredentialHeaders, Identifier
 from bienvenue.web.page import Answer, Form, Pages, Text, Visitor
 
 # --- a factor -----------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ class Bearers(Feature[Section]):
         """Return this one, asked after the session cookie."""
         return (self,)
 
-    def credential(self, headers: Bearing) -> str | None:
+    def credential(self, headers: CredentialHeaders) -> str | None:
         """Return what follows `Bearer `, or None."""
         kind, _, secret = headers.authorization.partition(" ")
         return secret if kind == "Bearer" else None

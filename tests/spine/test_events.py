@@ -33,7 +33,7 @@ class Odd(Feature[Section]):
     def __init__(self, auth: Auth) -> None:
         """Join the features of an Auth."""
         super().__init__(auth.registry, auth._db, Section())
-        auth.features.append(self)
+        auth.registry.add(self)
         self.fails = ""
         self.revoked: list[tuple[int, str, bytes | None]] = []
 
@@ -192,7 +192,7 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
     class Idle(Feature[Section]):
         name = "idle"
 
-    service.auth.features.append(Idle(service.auth.registry, service.auth._db, Section()))
+    service.auth.registry.add(Idle(service.auth.registry, service.auth._db, Section()))
     service.signed_in()
     user = service.auth.accounts.find(EMAIL)
     own = {"uid", "email", "created_at", "disabled_at"}

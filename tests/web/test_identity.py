@@ -7,7 +7,7 @@ import pytest
 from bienvenue import tokens
 from bienvenue.features.sessions import SignedIn
 from bienvenue.web.cookies import token_in
-from bienvenue.web.identity import Bearing, Identifiers, SessionCookie
+from bienvenue.web.identity import CredentialHeaders, Identifiers, SessionCookie
 from tests.conftest import Clock, Service
 from tests.web.edge import ask, edge_of
 
@@ -23,7 +23,7 @@ class Everybody:
         self.me = me
         self.touched = 0
 
-    def credential(self, headers: Bearing) -> str | None:
+    def credential(self, headers: CredentialHeaders) -> str | None:
         """Find one in any Cookie header."""
         return headers.cookie or None
 
@@ -64,7 +64,7 @@ def test_the_first_credential_decides(service: Service) -> None:
         ((), header, False),
     ):
         identifiers = Identifiers(*ordered)
-        identity = identifiers.identify(identifiers.credential(Bearing(sent, "")))
+        identity = identifiers.identify(identifiers.credential(CredentialHeaders(sent, "")))
         assert (identity is not None and identity.me.user_uid == me.user_uid) is known
     assert everybody.touched == 1
 
@@ -74,7 +74,7 @@ def test_no_repr_shows_a_credential(service: Service) -> None:
     _, header = signed_in(service)
     secret = header.partition("=")[2]
     identifiers = service.app.extensions["bienvenue"].identifiers
-    credential = identifiers.credential(Bearing(header, ""))
+    credential = identifiers.credential(CredentialHeaders(header, ""))
     assert credential.look_up() is not None
     assert secret not in repr([credential, credential.look_up()])
 

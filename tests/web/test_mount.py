@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 
 from bienvenue import Bienvenue
+from bienvenue.authentication import Caller, Channel
 from tests.conftest import EMAIL, PASSPHRASE, MakeService
 from tests.features.password_resets import ask, link, messages, text_of
 
@@ -53,3 +54,16 @@ def test_commands_write_the_same_links(make_service: MakeService) -> None:
     assert ask(service).status_code == 202
     assert "/auth/reset_password?token=" in link(service)
     assert service.auth.outbox.link().startswith("http://localhost:5000/auth/outbox?token=")
+
+
+def test_a_caller_of_another_mount_is_written_to_from_there(make_service: MakeService) -> None:
+    """Code that serves two applications says which one it acts for, in links and in notices."""
+    service = make_service(mount="/auth")
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    there = Caller("visitor", Channel.API, "192.0.2.7", mount="/other")
+    for _ in range(2):
+        service.auth.sessions.sign_in(there, EMAIL, PASSPHRASE)
+    service.auth.password_reset.request(there, EMAIL)
+    assert "/other/reset_password?token=" in link(service)
+    (notice,) = messages(service, "new_device")
+    assert "http://localhost:5000/other/password" in text_of(service, notice)

@@ -73,18 +73,18 @@ class Authentications(Feature[Section]):
 
     name = "authentications"
     events: ClassVar = {
-        "authentication.kept": "A first factor was right, and another one is required.",
+        "mfa.required": "A first factor was right, and another one is required.",
     }
     sentences: ClassVar = {
-        "authentication.kept": "A sign-in had the right password and needed another step.",
+        "mfa.required": "A sign-in had the right password and needed another step.",
     }
 
     @retried
-    def keep(self, caller: Caller, authentication: Authentication) -> str:
-        """Keep a sign-in until its next factor; return the secret by which it is found.
+    def store(self, caller: Caller, authentication: Authentication) -> str:
+        """Store a sign-in until its next factor; return the secret by which it is found.
 
         A secret that it had before stops working. A hash that is due is stored at once. Raises
-        NoSignInInProgress for one that was kept, and completed or revoked since.
+        NoSignInInProgress for one that was stored, and completed or revoked since.
         """
         secret, user = tokens.new(), authentication.user
         attempt = authentication.attempt
@@ -102,10 +102,10 @@ class Authentications(Feature[Section]):
             "expires_at": clock.now() + AUTHENTICATION_LIFETIME,
         }
         with self._db.transaction() as tx:
-            if authentication.kept_as is not None:
+            if authentication.stored_as is not None:
                 # Ten minutes from the first factor on, however many follow.
                 del row["expires_at"]
-                here = (_table.digest == authentication.kept_as) & _alive()
+                here = (_table.digest == authentication.stored_as) & _alive()
                 if tx.change(update(PendingAuthentication).where(here).values(row)) != 1:
                     raise NoSignInInProgress
                 return secret
@@ -114,7 +114,7 @@ class Authentications(Feature[Section]):
                 same = (User.id == user.id) & (User.hashed_password == user.hashed_password)
                 better = update(User).where(same)
                 tx.change(better.values(hashed_password=authentication.replacement))
-            self._registry.publish(Event(caller, "authentication.kept", user.id))
+            self._registry.publish(Event(caller, "mfa.required", user.id))
         return secret
 
     def find(self, secret: str | None) -> Authentication:
@@ -134,17 +134,17 @@ class Authentications(Feature[Section]):
             row.authenticated_at,
             None if data["attempt"] is None else Attempt(**data["attempt"]),
             return_to=data["return_to"],
-            kept_as=row.digest,
+            stored_as=row.digest,
         )
 
     def spend(self, authentication: Authentication) -> None:
-        """Spend a sign-in that was kept, in the transaction that opens its session.
+        """Spend a stored sign-in, in the transaction that opens its session.
 
         Raises NoSignInInProgress when it was spent before, revoked, or expired.
         """
-        if authentication.kept_as is None:
+        if authentication.stored_as is None:
             return
-        here = (_table.digest == authentication.kept_as) & _alive()
+        here = (_table.digest == authentication.stored_as) & _alive()
         with self._db.transaction() as tx:
             if tx.change(delete(PendingAuthentication).where(here)) != 1:
                 raise NoSignInInProgress

@@ -52,7 +52,7 @@ class Notices(Feature[Section]):
         facts = {
             "device": event.caller.device_name,
             "ip": event.caller.address,
-            "mount": self._registry.mount,
+            "mount": self._registry.mount_of(event.caller),
             "email": user.email,
             **{name: event.facts[name] for name in _SHOWN_FACTS if name in event.facts},
         }

@@ -39,7 +39,7 @@ class Identifying(Protocol):
         """Record that the credential was used."""
 
 
-class Bearing(NamedTuple):
+class CredentialHeaders(NamedTuple):
     """The headers in which a request bears credentials, "" for one that it does not have."""
 
     cookie: str
@@ -49,7 +49,7 @@ class Bearing(NamedTuple):
 class Identifier(Identifying, Protocol):
     """One way to know who sends a request."""
 
-    def credential(self, headers: Bearing) -> str | None:
+    def credential(self, headers: CredentialHeaders) -> str | None:
         """Return the credential of this kind that a request bears, or None."""
 
 
@@ -61,7 +61,7 @@ class SessionCookie:
         self._name = cookies.name_of(cookies.SESSION, settings)
         self._sessions = sessions
 
-    def credential(self, headers: Bearing) -> str | None:
+    def credential(self, headers: CredentialHeaders) -> str | None:
         """Return the session's secret that a Cookie header bears, or None."""
         return cookies.token_in(headers.cookie, self._name)
 
@@ -114,7 +114,7 @@ class Identifiers:
         """Take the identifiers; the first whose credential a request bears decides."""
         self._ordered = ordered
 
-    def credential(self, headers: Bearing) -> Credential | None:
+    def credential(self, headers: CredentialHeaders) -> Credential | None:
         """Return the credential that decides for a request, or None when it bears none."""
         for identifier in self._ordered:
             secret = identifier.credential(headers)
@@ -155,7 +155,7 @@ class RequestIdentity:
         Raises DatabaseUnavailable.
         """
         sent = request.environ
-        headers = Bearing(sent.get("HTTP_COOKIE", ""), sent.get("HTTP_AUTHORIZATION", ""))
+        headers = CredentialHeaders(sent.get("HTTP_COOKIE", ""), sent.get("HTTP_AUTHORIZATION", ""))
         credential = self._identifiers.credential(headers)
         found = cast("_Found | None", request.environ.get(_IDENTITY))
         if found is None or found[:2] != (self._identifiers, credential):

@@ -193,7 +193,7 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         facts = {
             "device": user_agent.UNKNOWN,
             "ip": "",
-            "mount": self._registry.mount,
+            "mount": self._registry.mount_of(caller),
             "email": self._db.find_user_by(id=user_id).email,
             "notification_email": email,
         }

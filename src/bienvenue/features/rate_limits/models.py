@@ -1,8 +1,29 @@
-"""The settings of the rate limits."""
+"""The table of the counts of failures, and the settings of the rate limits."""
 
 from pydantic import Field
+from sqlalchemy import LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue.settings import Section
+from bienvenue.user import Base, table_of
+
+
+class CountRow(Base):
+    """One Count as a row."""
+
+    __tablename__ = "rate_limits"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    key: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(50))
+    #: Whole for an account; time lowers that of a network steadily.
+    failures: Mapped[float]
+    unknown_device_failures: Mapped[int]
+    blocked_until: Mapped[float]
+    last_failed_at: Mapped[float] = mapped_column(index=True)
+
+
+counts = table_of(CountRow)
 
 
 class RateLimitSettings(Section):

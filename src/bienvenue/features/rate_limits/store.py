@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from sqlalchemy import (
     Float,
     Integer,
-    LargeBinary,
-    String,
     bindparam,
     case,
     delete,
@@ -18,14 +16,15 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import clock
 from bienvenue.db import DB, Transaction, retried, upsert
-from bienvenue.user import Base, table_of
+from bienvenue.features.rate_limits.models import counts
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
+
+_table = counts.c
 
 LONGEST_WAIT = 3600
 FORGOTTEN_AFTER = 86400
@@ -118,25 +117,6 @@ class Store(Protocol):
 # --- the store in the database ------------------------------------------------------------------
 
 
-class CountRow(Base):
-    """One Count as a row."""
-
-    __tablename__ = "rate_limits"
-    __table_args__ = {"sqlite_with_rowid": False}
-
-    key: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(50))
-    #: Whole for an account; time lowers that of a network steadily.
-    failures: Mapped[float]
-    unknown_device_failures: Mapped[int]
-    blocked_until: Mapped[float]
-    last_failed_at: Mapped[float] = mapped_column(index=True)
-
-
-_counts = table_of(CountRow)
-_table = _counts.c
-
-
 class DatabaseStore:
     """A store of rows that single conditional statements change."""
 
@@ -152,7 +132,7 @@ class DatabaseStore:
     def busy(self, most: int) -> list[Count]:
         """Read the largest counts."""
         with self._db.reading() as tx:
-            largest = select(_counts).order_by(_table.failures.desc(), _table.key).limit(most)
+            largest = select(counts).order_by(_table.failures.desc(), _table.key).limit(most)
             return [_read(row) for row in tx.execute(largest)]
 
     @retried
@@ -186,17 +166,17 @@ class DatabaseStore:
     def clear(self, keys: Collection[bytes]) -> int:
         """Delete the counts of these keys."""
         with self._db.transaction() as tx:
-            return tx.change(delete(_counts).where(_table.key.in_(keys)))
+            return tx.change(delete(counts).where(_table.key.in_(keys)))
 
     @retried
     def move(self, keys: Mapping[bytes, bytes]) -> None:
         """Delete the rows of all keys and insert the moved ones under their new keys."""
         with self._db.transaction() as tx:
             both = _table.key.in_([*keys, *keys.values()])
-            found = tx.execute(delete(_counts).where(both).returning(*_table)).mappings().all()
+            found = tx.execute(delete(counts).where(both).returning(*_table)).mappings().all()
             moved = [{**row, "key": keys[row["key"]]} for row in found if row["key"] in keys]
             for row in moved:
-                inserted = upsert(_counts, self._db.on_postgresql).values(row)
+                inserted = upsert(counts, self._db.on_postgresql).values(row)
                 # A concurrent attempt may have counted there; its failures are added.
                 more = {
                     "failures": _table.failures + inserted.excluded.failures,
@@ -214,7 +194,7 @@ class DatabaseStore:
         old_few = consecutive & (_table.failures < few) & (_table.last_failed_at <= now - _FEW_KEPT)
         with self._db.transaction() as tx:
             batch = select(_table.key).where(forgotten | old_few).limit(limit)
-            return tx.change(delete(_counts).where(_table.key.in_(batch)))
+            return tx.change(delete(counts).where(_table.key.in_(batch)))
 
 
 # --- statements ---------------------------------------------------------------------------------
@@ -223,7 +203,7 @@ class DatabaseStore:
 
 _KEY = _table.key == bindparam("the_key")
 _FOUND = (
-    select(_counts).where(_table.key.in_(bindparam("keys", expanding=True))).order_by(_table.kind)
+    select(counts).where(_table.key.in_(bindparam("keys", expanding=True))).order_by(_table.kind)
 )
 
 
@@ -232,18 +212,18 @@ def _read(row: Any) -> Count:
     return Count._make(row)._replace(failures=math.ceil(row.failures))
 
 
-_CLEARED = delete(_counts).where(_KEY)
+_CLEARED = delete(counts).where(_KEY)
 _CLEARED_BUT_LOCKED = (
-    update(_counts)
+    update(counts)
     .where(_KEY, _table.unknown_device_failures >= UNKNOWN_DEVICES)
     .values(failures=_table.unknown_device_failures),
-    delete(_counts).where(_KEY, _table.unknown_device_failures < UNKNOWN_DEVICES),
+    delete(counts).where(_KEY, _table.unknown_device_failures < UNKNOWN_DEVICES),
 )
 _GIVEN_BACK = (
-    update(_counts)
+    update(counts)
     .where(_KEY, _table.failures > 0)
     .values(failures=_table.failures - 1, blocked_until=0.0),
-    delete(_counts).where(_KEY, _table.failures <= 0),
+    delete(counts).where(_KEY, _table.failures <= 0),
 )
 
 
@@ -268,7 +248,7 @@ def _adding(on_postgresql: bool, consecutive: bool, known: bool, drains: bool) -
         free = (_table.blocked_until <= now) | (_table.blocked_until > now + LONGEST_WAIT)
         first = case((waits_from == 1, now + 1), else_=0.0)
         until = _until(counted, waits_from, now)
-    inserted = upsert(_counts, on_postgresql)
+    inserted = upsert(counts, on_postgresql)
     inserted = inserted.values(
         key=bindparam("the_key"),
         kind=bindparam("the_kind"),

@@ -130,8 +130,8 @@ class Sessions(Feature[SessionSettings]):
 
         `replaces` is the session secret that the same browser had; that session ends. Returns None
         when the account changed since it was read. Raises AccountClosed and AccountDisabled, and
-        MFARequired while a factor is required: the authentication is kept then, and opens nothing.
-        An authentication that was kept opens one session; a second time raises NoSignInInProgress.
+        MFARequired while a factor is required: the authentication is stored then, and opens
+        nothing. A stored one opens one session; a second time raises NoSignInInProgress.
         """
         user = authentication.user
         shut = self._registry.why_shut(user)
@@ -139,7 +139,7 @@ class Sessions(Feature[SessionSettings]):
             raise shut
         due = self._registry.required_factors(authentication)
         if due:
-            raise MFARequired(due, self._authentications.keep(caller, authentication))
+            raise MFARequired(due, self._authentications.store(caller, authentication))
         # Parsed before the transaction, which locks the account and, on SQLite, all writers.
         caller.origin  # noqa: B018 (a cached value)
         opened = self._open(caller, authentication, replaces)
