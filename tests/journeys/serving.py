@@ -188,10 +188,17 @@ def serving(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
 
 
 @contextmanager
-def starting(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
-    """Serve as an operator does, and wait for nothing: the block begins before anyone answers."""
+def starting(
+    folder: Path, *options: str, measured: bool = True, **settings: str
+) -> Iterator[Served]:
+    """Serve as an operator does, and wait for nothing: the block begins before anyone answers.
+
+    What measures coverage takes the signals of a process over while Python starts, and drops one
+    that comes in that moment: a test of signals does not measure.
+    """
     port = free_port()
-    with launched([*COMMAND, *_serve(port, options)], port, folder, **settings) as served:
+    wanted = [*COMMAND, *_serve(port, options)]
+    with launched(wanted, port, folder, measured=measured, **settings) as served:
         yield served
 
 
@@ -214,15 +221,17 @@ def ending(process: Process) -> Iterator[None]:
 
 @contextmanager
 def launched(
-    wanted: Sequence[str], port: int, folder: Path, /, **settings: str
+    wanted: Sequence[str], port: int, folder: Path, /, *, measured: bool = True, **settings: str
 ) -> Iterator[Served]:
     """Run a server in a session of its own until the block ends; nothing of it stays."""
-    log = folder / "serve.log"
+    log, environ = folder / "serve.log", environment(folder, **settings)
+    if not measured:
+        environ = {name: value for name, value in environ.items() if "COVERAGE_" not in name}
     with log.open("w") as out:
         process = subprocess.Popen(
             wanted,
             cwd=folder,
-            env=environment(folder, **settings),
+            env=environ,
             stdout=out,
             stderr=subprocess.STDOUT,
             text=True,
