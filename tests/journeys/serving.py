@@ -188,17 +188,24 @@ def serving(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
 
 
 @contextmanager
-def starting(
-    folder: Path, *options: str, measured: bool = True, **settings: str
-) -> Iterator[Served]:
-    """Serve as an operator does, and wait for nothing: the block begins before anyone answers.
-
-    What measures coverage takes the signals of a process over while Python starts, and drops one
-    that comes in that moment: a test of signals does not measure.
-    """
+def starting(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
+    """Serve as an operator does, and wait for nothing: the block begins before anyone answers."""
     port = free_port()
-    wanted = [*COMMAND, *_serve(port, options)]
-    with launched(wanted, port, folder, measured=measured, **settings) as served:
+    with launched([*COMMAND, *_serve(port, options)], port, folder, **settings) as served:
+        yield served
+
+
+@contextmanager
+def starting_unmeasured(folder: Path, *options: str) -> Iterator[Served]:
+    """Serve like `starting`, in processes whose coverage is not measured.
+
+    What measures it takes the signals of a process over while Python starts, and drops one that
+    comes in that moment: a test of signals does not measure.
+    """
+    port, environ = free_port(), environment(folder)
+    for name in [name for name in environ if name.startswith("COVERAGE_")]:
+        del environ[name]
+    with _launched([*COMMAND, *_serve(port, options)], port, folder, environ) as served:
         yield served
 
 
@@ -221,12 +228,18 @@ def ending(process: Process) -> Iterator[None]:
 
 @contextmanager
 def launched(
-    wanted: Sequence[str], port: int, folder: Path, /, *, measured: bool = True, **settings: str
+    wanted: Sequence[str], port: int, folder: Path, /, **settings: str
 ) -> Iterator[Served]:
     """Run a server in a session of its own until the block ends; nothing of it stays."""
-    log, environ = folder / "serve.log", environment(folder, **settings)
-    if not measured:
-        environ = {name: value for name, value in environ.items() if "COVERAGE_" not in name}
+    with _launched(wanted, port, folder, environment(folder, **settings)) as served:
+        yield served
+
+
+@contextmanager
+def _launched(
+    wanted: Sequence[str], port: int, folder: Path, environ: Mapping[str, str]
+) -> Iterator[Served]:
+    log = folder / "serve.log"
     with log.open("w") as out:
         process = subprocess.Popen(
             wanted,

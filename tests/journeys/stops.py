@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.journeys.serving import Served, answers, starting
+from tests.journeys.serving import Served, answers, starting_unmeasured
 from tests.ports import answers as listens
 from tests.ports import wait_until
 
@@ -46,14 +46,14 @@ def busy(loops: int) -> Iterator[None]:
 def until_it_answers(folder: Path) -> float:
     """Give the seconds that a start takes until it answers, on this machine and now."""
     begun = time.monotonic()
-    with starting(folder, "--workers", "2", measured=False) as served:
+    with starting_unmeasured(folder, "--workers", "2") as served:
         served.wait_for(lambda: answers(served))
         return time.monotonic() - begun
 
 
 def stop_once(folder: Path, moment: float, workers: int, within: float = WITHIN) -> float:
     """Stop a start after so many seconds; give the seconds it took to end. Raises NotStopped."""
-    with starting(folder, "--workers", str(workers), measured=False) as served:
+    with starting_unmeasured(folder, "--workers", str(workers)) as served:
         time.sleep(moment)
         begun = [] if served.process.poll() is not None else served.workers()
         served.process.send_signal(signal.SIGTERM)
