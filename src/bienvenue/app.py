@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 from werkzeug.local import LocalProxy
 
-from bienvenue import logs, openapi, schema
+from bienvenue import openapi, schema
 from bienvenue.auth import Auth
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Feature, Refusal
@@ -121,7 +121,7 @@ class Bienvenue:
         blueprint.after_request(lambda made: responses.harden(made, https=settings.https))
         blueprint.before_request(dispatcher.name_request)
         blueprint.after_request(dispatcher.name_answer)
-        blueprint.teardown_request(lambda _: logs.end_request())
+        blueprint.teardown_request(lambda _: dispatcher.end_request())
         app.extensions["bienvenue"] = dispatcher
         # Our own exception only: `current_user` may meet it in any view of the host.
         app.register_error_handler(DatabaseUnavailable, _refuse_outage)
@@ -144,7 +144,7 @@ def create_app(**settings: Any) -> Flask:
     dispatcher: Dispatcher = app.extensions["bienvenue"]
     app.before_request(dispatcher.name_request)
     app.after_request(dispatcher.name_answer)
-    app.teardown_request(lambda _: logs.end_request())
+    app.teardown_request(lambda _: dispatcher.end_request())
     return app
 
 

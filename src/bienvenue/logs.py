@@ -46,9 +46,9 @@ def request_id() -> str:
     return _request_id.get()
 
 
-def end_request() -> None:
-    """Clear the id: later records of this thread belong to no request."""
-    _request_id.set("")
+def end_request(enclosing: str = "") -> None:
+    """Clear the id: later records of this thread belong to no request, or to the enclosing one."""
+    _request_id.set(enclosing)
 
 
 def traceback_of(error: BaseException) -> str:

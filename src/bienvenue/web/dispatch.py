@@ -68,6 +68,10 @@ class Backend(Protocol):
         """Let page functions find the features of this service while the block runs."""
 
 
+#: Where the environment of a request keeps the id of the request in whose view it was made.
+_ENCLOSING = "bienvenue.enclosing_request_id"
+
+
 class Dispatcher:
     """The pages of one service, and what they share: its Auth, settings, keys and identifiers."""
 
@@ -221,7 +225,14 @@ class Dispatcher:
         if logs.KEY not in request.environ:
             believed = self.settings.trusted.holds(request.remote_addr or "")
             given = request.headers.get(logs.HEADER) if believed else None
+            # A view of a host application may answer by a request of its own to the same process.
+            request.environ[_ENCLOSING] = logs.request_id()
             request.environ[logs.KEY] = logs.name_request(given)
+
+    @staticmethod
+    def end_request() -> None:
+        """Let later records of this thread belong to the enclosing request, if there is one."""
+        logs.end_request(request.environ.get(_ENCLOSING, ""))
 
     @staticmethod
     def name_answer(response: Response) -> Response:
