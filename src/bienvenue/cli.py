@@ -137,13 +137,13 @@ def serve_command(despite_errors: bool, **options: Any) -> None:
 def check_command(service: Service, as_json: bool) -> None:
     """Check the configuration; status 1 when something is an error."""
     auth = Auth(service.db, service.settings)
-    findings = checkup.run(checkup.Circumstances(auth, service.db), slow=True)
+    result = checkup.run(checkup.Circumstances(auth, service.db), slow=True)
     if as_json:
-        click.echo(serve.as_text(checkup.document(findings)))
+        click.echo(serve.as_text(result.document()))
     else:
-        for line in checkup.lines(findings):
+        for line in result.lines():
             click.echo(line)
-    if any(found.severity is checkup.Severity.ERROR for found in findings):
+    if result.errors:
         raise SystemExit(1)
 
 

@@ -17,6 +17,7 @@ import click
 from bienvenue.authentication import Attempt, Authentication, Caller, Factor
 from bienvenue.db import DB
 from bienvenue.errors import Refusal
+from bienvenue.finding import Check
 from bienvenue.registry import Event, Reason, Registry, idle
 from bienvenue.settings import Section
 from bienvenue.tokens import Purpose
@@ -113,6 +114,8 @@ class Feature(Generic[S]):
     user_fields: ClassVar[Sequence[UserField]] = ()
     #: The purposes of the one-time links it sends.
     links: ClassVar[Sequence[Purpose]] = ()
+    #: Its checks for the check-up; each looks at the open feature. Their codes are its own.
+    checks: ClassVar[Sequence[Check[Any]]] = ()
     #: A folder of translations, with `<code>/LC_MESSAGES/bienvenue.mo` in it.
     catalogue: ClassVar[Traversable | None] = None
     #: Its entries in the account menu.

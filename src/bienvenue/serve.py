@@ -128,10 +128,10 @@ def _where(settings: Settings) -> str:
 
 def _check_up(around: checkup.Circumstances, despite_errors: bool) -> None:
     """Log the findings of the check-up, without its slow checks. Raises CheckupProblem."""
-    findings = checkup.run(around)
+    result = checkup.run(around)
     if not despite_errors:
-        checkup.refuse_errors(findings)
-    for found in findings:
+        checkup.refuse_errors(result)
+    for found in result.findings:
         _log.log(found.severity.level, "%s %s %s", found.code, found.message, found.remedy)
 
 

@@ -18,6 +18,7 @@ STOREYS = [
         "logo",
         "clock",
         "errors",
+        "finding",
         "tokens",
         "key_file",
         "key_ring",

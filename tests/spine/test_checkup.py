@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner
@@ -21,9 +21,10 @@ from bienvenue.authentication import CODE
 from bienvenue.checkup import CHECKS, CheckupProblem, Circumstances, Finding, Severity, checks
 from bienvenue.cli import main
 from bienvenue.db import DatabaseUnavailable
-from bienvenue.feature import Event
+from bienvenue.feature import Event, Feature
+from bienvenue.finding import Check
 from bienvenue.hashing import Hasher
-from bienvenue.settings import Settings
+from bienvenue.settings import Section, Settings
 from tests.conftest import KEY
 from tests.house.source import TOP
 
@@ -52,7 +53,7 @@ def look(database: str, tmp_path: Path) -> Iterator[Look]:
         db = DB(made.database_url)
         opened.append(db)
         around = Circumstances(Auth(db, made), db, debug=debug)
-        return {found.code: found for found in checkup.run(around, slow=slow)}
+        return {found.code: found for found in checkup.run(around, slow=slow).findings}
 
     yield looked
     for db in opened:
@@ -356,6 +357,37 @@ def test_every_number_is_made_to_happen_here() -> None:
     assert [check.code for check in CHECKS if f'"{check.code}"' not in here] == []
 
 
+class Shop(Feature[Section]):
+    """A feature of an application, with checks of its own."""
+
+    name = "shop"
+    shut: ClassVar = "the shop is shut"
+    checks = (
+        Check("shop01", Severity.ERROR, "Open it.", lambda shop: shop.shut),
+        Check("shop02", Severity.NOTE, "Count again.", lambda _: "Nothing is left.", slow=True),
+        Check("shop03", Severity.NOTE, "Nothing to do.", lambda _: None),
+    )
+
+
+def test_a_feature_of_an_application_brings_checks(database: str, tmp_path: Path) -> None:
+    """They come behind those of the service, and an error of theirs refuses the start."""
+    (tmp_path / "keys").write_text(KEY)
+    made = Settings({}, database_url=database, secret_key_file=tmp_path / "keys")
+    auth = Auth(settings=made, features=[Shop])
+    result = checkup.run(Circumstances(auth, auth._db), slow=True)
+    assert result.findings[-2:] == [
+        Finding("shop01", Severity.ERROR, "the shop is shut", "Open it."),
+        Finding("shop02", Severity.NOTE, "Nothing is left.", "Count again."),
+    ]
+    assert result.checks == len(CHECKS) + 3
+    assert list(result.lines())[-1].endswith(f" found in {len(CHECKS) + 3} checks")
+    quick = checkup.run(Circumstances(auth, auth._db))
+    assert quick.findings[-1].code == "shop01"
+    with pytest.raises(CheckupProblem, match="shop01 the shop is shut Open it"):
+        checkup.refuse_errors(quick)
+    auth.close()
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to run commands in, without settings."""
@@ -413,7 +445,7 @@ def test_serve_refuses_errors_and_logs_the_rest(
     """Unless it is told to serve despite them."""
     found = [finding(Severity.WARNING), finding(Severity.NOTE)]
     around: Any = None
-    monkeypatch.setattr(checkup, "run", lambda _: found)
+    monkeypatch.setattr(checkup, "run", lambda _: checkup.Result(found, len(found)))
     with caplog.at_level("INFO", "bienvenue"):
         serve._check_up(around, despite_errors=False)
         assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]

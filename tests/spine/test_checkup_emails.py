@@ -18,7 +18,7 @@ CODES = ("BV024", "BV025", "BV026", "BV027")
 def found(service: Service) -> list[str]:
     """Give the findings on emails."""
     around = Circumstances(service.auth, service.auth._db)
-    return [one.code for one in checkup.run(around) if one.code in CODES]
+    return [one.code for one in checkup.run(around).findings if one.code in CODES]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from pathlib import Path
 from sqlalchemy import text
 
 from bienvenue import clock, key_file, room, schema, version
-from bienvenue.checkup.circumstances import Circumstances, Severity, check
+from bienvenue.checkup.circumstances import Circumstances, check
 from bienvenue.db import DatabaseUnavailable
+from bienvenue.finding import Severity
 from bienvenue.hashing import Hasher
 from bienvenue.key_ring import KeyProblem
 from bienvenue.schema import State

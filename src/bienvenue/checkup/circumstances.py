@@ -1,10 +1,7 @@
-"""The input of the checks, the severities of findings, and the list of all checks."""
+"""The input of the checks, and the list of all checks of the service."""
 
-import enum
 import functools
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from flask.helpers import get_debug_flag
@@ -13,23 +10,8 @@ from bienvenue import schema
 from bienvenue.auth import Auth
 from bienvenue.client_ip import address_of
 from bienvenue.db import DB, DatabaseUnavailable
+from bienvenue.finding import Check, Severity
 from bienvenue.schema import State
-
-
-class Severity(enum.Enum):
-    """The severity of a finding."""
-
-    #: Unsafe or unusable: `bienvenue serve` refuses to start.
-    ERROR = "error"
-    #: Usable, but worse than it should be.
-    WARNING = "warning"
-    #: Possibly intended.
-    NOTE = "note"
-
-    @property
-    def level(self) -> int:
-        """The level of the severity in the log."""
-        return {"error": logging.ERROR, "warning": logging.WARNING}.get(self.value, logging.INFO)
 
 
 class Circumstances:
@@ -71,18 +53,7 @@ Look = Callable[[Circumstances], str | None]
 """The function of a check: returns a sentence about what is wrong, or None."""
 
 
-@dataclass(frozen=True)
-class Check:
-    """One check: its code, its severity, what to do, and its function."""
-
-    code: str
-    severity: Severity
-    remedy: str
-    look: Look
-    slow: bool
-
-
-CHECKS: list[Check] = []
+CHECKS: list[Check[Circumstances]] = []
 
 
 def check(

@@ -1,7 +1,8 @@
 """The checks of emails: whether they are sent, whether encrypted, and whether any failed."""
 
-from bienvenue.checkup.circumstances import Circumstances, Severity, check
+from bienvenue.checkup.circumstances import Circumstances, check
 from bienvenue.db import DatabaseUnavailable
+from bienvenue.finding import Severity
 from bienvenue.schema import State
 
 

@@ -1,7 +1,8 @@
 """The checks of what lets the service start and then fail: a full disk, files of TLS."""
 
 from bienvenue import room, tls
-from bienvenue.checkup.circumstances import Circumstances, Severity, check
+from bienvenue.checkup.circumstances import Circumstances, check
+from bienvenue.finding import Severity
 from bienvenue.settings import SettingsProblem
 
 
