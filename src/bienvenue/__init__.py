@@ -1,11 +1,32 @@
 """Bienvenue: a user authentication service, by itself or inside a Flask application."""
 
-from bienvenue.app import Bienvenue, create_app, current_user, login_required
-from bienvenue.auth import Auth
-from bienvenue.db import DB
-from bienvenue.user import User
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from bienvenue.version import VERSION
+
+if TYPE_CHECKING:
+    from bienvenue.app import Bienvenue, create_app, current_user, login_required
+    from bienvenue.auth import Auth
+    from bienvenue.db import DB
+    from bienvenue.user import User
 
 __version__ = VERSION
 
 __all__ = ["DB", "Auth", "Bienvenue", "User", "create_app", "current_user", "login_required"]
+
+_MODULES = {"Auth": "auth", "DB": "db", "User": "user"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for: loading all takes a second, in which a command hears no signal."""
+    if name not in __all__:
+        raise AttributeError(f"module 'bienvenue' has no attribute {name!r}")
+    found = getattr(import_module(f"bienvenue.{_MODULES.get(name, 'app')}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Name what can be imported from here."""
+    return sorted({*globals(), *__all__})

@@ -29,6 +29,16 @@ _PATIENCE = 1.0
 """Seconds that the exception of a signal has for ending the process, before serving."""
 
 
+def listen_as_first_process() -> None:
+    """Let SIGTERM end the first process of a container from its first instructions on.
+
+    Linux ignores the signals of a process with number 1 that has no handler for them. The status is
+    that of a process that a signal ended, as shells write it.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
+
+
 class Stop:
     """Whether this process received a signal to stop, before it serves and while it does."""
 
@@ -37,10 +47,7 @@ class Stop:
         self._received = False
 
     def listen(self) -> None:
-        """Let SIGTERM and SIGINT end this process, until a server handles them instead.
-
-        The first process of a container ignores SIGTERM unless it has a handler.
-        """
+        """Let SIGTERM and SIGINT end this process, until a server handles them instead."""
         for number in _SIGNALS:
             signal.signal(number, self._end)
         signal.signal(signal.SIGALRM, _end_at_once)

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import bienvenue
 from bienvenue import stopping
 from bienvenue.stopping import Stop
 
@@ -78,6 +79,43 @@ def test_what_was_heard_is_not_dropped_with_its_exception(following: str) -> Non
     )
     assert (done.returncode, done.stdout) == (0, "dropped\n")
     assert "SystemExit" in done.stderr
+
+
+FIRST = """\
+import os, signal, sys
+os.getpid = lambda: {number}
+sys.argv[1:] = ["--version"]
+
+class Loading:
+    def find_spec(self, name, *_):
+        if name == "click":
+            signal.raise_signal(signal.SIGTERM)
+
+sys.meta_path.insert(0, Loading())
+from bienvenue.__main__ import main
+print("flask" in sys.modules, flush=True)
+main()
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(1, 143), (2, -signal.SIGTERM)])
+def test_the_first_process_of_a_container_hears_a_signal_while_it_loads(
+    number: int, status: int
+) -> None:
+    """Every other process has the default of the system; nothing large is loaded before."""
+    code = FIRST.format(number=number)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (status, "False\n"), done.stderr
+
+
+def test_a_name_is_imported_when_it_is_asked_for() -> None:
+    """And one that is not there is a plain mistake."""
+    assert set(bienvenue.__all__) <= set(dir(bienvenue))
+    assert bienvenue.__getattr__("DB") is bienvenue.DB
+    with pytest.raises(AttributeError, match="has no attribute 'Database'"):
+        _ = bienvenue.Database
 
 
 def test_an_alarm_ends_what_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
