@@ -163,6 +163,11 @@ class Auth:
         """The ways to know who sends a request, as the features add them."""
         return self.registry.identifiers
 
+    @property
+    def cookies(self) -> dict[str, int]:
+        """The cookies that the features bring, with their lifetimes in seconds."""
+        return self.registry.cookies
+
     def use(self, kind: type[F]) -> F:
         """Return the feature of a class. Raises LookupError when it is not open."""
         return self.registry.use(kind)

@@ -114,6 +114,9 @@ class Feature(Generic[S]):
     user_fields: ClassVar[Sequence[UserField]] = ()
     #: The purposes of the one-time links it sends.
     links: ClassVar[Sequence[Purpose]] = ()
+    #: Its cookies, and the seconds for which a browser keeps each. Each holds a token that scripts
+    #: cannot read: `Answer(cookies=…)` sets them, `Visitor.cookies` has what a browser sends.
+    cookies: ClassVar[Mapping[str, int]] = MappingProxyType({})
     #: Its checks for the check-up; each looks at the open feature. Their codes are its own.
     checks: ClassVar[Sequence[Check[Any]]] = ()
     #: A folder of translations, with `<code>/LC_MESSAGES/bienvenue.mo` in it.

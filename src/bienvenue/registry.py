@@ -21,6 +21,7 @@ from bienvenue.settings import Settings
 from bienvenue.tokens import Purpose
 from bienvenue.user import User
 from bienvenue.user_fields import UserField
+from bienvenue.web import cookies
 
 _log = logging.getLogger("bienvenue")
 
@@ -77,6 +78,7 @@ class Member(Protocol):
     sentences: ClassVar[Mapping[str, str]]
     notices: ClassVar[Mapping[str, str]]
     flashes: ClassVar[Mapping[str, str]]
+    cookies: ClassVar[Mapping[str, int]]
     links: ClassVar[Sequence[Purpose]]
     user_fields: ClassVar[Sequence[UserField]]
     menu: ClassVar[Sequence[Any]]
@@ -157,7 +159,13 @@ class Registry:
         return key_file.of(self.settings)
 
     def add(self, feature: Member) -> None:
-        """Add a feature behind those that are there; what it needs stands before it."""
+        """Add a feature behind those that are there; what it needs stands before it.
+
+        Raises ValueError for a cookie whose name the service or another feature has.
+        """
+        for name in feature.cookies:
+            if name in self.cookies or cookies.is_ours(name):
+                raise ValueError(f"{feature.name} has a cookie with a name in use: {name!r}")
         self.features.append(feature)
         self._by_kind[type(feature)] = feature
         self._acting.clear()
@@ -206,6 +214,11 @@ class Registry:
     def lasting(self) -> set[str]:
         """The purposes of the links that survive `revoke`."""
         return {link.name for each in self.features for link in each.links if link.lasting}
+
+    @property
+    def cookies(self) -> dict[str, int]:
+        """The cookies that features bring, and the seconds for which a browser keeps each."""
+        return {name: kept for each in self.features for name, kept in each.cookies.items()}
 
     @property
     def identifiers(self) -> list[Any]:

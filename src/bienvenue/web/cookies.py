@@ -39,6 +39,12 @@ LINK_LIFETIME = 600
 _FLASH_LIFETIME = 60
 
 
+def is_ours(name: str) -> bool:
+    """Tell whether the service itself has a cookie of this name."""
+    ours = {SESSION, DEVICE, AUTHENTICATION, FORM, LANGUAGE, THEME, FLASH, DRAFT, OUTCOME}
+    return name in ours or name.endswith(LINK)
+
+
 def link(purpose: str) -> str:
     """Name the cookie that holds the token of an emailed link, one for each purpose."""
     return f"{purpose}{LINK}"

@@ -58,6 +58,10 @@ class Backend(Protocol):
     def identifiers(self) -> Iterable[Identifier]:
         """The ways to know who sends a request, in their order."""
 
+    @property
+    def cookies(self) -> Mapping[str, int]:
+        """The cookies that features bring, with their lifetimes in seconds."""
+
     def context(self) -> Mapping[str, Any]:
         """Return what every template may show."""
 
@@ -87,7 +91,9 @@ class Dispatcher:
         #: The purposes of emailed links.
         self.links: set[str] = set()
         self.identifiers = Identifiers(*auth.identifiers)
-        self.identity: RequestIdentity = RequestIdentity(self.identifiers, settings, self.links)
+        self.identity: RequestIdentity = RequestIdentity(
+            self.identifiers, settings, self.links, auth.cookies
+        )
         self.rendering = Rendering(auth.context, settings, keys, self.identity, self.pages)
         #: The OpenAPI document, once it was asked for; it never changes.
         self.document: dict[str, Any] | None = None

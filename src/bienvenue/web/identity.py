@@ -5,7 +5,7 @@ ordered list of identifiers, so that both answer alike; the session cookie is th
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, cast
 
@@ -141,12 +141,22 @@ class _Found(NamedTuple):
 class RequestIdentity:
     """Who sends the request that Flask answers."""
 
-    def __init__(self, identifiers: Identifiers, settings: Settings, links: Iterable[str]) -> None:
-        """Take the identifiers, the settings, and the purposes of emailed links as they grow."""
+    def __init__(
+        self,
+        identifiers: Identifiers,
+        settings: Settings,
+        links: Iterable[str],
+        brought: Mapping[str, int],
+    ) -> None:
+        """Take the identifiers, the settings, and the purposes of emailed links as they grow.
+
+        `brought` are the cookies of features, with their lifetimes in seconds.
+        """
         self._identifiers = identifiers
         self._settings = settings
         #: The purposes of emailed links.
         self.links = links
+        self.brought = brought
         self._warned = self._mount_warned = False
 
     def signed_in(self) -> SignedIn | None:
@@ -169,7 +179,8 @@ class RequestIdentity:
         return Visitor(
             session=cookies.read(request, cookies.SESSION, self._settings),
             authentication=cookies.read(request, cookies.AUTHENTICATION, self._settings),
-            links=self._opened_links(),
+            cookies=self._found(self.brought, lambda name: name),
+            links=self._found(self.links, cookies.link),
         )
 
     def caller(self, me: SignedIn | None, channel: Channel) -> Caller:
@@ -202,11 +213,16 @@ class RequestIdentity:
             chosen = next((code for code in read if code in spoken), None)
         return i18n.of(chosen or self._settings.core.language)
 
-    def _opened_links(self) -> dict[str, str]:
-        if cookies.LINK not in request.environ.get("HTTP_COOKIE", ""):
-            return {}
-        found = {p: cookies.read(request, cookies.link(p), self._settings) for p in self.links}
-        return {purpose: token for purpose, token in found.items() if token is not None}
+    def _found(self, names: Iterable[str], cookie: Callable[[str], str]) -> dict[str, str]:
+        """Return the tokens of the cookies that some names have, by name."""
+        sent = request.environ.get("HTTP_COOKIE", "")
+        named = {name: cookie(name) for name in names}
+        found = {
+            name: cookies.read(request, each, self._settings)
+            for name, each in named.items()
+            if each in sent
+        }
+        return {name: token for name, token in found.items() if token is not None}
 
     def _ip(self) -> str:
         forwarded = request.headers.get("X-Forwarded-For", "")

@@ -74,6 +74,8 @@ class Answer:
     device: str | None = field(default=None, repr=False)
     #: Where the visitor asked to return to; where that is allowed, it replaces `redirect_to`.
     return_to: str | None = None
+    #: The tokens of the feature's own cookies by name, or None for one that the browser deletes.
+    cookies: Mapping[str, str | None] = field(default_factory=dict, repr=False)
     #: The language and the theme to keep in the browser.
     language: str | None = None
     theme: str | None = None
@@ -93,6 +95,8 @@ class Visitor:
     session: str | None = field(repr=False)
     #: The secret of a sign-in in progress that the browser sent, not looked up yet.
     authentication: str | None = field(repr=False)
+    #: The tokens of the cookies that features bring, by name.
+    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: The tokens of the emailed links that this browser opened, by purpose.
     links: Mapping[str, str] = field(default_factory=dict, repr=False)
 

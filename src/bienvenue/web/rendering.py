@@ -88,6 +88,11 @@ class Rendering:
             cookies.write(response, cookies.SESSION, answer.session, settings, lifetime)
             if cookies.read(request, cookies.AUTHENTICATION, settings) is not None:
                 cookies.clear(response, cookies.AUTHENTICATION, settings)
+        for cookie, token in answer.cookies.items():
+            if token is None:
+                cookies.clear(response, cookie, settings)
+            else:
+                cookies.write(response, cookie, token, settings, self._identity.brought[cookie])
         if answer.device:
             cookies.write(response, cookies.DEVICE, answer.device, settings, DEVICE_LIFETIME)
         for cookie, choice in ((cookies.LANGUAGE, answer.language), (cookies.THEME, answer.theme)):
