@@ -6,16 +6,22 @@ from typing import TYPE_CHECKING, Any
 from bienvenue.version import VERSION
 
 if TYPE_CHECKING:
-    from bienvenue.app import Bienvenue, create_app, current_user, login_required
+    from bienvenue.app import Bienvenue, create_app, current_user
     from bienvenue.auth import Auth
     from bienvenue.db import DB
+    from bienvenue.host.guards import login_required
     from bienvenue.user import User
 
 __version__ = VERSION
 
 __all__ = ["DB", "Auth", "Bienvenue", "User", "create_app", "current_user", "login_required"]
 
-_MODULES = {"Auth": "auth", "DB": "db", "User": "user"}
+_MODULES = {
+    "Auth": "auth",
+    "DB": "db",
+    "User": "user",
+    "login_required": "host.guards",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,13 +4,12 @@
 application, where headers, limits and the cross-site rule touch our own paths only.
 """
 
-import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, Literal, ParamSpec, TypeVar, cast
+from typing import Any, Literal, cast
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, request
 from pydantic import ConfigDict
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
@@ -21,13 +20,13 @@ from bienvenue.auth import Auth
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Feature, Refusal
 from bienvenue.features.sessions import SignedIn
+from bienvenue.host.application import dispatcher, refused
 from bienvenue.settings import Settings
 from bienvenue.web import outcomes, redirects, responses
 from bienvenue.web.dispatch import (
     Dispatcher,
     MethodNotAllowed,
     NotFound,
-    NotSignedIn,
     Unavailable,
     as_refusal,
 )
@@ -35,37 +34,13 @@ from bienvenue.web.page import Answer, Pages, Reply
 
 _log = logging.getLogger("bienvenue")
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _dispatcher() -> Dispatcher:
-    return cast("Dispatcher", current_app.extensions["bienvenue"])
-
 
 def _signed_in() -> SignedIn | None:
-    return _dispatcher().identity.signed_in()
+    return dispatcher().identity.signed_in()
 
 
 #: The signed-in user: a `SignedIn`, or something false when the request has no live session.
 current_user = cast("SignedIn", LocalProxy(_signed_in))
-
-
-def login_required(view: Callable[P, T]) -> Callable[P, T | Response]:
-    """Let only signed-in users reach a view of the host application; refuse others with 401."""
-
-    @functools.wraps(view)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> T | Response:
-        try:
-            me = _signed_in()
-            refusal: Refusal | None = NotSignedIn() if me is None else None
-        except DatabaseUnavailable as error:
-            refusal = as_refusal(error)
-        if refusal is not None:
-            return _hardened(refusal)
-        return view(*args, **kwargs)
-
-    return guarded
 
 
 class Bienvenue:
@@ -166,23 +141,16 @@ def _require_schema(auth: Auth) -> None:
 
 
 def _refuse_outage(error: Exception) -> Response:
-    return _hardened(as_refusal(error))
-
-
-def _hardened(refusal: Refusal) -> Response:
-    """Refuse outside of our pages, where nothing else adds the headers of ours."""
-    dispatcher = _dispatcher()
-    response = dispatcher.rendering.refusal(refusal)
-    return responses.harden(response, https=dispatcher.settings.https)
+    return refused(as_refusal(error))
 
 
 def _refuse_unrouted(error: HTTPException) -> Response:
-    dispatcher = _dispatcher()
+    service = dispatcher()
     if isinstance(error, WrongMethod):
-        refusal: Refusal = MethodNotAllowed(dispatcher.methods_of(request))
+        refusal: Refusal = MethodNotAllowed(service.methods_of(request))
     else:
         refusal = NotFound() if error.code == HTTPStatus.NOT_FOUND else as_refusal(error)
-    return dispatcher.rendering.refusal(refusal)
+    return service.rendering.refusal(refusal)
 
 
 # --- the pages of the service itself ------------------------------------------------------------
@@ -262,10 +230,10 @@ def healthz() -> Answer:
 def readyz() -> Answer:
     """Tell that the database answers, has the schema of this version and can store changes."""
     try:
-        _dispatcher().auth.require_schema()
+        dispatcher().auth.require_schema()
     except schema.SchemaProblem:
         raise NotReady from None
-    if not _dispatcher().auth.can_store():
+    if not dispatcher().auth.can_store():
         raise DiskFull
     return Answer(Health())
 
@@ -278,16 +246,16 @@ def readyz() -> Answer:
 )
 def outcome(name: str) -> Answer:
     """Show a browser what came of the form it sent."""
-    dispatcher = _dispatcher()
-    return outcomes.shown(request, dispatcher.keys, dispatcher.settings, name, Outcome)
+    service = dispatcher()
+    return outcomes.shown(request, service.keys, service.settings, name, Outcome)
 
 
 @core("GET /openapi.json", returns={200: Document}, public=True, json_only=True)
 def openapi_document() -> Answer:
     """Return the OpenAPI document of every path."""
-    dispatcher = _dispatcher()
-    if dispatcher.document is None:
+    service = dispatcher()
+    if service.document is None:
         # Making it takes 30 ms, and anyone may ask for it as often as they like (C18).
-        dispatcher.document = openapi.document(all_pages(dispatcher.auth), dispatcher.settings)
-    servers = openapi.servers(dispatcher.settings, redirects.mounted(""))
-    return Answer(Document.model_validate(dispatcher.document | {"servers": servers}))
+        service.document = openapi.document(all_pages(service.auth), service.settings)
+    servers = openapi.servers(service.settings, redirects.mounted(""))
+    return Answer(Document.model_validate(service.document | {"servers": servers}))

@@ -47,7 +47,7 @@ STOREYS = [
     {"features"},
     {"auth"},
     {"work"},
-    {"openapi", "wsgi_bridge"},
+    {"openapi", "wsgi_bridge", "host"},
     {"app", "checkup"},
     {"edge"},
     {"wsgi", "asgi", "stopping"},
