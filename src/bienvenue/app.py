@@ -69,13 +69,14 @@ class Bienvenue:
         app: Flask,
         url_prefix: str | None = None,
         features: Iterable[type[Feature[Any]]] = (),
+        **given: Any,
     ) -> Auth:
         """Join an application, under a path of its own if given, and return its Auth.
 
-        `features` are added to those of the constructor.
+        `features` and settings by name are added to those of the constructor.
         Raises SettingsProblem, KeyProblem or SchemaProblem, each with what to do.
         """
-        settings = Settings(**self._given)
+        settings = Settings(**self._given | given)
         auth = Auth(settings=settings, features=(*self._features, *features))
         _require_schema(auth)
         prefix = url_prefix or self._url_prefix or ""

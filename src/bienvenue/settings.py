@@ -32,7 +32,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from bienvenue import i18n, logo
+from bienvenue import i18n, logo, site_path
 from bienvenue.accent import usable_accent
 from bienvenue.client_ip import TrustedProxies, address_of
 from bienvenue.footer import usable_footer, usable_url
@@ -44,6 +44,7 @@ _NO_ORIGIN = "is an http or https URL, as https://login.example.org"
 _NO_DATABASE = (
     "is sqlite:///path or postgresql://user:password@host/name; in a password @ is written as %40"
 )
+_NO_TARGET = f"is a path as /shelf, or a URL of an origin in {PREFIX}RETURN_ORIGINS"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -137,6 +138,13 @@ def _mount(value: str) -> str:
     """Accept a path of plain segments, with no slash at its end (RFC 3986 section 3.3)."""
     if not re.fullmatch(r"(?:/[A-Za-z0-9][A-Za-z0-9._~-]*)*", value):
         raise ValueError("is a path as /auth, without a slash at its end")
+    return value
+
+
+def _target(value: str) -> str:
+    """Accept a path of the application, or a URL of the origins that are listed."""
+    if not (site_path.is_plain(value) or re.match(r"https?://", value)):
+        raise ValueError(_NO_TARGET)
     return value
 
 
@@ -257,8 +265,18 @@ class Core(Section):
     )
     return_origins: Annotated[str, AfterValidator(_origins)] = Field(
         "",
-        description="Where `next` may lead besides this service's own pages, as "
+        description="Where `next` may lead besides paths of this site, as "
         "https://app.example.org, separated by commas. By default nowhere.",
+    )
+    after_sign_in: Annotated[str, AfterValidator(_target)] | None = Field(
+        None,
+        description="Where a browser goes after signing in if it wanted no page: a path of the "
+        "application, as /shelf, or a URL of BIENVENUE_RETURN_ORIGINS. By default the profile.",
+    )
+    after_sign_out: Annotated[str, AfterValidator(_target)] | None = Field(
+        None,
+        description="Where a browser goes after signing out: a path or a URL in the same way. By "
+        "default the start page of the service.",
     )
     cookie_domain: str | None = Field(
         None,
@@ -321,6 +339,17 @@ class Core(Section):
                 "https://login.example.org: browsers drop any other cookie"
             )
         return domain
+
+    @field_validator("after_sign_in", "after_sign_out")
+    @classmethod
+    def _listed(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """Accept a URL only below an origin of `return_origins`, which pages let forms lead to."""
+        if value is None or value.startswith("/"):
+            return value
+        for origin in filter(None, info.data.get("return_origins", "").split(",")):
+            if value.startswith(origin) and site_path.REST.fullmatch(value.removeprefix(origin)):
+                return value
+        raise ValueError(_NO_TARGET)
 
     @property
     def support(self) -> str | None:
@@ -410,6 +439,12 @@ class Settings:
     def return_origins(self) -> tuple[str, ...]:
         """The other origins that a request may return to, as a browser writes them."""
         return tuple(filter(None, self.core.return_origins.split(",")))
+
+    def after(self, step: Literal["sign_in", "sign_out"]) -> str | None:
+        """Return where a browser goes after a step: a path of the site, a URL, or None."""
+        target = self.core.after_sign_in if step == "sign_in" else self.core.after_sign_out
+        own = target is not None and target.startswith("/")
+        return f"{self.core.mount}{target}" if own else target
 
     @functools.cached_property
     def trusted(self) -> TrustedProxies:

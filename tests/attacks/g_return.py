@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -50,22 +51,49 @@ def signed_in_with(target: Target, wanted: str) -> Iterator[Reply]:
     yield browser.request("POST", "/sessions", form=form)
 
 
+def is_here(target: Target, location: str) -> bool:
+    """Tell whether a browser that reads this Location stays (the URL standard)."""
+    # Backslashes are slashes, and tabs are nothing.
+    read = location.replace("\\", "/").replace("\t", "").strip()
+    base = f"http://localhost:{target.port}/sessions"
+    return urlsplit(urljoin(base, read))[:2] == ("http", f"localhost:{target.port}")
+
+
 @attack(
-    "G08", "A link to us sends the visitor on to another site.", wins="broken:G08_goes_anywhere"
+    "G08",
+    "A link to us sends the visitor on to another site.",
+    wins=("broken:G08_goes_anywhere", "broken:G08_one_slash_is_enough"),
 )
 def sent_elsewhere(target: Target) -> Outcome:
     """Sign in through links with every spelling of another site that a browser might follow."""
-    base = f"http://localhost:{target.port}/sessions"
     for wanted in ELSEWHERE:
         for reply in signed_in_with(target, wanted):
             location = reply.header("Location") or ""
-            # As a browser reads it (the URL standard): backslashes are slashes, tabs are nothing.
-            read = location.replace("\\", "/").replace("\t", "").strip()
-            if urlsplit(urljoin(base, read)).netloc != f"localhost:{target.port}":
+            if not is_here(target, location):
                 return Won(f"next={wanted!r} led to {location!r}")
             if reply.status >= 500:
                 return Won(f"next={wanted!r} was answered {reply.status}")
     return Refused(f"{len(ELSEWHERE)} spellings, and nobody left this site")
+
+
+@attack(
+    "G08",
+    "A cookie that another site planted sends the visitor on to it.",
+    wins="broken:G08_trusts_its_own_cookie",
+)
+def sent_elsewhere_by_a_cookie(target: Target) -> Outcome:
+    """Sign in with the cookie of the wanted page, which a sibling host had set before."""
+    person = target.person()
+    for wanted in (*ELSEWHERE, *SCRIPTS):
+        browser = target.visitor(Accept="text/html", Sec_Fetch_Site="same-origin")
+        kept = urlsafe_b64encode(wanted.encode()).decode()
+        form = {"email": person.email, "password": PASSPHRASE}
+        cookie = f"return_to={kept}"
+        reply = browser.request("POST", "/sessions", form=form, cookie=cookie)
+        location = reply.header("Location") or ""
+        if not is_here(target, location):
+            return Won(f"the cookie of {wanted!r} led to {location!r}")
+    return Refused(f"{len(ELSEWHERE) + len(SCRIPTS)} cookies, and nobody left this site")
 
 
 @attack("G09", "A return target runs a script.", wins="broken:G08_goes_anywhere")

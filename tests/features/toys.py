@@ -53,7 +53,8 @@ def code(form: CodeSent, caller: Caller, visitor: Visitor) -> Answer:
     if opened is None:
         raise NoSignInInProgress
     value = LoggedIn(email=opened.user.email)
-    return Answer(value, redirect_to="/profile", return_to=found.return_to, session=opened.secret)
+    return Answer(value, redirect_to="/profile", return_to=found.return_to, after="sign_in",
+                  session=opened.secret)  # fmt: skip
 
 
 # --- a way in -----------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ STOREYS = [
         "settings",
         "variables",
         "room",
+        "site_path",
         "tls",
         "client_ip",
         "logs",

@@ -155,6 +155,15 @@ CASES = {
         [f"https://ok.example.org, {url}" for url in URLS if url],
         r"(is an http or https URL, as|has no path and no user name|has a host whose name)",
     ),
+    **{
+        f"after_{step}": Case(
+            None,
+            {"/shelf": "/shelf", "/a/?b=c": "/a/?b=c"},
+            [f"/{CANARY}//", f"https://{CANARY}.example.org", CANARY],
+            "is a path as /shelf, or a URL of an origin in BIENVENUE_RETURN_ORIGINS",
+        )
+        for step in ("sign_in", "sign_out")
+    },
     "cookie_domain": Case(
         None,
         {"example.org": "example.org", ".Example.org": "example.org", "login.example.org": None},

@@ -72,7 +72,7 @@ def test_views_of_the_host_know_who_is_signed_in(host: Host) -> None:
     refused = client.get("/theirs")
     assert (refused.status_code, refused.get_json()["code"]) == (401, "not_signed_in")
     sent = client.get("/theirs", headers=HTML)
-    assert (sent.status_code, sent.location) == (303, "/sessions/new")
+    assert (sent.status_code, sent.location) == (303, "/sessions/new?next=%2Ftheirs")
     client.post("/users", json=CREDENTIALS)
     client.post("/sessions", json=CREDENTIALS)
     assert client.get("/theirs").text == f"hello {EMAIL}"
@@ -165,7 +165,7 @@ def test_our_pages_may_stand_under_a_path(host: Host) -> None:
     assert client.get("/account/profile").get_json()["email"] == EMAIL
     assert client.get("/profile").status_code == 404
     gone = host("/account").test_client().get("/account/profile", headers=HTML)
-    assert gone.location == "/account/sessions/new?next=%2Fprofile"
+    assert gone.location == "/account/sessions/new?next=%2Faccount%2Fprofile"
 
 
 def test_the_extension_joins_at_once_when_it_is_given_an_application(

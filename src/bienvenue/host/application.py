@@ -5,7 +5,7 @@ from typing import cast
 from flask import Response, current_app
 
 from bienvenue.errors import Refusal
-from bienvenue.web import responses
+from bienvenue.web import redirects, responses
 from bienvenue.web.dispatch import Dispatcher
 
 
@@ -15,7 +15,11 @@ def dispatcher() -> Dispatcher:
 
 
 def refused(refusal: Refusal) -> Response:
-    """Refuse outside of our pages, where nothing else adds the headers of ours."""
+    """Refuse outside of our pages, where nothing else adds the headers of ours.
+
+    A browser that must sign in first comes back to the page it wanted.
+    """
     service = dispatcher()
-    response = service.rendering.refusal(refusal)
+    return_to = redirects.of_request(service.settings)
+    response = service.rendering.refusal(refusal, return_to=return_to)
     return responses.harden(response, https=service.settings.https)

@@ -4,6 +4,7 @@
 `__Secure-session_id` when `BIENVENUE_COOKIE_DOMAIN` shares it (ASVS 3.3.1, 3.3.3).
 """
 
+import base64
 import re
 from collections.abc import Iterable
 
@@ -29,6 +30,10 @@ FLASH = "flash"
 DRAFT = "draft"
 #: Holds, encrypted, what the page after a form shows, so that a reload sends no form again.
 OUTCOME = "outcome"
+#: Names the page that a browser wanted before it had to sign in; opens nothing.
+RETURN_TO = "return_to"
+#: Seconds for which a browser keeps it: as long as the link of a reset works by default.
+_RETURN_LIFETIME = 3600
 #: Seconds for which a sign-in may be in progress.
 AUTHENTICATION_LIFETIME = 600
 #: How the name of a cookie that holds the token of an emailed link ends.
@@ -133,3 +138,25 @@ def clear_flash(request: Request, response: Response, settings: Settings) -> Non
     """Delete the flash message of a request: a page shows it once."""
     if chosen(request, FLASH, settings) is not None:
         clear(response, FLASH, settings)
+
+
+def set_return(response: Response, path: str, settings: Settings) -> None:
+    """Let the browser keep the page it wanted, until the sign-in that a reset leads to, say."""
+    # The characters of a path that end the value of a cookie are none in this alphabet.
+    kept = base64.urlsafe_b64encode(path.encode()).decode()
+    write(response, RETURN_TO, kept, settings, _RETURN_LIFETIME)
+
+
+def wanted_return(request: Request, settings: Settings) -> str | None:
+    """Return the page that a browser wanted before, not checked yet; None when it keeps none."""
+    kept = request.cookies.get(name_of(RETURN_TO, settings), "")
+    try:
+        return base64.urlsafe_b64decode(kept.encode("ascii")).decode() or None
+    except ValueError:
+        return None
+
+
+def clear_return(request: Request, response: Response, settings: Settings) -> None:
+    """Delete the page that a browser wanted before: it is there, or signed out."""
+    if name_of(RETURN_TO, settings) in request.cookies:
+        clear(response, RETURN_TO, settings)

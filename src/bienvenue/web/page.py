@@ -48,7 +48,7 @@ LinkToken = Annotated[
 ]
 #: A text that is not empty.
 Text = Annotated[str, Field(min_length=1)]
-#: Where the visitor asks to return to afterwards: a path of a page, or a URL of a listed origin.
+#: Where the visitor asks to return to afterwards: a path of the site, or a URL of a listed origin.
 Next = str | None
 
 
@@ -72,10 +72,13 @@ class Answer:
     session: str | Literal[False] | None = field(default=None, repr=False)
     #: The secret of a known device.
     device: str | None = field(default=None, repr=False)
-    #: Where the visitor asked to return to; where that is allowed, it replaces `redirect_to`.
+    #: Where the visitor asked to return to; where that is allowed, it replaces `redirect_to`. A
+    #: browser that is shown a page instead keeps it until it has signed in.
     return_to: str | None = None
     #: The tokens of the feature's own cookies by name, or None for one that the browser deletes.
     cookies: Mapping[str, str | None] = field(default_factory=dict, repr=False)
+    #: What the user has just done, if the settings say where a browser goes after it.
+    after: Literal["sign_in", "sign_out"] | None = None
     #: The language and the theme to keep in the browser.
     language: str | None = None
     theme: str | None = None

@@ -54,8 +54,7 @@ class Rendering:
         if for_program or not responses.wants_page(request):
             response = responses.of_value(answer)
         elif answer.redirect_to is not None:
-            wanted = self._return_path(answer.return_to)
-            response = responses.as_redirect(wanted or redirects.mounted(answer.redirect_to))
+            response = responses.as_redirect(self._target(answer, answer.redirect_to))
             cookies.set_flash(response, answer.flash, self._settings)
         elif (kept := self._outcome(page, answer)) is not None:
             path, cookie = kept
@@ -66,6 +65,10 @@ class Rendering:
             response = self.template(template, answer.status, value=answer.value, typed=typed)
             if typed:
                 drafts.discard(request, response, self._settings)
+            if wanted := self._return_path(answer.return_to):
+                cookies.set_return(response, wanted, self._settings)
+        if answer.after is not None:
+            cookies.clear_return(request, response, self._settings)
         if answer.session is not None and kept is None:
             outcomes.discard(request, response, self._settings)
         self._set_cookies(response, answer)
@@ -105,19 +108,25 @@ class Rendering:
             cookies.clear(response, cookies.link(answer.spent_link), settings)
 
     def refusal(
-        self, refusal: Refusal, page: Page | None = None, values: dict[str, Any] | None = None
+        self,
+        refusal: Refusal,
+        page: Page | None = None,
+        values: dict[str, Any] | None = None,
+        return_to: str | None = None,
     ) -> Response:
         """Return the response to a refused request.
 
         A browser sees the form again, with the `values` it sent except secrets; or a page of its
-        own; or a redirect to the page on which it does first what is missing.
+        own; or a redirect to the page on which it does first what is missing. From there it comes
+        back to the form, or for a view of a host application to the path `return_to` of the site.
         """
         if not responses.wants_page(request):
             response = responses.of_refusal(refusal)
         elif refusal.redirect_to is not None:
             # The page of the form is where to return to.
             going_on = refusal.authentication is not None
-            on = None if page is None or going_on else self._page_path(page.path)
+            own = None if page is None or going_on else self._page_path(page.path)
+            on = return_to if own is None else redirects.on_site(own, self._settings)
             query = "" if on is None else f"?{urlencode({'next': on})}"
             response = responses.as_redirect(redirects.mounted(refusal.redirect_to) + query)
             self._keep_draft(response, page, values)
@@ -142,6 +151,7 @@ class Rendering:
     def template(self, template: str, status: int, **values: Any) -> Response:
         """Return a page made of a template, with what every template may show."""
         path = request.path.removeprefix(redirects.prefix())
+        own = self._page_path(path)
         try:
             me = self._identity.signed_in()
         except DatabaseUnavailable:
@@ -156,7 +166,8 @@ class Rendering:
             current_path=path,
             flash=cookies.chosen(request, cookies.FLASH, self._settings),
             # Where a browser gets a form again that is out of date.
-            reload_path=self._page_path(path),
+            reload_path=own,
+            return_to=None if own is None else redirects.on_site(own, self._settings),
             branding=self.branding,
             form_token=self._form_token,
             support=self._settings.core.support_link,
@@ -181,12 +192,24 @@ class Rendering:
             return None
         return path
 
+    def _target(self, answer: Answer, redirect_to: str) -> str:
+        """Return where a browser goes after an answer: where it wanted, if that is allowed."""
+        wanted = self._return_path(answer.return_to)
+        if wanted is None and answer.after == "sign_in":
+            wanted = self._return_path(cookies.wanted_return(request, self._settings))
+        if wanted is None and answer.after is not None:
+            wanted = self._settings.after(answer.after)
+        return wanted or redirects.mounted(redirect_to)
+
     def _return_path(self, wanted: str | None) -> str | None:
         """Return where a visitor asked to return to, if that is allowed; else None."""
-        path = self._page_path(wanted)
-        if path is not None:
-            return redirects.mounted(path)
-        return redirects.to_origin(wanted, self._settings.return_origins)
+        path = redirects.to_site(wanted)
+        if path is None:
+            return redirects.to_origin(wanted, self._settings.return_origins)
+        own = redirects.ours(path, self._settings)
+        if own is not None and self._page_path(own[0]) is not None:
+            return redirects.mounted("".join(own))
+        return path
 
     def _draft(self, page: Page) -> dict[str, str]:
         """Return the draft that a browser keeps for the form of a page."""

@@ -17,7 +17,16 @@ from bienvenue.features.registration.errors import WrongVerificationToken
 from bienvenue.features.registration.operations import Registration
 from bienvenue.normalize import MalformedEmail
 from bienvenue.user import SignedIn, User
-from bienvenue.web.page import Answer, Email, Form, LinkToken, Password, Reply, Visitor
+from bienvenue.web.page import (
+    Answer,
+    Email,
+    Form,
+    LinkToken,
+    Password,
+    Reply,
+    ReturnTo,
+    Visitor,
+)
 from bienvenue.web.refusals import LinkNotOpen
 
 page = Registration.pages
@@ -47,15 +56,18 @@ class RegistrationForm(Reply):
 
 @page(
     "GET /users/new",
+    query=ReturnTo,
     returns={200: RegistrationForm},
     errors=(RegistrationClosed, WrongInvitation),
     public=True,
     link="invitation",
 )
-def registration_page(visitor: Visitor) -> Answer:
+def registration_page(query: ReturnTo, visitor: Visitor) -> Answer:
     """Show the form for a new account; an invitation's link opens it too."""
-    email = Registration.current().invited_email(visitor.links.get("invitation"))
-    return Answer(RegistrationForm(email=email), template="registration/register.html")
+    form = RegistrationForm(
+        email=Registration.current().invited_email(visitor.links.get("invitation"))
+    )
+    return Answer(form, template="registration/register.html", return_to=query.next)
 
 
 @page(

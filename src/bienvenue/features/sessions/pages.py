@@ -111,13 +111,14 @@ def _ended(flash: str, *, stays: bool, secret: str | None = None) -> Answer:
     """Answer after sessions ended; a user who stays signed in returns to the devices."""
     if stays:
         return Answer(status=204, redirect_to="/sessions", flash=flash, session=secret)
-    return Answer(status=204, redirect_to="/", session=False, flash=flash)
+    return Answer(status=204, redirect_to="/", session=False, flash=flash, after="sign_out")
 
 
 @page("GET /sessions/new", query=ReturnTo, returns={200: SignInForm}, public=True)
 def sign_in_page(query: ReturnTo) -> Answer:
     """Show the sign-in form."""
-    return Answer(SignInForm(next=query.next), template="sessions/sign_in.html")
+    form = SignInForm(next=query.next)
+    return Answer(form, template="sessions/sign_in.html", return_to=query.next)
 
 
 @page(
@@ -144,6 +145,7 @@ def login(form: Credentials, caller: Caller, visitor: Visitor) -> Answer:
         LoggedIn(email=opened.user.email),
         redirect_to="/profile",
         return_to=form.next,
+        after="sign_in",
         session=opened.secret,
         device=opened.device,
         language=opened.language,
