@@ -6,21 +6,35 @@ from typing import TYPE_CHECKING, Any
 from bienvenue.version import VERSION
 
 if TYPE_CHECKING:
-    from bienvenue.app import Bienvenue, create_app, current_user
+    from bienvenue.app import Bienvenue, create_app
     from bienvenue.auth import Auth
     from bienvenue.db import DB
-    from bienvenue.host.guards import login_required
+    from bienvenue.host.current import current_user
+    from bienvenue.host.guards import groups_required, login_required, reauthentication_required
     from bienvenue.user import User
 
 __version__ = VERSION
 
-__all__ = ["DB", "Auth", "Bienvenue", "User", "create_app", "current_user", "login_required"]
+__all__ = [
+    "DB",
+    "Auth",
+    "Bienvenue",
+    "User",
+    "create_app",
+    "current_user",
+    "groups_required",
+    "login_required",
+    "reauthentication_required",
+]
 
 _MODULES = {
     "Auth": "auth",
     "DB": "db",
     "User": "user",
+    "current_user": "host.current",
+    "groups_required": "host.guards",
     "login_required": "host.guards",
+    "reauthentication_required": "host.guards",
 }
 
 

@@ -7,19 +7,17 @@ application, where headers, limits and the cross-site rule touch our own paths o
 import logging
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from flask import Blueprint, Flask, Response, request
 from pydantic import ConfigDict
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
-from werkzeug.local import LocalProxy
 
 from bienvenue import openapi, schema
 from bienvenue.auth import Auth
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Feature, Refusal
-from bienvenue.features.sessions import SignedIn
 from bienvenue.host.application import dispatcher, refused
 from bienvenue.settings import Settings
 from bienvenue.web import outcomes, redirects, responses
@@ -33,14 +31,6 @@ from bienvenue.web.dispatch import (
 from bienvenue.web.page import Answer, Pages, Reply
 
 _log = logging.getLogger("bienvenue")
-
-
-def _signed_in() -> SignedIn | None:
-    return dispatcher().identity.signed_in()
-
-
-#: The signed-in user: a `SignedIn`, or something false when the request has no live session.
-current_user = cast("SignedIn", LocalProxy(_signed_in))
 
 
 class Bienvenue:

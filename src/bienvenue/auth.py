@@ -23,6 +23,7 @@ from bienvenue.features.activity import Activity
 from bienvenue.features.audit import Audit
 from bienvenue.features.authentications import Authentications
 from bienvenue.features.email_change import EmailChange
+from bienvenue.features.groups import Groups
 from bienvenue.features.import_export import ImportExport
 from bienvenue.features.invitations import Invitations
 from bienvenue.features.known_devices import KnownDevices
@@ -72,6 +73,7 @@ FEATURES: tuple[type[Feature[Any]], ...] = (
     OneTimeTokens,
     Outbox,
     Accounts,
+    Groups,
     Activity,
     RateLimits,
     Passwords,
@@ -131,6 +133,7 @@ class Auth:
         self.one_time_tokens = self.use(OneTimeTokens)
         self.outbox = self.use(Outbox)
         self.accounts = self.use(Accounts)
+        self.groups = self.use(Groups)
         self.activity = self.use(Activity)
         self.rate_limits = self.use(RateLimits)
         self.passwords = self.use(Passwords)

@@ -263,6 +263,7 @@ _GROUPS = {
     "rate-limits": "Failed attempts and the limits on them.",
     "registrations": "Registrations whose email is not verified yet.",
     "users": "Accounts and their users.",
+    "users groups": "The groups of accounts.",
 }
 """The help texts of the groups whose commands come from features."""
 
@@ -272,16 +273,19 @@ def _collect(features: Iterable[type[Feature[Any]]]) -> None:
     for feature in features:
         for command in feature.commands:
             group, _, name = str(command.name).rpartition(" ")
-            parent = main if not group else _group(group, _GROUPS.get(group, feature.__doc__ or ""))
+            parent = main if not group else _group(group, feature.__doc__ or "")
             parent.add_command(command, name)
 
 
-def _group(name: str, help_text: str) -> click.Group:
-    found = main.commands.get(name)
+def _group(path: str, help_text: str) -> click.Group:
+    """Return the group of a path, as `users groups`, and make it if there is none."""
+    above, _, name = path.rpartition(" ")
+    parent = _group(above, help_text) if above else main
+    found = parent.commands.get(name)
     if found is None:
-        found = click.Group(name, help=help_text)
-        main.add_command(found)
-    return found if isinstance(found, click.Group) else main
+        found = click.Group(name, help=_GROUPS.get(path, help_text))
+        parent.add_command(found)
+    return found if isinstance(found, click.Group) else parent
 
 
 _collect(FEATURES)

@@ -43,7 +43,8 @@ def test_the_console_prints_what_is_said(page: Page, tmp_path: Path, databases: 
     `make run`. A hash costs less here, which no output shows. The commands of README begin as its
     reader's do, those of other pages with the libraries loaded.
     """
-    shutil.copy(TOP / "examples" / "embed" / "app.py", tmp_path)
+    example = "guards" if page.name == "docs/guide/protect-your-views.md" else "embed"
+    shutil.copy(TOP / "examples" / example / "app.py", tmp_path)
     if page.name == "docs/guide/moving.md":
         other_systems.lay(tmp_path)
     port = free_port()

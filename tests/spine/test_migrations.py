@@ -120,6 +120,7 @@ def test_no_table_of_before_is_left_and_no_row_is_lost(url: str) -> None:
         "foreign_hash_costs",
         "imported_users",
         "authentications",
+        "group_memberships",
         schema.VERSION_TABLE,
     }
 

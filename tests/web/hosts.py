@@ -10,11 +10,14 @@ from typing import Any, ParamSpec, TypeVar
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from bienvenue import Auth, Bienvenue
 from tests.conftest import EMAIL, KEY, PASSPHRASE
+from tests.web.browser import HTML, forms
 
 CREDENTIALS = {"email": EMAIL, "password": PASSPHRASE}
+BROWSER = HTML | {"Sec-Fetch-Site": "same-origin"}
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -57,3 +60,12 @@ def plain(view: Callable[P, T]) -> Callable[P, T]:
         return view(*args, **kwargs)
 
     return decorated
+
+
+def send(client: FlaskClient, page: str, **typed: str) -> TestResponse:
+    """Fill in the form of a page and send it; see the page of what came of it."""
+    form = forms(client.get(page, headers=HTML))[-1]
+    answer = client.post(form.action, data=form.fields | typed, headers=BROWSER)
+    if "/outcome/" in (answer.location or ""):
+        return client.get(answer.location, headers=HTML)
+    return answer

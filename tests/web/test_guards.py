@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import ClassVar
 
 import pytest
@@ -9,9 +10,17 @@ from flask import Blueprint, Flask
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
 
-from bienvenue import current_user, login_required
+from bienvenue import (
+    current_user,
+    groups_required,
+    login_required,
+    reauthentication_required,
+)
+from bienvenue.authentication import CODE
+from bienvenue.features.groups import MalformedGroup
+from tests.conftest import EMAIL, Clock
 from tests.web.browser import HTML
-from tests.web.hosts import MakeHost, make_host, plain, signed_in
+from tests.web.hosts import CREDENTIALS, MakeHost, make_host, plain, send, signed_in
 
 __all__ = ["make_host"]
 
@@ -151,3 +160,129 @@ def test_a_whole_application_may_be_closed(make_host: MakeHost) -> None:
     assert client.get("/account/sessions/new", headers=HTML).status_code == 200
     assert client.get("/account/profile").status_code == 401
     assert signed_in(app).get("/open").text == "open"
+
+
+def add_strict_views(app: Flask) -> None:
+    """Add views that want more of a user than to be signed in."""
+
+    @app.route("/fresh", methods=["GET", "POST"])
+    @reauthentication_required
+    def fresh() -> str:
+        return "fresh"
+
+    @app.get("/minute")
+    @reauthentication_required(within=timedelta(minutes=1))
+    async def minute() -> str:
+        return "within a minute"
+
+    @app.get("/day")
+    @reauthentication_required(within=86400)
+    def day() -> str:
+        return "within a day"
+
+    @app.get("/later/fresh")
+    @reauthentication_required
+    async def later_fresh() -> str:
+        return "fresh"
+
+    @app.get("/staff")
+    @groups_required("staff")
+    async def for_staff() -> str:
+        return "staff"
+
+    @app.get("/editors")
+    @login_required
+    @groups_required("staff", ("editors", "admins"))
+    @reauthentication_required()
+    @groups_required("staff")
+    def editors() -> str:
+        return ",".join(sorted(current_user.groups))
+
+
+def test_a_view_may_want_a_fresh_sign_in(make_host: MakeHost, moving_clock: Clock) -> None:
+    """Within the time of the house, or within its own."""
+    app = make_host()
+    add_strict_views(app)
+    client = signed_in(app)
+    for after, fresh in ((59, "fresh minute day"), (2, "fresh day"), (15 * 60, "day"), (86400, "")):
+        moving_clock.forward(after)
+        for view in ("fresh", "later/fresh", "minute", "day"):
+            answer = client.get(f"/{view}")
+            passes = view.removeprefix("later/") in fresh.split()
+            assert answer.status_code == (200 if passes else 403), (after, view)
+    assert client.get("/day").get_json()["code"] == "reauthentication_required"
+
+
+def test_a_browser_comes_back_with_a_fresh_session(
+    make_host: MakeHost, moving_clock: Clock
+) -> None:
+    """To the page it wanted, or to the page with the form it sent."""
+    app = make_host()
+    add_strict_views(app)
+    client = signed_in(app)
+    moving_clock.forward(15 * 60)
+    sent = client.get("/fresh?a=b", headers=HTML)
+    assert sent.location == "/account/reauthentication?next=%2Ffresh%3Fa%3Db"
+    again = client.post("/fresh", headers=HTML | {"Referer": "http://localhost:5000/form"})
+    assert again.location == "/account/reauthentication?next=%2Fform"
+    back = send(client, sent.location, password=CREDENTIALS["password"])
+    assert (back.status_code, back.location) == (303, "/fresh?a=b")
+    assert client.get("/fresh?a=b").text == "fresh"
+    assert app.test_client().get("/fresh").status_code == 401
+
+
+def test_a_view_may_want_groups(make_host: MakeHost) -> None:
+    """Each of them, or one of those that stand together; a change has effect at once."""
+    app = make_host()
+    add_strict_views(app)
+    auth = app.extensions["bienvenue"].auth
+    client = signed_in(app)
+    refused = client.get("/staff")
+    assert (refused.status_code, refused.get_json()["code"]) == (403, "group_required")
+    page = client.get("/staff", headers=HTML)
+    assert (page.status_code, page.mimetype) == (403, "text/html")
+    assert "<h1>You don't have access</h1>" in page.text
+    assert "staff" not in page.text
+    auth.groups.add(CODE, EMAIL, "staff")
+    assert client.get("/staff").text == "staff"
+    assert client.get("/editors").status_code == 403
+    auth.groups.add(CODE, EMAIL, "admins")
+    assert client.get("/editors").text == "admins,staff"
+    auth.groups.remove(CODE, EMAIL, "staff")
+    assert client.get("/staff").status_code == 403
+    assert app.test_client().get("/staff").status_code == 401
+
+
+def test_groups_are_read_once_and_only_if_they_are_asked_for(
+    make_host: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that wants none costs what it did."""
+    app = make_host()
+    add_views(app)
+    add_strict_views(app)
+    groups = app.extensions["bienvenue"].auth.groups
+    groups.add(CODE, EMAIL, "staff")
+    groups.add(CODE, EMAIL, "editors")
+    client = signed_in(app)
+    read: list[int] = []
+    of = groups.of
+
+    def watched(user_id: int) -> frozenset[str]:
+        read.append(user_id)
+        return frozenset(of(user_id))
+
+    monkeypatch.setattr(groups, "of", watched)
+    client.get("/sync/3")
+    assert read == []
+    assert client.get("/editors").text == "editors,staff"
+    assert len(read) == 1
+
+
+def test_a_guard_of_a_group_that_is_none_is_a_mistake() -> None:
+    """Found where it stands, not by the first visitor."""
+    with pytest.raises(MalformedGroup):
+        groups_required("the staff")
+    with pytest.raises(MalformedGroup):
+        groups_required("staff", ("editors", ""))
+    with pytest.raises(TypeError, match="needs the name of a group"):
+        groups_required()

@@ -8,19 +8,17 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask, request
-from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from bienvenue import login_required, site_path
 from bienvenue.settings import Settings, SettingsProblem
 from tests.conftest import EMAIL, PASSPHRASE
 from tests.web.browser import HTML, forms
-from tests.web.hosts import CREDENTIALS, MakeHost, make_host
+from tests.web.hosts import BROWSER, CREDENTIALS, MakeHost, make_host, send
 
 __all__ = ["make_host"]
 
 SIGN_IN = "/account/sessions/new"
-BROWSER = HTML | {"Sec-Fetch-Site": "same-origin"}
 
 
 def with_shelf(app: Flask) -> Flask:
@@ -40,15 +38,6 @@ def wanted_by(answer: TestResponse) -> str | None:
     parts = urlsplit(answer.location)
     assert parts.path.endswith(SIGN_IN)
     return parse_qs(parts.query).get("next", [None])[0]
-
-
-def send(client: FlaskClient, page: str, **typed: str) -> TestResponse:
-    """Fill in the form of a page and send it; see the page of what came of it."""
-    form = forms(client.get(page, headers=HTML))[-1]
-    answer = client.post(form.action, data=form.fields | typed, headers=BROWSER)
-    if "/outcome/" in (answer.location or ""):
-        return client.get(answer.location, headers=HTML)
-    return answer
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import click
 
 from bienvenue import clock
 from bienvenue.features.accounts import Accounts, line
+from bienvenue.features.groups import Groups
+from bienvenue.features.groups.operations import checked
 from bienvenue.features.registration.operations import Registration
 
 
@@ -14,10 +16,15 @@ from bienvenue.features.registration.operations import Registration
 @click.argument("email")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @click.option("--no-password", is_flag=True, help="Create an account without a password.")
+@click.option("--group", "groups", multiple=True, help="Add the account to a group; repeatable.")
 @click.pass_obj
-def add(service: Any, email: str, password_stdin: bool, no_password: bool) -> None:
+def add(
+    service: Any, email: str, password_stdin: bool, no_password: bool, groups: tuple[str, ...]
+) -> None:
     """Create an account."""
     registration: Registration = service.auth.use(Registration)
+    # A name that is none is refused before the account is created.
+    wanted = [checked(group) for group in groups]
     if no_password:
         user = service.auth.use(Accounts).add_without_password(service.caller, email)
     elif password_stdin:
@@ -26,6 +33,8 @@ def add(service: Any, email: str, password_stdin: bool, no_password: bool) -> No
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         user = registration.create(service.caller, email, password)
+    for group in wanted:
+        service.auth.use(Groups).add(service.caller, user.uid, group)
     click.echo(line(user))
 
 

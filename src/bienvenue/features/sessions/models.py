@@ -13,6 +13,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    true,
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -43,6 +44,8 @@ class Session(Base):
     amr: Mapped[str] = mapped_column(String(100))
     ip: Mapped[str] = mapped_column(String(45))
     agent: Mapped[str] = mapped_column(String(512))
+    #: Whether the browser keeps the cookie when it closes.
+    remembered: Mapped[bool] = mapped_column(server_default=true())
 
 
 _sessions, _users = table_of(Session), table_of(User)
