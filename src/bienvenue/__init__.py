@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from bienvenue.auth import Auth
     from bienvenue.db import DB
     from bienvenue.host.current import current_user
-    from bienvenue.host.guards import groups_required, login_required, reauthentication_required
+    from bienvenue.host.guards import (
+        form_token_required,
+        groups_required,
+        login_required,
+        reauthentication_required,
+    )
+    from bienvenue.host.sign_in import login_user, logout_user
     from bienvenue.user import User
 
 __version__ = VERSION
@@ -22,8 +28,11 @@ __all__ = [
     "User",
     "create_app",
     "current_user",
+    "form_token_required",
     "groups_required",
     "login_required",
+    "login_user",
+    "logout_user",
     "reauthentication_required",
 ]
 
@@ -32,9 +41,12 @@ _MODULES = {
     "DB": "db",
     "User": "user",
     "current_user": "host.current",
+    "form_token_required": "host.guards",
     "groups_required": "host.guards",
     "login_required": "host.guards",
     "reauthentication_required": "host.guards",
+    "login_user": "host.sign_in",
+    "logout_user": "host.sign_in",
 }
 
 

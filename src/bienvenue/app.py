@@ -18,6 +18,7 @@ from bienvenue import openapi, schema
 from bienvenue.auth import Auth
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Feature, Refusal
+from bienvenue.host import templates as host_templates
 from bienvenue.host.application import dispatcher, refused
 from bienvenue.settings import Settings
 from bienvenue.web import outcomes, redirects, responses
@@ -89,8 +90,10 @@ class Bienvenue:
         blueprint.after_request(dispatcher.name_answer)
         blueprint.teardown_request(lambda _: dispatcher.end_request())
         app.extensions["bienvenue"] = dispatcher
-        # Our own exception only: `current_user` may meet it in any view of the host.
-        app.register_error_handler(DatabaseUnavailable, _refuse_outage)
+        # Our own exceptions only: any view of the host may meet them.
+        app.register_error_handler(DatabaseUnavailable, _refuse)
+        app.register_error_handler(Refusal, _refuse)
+        host_templates.add_names(app)
         app.register_blueprint(blueprint)
         return auth
 
@@ -131,7 +134,7 @@ def _require_schema(auth: Auth) -> None:
         _log.warning("the database cannot answer yet: %s", error)
 
 
-def _refuse_outage(error: Exception) -> Response:
+def _refuse(error: Exception) -> Response:
     return refused(as_refusal(error))
 
 

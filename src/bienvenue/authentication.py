@@ -124,6 +124,10 @@ class Authentication:
     replacement: str | None = field(default=None, repr=False)
     #: Where the visitor asked to return to.
     return_to: str | None = None
+    #: Whether the browser keeps the cookie of the session when it closes.
+    remember: bool = True
+    #: Seconds for which the session lives at most, if less than the setting says.
+    lifetime: int | None = None
     #: The digest under which it is stored, once it outlived a request.
     stored_as: bytes | None = field(default=None, repr=False)
 

@@ -82,6 +82,8 @@ class SignedIn(NamedTuple):
     amr: str
     ip: str
     agent: str
+    #: Whether the browser keeps the cookie when it closes.
+    remembered: bool
 
     def __repr__(self) -> str:
         """Show the public names of user and session, and nothing secret."""

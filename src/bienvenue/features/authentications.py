@@ -44,7 +44,7 @@ class PendingAuthentication(Base):
     #: The completed methods, separated by spaces (RFC 8176).
     amr: Mapped[str] = mapped_column(String(100))
     authenticated_at: Mapped[float]
-    #: The attempt to settle, and where the visitor goes on, as JSON.
+    #: The attempt to settle, where the visitor goes on and how long the session lives, as JSON.
     data: Mapped[str] = mapped_column(Text)
     expires_at: Mapped[float] = mapped_column(index=True)
 
@@ -97,6 +97,8 @@ class Authentications(Feature[Section]):
                 {
                     "attempt": None if attempt is None else asdict(attempt),
                     "return_to": authentication.return_to,
+                    "remember": authentication.remember,
+                    "lifetime": authentication.lifetime,
                 }
             ),
             "expires_at": clock.now() + AUTHENTICATION_LIFETIME,
@@ -134,6 +136,9 @@ class Authentications(Feature[Section]):
             row.authenticated_at,
             None if data["attempt"] is None else Attempt(**data["attempt"]),
             return_to=data["return_to"],
+            # An earlier version stored neither.
+            remember=data.get("remember", True),
+            lifetime=data.get("lifetime"),
             stored_as=row.digest,
         )
 

@@ -17,9 +17,13 @@ from bienvenue.db import DatabaseUnavailable
 from bienvenue.errors import Refusal
 from bienvenue.features.groups import Groups
 from bienvenue.features.groups.operations import Wanted, checked
-from bienvenue.host.application import refused
+from bienvenue.host.application import dispatcher, refused
 from bienvenue.host.current import CurrentUser, found
+from bienvenue.web import crosssite
 from bienvenue.web.refusals import NotSignedIn, ReauthenticationRequired, as_refusal
+
+#: The header of a form token, for scripts.
+FORM_TOKEN_HEADER = "X-Form-Token"  # noqa: S105 (a name, no secret)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,13 +39,13 @@ class Guard(Protocol):
     def __call__(self, view: Callable[P, T], /) -> Callable[P, T | Response]: ...
 
 
-def _guard(require: Callable[[CurrentUser], None]) -> Guard:
-    """Make a guard; `require` raises the refusal of a signed-in user."""
+def _guard(check: Callable[[], object]) -> Guard:
+    """Make a guard; `check` raises the refusal of a request."""
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            refusal = None if _passes_unasked() else _refusal(require)
+            refusal = None if _passes_unasked() else _refusal(check)
             if refusal is not None:
                 return refused(refusal)
             # An async view runs in a thread of its own. The check does not: the session check uses
@@ -71,24 +75,25 @@ def _passes_unasked() -> bool:
     return request.blueprint == "bienvenue" or (request.method == "OPTIONS" and automatic)
 
 
-def _refusal(require: Callable[[CurrentUser], None]) -> Refusal | None:
+def _refusal(check: Callable[[], object]) -> Refusal | None:
     try:
-        user = found()
-        if user is None:
-            return NotSignedIn()
-        require(user)
+        check()
     except (Refusal, DatabaseUnavailable) as error:
         return as_refusal(error)
     return None
 
 
-def _nothing_more(_: CurrentUser) -> None:
-    """Require nothing more of a user who is signed in."""
+def _user() -> CurrentUser:
+    """Return who is signed in. Raises NotSignedIn."""
+    user = found()
+    if user is None:
+        raise NotSignedIn
+    return user
 
 
 #: Lets signed-in users reach a view. Others are refused with 401; a browser goes to the sign-in
 #: page and comes back afterwards.
-login_required: Guard = _guard(_nothing_more)
+login_required: Guard = _guard(_user)
 
 
 @overload
@@ -113,12 +118,13 @@ def reauthentication_required(
     """
     seconds = within.total_seconds() if isinstance(within, timedelta) else within
 
-    def require(user: CurrentUser) -> None:
+    def check() -> None:
+        user = _user()
         since = clock.now() - user.authenticated_at.timestamp()
         if not (user.fresh if seconds is None else since < seconds):
             raise ReauthenticationRequired
 
-    guard = _guard(require)
+    guard = _guard(check)
     return guard if view is None else guard(view)
 
 
@@ -133,7 +139,19 @@ def groups_required(*groups: Wanted) -> Guard:
     for name in (name for names in wanted for name in names):
         checked(name)
 
-    def require(user: CurrentUser) -> None:
-        Groups.require(user.groups, wanted)
+    return _guard(lambda: Groups.require(_user().groups, wanted))
 
-    return _guard(require)
+
+def _require_form_token() -> None:
+    if request.method not in crosssite.SAFE:
+        service = dispatcher()
+        token = request.form.get("form_token") or request.headers.get(FORM_TOKEN_HEADER)
+        bound = crosssite.bound_cookies(request, service.settings)
+        if not crosssite.valid(service.keys, token, bound):
+            raise crosssite.CrossSite
+
+
+#: Lets a request that changes something reach a view only with the `form_token()` of this browser,
+#: in the field `form_token` or in a header, whether a user is signed in or not. Others are refused
+#: with 403.
+form_token_required: Guard = _guard(_require_form_token)

@@ -24,6 +24,8 @@ _log = logging.getLogger("bienvenue")
 #: Where the environment of a request keeps the identity found for it. `flask.g` would not do: an
 #: application context that a host application pushed outlives every request (F14).
 _IDENTITY = "bienvenue.identity"
+#: The same for a user whom a view of a host application signed in or out.
+_BECAME = "bienvenue.became"
 
 
 class Identifying(Protocol):
@@ -165,6 +167,8 @@ class RequestIdentity:
         Raises DatabaseUnavailable.
         """
         sent = request.environ
+        if _BECAME in sent:
+            return cast("SignedIn | None", sent[_BECAME])
         headers = CredentialHeaders(sent.get("HTTP_COOKIE", ""), sent.get("HTTP_AUTHORIZATION", ""))
         credential = self._identifiers.credential(headers)
         found = cast("_Found | None", request.environ.get(_IDENTITY))
@@ -173,6 +177,18 @@ class RequestIdentity:
             found = _Found(self._identifiers, credential, identity)
             request.environ[_IDENTITY] = found
         return None if found.identity is None else found.identity.me
+
+    def of_session(self, secret: str) -> SignedIn | None:
+        """Return the user of a session's secret, or None. Raises DatabaseUnavailable."""
+        cookie = f"{cookies.name_of(cookies.SESSION, self._settings)}={secret}"
+        credential = self._identifiers.credential(CredentialHeaders(cookie, ""))
+        identity = None if credential is None else credential.look_up()
+        return None if identity is None else identity.me
+
+    @staticmethod
+    def become(me: SignedIn | None) -> None:
+        """Let the rest of this request be of a user who has just signed in, or of a visitor."""
+        request.environ[_BECAME] = me
 
     def visitor(self) -> Visitor:
         """Return what the cookies of a browser name; nothing is looked up."""

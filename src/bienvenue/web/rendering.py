@@ -3,17 +3,19 @@
 A browser, which names `text/html` in Accept, gets a page or a redirect; a program gets JSON.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import Response, request
 
-from bienvenue import tokens
+from bienvenue import clock, tokens
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.errors import Refusal
 from bienvenue.key_ring import KeyRing
 from bienvenue.settings import Settings
+from bienvenue.user import SignedIn
 from bienvenue.web import cookies, crosssite, drafts, outcomes, redirects, responses
 from bienvenue.web.branding import Branding
 from bienvenue.web.identity import RequestIdentity
@@ -87,8 +89,7 @@ class Rendering:
     def _set_cookies(self, response: Response, answer: Answer) -> None:
         settings = self._settings
         if answer.session:
-            lifetime = self._context()["session_lifetime"]
-            cookies.write(response, cookies.SESSION, answer.session, settings, lifetime)
+            self.set_session(response, answer.session)
             if cookies.read(request, cookies.AUTHENTICATION, settings) is not None:
                 cookies.clear(response, cookies.AUTHENTICATION, settings)
         for cookie, token in answer.cookies.items():
@@ -106,6 +107,18 @@ class Rendering:
             drafts.discard(request, response, settings)
         if answer.spent_link is not None:
             cookies.clear(response, cookies.link(answer.spent_link), settings)
+
+    def set_session(self, response: Response, secret: str) -> None:
+        """Set the cookie of a session, for as long as that lives or until the browser closes."""
+        try:
+            me = self._identity.of_session(secret)
+        except DatabaseUnavailable:
+            me = None
+        lifetime: int | None = self._context()["session_lifetime"]
+        if me is not None:
+            # In whole seconds, and not too few: the database says when it ends.
+            lifetime = math.ceil(me.expires_at - clock.now()) if me.remembered else None
+        cookies.write(response, cookies.SESSION, secret, self._settings, lifetime)
 
     def refusal(
         self,
@@ -125,8 +138,9 @@ class Rendering:
         elif refusal.redirect_to is not None:
             # The page of the form is where to return to.
             going_on = refusal.authentication is not None
-            own = None if page is None or going_on else self._page_path(page.path)
+            own = None if page is None else self._page_path(page.path)
             on = return_to if own is None else redirects.on_site(own, self._settings)
+            on = None if going_on else on
             query = "" if on is None else f"?{urlencode({'next': on})}"
             response = responses.as_redirect(redirects.mounted(refusal.redirect_to) + query)
             self._keep_draft(response, page, values)
@@ -150,18 +164,16 @@ class Rendering:
 
     def template(self, template: str, status: int, **values: Any) -> Response:
         """Return a page made of a template, with what every template may show."""
-        path = request.path.removeprefix(redirects.prefix())
+        prefix = redirects.prefix()
+        # A host application may have a path that is one of ours without the prefix.
+        path = request.path.removeprefix(prefix) if request.path.startswith(f"{prefix}/") else ""
         own = self._page_path(path)
-        try:
-            me = self._identity.signed_in()
-        except DatabaseUnavailable:
-            me = None
         response = responses.as_page(
             template,
             status,
             self._identity.language(),
             **{"value": None, "refusal": None, "typed": {}} | dict(self._context()) | values,
-            me=me,
+            me=self._me(),
             here=redirects.mounted,
             current_path=path,
             flash=cookies.chosen(request, cookies.FLASH, self._settings),
@@ -169,7 +181,7 @@ class Rendering:
             reload_path=own,
             return_to=None if own is None else redirects.on_site(own, self._settings),
             branding=self.branding,
-            form_token=self._form_token,
+            form_token=self.form_token,
             support=self._settings.core.support_link,
             theme=cookies.chosen(request, cookies.THEME, self._settings),
             service=self._settings.core.service_name,
@@ -178,8 +190,12 @@ class Rendering:
         if origins := self._settings.return_origins:
             policy = redirects.content_policy(responses.CONTENT_POLICY, origins)
             response.headers["Content-Security-Policy"] = policy
-        if _NEW_FORM in request.environ:
-            new = request.environ[_NEW_FORM]
+        return self.with_form(response)
+
+    def with_form(self, response: Response) -> Response:
+        """Let the browser keep the secret that the form tokens of this request are bound to."""
+        new = request.environ.get(_NEW_FORM)
+        if new is not None:
             cookies.write(response, cookies.FORM, new, self._settings, None)
         return response
 
@@ -228,7 +244,7 @@ class Rendering:
             typed = page.showable(values or {})
             drafts.keep(request, response, self._keys, self._settings, path=page.path, typed=typed)
 
-    def _form_token(self) -> str:
+    def form_token(self) -> str:
         """Return the form token of a page, bound to the session or else to a cookie of forms."""
         bound = crosssite.bound_cookies(request, self._settings)
         if not bound:
@@ -238,8 +254,12 @@ class Rendering:
 
     def _user_uid(self) -> str | None:
         """Return the uid of who is signed in, or None, without the database too."""
+        me = self._me()
+        return None if me is None else me.user_uid
+
+    def _me(self) -> SignedIn | None:
+        """Return who is signed in, or None, without the database too."""
         try:
-            me = self._identity.signed_in()
+            return self._identity.signed_in()
         except DatabaseUnavailable:
             return None
-        return None if me is None else me.user_uid

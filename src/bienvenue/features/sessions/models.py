@@ -99,7 +99,8 @@ WHERE sessions.digest = :digest AND sessions.generation = users.session_id
 #: The rest of `SignedIn`, read once for each digest.
 LASTING = """
 SELECT users.id, users.uid, users.created_at, sessions.uid, sessions.digest,
-       sessions.created_at, sessions.expires_at, sessions.amr, sessions.ip, sessions.agent
+       sessions.created_at, sessions.expires_at, sessions.amr, sessions.ip, sessions.agent,
+       sessions.remembered
 FROM sessions JOIN users ON users.id = sessions.user_id
 WHERE sessions.digest = :digest
 """

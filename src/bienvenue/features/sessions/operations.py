@@ -1,6 +1,7 @@
 """The operations on sessions. Only `open` opens one."""
 
 import logging
+import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -155,6 +156,7 @@ class Sessions(Feature[SessionSettings]):
         secret, known = tokens.new(), None
         digest = self.digest(secret)
         replacement = authentication.replacement
+        lifetime = min(authentication.lifetime or math.inf, self.settings.session_lifetime)
         with self._db.transaction() as tx:
             compared = {"the_user": user.id, "compared": user.hashed_password}
             hashed = {"hashed": replacement or user.hashed_password}
@@ -172,11 +174,12 @@ class Sessions(Feature[SessionSettings]):
                 "generation": generation,
                 "created_at": now,
                 "last_seen_at": now,
-                "expires_at": now + self.settings.session_lifetime,
+                "expires_at": now + lifetime,
                 "authenticated_at": authentication.at,
                 "amr": " ".join(authentication.amr),
                 "ip": caller.address[:45],
                 "agent": caller.agent,
+                "remembered": authentication.remember,
             }
             tx.execute(OPEN, opened)
             if replacement is not None:
