@@ -6,14 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask, render_template_string, request
+from flask import Flask, Response, render_template_string, request
 from werkzeug.http import parse_cookie
 
 from bienvenue import current_user, form_token_required, login_user, logout_user
 from bienvenue import reauthentication_required as fresh_required
 from bienvenue.authentication import CODE, Authentication
 from bienvenue.db import DatabaseUnavailable
+from bienvenue.host.templates import form_token
 from tests.conftest import EMAIL, Clock
+from tests.databases import Databases
 from tests.features import audits
 from tests.features.toys import Codes
 from tests.web.browser import HTML
@@ -218,3 +220,27 @@ def test_a_database_that_goes_away_costs_no_one_the_session(
     monkeypatch.setattr(app.extensions["bienvenue"].identity, "of_session", away)
     answer = app.test_client().post("/account/sessions", json=CREDENTIALS)
     assert (answer.status_code, cookie_of(answer)["max-age"]) == (200, str(30 * 86400))
+
+
+def test_whom_one_application_signs_in_is_no_one_to_another(
+    make_host: MakeHost, databases: Databases
+) -> None:
+    """One application may hand the environment of its request on to one that it contains."""
+    url = databases.fresh("sqlite")
+    outer, inner = with_door(make_host()), with_door(make_host(database_url=url))
+    seen: list[str] = []
+
+    @inner.get("/page")
+    def page() -> str:
+        return f"{bool(current_user)} {form_token()}"
+
+    @outer.post("/both")
+    def both() -> str:
+        login_user(EMAIL)
+        environ = request.environ | {"PATH_INFO": "/page", "REQUEST_METHOD": "GET"}
+        seen.extend(Response.from_app(inner.wsgi_app, environ).get_data(True).split())
+        return f"{bool(current_user)} {form_token()}"
+
+    mine = outer.test_client().post("/both").text.split()
+    assert [mine[0], seen[0]] == ["True", "False"]
+    assert mine[1] != seen[1]

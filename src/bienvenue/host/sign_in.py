@@ -65,7 +65,7 @@ def login_user(
         # The account changed each time between its reading and its session.
         raise WrongCredentials
     service.identity.become(service.identity.of_session(opened.secret))
-    request.environ[crosssite.OPENED] = opened.secret
+    request.environ[crosssite.OPENED] = (service.settings, opened.secret)
 
     @after_this_request
     def with_cookie(response: Response) -> Response:
@@ -89,7 +89,7 @@ def logout_user() -> bool:
     me = service.identity.signed_in()
     service.auth.use(Sessions).end(service.identity.caller(me, Channel.CODE), me)
     service.identity.become(None)
-    request.environ[crosssite.OPENED] = None
+    request.environ[crosssite.OPENED] = (service.settings, None)
 
     @after_this_request
     def without_cookie(response: Response) -> Response:

@@ -16,6 +16,7 @@ _NAMED = {
     "devices": "/sessions",
     "reset_password": "/reset_password",
 }
+#: Where the environment of a request keeps who will set the cookie of its form tokens.
 _WILL_KEEP = "bienvenue.will_keep_form"
 
 
@@ -41,8 +42,8 @@ def form_token() -> str:
     """Return the token of a form, for a hidden field `form_token`. It is bound to this browser."""
     rendering = dispatcher().rendering
     token = rendering.form_token()
-    if _WILL_KEEP not in request.environ and request.blueprint != "bienvenue":
-        request.environ[_WILL_KEEP] = True
+    if request.environ.get(_WILL_KEEP) is not rendering and request.blueprint != "bienvenue":
+        request.environ[_WILL_KEEP] = rendering
 
         @after_this_request
         def keep(response: Response) -> Response:

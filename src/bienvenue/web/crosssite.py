@@ -22,7 +22,7 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 #: The cookies a form token may be bound to, in order.
 _BOUND = (cookies.SESSION, cookies.FORM)
 #: Where the environment of a request keeps the secret of the session that its view opened, None for
-#: a session that it ended.
+#: a session that it ended, behind the settings of the service.
 OPENED = "bienvenue.opened"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -160,10 +160,10 @@ def bound_cookies(request: Request, settings: Settings) -> list[str]:
     Beside a session nothing else counts: an attacker may have planted the cookie to which a token
     from before signing in is bound.
     """
-    if OPENED in request.environ:
-        found = [request.environ[OPENED]]
-    else:
-        found = [cookies.read(request, name, settings) for name in _BOUND]
+    found = [cookies.read(request, name, settings) for name in _BOUND]
+    opened: tuple[Settings, str | None] | None = request.environ.get(OPENED)
+    if opened is not None and opened[0] is settings:
+        found = [opened[1]]
     return [cookie for cookie in found if cookie is not None][:1]
 
 

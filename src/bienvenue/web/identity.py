@@ -167,8 +167,10 @@ class RequestIdentity:
         Raises DatabaseUnavailable.
         """
         sent = request.environ
-        if _BECAME in sent:
-            return cast("SignedIn | None", sent[_BECAME])
+        became = cast("tuple[Identifiers, SignedIn | None] | None", sent.get(_BECAME))
+        # An application may hand its request on to another one, which has other users.
+        if became is not None and became[0] is self._identifiers:
+            return became[1]
         headers = CredentialHeaders(sent.get("HTTP_COOKIE", ""), sent.get("HTTP_AUTHORIZATION", ""))
         credential = self._identifiers.credential(headers)
         found = cast("_Found | None", request.environ.get(_IDENTITY))
@@ -185,10 +187,9 @@ class RequestIdentity:
         identity = None if credential is None else credential.look_up()
         return None if identity is None else identity.me
 
-    @staticmethod
-    def become(me: SignedIn | None) -> None:
+    def become(self, me: SignedIn | None) -> None:
         """Let the rest of this request be of a user who has just signed in, or of a visitor."""
-        request.environ[_BECAME] = me
+        request.environ[_BECAME] = (self._identifiers, me)
 
     def visitor(self) -> Visitor:
         """Return what the cookies of a browser name; nothing is looked up."""
