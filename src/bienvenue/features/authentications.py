@@ -167,7 +167,7 @@ class Authentications(Feature[Section]):
 
     def export(self, user_id: int) -> Mapping[str, Any]:
         """Return the sign-ins in progress, with their methods and times (RFC 3339 in UTC)."""
-        query = select(_table.amr, _table.authenticated_at, _table.expires_at)
+        query = select(_table.amr, _table.authenticated_at, _table.expires_at, _table.data)
         query = query.where(_table.user_id == user_id).order_by(_table.expires_at)
         with self._db.reading() as tx:
             found = tx.execute(query).all()
@@ -177,6 +177,7 @@ class Authentications(Feature[Section]):
                     "amr": row.amr,
                     "authenticated_at": clock.written(row.authenticated_at),
                     "expires_at": clock.written(row.expires_at),
+                    "remembered": json.loads(row.data).get("remember", True),
                 }
                 for row in found
             ]

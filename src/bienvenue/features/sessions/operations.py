@@ -448,6 +448,7 @@ class Sessions(Feature[SessionSettings]):
                     "amr": row.amr.split(),
                     "ip": row.ip,
                     "agent": row.agent,
+                    "remembered": row.remembered,
                 }
                 for row in rows
             ]
