@@ -75,7 +75,7 @@ def test_times_are_moments_and_fresh_is_a_boolean(make_host: MakeHost, moving_cl
 
     @app.get("/look")
     def look() -> str:
-        seen.append(current_user._get_current_object())  # type: ignore[attr-defined]
+        seen.append(current_user._get_current_object())  # type: ignore[attr-defined]  # of the proxy
         return str(current_user.fresh)
 
     client = signed_in(app)
@@ -136,7 +136,7 @@ def test_a_macro_without_a_context_has_the_names_too(make_host: MakeHost) -> Non
     app = make_host()
     app.jinja_env.globals["nav"] = app.jinja_env.from_string(
         "{% macro nav() %}{{ account_url('profile') }}{% endmacro %}"
-    ).module.nav  # type: ignore[attr-defined]
+    ).module.nav  # type: ignore[attr-defined]  # a macro of the template
     showing(app, "{{ nav() }}")
     assert app.test_client().get("/show").text == "/account/profile"
 
