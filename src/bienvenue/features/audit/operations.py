@@ -125,7 +125,8 @@ class Audit(Feature[AuditSettings]):
         now = clock.now()
         # A counted row is ready once its minute is over. An event that commits later finds no
         # slot, because sealing clears it, and starts a row of its own.
-        ready = rows.slot.is_(None) | (rows.at < now // MINUTE * MINUTE)
+        over = (rows.at < now // MINUTE * MINUTE) | (rows.at > now + clock.APART)
+        ready = rows.slot.is_(None) | over
         with self._db.transaction() as tx:
             # One worker at a time; without this lock, the primary key of the batch collides.
             if self._db.on_postgresql and not tx.scalar(
@@ -231,6 +232,12 @@ class Audit(Feature[AuditSettings]):
         with self._db.reading() as tx:
             found = tx.execute(query.group_by(rows.user_id)).all()
         return {row.user_id: row.last for row in found}
+
+    def newest(self) -> float | None:
+        """Return the time of the newest event in seconds since 1970; None without events."""
+        with self._db.reading() as tx:
+            newest: float | None = tx.scalar(select(func.max(rows.at)))
+        return newest
 
     def revoke(
         self, _caller: Caller, user_id: int, reason: Reason, _keep_session: bytes | None = None

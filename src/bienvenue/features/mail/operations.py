@@ -175,7 +175,7 @@ class Mail(Feature[MailSettings]):
         alike = (columns.kind == kind) & (columns.email == email) & (columns.user_id == user_id)
         unsent = (columns.state == MessageState.WAITING) & (columns.tries == 0)
         with self._db.transaction() as tx:
-            today = alike & (columns.created_at > now - DAY)
+            today = alike & columns.created_at.between(now - DAY, now + clock.APART)
             many = (tx.scalar(select(func.count()).where(today)) or 0) >= NOTICES_AT_ONCE
             gathering = select(columns.id, columns.facts).where(
                 alike & unsent & (columns.due_at > now)

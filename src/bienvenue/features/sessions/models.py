@@ -90,6 +90,7 @@ SELECT users.email, sessions.generation, sessions.last_seen_at, sessions.authent
 FROM sessions JOIN users ON users.id = sessions.user_id
 WHERE sessions.digest = :digest AND sessions.generation = users.session_id
   AND sessions.expires_at > :now AND sessions.created_at > :created_after
+  AND sessions.created_at <= :created_until
   AND sessions.last_seen_at > :seen_after AND users.disabled_at IS NULL
 """
 
