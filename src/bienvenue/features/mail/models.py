@@ -36,6 +36,9 @@ after which a message without a link is not sent for the first time.
 PAUSES = 30.0, 3600.0
 """The first and the longest pause between two tries of a message, in seconds."""
 
+PART = 100
+"""Messages that an export holds at a time."""
+
 KEPT = 30 * 86400.0
 """Seconds a message is kept, whatever became of it."""
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from email.message import EmailMessage
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ from bienvenue.features.mail.models import (
     KEPT,
     LEASE,
     NOTICES_AT_ONCE,
+    PART,
     PAUSES,
     SENDABLE,
     TEST_DEADLINE,
@@ -400,11 +401,19 @@ class Mail(Feature[MailSettings]):
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return the messages written to a user, without their links, and what became of them."""
-        with self._db.reading() as tx:
-            rows = tx.scalars(
-                select(Message).where(columns.user_id == user_id).order_by(columns.id.desc())
-            ).all()
-        return {"emails": [self._exported(row) for row in rows]}
+        return {"emails": map(self._exported, self._all_of(user_id))}
+
+    def _all_of(self, user_id: int) -> Iterator[Message]:
+        """Give all messages of a user, newest first, reading PART of them at a time."""
+        newest = select(Message).where(columns.user_id == user_id).order_by(columns.id.desc())
+        part = newest
+        while True:
+            with self._db.reading() as tx:
+                found = tx.scalars(part.limit(PART)).all()
+            yield from found
+            if len(found) < PART:
+                return
+            part = newest.where(columns.id < found[-1].id)
 
     def _exported(self, row: Message) -> dict[str, Any]:
         written = self._read(row)

@@ -418,19 +418,25 @@ class Sessions(Feature[SessionSettings]):
 
         The new generation ends them; deleting the rows only frees space.
         """
-        generation = None if keep_session is None else str(uuid.uuid4())
+        generation, kept = None if keep_session is None else str(uuid.uuid4()), None
         with self._db.transaction() as tx:
             tx.change(update(User).where(User.id == user_id).values(session_id=generation))
             mine = columns.user_id == user_id
             if keep_session is not None:
-                tx.change(
+                kept = tx.execute(
                     update(Session)
                     .where(columns.digest == keep_session, columns.user_id == user_id)
                     .values(generation=generation)
-                )
+                    .returning(columns.uid)
+                    .execution_options(synchronize_session=False)
+                ).scalar_one_or_none()
                 mine &= columns.digest != keep_session
             tx.change(delete(Session).where(mine))
-            self._registry.publish(Event(caller, "sessions.ended", user_id, {"reason": reason}))
+            # A session can end all others as often as it likes, at no cost.
+            repeats = reason == Reason.SIGNED_OUT_ELSEWHERE
+            counted = f"{user_id} {kept}" if repeats else None
+            facts = {"reason": reason}
+            self._registry.publish(Event(caller, "sessions.ended", user_id, facts, counted))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return a user's sessions, including expired ones that are not yet swept."""
