@@ -66,7 +66,11 @@ class Rendering:
             cookies.write(response, cookies.OUTCOME, cookie, self._settings, outcomes.LIFETIME)
         else:
             template, typed = answer.template or "value.html", self._draft(page)
-            response = self.template(template, answer.status, value=answer.value, typed=typed)
+            # The session that sent the form may have ended with it.
+            over = {"me": None} if answer.session is False else {}
+            response = self.template(
+                template, answer.status, value=answer.value, typed=typed, **over
+            )
             if typed:
                 drafts.discard(request, response, self._settings)
         if answer.session is not None and kept is None:
@@ -148,8 +152,9 @@ class Rendering:
             template,
             status,
             self._identity.language(),
-            **{"value": None, "refusal": None, "typed": {}} | dict(self._context()) | values,
-            me=me,
+            **{"value": None, "refusal": None, "typed": {}, "me": me}
+            | dict(self._context())
+            | values,
             here=redirects.mounted,
             current_path=path,
             flash=cookies.chosen(request, cookies.FLASH, self._settings),

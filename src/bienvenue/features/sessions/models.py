@@ -59,7 +59,10 @@ class SessionSettings(Section):
         14 * 86400, description="How long it lives without being used (1h for ASVS level 2)."
     )
     session_cap: int = Field(
-        100, ge=1, le=10_000, description="Sessions a person has at most; the oldest ends."
+        100,
+        ge=1,
+        le=10_000,
+        description="Sessions a person has at most; the one unused for the longest ends.",
     )
     session_fresh: Seconds = Field(
         15 * 60, description="How long after signing in a person may do what needs a fresh sign-in."
