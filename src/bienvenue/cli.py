@@ -5,8 +5,11 @@ never an argument, which other users of the machine could see.
 """
 
 import contextlib
+import errno
 import functools
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -32,6 +35,28 @@ _TROUBLE = (
     DatabaseUnavailable,
     Refusal,
 )
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What an output says that takes no more."""
+
+
+def _of_output(problem: OSError | UnicodeEncodeError) -> str | None:
+    """Return what is wrong with the output, in a sentence; None when that is not the problem."""
+    if isinstance(problem, UnicodeEncodeError):
+        taken = problem.encoding
+        if taken.lower() == "utf-8":
+            return None
+        return f"This terminal takes {taken} only, and not all of the output: set PYTHONUTF8=1."
+    if problem.errno not in _FULL or problem.filename is not None:
+        return None
+    return f"The output cannot be written: {problem.strerror}."
+
+
+def _write_no_more() -> None:
+    """Drop what waits to be written: Python tries once more at its end, and says so if it fails."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Service:
@@ -98,6 +123,18 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except _TROUBLE as problem:
             raise click.ClickException(str(problem)) from None
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the program; an output that takes no more, or not this, is a sentence too."""
+        try:
+            return super().main(*args, **extra)
+        except (OSError, UnicodeEncodeError) as problem:
+            said = _of_output(problem)
+            if said is None:
+                raise
+            _write_no_more()
+            click.echo(f"Error: {said}", err=True)
+            sys.exit(1)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,7 +7,7 @@ commit. What only one feature answers is a call to that feature (`needs`), never
 import enum
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -58,7 +58,8 @@ class Event:
     name: str
     user_id: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
-    #: The key of a refusal that may come in floods; the audit log has one row a key and minute.
+    #: The key of what may come in floods, as a refusal does, or what a signed-in user can repeat at
+    #: no cost; the audit log has one row a key and minute.
     counted: str | None = None
     #: How often it happened, if it was counted before it was published.
     times: int = 1
@@ -281,7 +282,15 @@ class Registry:
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return everything the features store about a person, as plain values."""
-        return {name: v for each in self.features for name, v in each.export(user_id).items()}
+        return {
+            name: list(value) if isinstance(value, Iterator) else value
+            for name, value in self.exported(user_id)
+        }
+
+    def exported(self, user_id: int) -> Iterator[tuple[str, Any]]:
+        """Give the same member by member; a list without a bound is an iterator over its items."""
+        for each in self.features:
+            yield from each.export(user_id).items()
 
     def context(self) -> dict[str, Any]:
         """Return what the features give to every template; mappings of one name are joined."""

@@ -20,6 +20,7 @@ FLOOD = 100
 #: A hash of the flood costs some forty milliseconds: a hundred do not pass in a second.
 SLOW = {"bcrypt_cost": "10", "hash_queue": "4"}
 _TRIES = 30
+MINUTES = 3
 
 
 @attack(
@@ -48,6 +49,33 @@ def a_thousand_at_once(target: Target) -> Outcome:
     if hashed != ACCOUNT:
         return Won(f"{hashed} of {guesses} were compared: {heard(replies)}")
     return Refused(f"of {guesses} at once {hashed} were compared: {heard(replies)}")
+
+
+@attack(
+    "C18",
+    "One user fills the audit log, and has all of it read again and again.",
+    wins=("broken:C18_a_row_each_time", "broken:C18_exports_without_end"),
+    alone=True,
+)
+def a_log_that_grows_and_is_read(target: Target) -> Outcome:
+    """Sign out all other devices sixty times, and download everything until that is refused."""
+    browser = target.person().sign_in()
+    for _ in range(60):
+        browser.delete("/sessions?which=others")
+    first = browser.get("/export")
+    ended = [row for row in first.json["activity"] if row["event"] == "sessions.ended"]
+    # A minute may end meanwhile.
+    if len(ended) > MINUTES:
+        return Won(f"60 requests without a password wrote {len(ended)} rows")
+    replies = [browser.get("/export") for _ in range(30)]
+    given = sum(reply.ok for reply in replies)
+    if given == len(replies):
+        return Won(f"everything was read {given + 1} times")
+    refused = replies[-1]
+    if refused.status != 429 or not refused.header("Retry-After"):
+        return Won(f"the last one heard {refused.status}")
+    counted = sum(row["times"] for row in ended)
+    return Refused(f"{len(ended)} rows count {counted} requests, and {given + 1} exports were made")
 
 
 @attack(

@@ -247,8 +247,8 @@ class OneTimeTokens(Feature[Section]):
 
     def spend_peeked(self, found: Token, *where: ColumnElement[bool]) -> bool:
         """Spend a token that `peek` returned, in the open transaction; return whether it worked."""
-        alive = (columns.id == found.id) & (columns.uid == found.uid)
-        return self._spent(alive & (columns.expires_at > clock.now()), *where) is not None
+        same = (columns.id == found.id) & (columns.uid == found.uid)
+        return self._spent(same & unexpired(), *where) is not None
 
     def _spent(self, *where: ColumnElement[bool]) -> Token | None:
         with self._db.transaction() as tx:
@@ -270,11 +270,7 @@ class OneTimeTokens(Feature[Section]):
         that email and the expiry in seconds since 1970, or None when no token is outstanding. The
         caller then names the new email with `sent`.
         """
-        alive = (
-            (columns.purpose == link.purpose.name)
-            & (columns.sent_to == sent_to)
-            & (columns.expires_at > clock.now())
-        )
+        alive = (columns.purpose == link.purpose.name) & (columns.sent_to == sent_to) & unexpired()
         newest = select(columns.id).where(alive).order_by(columns.id.desc()).limit(1)
         with self._db.transaction() as tx:
             row = tx.execute(
@@ -300,7 +296,7 @@ class OneTimeTokens(Feature[Section]):
         return (
             (columns.digest == purpose.digest_of(token))
             & (columns.purpose == purpose.name)
-            & (columns.expires_at > clock.now())
+            & unexpired()
         )
 
     def reserved(self, email: str, user_id: int | None = None) -> bool:
@@ -338,7 +334,7 @@ class OneTimeTokens(Feature[Section]):
 
     def list(self, purpose: Purpose, *where: ColumnElement[bool]) -> Sequence[Token]:
         """Return the outstanding tokens of a purpose in the order they were issued."""
-        alive = (columns.purpose == purpose.name) & (columns.expires_at > clock.now())
+        alive = (columns.purpose == purpose.name) & unexpired()
         with self._db.reading() as tx:
             rows = tx.execute(select(table).where(alive, *where).order_by(columns.id)).all()
         return [_read(row) for row in rows]
@@ -387,6 +383,15 @@ class OneTimeTokens(Feature[Section]):
         with self._db.transaction() as tx:
             over = select(columns.id).where(columns.expires_at <= now).limit(limit)
             return self._drop(tx, columns.id.in_(over), columns.expires_at <= now)
+
+
+def unexpired() -> ColumnElement[bool]:
+    """Return the condition that a token has not expired, and lives no longer than its lifetime.
+
+    A token that was issued later than now comes from a clock that was set back since.
+    """
+    now = clock.now()
+    return (columns.expires_at > now) & (columns.created_at <= now + clock.APART)
 
 
 def _read(row: Any) -> Token:

@@ -49,10 +49,13 @@ class Rendering:
     def answer(self, page: Page, answer: Answer) -> Response:
         """Return the response to a visitor, with the cookies that the answer sets."""
         kept: tuple[str, str] | None = None
-        # A load balancer gets no page: its layout asks the database who is signed in.
-        for_program = page.any_host or page.json_only or answer.filename is not None
-        if for_program or not responses.wants_page(request):
+        is_file = page.json_only or answer.filename is not None
+        if is_file or not responses.wants_page(request):
             response = responses.of_value(answer)
+        elif page.any_host:
+            # A probe asks no database who is signed in, as the layout of a page does.
+            language, name = self._identity.language(), self._settings.core.service_name
+            response = responses.as_page("health.html", answer.status, language, service=name)
         elif answer.redirect_to is not None:
             wanted = self._return_path(answer.return_to)
             response = responses.as_redirect(wanted or redirects.mounted(answer.redirect_to))
@@ -63,7 +66,11 @@ class Rendering:
             cookies.write(response, cookies.OUTCOME, cookie, self._settings, outcomes.LIFETIME)
         else:
             template, typed = answer.template or "value.html", self._draft(page)
-            response = self.template(template, answer.status, value=answer.value, typed=typed)
+            # The session that sent the form may have ended with it.
+            over = {"me": None} if answer.session is False else {}
+            response = self.template(
+                template, answer.status, value=answer.value, typed=typed, **over
+            )
             if typed:
                 drafts.discard(request, response, self._settings)
         if answer.session is not None and kept is None:
@@ -150,8 +157,9 @@ class Rendering:
             template,
             status,
             self._identity.language(),
-            **{"value": None, "refusal": None, "typed": {}} | dict(self._context()) | values,
-            me=me,
+            **{"value": None, "refusal": None, "typed": {}, "me": me}
+            | dict(self._context())
+            | values,
             here=redirects.mounted,
             current_path=path,
             flash=cookies.chosen(request, cookies.FLASH, self._settings),

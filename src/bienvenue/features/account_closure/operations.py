@@ -1,5 +1,7 @@
 """The operations of account closure."""
 
+import itertools
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, case, delete, exists, insert, select, update
@@ -13,6 +15,7 @@ from bienvenue.features.account_closure.errors import (
     AccountClosed,
     AccountNotClosed,
     AccountNotOpen,
+    TooManyExports,
     WrongReopeningToken,
 )
 from bienvenue.features.account_closure.models import REOPENING, ClosureSettings, closures
@@ -24,6 +27,9 @@ from bienvenue.web.page import Pages
 from bienvenue.web.refusals import NotSignedIn
 
 _table = closures.c
+
+EXPORTS = 10
+"""Times an hour that a user may download their data."""
 
 AT_ONCE = 100
 """Accounts that one sweep deletes at most: a worker that stops waits for the end of its sweep."""
@@ -40,12 +46,14 @@ class AccountClosure(Feature[ClosureSettings]):
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
         "account.exported": "A user downloaded their data.",
+        "export_limit.reached": "A download of a user's data was refused: too many in an hour.",
         "account.closed": "An account was closed; it is deleted when it can no longer be reopened.",
         "account.reopened": "A closed account was reopened.",
     }
     sentences: ClassVar = {
         "account.closed": "You closed your account. All devices were signed out.",
         "account.exported": "Your data was downloaded.",
+        "export_limit.reached": "A download of your data was refused: too many in an hour.",
         "account.reopened": "Your account was reopened.",
     }
     menu = (
@@ -70,18 +78,31 @@ class AccountClosure(Feature[ClosureSettings]):
     }
     links = (REOPENING,)
 
-    def download(self, caller: Caller, me: SignedIn) -> dict[str, Any]:
-        """Return everything the service stores about the signed-in user, by feature.
+    def download(self, caller: Caller, me: SignedIn) -> Iterator[tuple[str, Any]]:
+        """Give everything the service stores about the signed-in user, member by member.
 
-        Times are RFC 3339 in UTC. Raises NotSignedIn when the account is deleted meanwhile (ASVS
-        14.2.7).
+        Times are RFC 3339 in UTC; a list without a bound is an iterator over its items, so that no
+        account is too large to be read. Raises TooManyExports after EXPORTS in an hour, and
+        NotSignedIn when the account is deleted meanwhile (ASVS 14.2.7).
         """
         facts = {"session": me.session_uid}
+        if not self._may_download(me):
+            counted = str(me.user_id)
+            refused = Event(caller, "export_limit.reached", me.user_id, facts, counted)
+            self._registry.publish(refused)
+            raise TooManyExports
         self._registry.publish(Event(caller, "account.exported", me.user_id, facts))
+        members = self._registry.exported(me.user_id)
         try:
-            return self._registry.export(me.user_id)
+            # The account itself comes first, while a refusal can still be the answer.
+            first = next(members)
         except NoResultFound:
             raise NotSignedIn from None
+        return itertools.chain([first], members)
+
+    @retried
+    def _may_download(self, me: SignedIn) -> bool:
+        return self._mail.may_ask("export", me.user_uid, 0.0, EXPORTS)
 
     def deletion_time(self, me: SignedIn) -> str:
         """Return when the account is deleted if its user closes it now (RFC 3339 in UTC)."""
