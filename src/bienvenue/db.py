@@ -89,12 +89,22 @@ class _Kept:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
+        self._process = os.getpid()
 
     def close(self) -> None:
+        if self._process != os.getpid():
+            _inherited.append(self.connection)
+            return
         with suppress(Exception):
             self.connection.close()
 
     __del__ = close
+
+
+#: What a forked process has from its parent, which uses it on. It is kept here so that nothing
+#: closes it: that would end the session of the parent at the server, or its locks of a file.
+_inherited: list[object] = []
+_open: "weakref.WeakSet[DB]" = weakref.WeakSet()
 
 
 class DB:
@@ -116,6 +126,7 @@ class DB:
         self._local = threading.local()
         self._all_kept: weakref.WeakSet[_Kept] = weakref.WeakSet()
         self._current: ContextVar[Transaction | None] = ContextVar("transaction", default=None)
+        _open.add(self)
 
     @property
     def engine(self) -> Engine:
@@ -261,6 +272,23 @@ class DB:
         self._local = threading.local()
         self._engine.dispose()
 
+    def before_fork(self) -> None:
+        """Close what is idle of a SQLite file.
+
+        A forked process would take its parent's locks of the file for its own, and go on without
+        any (https://sqlite.org/howtocorrupt.html section 2.6).
+        """
+        if self.file is not None:
+            self._local.__dict__.clear()
+            self._engine.dispose()
+
+    def forget_inherited(self) -> None:
+        """Forget, in a forked process, the connections of its parent without closing any."""
+        _inherited.extend([self._engine.pool, *self._all_kept])
+        self._all_kept = weakref.WeakSet()
+        self._local = threading.local()
+        self._engine.dispose(close=False)
+
     @contextmanager
     def connect(self, writes: bool = True, patient: bool = True) -> Iterator[Connection]:
         """Open a connection and, if it writes, commit at the end. Raises DatabaseUnavailable."""
@@ -279,6 +307,20 @@ class DB:
             if _is_outage(error):
                 raise DatabaseUnavailable(str(error.orig)) from error
             raise
+
+
+def _before_fork() -> None:
+    for db in _open:
+        db.before_fork()
+
+
+def _after_fork() -> None:
+    for db in _open:
+        db.forget_inherited()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
 
 
 def retried(operation: Callable[P, T]) -> Callable[P, T]:
