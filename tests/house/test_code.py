@@ -31,6 +31,7 @@ STOREYS = [
         "room",
         "tls",
         "client_ip",
+        "connections",
         "logs",
         "i18n",
     },

@@ -352,6 +352,16 @@ def test_a_pooler_in_front_of_the_database(
     databases.drop(url)
 
 
+def test_connections_that_nothing_bounds(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system cannot, and no proxy does it."""
+    public = {"host": "0.0.0.0", "base_url": "http://localhost:5000"}
+    assert list(look(**public)) == ["BV005"]
+    monkeypatch.setattr("bienvenue.connections.can_be_bounded", lambda: False)
+    assert list(look(**public)) == ["BV005", "BV031"]
+    assert look() == {}
+    assert "BV031" not in look(**public, trusted_proxies="192.0.2.1")
+
+
 # --- the whole ----------------------------------------------------------------------------------
 
 

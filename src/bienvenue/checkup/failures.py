@@ -1,6 +1,6 @@
 """The checks of what lets the service start and then fail or slow down: disk, TLS, a pooler."""
 
-from bienvenue import room, tls
+from bienvenue import connections, room, tls
 from bienvenue.checkup.circumstances import Circumstances, Severity, check
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.settings import SettingsProblem
@@ -44,3 +44,15 @@ def pooled(around: Circumstances) -> str | None:
     return (
         "A pooler answers for PostgreSQL: no statement is prepared, and a session check is slower."
     )
+
+
+@check(
+    "BV031",
+    Severity.WARNING,
+    "Serve on Linux, or let a proxy stand in front that bounds what one client may hold open.",
+)
+def connections_without_bounds(around: Circumstances) -> str | None:
+    """Find clients that connect without a proxy, on a system that cannot bound connections."""
+    if around.bind_is_here or around.settings.trusted or connections.can_be_bounded():
+        return None
+    return "Clients connect to the service itself, and may hold all of its connections for ever."
