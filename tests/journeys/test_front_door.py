@@ -122,6 +122,19 @@ def test_one_host_is_named(served: Served, fields: tuple[bytes, ...]) -> None:
     assert statuses(exchange(served.port, sent)) == [400]
 
 
+@pytest.mark.parametrize("named", [b"evil.example", b"localhost"])
+def test_only_the_host_header_says_which_host_is_meant(served: Served, named: bytes) -> None:
+    """The server drops the host of an absolute target, so the pages see what the edge sees."""
+    for path in (b"/profile", b"/sessions"):
+        line = b"GET http://" + named + path + b" HTTP/1.1\r\n"
+        ours, theirs = (
+            exchange(served.port, line + b"Host: " + host + b"\r\nConnection: close\r\n\r\n")
+            for host in (b"localhost", b"evil.example")
+        )
+        assert (statuses(ours), statuses(theirs)) == ([401], [400])
+        assert b"unknown_host" in theirs
+
+
 def test_names_with_underscores_are_dropped(served: Served) -> None:
     """Or they would pass for the header with hyphens that only a proxy may set."""
     honest = exchange(
