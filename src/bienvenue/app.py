@@ -12,7 +12,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 from flask import Blueprint, Flask, Response, current_app, request
 from pydantic import ConfigDict
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadHost, HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 from werkzeug.local import LocalProxy
 
@@ -23,6 +23,7 @@ from bienvenue.feature import Feature, Refusal
 from bienvenue.features.sessions import SignedIn
 from bienvenue.settings import Settings
 from bienvenue.web import outcomes, redirects, responses
+from bienvenue.web.crosssite import UnknownHost
 from bienvenue.web.dispatch import (
     Dispatcher,
     MethodNotAllowed,
@@ -126,6 +127,10 @@ class Bienvenue:
         # Our own exception only: `current_user` may meet it in any view of the host.
         app.register_error_handler(DatabaseUnavailable, _refuse_outage)
         app.register_blueprint(blueprint)
+        for rule in app.url_map.iter_rules():
+            if rule.endpoint.startswith(f"{blueprint.name}."):
+                # A redirect of the router would name the host of the request, whichever that is.
+                rule.merge_slashes, rule.strict_slashes = False, rule.is_leaf
         return auth
 
 
@@ -136,8 +141,6 @@ def create_app(**settings: Any) -> Flask:
     SchemaProblem, each with what to do.
     """
     app = Flask("bienvenue", static_folder=None, template_folder=None)
-    # The redirect that merges slashes would name the host of the request, whichever that is.
-    app.url_map.merge_slashes = False
     auth = Bienvenue(**settings).init_app(app)
     app.register_error_handler(HTTPException, _refuse_unrouted)
     app.after_request(lambda made: responses.harden(made, https=auth.settings.https))
@@ -178,8 +181,11 @@ def _hardened(refusal: Refusal) -> Response:
 
 def _refuse_unrouted(error: HTTPException) -> Response:
     dispatcher = _dispatcher()
-    if isinstance(error, WrongMethod):
-        refusal: Refusal = MethodNotAllowed(dispatcher.methods_of(request))
+    if isinstance(error, BadHost):
+        # No router takes a request whose host is no name at all.
+        refusal: Refusal = UnknownHost()
+    elif isinstance(error, WrongMethod):
+        refusal = MethodNotAllowed(dispatcher.methods_of(request))
     else:
         refusal = NotFound() if error.code == HTTPStatus.NOT_FOUND else as_refusal(error)
     return dispatcher.rendering.refusal(refusal)

@@ -11,7 +11,8 @@ from tests.attacks.b_enumeration import WRONG
 from tests.attacks.c_guessing import ACCOUNT, DEFAULTS, heard
 from tests.attacks.client import Reply, Visitor
 from tests.attacks.target import Target
-from tests.ports import wait_until
+from tests.journeys.raw import deaf
+from tests.ports import held, wait_until
 from tests.races import race
 from tests.thorough import often
 
@@ -21,6 +22,8 @@ FLOOD = 100
 SLOW = {"bcrypt_cost": "10", "hash_queue": "4"}
 _TRIES = 30
 MINUTES = 3
+DEAF_FOR = 40.0
+"""Seconds, four times the deadline: a machine may be busy."""
 
 
 @attack(
@@ -114,6 +117,20 @@ def a_flood_of_sign_ins(target: Target) -> Outcome:
     if late != {503} or not all(reply.header("Retry-After") for reply in replies if not reply.ok):
         return Won(f"those who were not let in heard {late}")
     return Refused(f"{taken} of {FLOOD} were let in, the others heard 503, the neighbour came in")
+
+
+@attack(
+    "C21",
+    "A client that asks and never reads keeps its connection for ever.",
+    wins="broken:C21_waits_for_readers",
+    how="shipped",
+)
+def a_client_that_never_reads(target: Target) -> Outcome:
+    """Ask a thousand times on one connection for more than fits on the way, and wait."""
+    with deaf(target.port):
+        if not wait_until(lambda: held(target.port) == 0, DEAF_FOR):
+            return Won(f"after {DEAF_FOR:.0f} s the connection is still held")
+    return Refused("the connection was cut")
 
 
 #: One hash at a time, far slower than anything else, and four threads for everything else.

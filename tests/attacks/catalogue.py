@@ -89,6 +89,7 @@ CATALOGUE = [
     Entry("C18", "A password of megabytes holds a processor."),
     Entry("C19", "Restarting the service, or a second process, forgets the count."),
     Entry("C20", "The counters are away, and so is the limit."),
+    Entry("C21", "Clients that read no answer hold all connections."),
     Entry("D01", "Two long passwords with the same first 72 bytes are one."),
     Entry("D02", "A password of 73 bytes breaks the service or locks its owner out."),
     Entry("D03", "A stored hash that cannot be read breaks the sign-in and shows the account."),

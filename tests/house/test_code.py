@@ -32,6 +32,7 @@ STOREYS = [
         "room",
         "tls",
         "client_ip",
+        "connections",
         "logs",
         "i18n",
     },
