@@ -22,7 +22,7 @@ from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Feature, Refusal
 from bienvenue.features.sessions import SignedIn
 from bienvenue.settings import Settings
-from bienvenue.web import outcomes, redirects, responses
+from bienvenue.web import embedding, outcomes, redirects, responses
 from bienvenue.web.dispatch import (
     Dispatcher,
     MethodNotAllowed,
@@ -80,8 +80,8 @@ class Bienvenue:
     ) -> None:
         """Take an application to join, a path for our pages, and settings by name.
 
-        `features` are classes of features of the application. Settings given here come before those
-        of the environment.
+        The path is "/account" unless one is given; "" is the root. `features` are classes of
+        features of the application. Settings given here come before those of the environment.
         """
         self._url_prefix = url_prefix
         self._features = tuple(features)
@@ -95,20 +95,20 @@ class Bienvenue:
         url_prefix: str | None = None,
         features: Iterable[type[Feature[Any]]] = (),
     ) -> Auth:
-        """Join an application, under a path of its own if given, and return its Auth.
+        """Join an application, under the path given here or to the constructor; return its Auth.
 
         `features` are added to those of the constructor.
-        Raises SettingsProblem, KeyProblem or SchemaProblem, each with what to do.
+        Raises SettingsProblem, KeyProblem, SchemaProblem or RouteProblem, each with what to do.
         """
+        prefix = embedding.plain_prefix(self._url_prefix if url_prefix is None else url_prefix)
         settings = Settings(**self._given)
         auth = Auth(settings=settings, features=(*self._features, *features))
         _require_schema(auth)
-        prefix = url_prefix or self._url_prefix or ""
         # From settings and code, never from a request: there a header could lead links elsewhere.
         auth.registry.mount = f"{settings.core.mount}{prefix}"
         dispatcher = Dispatcher(auth, settings, auth.keys)
         blueprint = Blueprint(
-            "bienvenue",
+            embedding.BLUEPRINT,
             __name__,
             template_folder="templates",
             static_folder="static",
@@ -126,6 +126,7 @@ class Bienvenue:
         # Our own exception only: `current_user` may meet it in any view of the host.
         app.register_error_handler(DatabaseUnavailable, _refuse_outage)
         app.register_blueprint(blueprint)
+        embedding.watch_routes(app)
         return auth
 
 
@@ -138,7 +139,7 @@ def create_app(**settings: Any) -> Flask:
     app = Flask("bienvenue", static_folder=None, template_folder=None)
     # The redirect that merges slashes would name the host of the request, whichever that is.
     app.url_map.merge_slashes = False
-    auth = Bienvenue(**settings).init_app(app)
+    auth = Bienvenue(**settings).init_app(app, url_prefix="")
     app.register_error_handler(HTTPException, _refuse_unrouted)
     app.after_request(lambda made: responses.harden(made, https=auth.settings.https))
     dispatcher: Dispatcher = app.extensions["bienvenue"]
