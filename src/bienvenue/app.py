@@ -103,6 +103,7 @@ class Bienvenue:
         prefix = embedding.plain_prefix(self._url_prefix if url_prefix is None else url_prefix)
         settings = Settings(**self._given)
         auth = Auth(settings=settings, features=(*self._features, *features))
+        auth.signals.sender = app
         _require_schema(auth)
         # From settings and code, never from a request: there a header could lead links elsewhere.
         auth.registry.mount = f"{settings.core.mount}{prefix}"

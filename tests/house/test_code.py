@@ -43,7 +43,7 @@ STOREYS = [
     {"normalize", "hash_queue", "user_fields"},
     {"web"},
     {"registry"},
-    {"feature"},
+    {"feature", "signals"},
     {"features"},
     {"auth"},
     {"work"},
