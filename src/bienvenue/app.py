@@ -127,7 +127,7 @@ class Bienvenue:
         # Our own exception only: `current_user` may meet it in any view of the host.
         app.register_error_handler(DatabaseUnavailable, _refuse_outage)
         app.register_blueprint(blueprint)
-        embedding.watch_routes(app)
+        embedding.settle(app)
         return auth
 
 

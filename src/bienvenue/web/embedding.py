@@ -59,21 +59,30 @@ def refuse_collisions(app: Flask) -> None:
             )
 
 
-def watch_routes(app: Flask) -> None:
-    """Compare the routes now and when the first request arrives, for those that are added later.
+def settle(app: Flask) -> None:
+    """Compare the routes, now and when the first request arrives, by when the application is whole.
 
-    Raises RouteProblem, and lets every request raise it while there is such a route.
+    Then its other extensions are there, too. Raises RouteProblem, and lets every request raise it
+    while there is such a route.
     """
     refuse_collisions(app)
     waiting = [app]
 
-    def compare() -> None:
+    def settle_once() -> None:
         if waiting:
             refuse_collisions(app)
+            _exempt(app)
             waiting.clear()
 
     # Before a function of the application that may answer the request itself.
-    app.before_request_funcs.setdefault(None, []).insert(0, compare)
+    app.before_request_funcs.setdefault(None, []).insert(0, settle_once)
+
+
+def _exempt(app: Flask) -> None:
+    """Let Flask-WTF's CSRFProtect leave our pages to their own cross-site rules and form tokens."""
+    exempt = getattr(app.extensions.get("csrf"), "exempt", None)
+    if exempt is not None:
+        exempt(app.blueprints[BLUEPRINT])
 
 
 def _place(rule: Rule) -> tuple[str | None, str | None, str]:

@@ -142,6 +142,7 @@ class Rendering:
         except DatabaseUnavailable:
             me = None
         response = responses.as_page(
+            self.branding.templates,
             template,
             status,
             self._identity.language(),
