@@ -8,7 +8,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any, Literal, ParamSpec, TypeVar, cast
+from typing import Any, ClassVar, Literal, ParamSpec, TypeVar, cast
 
 from flask import Blueprint, Flask, Response, current_app, request
 from pydantic import ConfigDict
@@ -16,7 +16,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 from werkzeug.local import LocalProxy
 
-from bienvenue import openapi, schema
+from bienvenue import claim, openapi, schema
+from bienvenue.app_commands import ApplicationCommands
 from bienvenue.auth import Auth
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Feature, Refusal
@@ -27,6 +28,7 @@ from bienvenue.web.dispatch import (
     Dispatcher,
     MethodNotAllowed,
     NotFound,
+    NotReady,
     NotSignedIn,
     Unavailable,
     as_refusal,
@@ -71,6 +73,9 @@ def login_required(view: Callable[P, T]) -> Callable[P, T | Response]:
 class Bienvenue:
     """The extension: `Bienvenue(app)`, or `Bienvenue()` and `init_app(app)` later."""
 
+    #: Whether the application has more to do than to serve our pages.
+    _in_host: ClassVar = True
+
     def __init__(
         self,
         app: Flask | None = None,
@@ -104,10 +109,10 @@ class Bienvenue:
         settings = Settings(**self._given)
         auth = Auth(settings=settings, features=(*self._features, *features))
         auth.signals.sender = app
-        _require_schema(auth)
         # From settings and code, never from a request: there a header could lead links elsewhere.
         auth.registry.mount = f"{settings.core.mount}{prefix}"
         dispatcher = Dispatcher(auth, settings, auth.keys)
+        _require_schema(auth, dispatcher, may_wait=self._in_host)
         blueprint = Blueprint(
             embedding.BLUEPRINT,
             __name__,
@@ -127,8 +132,17 @@ class Bienvenue:
         # Our own exception only: `current_user` may meet it in any view of the host.
         app.register_error_handler(DatabaseUnavailable, _refuse_outage)
         app.register_blueprint(blueprint)
+        if self._in_host:
+            app.cli.add_command(ApplicationCommands(app, auth))
+            claim.stake(settings, app.name, prefix)
         embedding.settle(app)
         return auth
+
+
+class _Alone(Bienvenue):
+    """The service by itself, which has nothing to serve while its database is not migrated."""
+
+    _in_host: ClassVar = False
 
 
 def create_app(**settings: Any) -> Flask:
@@ -140,7 +154,7 @@ def create_app(**settings: Any) -> Flask:
     app = Flask("bienvenue", static_folder=None, template_folder=None)
     # The redirect that merges slashes would name the host of the request, whichever that is.
     app.url_map.merge_slashes = False
-    auth = Bienvenue(**settings).init_app(app, url_prefix="")
+    auth = _Alone(**settings).init_app(app, url_prefix="")
     app.register_error_handler(HTTPException, _refuse_unrouted)
     app.after_request(lambda made: responses.harden(made, https=auth.settings.https))
     dispatcher: Dispatcher = app.extensions["bienvenue"]
@@ -156,15 +170,27 @@ def all_pages(auth: Auth) -> list[Any]:
     return [*core, *features]
 
 
-def _require_schema(auth: Auth) -> None:
+def _require_schema(auth: Auth, dispatcher: Dispatcher, *, may_wait: bool) -> None:
+    """Raise SchemaProblem, or let every request check again where it may wait for a migration."""
     try:
         auth.require_schema()
-    except schema.SchemaProblem:
-        auth.close()
-        raise
+    except schema.SchemaProblem as problem:
+        if not may_wait or not isinstance(problem, schema.NotMigrated):
+            auth.close()
+            raise
+        dispatcher.readiness.check_first(lambda: _require_migrated(auth))
     except DatabaseUnavailable as error:
         # A node that starts while the database is away answers 503 and recovers by itself.
         _log.warning("the database cannot answer yet: %s", error)
+
+
+def _require_migrated(auth: Auth) -> None:
+    try:
+        auth.require_schema()
+    except schema.NotMigrated as problem:
+        # What is logged; the answer says the same in other words.
+        reason = f"{problem} (inside an application: `flask bienvenue db upgrade`)"
+        raise schema.DatabaseNotReady(reason) from None
 
 
 def _refuse_outage(error: Exception) -> Response:
@@ -214,19 +240,6 @@ class Outcome(Reply):
     """What came of a form, as its page shows it."""
 
     model_config = ConfigDict(extra="allow")
-
-
-class NotReady(Refusal):
-    """The database has not the schema of this version."""
-
-    status = 503
-    code = "not_ready"
-    message = "The database is not at this version's schema: run `bienvenue db upgrade`."
-
-    def __init__(self) -> None:
-        """Let the client try again after 5 seconds: an operator has to migrate the database."""
-        super().__init__()
-        self.retry_after = 5
 
 
 class DiskFull(Refusal):
