@@ -8,7 +8,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any, Literal, ParamSpec, TypeVar, cast
+from typing import Any, ClassVar, Literal, ParamSpec, TypeVar, cast
 
 from flask import Blueprint, Flask, Response, current_app, request
 from pydantic import ConfigDict
@@ -16,18 +16,20 @@ from werkzeug.exceptions import BadHost, HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 from werkzeug.local import LocalProxy
 
-from bienvenue import openapi, schema
+from bienvenue import claim, openapi, schema
+from bienvenue.app_commands import ApplicationCommands
 from bienvenue.auth import Auth
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Feature, Refusal
 from bienvenue.features.sessions import SignedIn
 from bienvenue.settings import Settings
-from bienvenue.web import outcomes, redirects, responses
+from bienvenue.web import embedding, outcomes, redirects, responses
 from bienvenue.web.crosssite import UnknownHost
 from bienvenue.web.dispatch import (
     Dispatcher,
     MethodNotAllowed,
     NotFound,
+    NotReady,
     NotSignedIn,
     Unavailable,
     as_refusal,
@@ -72,6 +74,9 @@ def login_required(view: Callable[P, T]) -> Callable[P, T | Response]:
 class Bienvenue:
     """The extension: `Bienvenue(app)`, or `Bienvenue()` and `init_app(app)` later."""
 
+    #: Whether the application has more to do than to serve our pages.
+    _in_host: ClassVar = True
+
     def __init__(
         self,
         app: Flask | None = None,
@@ -81,8 +86,8 @@ class Bienvenue:
     ) -> None:
         """Take an application to join, a path for our pages, and settings by name.
 
-        `features` are classes of features of the application. Settings given here come before those
-        of the environment.
+        The path is "/account" unless one is given; "" is the root. `features` are classes of
+        features of the application. Settings given here come before those of the environment.
         """
         self._url_prefix = url_prefix
         self._features = tuple(features)
@@ -96,20 +101,21 @@ class Bienvenue:
         url_prefix: str | None = None,
         features: Iterable[type[Feature[Any]]] = (),
     ) -> Auth:
-        """Join an application, under a path of its own if given, and return its Auth.
+        """Join an application, under the path given here or to the constructor; return its Auth.
 
         `features` are added to those of the constructor.
-        Raises SettingsProblem, KeyProblem or SchemaProblem, each with what to do.
+        Raises SettingsProblem, KeyProblem, SchemaProblem or RouteProblem, each with what to do.
         """
+        prefix = embedding.plain_prefix(self._url_prefix if url_prefix is None else url_prefix)
         settings = Settings(**self._given)
         auth = Auth(settings=settings, features=(*self._features, *features))
-        _require_schema(auth)
-        prefix = url_prefix or self._url_prefix or ""
+        auth.signals.sender = app
         # From settings and code, never from a request: there a header could lead links elsewhere.
         auth.registry.mount = f"{settings.core.mount}{prefix}"
         dispatcher = Dispatcher(auth, settings, auth.keys)
+        _require_schema(auth, dispatcher, may_wait=self._in_host)
         blueprint = Blueprint(
-            "bienvenue",
+            embedding.BLUEPRINT,
             __name__,
             template_folder="templates",
             static_folder="static",
@@ -131,7 +137,17 @@ class Bienvenue:
             if rule.endpoint.startswith(f"{blueprint.name}."):
                 # A redirect of the router would name the host of the request, whichever that is.
                 rule.merge_slashes, rule.strict_slashes = False, rule.is_leaf
+        if self._in_host:
+            app.cli.add_command(ApplicationCommands(app, auth))
+            claim.stake(settings, app.name, prefix)
+        embedding.settle(app)
         return auth
+
+
+class _Alone(Bienvenue):
+    """The service by itself, which has nothing to serve while its database is not migrated."""
+
+    _in_host: ClassVar = False
 
 
 def create_app(**settings: Any) -> Flask:
@@ -141,7 +157,7 @@ def create_app(**settings: Any) -> Flask:
     SchemaProblem, each with what to do.
     """
     app = Flask("bienvenue", static_folder=None, template_folder=None)
-    auth = Bienvenue(**settings).init_app(app)
+    auth = _Alone(**settings).init_app(app, url_prefix="")
     app.register_error_handler(HTTPException, _refuse_unrouted)
     app.after_request(lambda made: responses.harden(made, https=auth.settings.https))
     dispatcher: Dispatcher = app.extensions["bienvenue"]
@@ -157,15 +173,27 @@ def all_pages(auth: Auth) -> list[Any]:
     return [*core, *features]
 
 
-def _require_schema(auth: Auth) -> None:
+def _require_schema(auth: Auth, dispatcher: Dispatcher, *, may_wait: bool) -> None:
+    """Raise SchemaProblem, or let every request check again where it may wait for a migration."""
     try:
         auth.require_schema()
-    except schema.SchemaProblem:
-        auth.close()
-        raise
+    except schema.SchemaProblem as problem:
+        if not may_wait or not isinstance(problem, schema.NotMigrated):
+            auth.close()
+            raise
+        dispatcher.readiness.check_first(lambda: _require_migrated(auth))
     except DatabaseUnavailable as error:
         # A node that starts while the database is away answers 503 and recovers by itself.
         _log.warning("the database cannot answer yet: %s", error)
+
+
+def _require_migrated(auth: Auth) -> None:
+    try:
+        auth.require_schema()
+    except schema.NotMigrated as problem:
+        # What is logged; the answer says the same in other words.
+        reason = f"{problem} (inside an application: `flask bienvenue db upgrade`)"
+        raise schema.DatabaseNotReady(reason) from None
 
 
 def _refuse_outage(error: Exception) -> Response:
@@ -218,19 +246,6 @@ class Outcome(Reply):
     """What came of a form, as its page shows it."""
 
     model_config = ConfigDict(extra="allow")
-
-
-class NotReady(Refusal):
-    """The database has not the schema of this version."""
-
-    status = 503
-    code = "not_ready"
-    message = "The database is not at this version's schema: run `bienvenue db upgrade`."
-
-    def __init__(self) -> None:
-        """Let the client try again after 5 seconds: an operator has to migrate the database."""
-        super().__init__()
-        self.retry_after = 5
 
 
 class DiskFull(Refusal):

@@ -63,6 +63,8 @@ class Event:
     counted: str | None = None
     #: How often it happened, if it was counted before it was published.
     times: int = 1
+    #: The public name of an account that is gone, for signals; no feature stores it.
+    user_uid: str | None = None
 
 
 def idle(method: M) -> M:
@@ -134,6 +136,15 @@ class Member(Protocol):
         """Delete expired rows; return how many."""
 
 
+class Listener(Protocol):
+    """Hears of every event after its commit, once the features did."""
+
+    name: str
+
+    def after_commit(self, event: Event) -> None:
+        """Act on an event that is committed."""
+
+
 class Registry:
     """The features of one service in the order in which they are told, and what they share."""
 
@@ -144,6 +155,8 @@ class Registry:
         #: The path under which the application has the pages, for the links in emails.
         self.mount = settings.core.mount
         self.features: list[Member] = []
+        #: Those that hear of every event and are no features.
+        self.listeners: list[Listener] = []
         #: Every event with its meaning, as the features declare them.
         self.events: dict[str, str] = {}
         #: A feature that is added later is known at once.
@@ -263,7 +276,8 @@ class Registry:
                 tx.after_commit.append(functools.partial(self._after_commit, event))
 
     def _after_commit(self, event: Event) -> None:
-        for each in self._with("after_commit"):
+        everyone: list[Member | Listener] = [*self._with("after_commit"), *self.listeners]
+        for each in everyone:
             try:
                 each.after_commit(event)
             except Exception:  # noqa: BLE001 (committed and answered; this undoes nothing)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 import pytest
+from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic.fields import FieldInfo
 
 import bienvenue.edge  # noqa: F401 (its refusals are known once it is imported)
-from bienvenue import Auth, openapi
+from bienvenue import Auth, Bienvenue, openapi
 from bienvenue.app import all_pages, core
 from bienvenue.cli import main
 from bienvenue.db import DB
@@ -204,6 +205,35 @@ def test_the_document_of_the_paths_is_openapi(tmp_path: Path) -> None:
     }
     served = {f"{page.method} {page.path}" for page in all_pages(auth)}
     assert described == {page.replace("<", "{").replace(">", "}") for page in served}
+
+
+def test_the_guide_lists_the_paths_that_the_pages_take(tmp_path: Path) -> None:
+    """At the root of an application: the first part of each, and what is below it."""
+    url = f"sqlite:///{tmp_path / 'accounts.db'}"
+    Auth(DB(url), Settings({})).upgrade()
+    app = Flask("theirs", static_folder=None)
+    Bienvenue(app, "", database_url=url, instance=tmp_path)
+    former = {path for page in all_pages(Auth(DB(url), Settings({}))) for path in page.formerly}
+    rules = {rule.rule for rule in app.url_map.iter_rules()} - former
+    taken = {re.sub(r"(?<!\.well-known)(?<=.)/.*", "", rule) for rule in rules}
+    text = Page(GUIDE / "embedding.md").text
+    listed = re.search("<!-- paths -->(.*)<!-- end of paths -->", text, re.DOTALL)
+    assert listed
+    assert re.findall("`([^`]+)`", listed[1]) == sorted(taken)
+
+
+def test_the_cookies_are_listed(tmp_path: Path) -> None:
+    """Those that the code names, and one for each purpose of an emailed link; and no others."""
+    auth = Auth(DB(f"sqlite:///{tmp_path / 'empty.db'}"), Settings({}))
+    names = {
+        value
+        for name, value in vars(cookies).items()
+        if name.isupper() and isinstance(value, str) and name != "LINK"
+    }
+    links = {cookies.link(page.link) for page in all_pages(auth) if page.link is not None}
+    table = HTTP.text.partition("## Cookies")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    assert sorted(re.findall("`([^`]+)`", " ".join(rows))) == sorted(names | links)
 
 
 # --- settings -----------------------------------------------------------------------------------

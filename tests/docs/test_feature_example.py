@@ -61,7 +61,7 @@ def app(kind: type[Feature[Any]], database: str, tmp_path: Path) -> Iterator[Fla
     assert auth.upgrade() == auth.upgrade() == schema.newest()
     auth.close()
     app = Flask("theirs")
-    Bienvenue(app, features=[kind], **given)
+    Bienvenue(app, url_prefix="", features=[kind], **given)
     yield app
     app.extensions["bienvenue"].auth.close()
 

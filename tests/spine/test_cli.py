@@ -290,8 +290,8 @@ def test_a_taken_port_is_named_with_a_way_out(run: Run, monkeypatch: pytest.Monk
 
 def test_a_group_is_found_or_made_and_a_command_in_its_place_is_kept() -> None:
     """Features name their commands `group command`."""
-    assert _group("users", "help") is main.commands["users"]
-    assert _group("sweep", "help") is main
+    assert _group("users", "help", main) is main.commands["users"]
+    assert _group("sweep", "help", main) is main
 
 
 # --- where the output goes ----------------------------------------------------------------------

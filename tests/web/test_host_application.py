@@ -32,7 +32,7 @@ def host(database: str, tmp_path: Path) -> Iterator[Host]:
     """Make applications of others that our extension joins."""
     made: list[Flask] = []
 
-    def make(url_prefix: str | None = None, **settings: Any) -> Flask:
+    def make(url_prefix: str = "", **settings: Any) -> Flask:
         keys = tmp_path / "keys"
         keys.write_text(KEY)
         app = Flask("theirs")
@@ -193,7 +193,8 @@ def test_the_extension_joins_at_once_when_it_is_given_an_application(
     keys.write_text(KEY)
     app = Flask("theirs")
     Bienvenue(app, database_url=database, secret_key_file=keys, bcrypt_cost=4)
-    assert app.test_client().get("/").json == {"message": "Bienvenue"}
+    assert app.test_client().get("/account/").json == {"message": "Bienvenue"}
+    assert app.test_client().get("/").status_code == 404
     app.extensions["bienvenue"].auth.close()
 
 

@@ -268,9 +268,10 @@ class Accounts(Feature[Section]):
     def erase(self, caller: Caller, user_id: int) -> None:
         """Delete an account and all its data, in the open transaction."""
         with self._db.transaction() as tx:
+            uid = tx.scalar(select(User.uid).where(User.id == user_id))
             self._registry.revoke(caller, user_id, Reason.ACCOUNT_DELETED)
             tx.change(delete(User).where(User.id == user_id))
-            self._registry.publish(Event(caller, "account.deleted", user_id))
+            self._registry.publish(Event(caller, "account.deleted", user_id, user_uid=uid))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return the account's own row, without its secrets."""

@@ -54,8 +54,11 @@ class Rendering:
             response = responses.of_value(answer)
         elif page.any_host:
             # A probe asks no database who is signed in, as the layout of a page does.
-            language, name = self._identity.language(), self._settings.core.service_name
-            response = responses.as_page("health.html", answer.status, language, service=name)
+            templates, language = self.branding.templates, self._identity.language()
+            name = self._settings.core.service_name
+            response = responses.as_page(
+                templates, "health.html", answer.status, language, service=name
+            )
         elif answer.redirect_to is not None:
             wanted = self._return_path(answer.return_to)
             response = responses.as_redirect(wanted or redirects.mounted(answer.redirect_to))
@@ -154,6 +157,7 @@ class Rendering:
         except DatabaseUnavailable:
             me = None
         response = responses.as_page(
+            self.branding.templates,
             template,
             status,
             self._identity.language(),

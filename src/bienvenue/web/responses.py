@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
-from flask import Request, Response, render_template
+from flask import Request, Response
 
 from bienvenue import user_agent
 from bienvenue.errors import Refusal
 from bienvenue.i18n import Language
 from bienvenue.web.page import Answer
+from bienvenue.web.templates import Templates
 
 _JSON = "application/json"
 _PIECE = 65_536
@@ -53,10 +54,12 @@ def as_json(value: Any, status: int, mimetype: str = _JSON) -> Response:
     return Response(json.dumps(value, ensure_ascii=False) + "\n", status, mimetype=mimetype)
 
 
-def as_page(template: str, status: int, language: Language, **values: Any) -> Response:
+def as_page(
+    templates: Templates, template: str, status: int, language: Language, **values: Any
+) -> Response:
     """Write a page from a template, which a host application may override."""
-    text = render_template(
-        f"bienvenue/{template}",
+    text = templates.page(
+        template,
         _=language.markup,
         device_name=lambda name: user_agent.in_language(name, language),
         ngettext=language.plural,
