@@ -178,11 +178,11 @@ class Commands(click.Group):
         try:
             return super().main(*args, **extra)
         except (OSError, UnicodeEncodeError) as problem:
-            said = _of_output(problem)
-            if said is None:
+            message = _of_output(problem)
+            if message is None:
                 raise
             _write_no_more()
-            click.echo(f"Error: {said}", err=True)
+            click.echo(f"Error: {message}", err=True)
             sys.exit(1)
 
 

@@ -139,6 +139,7 @@ def test_tls(tmp_path: Path, authority: trustme.CA) -> None:
         assert served.stop() == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("options", [[], ["--preload"]], ids=["each loads", "one loads"])
 def test_gunicorn(options: list[str], tmp_path: Path, databases: Databases) -> None:
     """The plain WSGI application, with several processes on PostgreSQL.

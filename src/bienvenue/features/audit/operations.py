@@ -310,7 +310,7 @@ def _of_caller(event: Event) -> dict[str, Any]:
     """Return what a row says of the caller of its event."""
     caller = event.caller
     who = {"actor": caller.actor, "channel": caller.channel.value}
-    # What comes in floods is counted in one row. Of strangers the ip of the first is enough:
+    # What comes in floods is counted in one row. Of visitors the ip of the first is enough:
     # reading their User-Agent costs more than the refusal.
     brief = event.counted and not caller.signed_in
     return who | ({"ip": caller.address} if brief else dict(caller.origin))
