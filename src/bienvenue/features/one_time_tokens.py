@@ -21,6 +21,8 @@ from sqlalchemy import (
     String,
     Text,
     delete,
+    exists,
+    func,
     literal,
     select,
     true,
@@ -303,12 +305,7 @@ class OneTimeTokens(Feature[Section]):
 
     def reserved(self, email: str, user_id: int | None = None) -> bool:
         """Tell whether an address is reserved for an account other than `user_id`."""
-        purposes = [p.name for each in self._registry.features for p in each.links if p.reserves]
-        kept = (
-            columns.purpose.in_(purposes)
-            & (columns.sent_to == email)
-            & (columns.expires_at > clock.now())
-        )
+        kept = self._reserving(clock.now()) & (columns.sent_to == email)
         if user_id is not None:
             kept &= columns.user_id != user_id
         with self._db.reading() as tx:
@@ -316,11 +313,28 @@ class OneTimeTokens(Feature[Section]):
 
     def all_reserved(self, emails: Collection[str]) -> frozenset[str]:
         """Return those of some addresses that are reserved for an account."""
-        purposes = [p.name for each in self._registry.features for p in each.links if p.reserves]
-        kept = columns.purpose.in_(purposes) & (columns.expires_at > clock.now())
+        kept = self._reserving(clock.now())
         query = select(columns.sent_to).where(columns.sent_to.in_(emails), kept)
         with self._db.reading() as tx:
             return frozenset(tx.scalars(query))
+
+    def reserved_until(self, user_id: int) -> float:
+        """Return when the last address reserved for an account becomes free; 0 if none is."""
+        mine = self._reserving(clock.now()) & (columns.user_id == user_id)
+        with self._db.reading() as tx:
+            return tx.scalar(select(func.max(columns.expires_at)).where(mine)) or 0.0
+
+    def holds_reservation(self, user_id: ColumnElement[int], now: float) -> ColumnElement[bool]:
+        """Return the condition that an address is reserved for the account of a column.
+
+        `now` is in seconds since 1970.
+        """
+        mine = self._reserving(now) & (columns.user_id == user_id)
+        return exists().where(mine).correlate_except(table)
+
+    def _reserving(self, now: float) -> ColumnElement[bool]:
+        purposes = [p.name for each in self._registry.features for p in each.links if p.reserves]
+        return columns.purpose.in_(purposes) & (columns.expires_at > now)
 
     def list(self, purpose: Purpose, *where: ColumnElement[bool]) -> Sequence[Token]:
         """Return the outstanding tokens of a purpose in the order they were issued."""

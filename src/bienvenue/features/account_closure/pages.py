@@ -73,7 +73,7 @@ def export(caller: Caller, me: SignedIn) -> Answer:
 def closure_page(me: SignedIn) -> Answer:
     """Show what closing the account does, and when the account is deleted."""
     return Answer(
-        ClosureForm(email=me.email, until=AccountClosure.current().deletion_time()),
+        ClosureForm(email=me.email, until=AccountClosure.current().deletion_time(me)),
         template="account_closure/close.html",
     )
 
