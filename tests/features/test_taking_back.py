@@ -21,7 +21,7 @@ from tests.thorough import often
 
 pytestmark = pytest.mark.statements
 
-#: The acts that change most; every order of four of them is played in full.
+#: The acts that change most; every order of them is played.
 CHIEF = (
     "changes_email",
     "closes",
@@ -31,6 +31,7 @@ CHIEF = (
     "reopens",
 )
 ACTS_OF_A_STORY = 4
+ORDERED = often(2, ACTS_OF_A_STORY)
 LIMITS = {"emails_network": 10**5, "emails_service": 10**5}
 
 _names = (f"person{number}" for number in itertools.count(1))
@@ -47,10 +48,12 @@ def test_the_owner_ends_in_whatever_the_two_did(
 
         story: Story
 
-        @initialize(notified=st.booleans())
-        def begins(self, *, notified: bool) -> None:
-            """The thief comes in."""
+        @initialize(notified=st.booleans(), changed=st.booleans())
+        def begins(self, *, notified: bool, changed: bool) -> None:
+            """The thief comes in, and changes the email at once or later."""
             self.story = Story(service, moving_clock, next(_names), notified=notified)
+            if changed:
+                self.story.does("changes_email")
 
         @rule(act=st.sampled_from(sorted(Story.ACTS)))
         def acts(self, act: str) -> None:
@@ -65,7 +68,7 @@ def test_the_owner_ends_in_whatever_the_two_did(
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=often(12, 150),
+            max_examples=often(12, 100),
             stateful_step_count=ACTS_OF_A_STORY + 1,
             deadline=None,
             database=None,
@@ -74,11 +77,10 @@ def test_the_owner_ends_in_whatever_the_two_did(
     )
 
 
-@pytest.mark.thorough
 def test_the_owner_ends_in_after_every_order_of_the_chief_acts(
     make_service: MakeService, moving_clock: Clock
 ) -> None:
-    """Every order of up to four of them that has a change of the email in it."""
+    """Every order of them that has a change of the email in it: of two, or of up to four."""
     service = make_service(**LIMITS)
     impossible: set[tuple[str, ...]] = set()
     played = 0
@@ -92,12 +94,12 @@ def test_the_owner_ends_in_after_every_order_of_the_chief_acts(
                 impossible.add(acts[:number])
         story.ends()
         played += 1
-    assert played > 200
+    assert played >= often(8, 200)
 
 
 def _orders() -> Iterator[tuple[tuple[str, ...], set[tuple[str, ...]]]]:
-    """Yield every order of up to four acts with a change of the email, and how it can begin."""
-    for length in range(1, ACTS_OF_A_STORY + 1):
+    """Yield every order of acts with a change of the email, and each of its beginnings."""
+    for length in range(1, ORDERED + 1):
         for acts in itertools.product(CHIEF, repeat=length):
             if "changes_email" in acts:
                 yield acts, {acts[:number] for number in range(1, length + 1)}
