@@ -11,7 +11,7 @@ from bienvenue import clock, i18n
 from bienvenue.authentication import CODE
 from bienvenue.features.account_closure.models import ClosedAccount
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
-from tests.features import closures, notification_emails
+from tests.features import closures, email_changes, notification_emails
 from tests.features.audits import run
 from tests.features.closures import DAY, GRACE, reopen, sweep
 from tests.features.email_changes import NEW_EMAIL, THIRD, WEEK, change, exists, restore, token_of
@@ -32,6 +32,7 @@ from tests.thorough import often
 pytestmark = pytest.mark.statements
 
 THIEFS = "thief@note.example"
+STOLEN = "cinq grenouilles dans un arbre"
 CLOSED = "account_closed_restorable"
 
 
@@ -319,16 +320,34 @@ def test_the_links_of_two_changes_each_undo_what_came_after(
 
 
 @pytest.mark.parametrize("turn", range(often(1, 5)))
-@pytest.mark.parametrize("act", ["close", "reopen", "verify", "delete", "disable"])
+@pytest.mark.parametrize(
+    "act",
+    [
+        "close",
+        "reopen",
+        "verify",
+        "delete",
+        "disable",
+        "change email",
+        "change password",
+        "reset",
+        "sign in",
+        "remove",
+    ],
+)
 def test_what_a_thief_does_in_the_same_moment_is_undone_or_refused(
     make_service: MakeService, moving_clock: Clock, act: str, turn: int
 ) -> None:
-    """The owner restores while the other closes, reopens, verifies, sweeps or disables."""
+    """Whatever the thief, the clean-up or an administrator does while the owner restores."""
     del turn
     service = make_service(closure_grace="1d")
     thief = service.signed_in()
     back = change(service, thief)
     waiting = notification_emails.asked(service, thief, THIEFS)
+    pending = email_changes.asked(service, thief, THIRD)
+    ask_reset(service, NEW_EMAIL)
+    reset, comes_in = token_of(service, "password_reset"), service.client()
+    changed = {"old_password": PASSPHRASE, "new_password": STOLEN}
     if act in {"reopen", "delete"}:
         assert closures.close(service, thief).status_code == 202
 
@@ -341,6 +360,13 @@ def test_what_a_thief_does_in_the_same_moment_is_undone_or_refused(
         "verify": lambda: notification_emails.verify(service, waiting),
         "delete": lambda: service.auth.account_closure.sweep(moving_clock.time + WEEK - 1, 10),
         "disable": lambda: service.auth.accounts.disable(CODE, uid),
+        "change email": lambda: email_changes.verify(thief, pending),
+        "change password": lambda: thief.put("/password", json=changed),
+        "reset": lambda: put(service, reset, STOLEN, NEW_EMAIL),
+        "sign in": lambda: comes_in.post(
+            "/sessions", json={"email": NEW_EMAIL, "password": PASSPHRASE}
+        ),
+        "remove": lambda: thief.delete("/notification_email"),
     }
 
     def acts(which: int) -> int:
@@ -352,12 +378,58 @@ def test_what_a_thief_does_in_the_same_moment_is_undone_or_refused(
     assert race(acts, 2)[0] == 200
     assert second_of(service) is None
     assert dump(service)["account_closures"] == []
-    assert thief.get("/profile").status_code == 401
+    for client in (thief, comes_in):
+        assert client.get("/profile").status_code == 401
+    for password in (PASSPHRASE, STOLEN):
+        assert not service.auth.valid_login(EMAIL, password)
+    assert email_changes.verify(thief, pending).status_code in {401, 403}
+    assert put(service, reset, STOLEN, EMAIL).status_code == 403
+    assert (outstanding(service, "email_change"), outstanding(service, "email_restore")) == ([], [])
     assert (service.auth.accounts.find(EMAIL).disabled_at is not None) == (act == "disable")
     if act == "disable":
         service.auth.accounts.enable(CODE, EMAIL)
         ask_reset(service)
     owner_is_in(service)
+
+
+def test_two_links_at_once_end_at_the_first_email(service: Service, moving_clock: Clock) -> None:
+    """The one of the earlier change always works, and the other one before it or never."""
+    verified(service)
+    thief = service.signed_in()
+    first = change(service, thief)
+    verified(service, thief, THIEFS)
+    moving_clock.forward(121)
+    second = change(service, thief, THIRD)
+    assert closures.close(service, thief).status_code == 202
+    answers = race(lambda which: restore(service, (first, second)[which]).status_code, 2)
+    assert (answers[0], answers[1] in {200, 403}) == (200, True)
+    assert (second_of(service), outstanding(service, "email_restore")) == (SECOND, [])
+    assert dump(service)["account_closures"] == []
+    owner_is_in(service)
+
+
+@pytest.mark.parametrize("turn", range(often(1, 5)))
+def test_of_the_last_link_and_the_deletion_at_once_one_wins(
+    service: Service, moving_clock: Clock, turn: int
+) -> None:
+    """The clock of the process that sweeps is ahead: the account is the owner's, or gone."""
+    del turn
+    back = stolen(service)
+    due = moving_clock.time + GRACE
+    moving_clock.forward(WEEK - 1)
+
+    def act(which: int) -> bool:
+        if which:
+            return service.auth.account_closure.sweep(due, 10) == 1
+        return restore(service, back).status_code == 200
+
+    restored, deleted = race(act, 2)
+    assert restored != deleted
+    if restored:
+        owner_is_in(service)
+    else:
+        assert not exists(service, EMAIL)
+        assert not exists(service, NEW_EMAIL)
 
 
 def test_a_session_of_the_thief_and_the_password_are_over(service: Service) -> None:
