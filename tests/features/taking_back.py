@@ -264,6 +264,20 @@ class Story:
         self._owner_chooses()
         return True
 
+    def owner_changes_password(self) -> bool:
+        """Change the password in a session that the thief has not ended; the thief is out then."""
+        if self.owner is None or self.owner.get("/profile").status_code != 200:
+            return False
+        sent = {"old_password": PASSPHRASE, "new_password": self._password()}
+        if not self._did(self.owner.put("/password", json=sent)):
+            return False
+        self.passwords.clear()
+        return True
+
+    def owner_signs_out_others(self) -> bool:
+        """Sign out every device but the owner's; the thief still knows the password."""
+        return self.owner is not None and self._did(self.owner.delete("/sessions?which=others"))
+
     def _owner_chooses(self) -> None:
         token, new = self.link(self.first, "password_reset"), self._password()
         sent = {"email": self.first, "reset_token": token, "new_password": new}
@@ -340,6 +354,8 @@ Story.ACTS.update(
             Story.reopens,
             Story.owner_reopens,
             Story.owner_resets,
+            Story.owner_changes_password,
+            Story.owner_signs_out_others,
             Story.tries_links,
         )
     }
