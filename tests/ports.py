@@ -44,6 +44,12 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def held(port: int) -> int:
+    """Count the connections that a server on this port of this machine holds."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
+
+
 def wait_until(condition: Callable[[], bool], patience: float = 30.0) -> bool:
     """Return True as soon as the condition holds, or False when the patience has run out."""
     end = time.monotonic() + patience

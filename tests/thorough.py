@@ -20,19 +20,38 @@ def often(few: int, many: int) -> int:
 
 
 def mark_twins(items: list[pytest.Item]) -> None:
-    """Mark the PostgreSQL twins that show again what another test shows.
+    """Mark the twins on the other database that show again what another test shows.
 
-    Where statements decide, `make test` runs each test once on PostgreSQL, with the first of its
-    other parameters; where none does, not at all.
+    Where statements decide, `make test` runs each test on PostgreSQL alone, with the first of its
+    other parameters, and every one on SQLite that has more of them; where none does, on SQLite.
     """
-    seen: set[str] = set()
+    first: dict[str, pytest.Item] = {}
     for item in items:
-        given = getattr(item, "callspec", None)
-        kinds = [] if given is None else list(given.params.values())
-        if not any(isinstance(kind, str) and kind.endswith("postgresql") for kind in kinds):
-            continue
-        test = item.nodeid.partition("[")[0]
-        if item.get_closest_marker("statements") is None or test in seen:
+        decided = item.get_closest_marker("statements") and not item.get_closest_marker("thorough")
+        if decided and _kind(item) == "postgresql":
+            first.setdefault(_test(item), item)
+    shown = {_name_of_twin(item) for item in first.values()}
+    for item in items:
+        again = _kind(item) == "postgresql" and first.get(_test(item)) is not item
+        if again or item.nodeid in shown:
             item.add_marker("thorough")
-        elif item.get_closest_marker("thorough") is None:
-            seen.add(test)
+
+
+def _kind(item: pytest.Item) -> str | None:
+    """Return the kind of the database that a test is given, if it is one of two."""
+    given = getattr(item, "callspec", None)
+    kinds = [] if given is None else [str(kind) for kind in given.params.values()]
+    return next(
+        (kind for kind in ("postgresql", "sqlite") if any(one.endswith(kind) for one in kinds)),
+        None,
+    )
+
+
+def _test(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]
+
+
+def _name_of_twin(item: pytest.Item) -> str:
+    """Return the name that a test on PostgreSQL has on SQLite."""
+    test, bracket, parameters = item.nodeid.partition("[")
+    return test + bracket + parameters.replace("postgresql", "sqlite")

@@ -86,6 +86,11 @@ def chromium() -> str | None:
     return next((found for name in names if (found := shutil.which(name))), None)
 
 
+def pgbouncer() -> str | None:
+    """Give the path of PgBouncer, which Debian keeps where only root looks for programs."""
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
 def once() -> None:
     """Run the tests that show a behaviour for the first time."""
     all_tests("-m", "not thorough")
@@ -93,12 +98,18 @@ def once() -> None:
 
 
 def all_tests(*options: str) -> None:
-    """Run every test, or say aloud which ones a machine without a browser cannot run."""
+    """Run every test, or say aloud which ones a machine cannot run: its browser, its pooler."""
     if chromium() is None:
         options += ("--ignore=tests/browser",)
         NOT_RUN.append(
             "tests/browser: there is no Chromium here. One command brings it: "
             "apt-get install -y chromium"
+        )
+    if pgbouncer() is None:
+        options += ("--ignore=tests/journeys/test_pooler.py",)
+        NOT_RUN.append(
+            "tests/journeys/test_pooler.py: there is no PgBouncer here. One command brings it: "
+            "apt-get install -y pgbouncer"
         )
     tests(*options)
 

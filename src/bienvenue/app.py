@@ -7,25 +7,28 @@ application, where headers, limits and the cross-site rule touch our own paths o
 import logging
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from flask import Blueprint, Flask, Response, request
 from pydantic import ConfigDict
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadHost, HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
-from bienvenue import openapi, schema
+from bienvenue import claim, openapi, schema
+from bienvenue.app_commands import ApplicationCommands
 from bienvenue.auth import Auth
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Feature, Refusal
 from bienvenue.host import templates as host_templates
 from bienvenue.host.application import dispatcher, refused
 from bienvenue.settings import Settings
-from bienvenue.web import outcomes, redirects, responses
+from bienvenue.web import embedding, outcomes, redirects, responses
+from bienvenue.web.crosssite import UnknownHost
 from bienvenue.web.dispatch import (
     Dispatcher,
     MethodNotAllowed,
     NotFound,
+    NotReady,
     Unavailable,
     as_refusal,
 )
@@ -37,6 +40,9 @@ _log = logging.getLogger("bienvenue")
 class Bienvenue:
     """The extension: `Bienvenue(app)`, or `Bienvenue()` and `init_app(app)` later."""
 
+    #: Whether the application has more to do than to serve our pages.
+    _in_host: ClassVar = True
+
     def __init__(
         self,
         app: Flask | None = None,
@@ -46,8 +52,8 @@ class Bienvenue:
     ) -> None:
         """Take an application to join, a path for our pages, and settings by name.
 
-        `features` are classes of features of the application. Settings given here come before those
-        of the environment.
+        The path is "/account" unless one is given; "" is the root. `features` are classes of
+        features of the application. Settings given here come before those of the environment.
         """
         self._url_prefix = url_prefix
         self._features = tuple(features)
@@ -62,20 +68,21 @@ class Bienvenue:
         features: Iterable[type[Feature[Any]]] = (),
         **given: Any,
     ) -> Auth:
-        """Join an application, under a path of its own if given, and return its Auth.
+        """Join an application, under the path given here or to the constructor; return its Auth.
 
         `features` and settings by name are added to those of the constructor.
-        Raises SettingsProblem, KeyProblem or SchemaProblem, each with what to do.
+        Raises SettingsProblem, KeyProblem, SchemaProblem or RouteProblem, each with what to do.
         """
+        prefix = embedding.plain_prefix(self._url_prefix if url_prefix is None else url_prefix)
         settings = Settings(**self._given | given)
         auth = Auth(settings=settings, features=(*self._features, *features))
-        _require_schema(auth)
-        prefix = url_prefix or self._url_prefix or ""
+        auth.signals.sender = app
         # From settings and code, never from a request: there a header could lead links elsewhere.
         auth.registry.mount = f"{settings.core.mount}{prefix}"
         dispatcher = Dispatcher(auth, settings, auth.keys)
+        _require_schema(auth, dispatcher, may_wait=self._in_host)
         blueprint = Blueprint(
-            "bienvenue",
+            embedding.BLUEPRINT,
             __name__,
             template_folder="templates",
             static_folder="static",
@@ -95,7 +102,21 @@ class Bienvenue:
         app.register_error_handler(Refusal, _refuse)
         host_templates.add_names(app)
         app.register_blueprint(blueprint)
+        for rule in app.url_map.iter_rules():
+            if rule.endpoint.startswith(f"{blueprint.name}."):
+                # A redirect of the router would name the host of the request, whichever that is.
+                rule.merge_slashes, rule.strict_slashes = False, rule.is_leaf
+        if self._in_host:
+            app.cli.add_command(ApplicationCommands(app, auth))
+            claim.stake(settings, app.name, prefix)
+        embedding.settle(app)
         return auth
+
+
+class _Alone(Bienvenue):
+    """The service by itself, which has nothing to serve while its database is not migrated."""
+
+    _in_host: ClassVar = False
 
 
 def create_app(**settings: Any) -> Flask:
@@ -105,9 +126,7 @@ def create_app(**settings: Any) -> Flask:
     SchemaProblem, each with what to do.
     """
     app = Flask("bienvenue", static_folder=None, template_folder=None)
-    # The redirect that merges slashes would name the host of the request, whichever that is.
-    app.url_map.merge_slashes = False
-    auth = Bienvenue(**settings).init_app(app)
+    auth = _Alone(**settings).init_app(app, url_prefix="")
     app.register_error_handler(HTTPException, _refuse_unrouted)
     app.after_request(lambda made: responses.harden(made, https=auth.settings.https))
     dispatcher: Dispatcher = app.extensions["bienvenue"]
@@ -123,15 +142,27 @@ def all_pages(auth: Auth) -> list[Any]:
     return [*core, *features]
 
 
-def _require_schema(auth: Auth) -> None:
+def _require_schema(auth: Auth, dispatcher: Dispatcher, *, may_wait: bool) -> None:
+    """Raise SchemaProblem, or let every request check again where it may wait for a migration."""
     try:
         auth.require_schema()
-    except schema.SchemaProblem:
-        auth.close()
-        raise
+    except schema.SchemaProblem as problem:
+        if not may_wait or not isinstance(problem, schema.NotMigrated):
+            auth.close()
+            raise
+        dispatcher.readiness.check_first(lambda: _require_migrated(auth))
     except DatabaseUnavailable as error:
         # A node that starts while the database is away answers 503 and recovers by itself.
         _log.warning("the database cannot answer yet: %s", error)
+
+
+def _require_migrated(auth: Auth) -> None:
+    try:
+        auth.require_schema()
+    except schema.NotMigrated as problem:
+        # What is logged; the answer says the same in other words.
+        reason = f"{problem} (inside an application: `flask bienvenue db upgrade`)"
+        raise schema.DatabaseNotReady(reason) from None
 
 
 def _refuse(error: Exception) -> Response:
@@ -140,8 +171,11 @@ def _refuse(error: Exception) -> Response:
 
 def _refuse_unrouted(error: HTTPException) -> Response:
     service = dispatcher()
-    if isinstance(error, WrongMethod):
-        refusal: Refusal = MethodNotAllowed(service.methods_of(request))
+    if isinstance(error, BadHost):
+        # No router takes a request whose host is no name at all.
+        refusal: Refusal = UnknownHost()
+    elif isinstance(error, WrongMethod):
+        refusal = MethodNotAllowed(service.methods_of(request))
     else:
         refusal = NotFound() if error.code == HTTPStatus.NOT_FOUND else as_refusal(error)
     return service.rendering.refusal(refusal)
@@ -174,19 +208,6 @@ class Outcome(Reply):
     """What came of a form, as its page shows it."""
 
     model_config = ConfigDict(extra="allow")
-
-
-class NotReady(Refusal):
-    """The database has not the schema of this version."""
-
-    status = 503
-    code = "not_ready"
-    message = "The database is not at this version's schema: run `bienvenue db upgrade`."
-
-    def __init__(self) -> None:
-        """Let the client try again after 5 seconds: an operator has to migrate the database."""
-        super().__init__()
-        self.retry_after = 5
 
 
 class DiskFull(Refusal):

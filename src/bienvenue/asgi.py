@@ -9,7 +9,8 @@ import time
 
 from bienvenue import user_agent, work
 from bienvenue.app import create_app
-from bienvenue.edge import Edge
+from bienvenue.connections import MOST, Connections, can_be_bounded
+from bienvenue.edge import DEADLINE, Edge
 from bienvenue.web.dispatch import Dispatcher
 
 _GRACE = 20
@@ -23,6 +24,10 @@ app = Edge(flask, dispatcher.settings.core.threads)
 # In each process that serves, and not in the one that starts them: that one forks at any time, and
 # a lock that one of its threads held then would stay locked in the new process for good.
 work.beside(dispatcher.auth)
+
+core = dispatcher.settings.core
+if core.unix_socket is None and can_be_bounded():
+    Connections(core.port, MOST // core.workers, dispatcher.settings.trusted, DEADLINE).watch()
 
 
 def end_with_parent() -> None:

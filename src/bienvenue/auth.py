@@ -46,6 +46,7 @@ from bienvenue.normalize import MalformedEmail, MalformedText
 from bienvenue.normalize import email as plain_email
 from bienvenue.registry import Registry
 from bienvenue.settings import PREFIX, Settings, SettingsProblem
+from bienvenue.signals import Signals
 from bienvenue.user import SignedIn, User
 
 _log = logging.getLogger("bienvenue")
@@ -149,6 +150,9 @@ class Auth:
         self.account_closure = self.use(AccountClosure)
         self.email_change = self.use(EmailChange)
         self.import_export = self.use(ImportExport)
+        #: What an application hears of users.
+        self.signals = Signals(self._db, self)
+        self.registry.listeners.append(self.signals)
         self.settings.refuse_unknown()
 
     @property

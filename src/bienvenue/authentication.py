@@ -45,6 +45,11 @@ class Caller:
     mount: str | None = None
 
     @property
+    def signed_in(self) -> bool:
+        """Whether a signed-in user acts."""
+        return self.actor.startswith("user ")
+
+    @property
     def address(self) -> str:
         """The ip, "" where there is none."""
         return self.ip or ""

@@ -5,16 +5,20 @@ never an argument, which other users of the machine could see.
 """
 
 import contextlib
+import copy
+import errno
 import functools
+import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bienvenue import checkup, key_file, openapi, schema, serve, work
+from bienvenue import checkup, claim, key_file, openapi, schema, serve, work
 from bienvenue.app import all_pages
 from bienvenue.auth import FEATURES, Auth, named
 from bienvenue.authentication import Caller, operator
@@ -34,6 +38,28 @@ _TROUBLE = (
 )
 
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What an output says that takes no more."""
+
+
+def _of_output(problem: OSError | UnicodeEncodeError) -> str | None:
+    """Return what is wrong with the output, in a sentence; None when that is not the problem."""
+    if isinstance(problem, UnicodeEncodeError):
+        taken = problem.encoding
+        if taken.lower() == "utf-8":
+            return None
+        return f"This terminal takes {taken} only, and not all of the output: set PYTHONUTF8=1."
+    if problem.errno not in _FULL or problem.filename is not None:
+        return None
+    return f"The output cannot be written: {problem.strerror}."
+
+
+def _write_no_more() -> None:
+    """Drop what waits to be written: Python tries once more at its end, and says so if it fails."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Service:
     """The settings, the database and the operations of a command, each opened on first use."""
 
@@ -45,7 +71,9 @@ class Service:
     @functools.cached_property
     def db(self) -> DB:
         """The database, of any version. Raises SettingsProblem."""
-        return DB(self.settings.database_url)
+        db = DB(self.settings.database_url)
+        _heed_claim(self.settings, db)
+        return db
 
     @functools.cached_property
     def auth(self) -> Auth:
@@ -64,7 +92,11 @@ class Service:
 
     def require_settings(self) -> Auth:
         """Open the operations on a database in any state. Raises SettingsProblem."""
-        return Auth(self.db, self.settings)
+        auth = Auth(self.db, self.settings)
+        found = claim.read(self.settings)
+        if found is not None and found.database == claim.database_of(self.settings):
+            auth.registry.mount += found.prefix
+        return auth
 
     def close(self) -> None:
         """Close the connections the command opened."""
@@ -72,15 +104,59 @@ class Service:
             self.db.close()
 
 
+class ServiceInside(Service):
+    """What the commands of an application use: its own settings, database and operations."""
+
+    def __init__(self, auth: Auth) -> None:
+        self._auth = auth
+        # In the place of what would be opened on first use.
+        self.__dict__ |= {"settings": auth.settings, "db": auth.registry.db}
+
+    def require_settings(self) -> Auth:
+        """Return the operations of the application, on a database in any state."""
+        return self._auth
+
+
+def _heed_claim(settings: Settings, db: DB) -> None:
+    """Say so when the application whose folder this is has its accounts elsewhere.
+
+    Raises SettingsProblem instead of beginning another database.
+    """
+    found, here = claim.read(settings), claim.database_of(settings)
+    if found is None or found.database == here:
+        return
+    why = "as the settings say" if settings.core.database_url else "by default"
+    theirs = (
+        f"the application {found.application} has its accounts in {found.database}, and this "
+        f"command works on {here}, {why}: run `flask --app {found.application} bienvenue` with "
+        "the command, or set BIENVENUE_DATABASE_URL"
+    )
+    if db.file is not None and not db.file.exists():
+        raise SettingsProblem(theirs)
+    click.echo(f"Note: {theirs}", err=True)
+
+
+@contextlib.contextmanager
+def reporting() -> Iterator[None]:
+    """Report a problem in one sentence, with status 1, instead of a traceback.
+
+    Raises ClickException for a problem that the operator can solve.
+    """
+    try:
+        yield
+    except _TROUBLE as problem:
+        raise click.ClickException(str(problem)) from None
+
+
 class Commands(click.Group):
-    """A group that reports a problem in one sentence, with status 1, instead of a traceback."""
+    """The commands of the program, with those of the features that a setting names."""
 
     @functools.cache  # noqa: B019 (there is one group, as long as the program runs)
     def _add_named(self) -> None:
         """Add the commands of the features that the setting `extra_features` names."""
         # A wrong setting is reported by the command that needs the settings; --help needs none.
         with contextlib.suppress(SettingsProblem):
-            _collect(named(Settings()))
+            _collect(named(Settings()), self)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -94,10 +170,20 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Raises ClickException for a problem that the operator can solve."""
-        try:
+        with reporting():
             return super().invoke(ctx)
-        except _TROUBLE as problem:
-            raise click.ClickException(str(problem)) from None
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the program; an output that takes no more, or not this, is a sentence too."""
+        try:
+            return super().main(*args, **extra)
+        except (OSError, UnicodeEncodeError) as problem:
+            message = _of_output(problem)
+            if message is None:
+                raise
+            _write_no_more()
+            click.echo(f"Error: {message}", err=True)
+            sys.exit(1)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -136,7 +222,7 @@ def serve_command(despite_errors: bool, **options: Any) -> None:
 @click.pass_obj
 def check_command(service: Service, as_json: bool) -> None:
     """Check the configuration; status 1 when something is an error."""
-    auth = Auth(service.db, service.settings)
+    auth = service.require_settings()
     result = checkup.run(checkup.Circumstances(auth, service.db), slow=True)
     if as_json:
         click.echo(serve.as_text(result.document()))
@@ -237,7 +323,7 @@ def current(service: Service) -> None:
 @click.pass_obj
 def openapi_command(service: Service) -> None:
     """Print the OpenAPI document of the service."""
-    auth = Auth(service.db, service.settings)
+    auth = service.require_settings()
     click.echo(serve.as_text(openapi.document(all_pages(auth), service.settings)))
 
 
@@ -245,7 +331,7 @@ def openapi_command(service: Service) -> None:
 @click.pass_obj
 def settings_command(service: Service) -> None:
     """Print every setting, its value and what it is for; secrets are not shown."""
-    auth = Auth(service.db, service.settings)
+    auth = service.require_settings()
     sections: list[Section] = [service.settings.core]
     for values in sections + [feature.settings for feature in auth.features]:
         for name, field in type(values).model_fields.items():
@@ -268,19 +354,19 @@ _GROUPS = {
 """The help texts of the groups whose commands come from features."""
 
 
-def _collect(features: Iterable[type[Feature[Any]]]) -> None:
+def _collect(features: Iterable[type[Feature[Any]]], top: click.Group) -> None:
     """Add the commands of features to their groups: `users add` to the group `users`."""
     for feature in features:
         for command in feature.commands:
-            group, _, name = str(command.name).rpartition(" ")
-            parent = main if not group else _group(group, feature.__doc__ or "")
-            parent.add_command(command, name)
+            path, _, last = str(command.name).rpartition(" ")
+            parent = top if not path else _group(path, feature.__doc__ or "", top)
+            parent.add_command(command, last)
 
 
-def _group(path: str, help_text: str) -> click.Group:
+def _group(path: str, help_text: str, top: click.Group) -> click.Group:
     """Return the group of a path, as `users groups`, and make it if there is none."""
     above, _, name = path.rpartition(" ")
-    parent = _group(above, help_text) if above else main
+    parent = _group(above, help_text, top) if above else top
     found = parent.commands.get(name)
     if found is None:
         found = click.Group(name, help=_GROUPS.get(path, help_text))
@@ -288,4 +374,25 @@ def _group(path: str, help_text: str) -> click.Group:
     return found if isinstance(found, click.Group) else parent
 
 
-_collect(FEATURES)
+_collect(FEATURES, main)
+
+
+def commands_of(auth: Auth) -> click.Group:
+    """Return the commands of a service inside an application: all but `serve`, which is another.
+
+    Features of the application bring theirs.
+    """
+    top = click.Group("bienvenue")
+    for name, command in main.commands.items():
+        if command is not serve_command:
+            top.add_command(_own(command), name)
+    _collect([type(feature) for feature in auth.features], top)
+    return top
+
+
+def _own(command: click.Command) -> click.Command:
+    """Copy a group, so that what is added to it is in no other program."""
+    if isinstance(command, click.Group):
+        command = copy.copy(command)
+        command.commands = {name: _own(each) for name, each in command.commands.items()}
+    return command

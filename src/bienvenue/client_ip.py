@@ -14,6 +14,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 UNIX = "unix"
 """The word in a list of trusted proxies for connections over a unix socket, which have no ip."""
 
+UNKNOWN = "unknown"
+"""The network of connections without an ip."""
+
 _PORT = re.compile(r":[0-9]{1,5}")
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
@@ -101,7 +104,7 @@ def network_of(ip: str) -> str:
     """Return the network an ip counts for: itself in IPv4, its /64 in IPv6 (ASVS 15.3.4)."""
     address = address_of(ip)
     if address is None:
-        return "unknown"
+        return UNKNOWN
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, 64), strict=False))
     return f"{address}/32"

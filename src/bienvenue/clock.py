@@ -7,6 +7,13 @@ PostgreSQL, with no time zone to get wrong (docs/decisions/0003-time-is-seconds.
 import time
 from datetime import UTC, datetime
 
+APART = 60.0
+"""Seconds by which the clocks of two machines of one service may differ.
+
+A stored time that lies further ahead than its own rule allows was written by a clock that was
+wrong, and is not believed (docs/decisions/0003-time-is-seconds.md).
+"""
+
 
 def now() -> float:
     """Return the current time in seconds since 1970, UTC."""

@@ -52,6 +52,9 @@ PATIENCE = 5.0
 """Seconds to wait for a lock, a connection or a place in the pool before an answer of 503."""
 
 _NAME = f"{PREFIX}DATABASE_URL"
+_BEGINNING = "bienvenue_beginning"
+"""The name under which a connection to a pooler has the statements of each transaction's start."""
+
 _TRIES = 6
 _RETRIED = {"40001", "40P01"}
 LOGGED_AS = "bienvenue"
@@ -87,14 +90,37 @@ class Transaction(Session):
 class _Kept:
     """A connection that belongs to one thread and is closed when the thread ends."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, beginning: tuple[str, ...]) -> None:
         self.connection = connection
+        self._beginning = beginning
+        self._process = os.getpid()
+
+    def row(self, statement: str, values: Mapping[str, Any]) -> Any:
+        """Run a SELECT and return its first row or None."""
+        if not self._beginning:
+            return self.connection.execute(statement, values).fetchone()
+        with self.connection.pipeline():
+            # One way there and back, in which the pooler gives us one session.
+            for each in ("BEGIN", *self._beginning):
+                self.connection.execute(each)
+            found = self.connection.execute(statement, values)
+            self.connection.execute("COMMIT")
+            return found.fetchone()
 
     def close(self) -> None:
+        if self._process != os.getpid():
+            _inherited.append(self.connection)
+            return
         with suppress(Exception):
             self.connection.close()
 
     __del__ = close
+
+
+#: What a forked process has from its parent, which uses it on. It is kept here so that nothing
+#: closes it: that would end the session of the parent at the server, or its locks of a file.
+_inherited: list[object] = []
+_open: "weakref.WeakSet[DB]" = weakref.WeakSet()
 
 
 class DB:
@@ -116,6 +142,7 @@ class DB:
         self._local = threading.local()
         self._all_kept: weakref.WeakSet[_Kept] = weakref.WeakSet()
         self._current: ContextVar[Transaction | None] = ContextVar("transaction", default=None)
+        _open.add(self)
 
     @property
     def engine(self) -> Engine:
@@ -131,6 +158,12 @@ class DB:
     def file(self) -> Path | None:
         """The file of a SQLite database; None for PostgreSQL."""
         return Path(str(self._url.database)) if self._engine.dialect.name == "sqlite" else None
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a pooler such as PgBouncer answers for PostgreSQL. Raises DatabaseUnavailable."""
+        with self.connect(writes=False) as connection:
+            return _BEGINNING in connection.info
 
     def make_room(self) -> None:
         """Create the folder (0700) and the file (0600) of a SQLite database.
@@ -232,27 +265,28 @@ class DB:
         styled = _named(statement) if self.on_postgresql else statement
         driver = self._engine.dialect.loaded_dbapi
         try:
-            return self._kept().execute(styled, values).fetchone()
+            return self._kept().row(styled, values)
         except driver.Error:
             # The server may have closed the connection: try once more on a new one.
             self._local.__dict__.clear()
         try:
-            return self._kept().execute(styled, values).fetchone()
+            return self._kept().row(styled, values)
         except driver.Error as error:
             self._local.__dict__.clear()
             raise DatabaseUnavailable(type(error).__name__) from error
 
-    def _kept(self) -> Any:
+    def _kept(self) -> _Kept:
         if not hasattr(self._local, "kept"):
             pooled = self._engine.raw_connection()
+            beginning = pooled.info.get(_BEGINNING, ())
             pooled.detach()
             connection: Any = pooled.dbapi_connection
             if self.on_postgresql:
                 connection.autocommit = True
-                connection.prepare_threshold = 0
-            self._local.kept = _Kept(connection)
+                connection.prepare_threshold = None if beginning else 0
+            self._local.kept = _Kept(connection, beginning)
             self._all_kept.add(self._local.kept)
-        return self._local.kept.connection
+        return cast("_Kept", self._local.kept)
 
     def close(self) -> None:
         """Close every connection; the next use opens new ones."""
@@ -260,6 +294,23 @@ class DB:
             kept.close()
         self._local = threading.local()
         self._engine.dispose()
+
+    def before_fork(self) -> None:
+        """Close what is idle of a SQLite file.
+
+        A forked process would take its parent's locks of the file for its own, and go on without
+        any (https://sqlite.org/howtocorrupt.html section 2.6).
+        """
+        if self.file is not None:
+            self._local.__dict__.clear()
+            self._engine.dispose()
+
+    def forget_inherited(self) -> None:
+        """Forget, in a forked process, the connections of its parent without closing any."""
+        _inherited.extend([self._engine.pool, *self._all_kept])
+        self._all_kept = weakref.WeakSet()
+        self._local = threading.local()
+        self._engine.dispose(close=False)
 
     @contextmanager
     def connect(self, writes: bool = True, patient: bool = True) -> Iterator[Connection]:
@@ -279,6 +330,20 @@ class DB:
             if _is_outage(error):
                 raise DatabaseUnavailable(str(error.orig)) from error
             raise
+
+
+def _before_fork() -> None:
+    for db in _open:
+        db.before_fork()
+
+
+def _after_fork() -> None:
+    for db in _open:
+        db.forget_inherited()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
 
 
 def retried(operation: Callable[P, T]) -> Callable[P, T]:
@@ -372,10 +437,10 @@ def _engine(url: URL) -> Engine:
     shared: dict[str, Any] = {"hide_parameters": True, "pool_timeout": PATIENCE}
     shared["logging_name"] = LOGGED_AS
     if url.get_backend_name() != "sqlite":
-        milliseconds = int(PATIENCE * 1000)
-        options = f"-c lock_timeout={milliseconds} -c statement_timeout={4 * milliseconds}"
-        given = {"connect_timeout": int(PATIENCE), "options": options}
-        engine = create_engine(url, pool_pre_ping=True, connect_args=given, **shared)
+        # SQLAlchemy lets these come before the parameters of the URL.
+        ours = {} if "connect_timeout" in url.query else {"connect_timeout": int(PATIENCE)}
+        engine = create_engine(url, pool_pre_ping=True, connect_args=ours, **shared)
+        event.listen(engine, "connect", functools.partial(_on_session, _limits(url)))
     else:
         opening = functools.partial(_open_file, Path(str(url.database)))
         engine = create_engine(url, creator=opening, **shared)
@@ -397,10 +462,40 @@ def _on_connect(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+def _limits(url: URL) -> dict[str, str]:
+    """Return the time limits of a session of PostgreSQL; options of the URL come before ours."""
+    options = str(url.query.get("options", ""))
+    milliseconds = int(PATIENCE * 1000)
+    limits = {"lock_timeout": milliseconds, "statement_timeout": 4 * milliseconds}
+    given = {name: re.search(rf"\b{name}=(\w+)", options) for name in limits}
+    return {name: found[1] if (found := given[name]) else str(limits[name]) for name in limits}
+
+
+def _on_session(limits: Mapping[str, str], connection: Any, record: Any) -> None:
+    """Set the limits of a new session of PostgreSQL, unless a pooler answers for it.
+
+    A pooler may give each transaction another session, so every transaction sets them for itself,
+    and none prepares a statement by name: the name may stand for another one there. A pooler makes
+    up the number of the process (PostgreSQL 55.2.1, BackendKeyData), and PgBouncer refuses startup
+    options, which would set the limits in any case.
+    """
+    settings = ", ".join(f"set_config('{name}', '{limits[name]}', false)" for name in limits)
+    connection.autocommit = True
+    direct = connection.execute(
+        f"SELECT {settings} WHERE pg_backend_pid() = {connection.info.backend_pid}"
+    ).fetchone()
+    connection.autocommit = False
+    if direct is None:
+        record.info[_BEGINNING] = tuple(f"SET LOCAL {name} = '{limits[name]}'" for name in limits)
+        connection.prepare_threshold = None
+
+
 def _on_begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     patient = options.get("bienvenue_patient", True)
     if connection.dialect.name == "postgresql":
+        if beginning := connection.info.get(_BEGINNING):
+            connection.exec_driver_sql("; ".join(beginning))
         if not patient:
             connection.exec_driver_sql("SET LOCAL lock_timeout = 1")
         return

@@ -198,7 +198,10 @@ class Feature(Generic[S]):
 
     @idle
     def export(self, user_id: int) -> Mapping[str, Any]:
-        """Return all data of a user in this feature, ready for JSON, without secrets."""
+        """Return all data of a user in this feature, ready for JSON, without secrets.
+
+        A list that nothing bounds is an iterator, which reads a part of it at a time.
+        """
         return {}
 
     @idle

@@ -10,6 +10,7 @@ import contextlib
 import contextvars
 import os
 import threading
+import weakref
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -97,7 +98,12 @@ class HashQueue:
         self._patience = 0.0 if at_the_edge else WAIT
         self.places = threads + queue
         self.each = max(threads, (self.places + 1) // 2)
-        self._pool = ThreadPoolExecutor(threads, "hash", initializer=_lower_priority)
+        self._threads = threads
+        self._start()
+        _queues.add(self)
+
+    def _start(self) -> None:
+        self._pool = ThreadPoolExecutor(self._threads, "hash", initializer=_lower_priority)
         self._lock = threading.Lock()
         self._held: Counter[str] = Counter()
         self._waiting: OrderedDict[str, deque[Future[None]]] = OrderedDict()
@@ -187,6 +193,20 @@ class HashQueue:
                     self._held[waiting] += 1
                     ticket.set_result(None)
                     return
+
+
+#: The queues of this process. A forked process begins each again: it has none of the threads of its
+#: parent, and would wait for them for ever.
+_queues: "weakref.WeakSet[HashQueue]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for queue in _queues:
+        queue._start()  # noqa: SLF001 (of the class above)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _lower_priority() -> None:

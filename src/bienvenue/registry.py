@@ -7,7 +7,7 @@ commit. What only one feature answers is a call to that feature (`needs`), never
 import enum
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -58,10 +58,13 @@ class Event:
     name: str
     user_id: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
-    #: The key of a refusal that may come in floods; the audit log has one row a key and minute.
+    #: The key of what may come in floods, as a refusal does, or what a signed-in user can repeat at
+    #: no cost; the audit log has one row a key and minute.
     counted: str | None = None
     #: How often it happened, if it was counted before it was published.
     times: int = 1
+    #: The public name of an account that is gone, for signals; no feature stores it.
+    user_uid: str | None = None
 
 
 def idle(method: M) -> M:
@@ -133,6 +136,15 @@ class Member(Protocol):
         """Delete expired rows; return how many."""
 
 
+class Listener(Protocol):
+    """Hears of every event after its commit, once the features did."""
+
+    name: str
+
+    def after_commit(self, event: Event) -> None:
+        """Act on an event that is committed."""
+
+
 class Registry:
     """The features of one service in the order in which they are told, and what they share."""
 
@@ -143,6 +155,8 @@ class Registry:
         #: The path under which the application has the pages, for the links in emails.
         self.mount = settings.core.mount
         self.features: list[Member] = []
+        #: Those that hear of every event and are no features.
+        self.listeners: list[Listener] = []
         #: Every event with its meaning, as the features declare them.
         self.events: dict[str, str] = {}
         #: A feature that is added later is known at once.
@@ -262,7 +276,8 @@ class Registry:
                 tx.after_commit.append(functools.partial(self._after_commit, event))
 
     def _after_commit(self, event: Event) -> None:
-        for each in self._with("after_commit"):
+        everyone: list[Member | Listener] = [*self._with("after_commit"), *self.listeners]
+        for each in everyone:
             try:
                 each.after_commit(event)
             except Exception:  # noqa: BLE001 (committed and answered; this undoes nothing)
@@ -281,7 +296,15 @@ class Registry:
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return everything the features store about a person, as plain values."""
-        return {name: v for each in self.features for name, v in each.export(user_id).items()}
+        return {
+            name: list(value) if isinstance(value, Iterator) else value
+            for name, value in self.exported(user_id)
+        }
+
+    def exported(self, user_id: int) -> Iterator[tuple[str, Any]]:
+        """Give the same member by member; a list without a bound is an iterator over its items."""
+        for each in self.features:
+            yield from each.export(user_id).items()
 
     def context(self) -> dict[str, Any]:
         """Return what the features give to every template; mappings of one name are joined."""

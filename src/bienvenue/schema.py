@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection, String, column, inspect, select, table, text
 
-from bienvenue.db import DB
+from bienvenue.db import DB, DatabaseUnavailable
 from bienvenue.user import Base
 
 VERSION_TABLE = "bienvenue_alembic_version"
@@ -29,6 +29,14 @@ _NONE: Folders = MappingProxyType({})
 
 class SchemaProblem(Exception):
     """The service cannot use the database in its state; the message says what to do."""
+
+
+class NotMigrated(SchemaProblem):
+    """The database waits for `bienvenue db upgrade`."""
+
+
+class DatabaseNotReady(DatabaseUnavailable):
+    """A request asked the database of an application before it was migrated."""
 
 
 class State(enum.Enum):
@@ -166,17 +174,20 @@ def _migrate(connection: Connection, folder: Traversable, version_table: str) ->
 
 
 def require_current(db: DB, features: Folders = _NONE) -> None:
-    """Raise SchemaProblem unless the database has exactly the versions of this program."""
+    """Raise SchemaProblem unless the database has exactly the versions of this program.
+
+    It is NotMigrated where an upgrade is all that is missing.
+    """
     found = state(db)
     _refuse(found)
     if found is not State.CURRENT:
-        raise SchemaProblem(
+        raise NotMigrated(
             f"the database is {found.value}: run `bienvenue db upgrade` to bring it to version "
             f"{newest()}"
         )
     behind = pending(db, features) if features else []
     if behind:
-        raise SchemaProblem(
+        raise NotMigrated(
             f"the tables of {', '.join(behind)} are not of this program's version: run "
             "`bienvenue db upgrade`"
         )

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from bienvenue import checkup, logs, tls, user_agent
+from bienvenue import checkup, connections, logs, tls, user_agent
 from bienvenue.auth import Auth
 from bienvenue.db import DB
 from bienvenue.edge import DEADLINE
@@ -81,6 +81,7 @@ def run(
     db.close()
     # Once, here: the serving processes are copies of this one.
     user_agent.load()
+    connections.make_room()
     click.echo(f"Bienvenue listens on {_where(settings)} (stop it with Ctrl-C)")
     click.echo(f"Accounts are in {'PostgreSQL' if db.file is None else db.file}")
     if sys.stdout.isatty() and not auth.mail.sends_mail:
@@ -102,6 +103,8 @@ def run(
         ),
         interface=Interfaces.ASGINL,
         workers=core.workers,
+        backlog=connections.MOST,
+        backpressure=connections.MOST // core.workers,
         websockets=False,
         log_level=LogLevels.warning,
         log_dictconfig=logging_to,

@@ -134,7 +134,7 @@ def _require_options(names: Iterable[str]) -> None:
         raise ValueError("has a parameter that PostgreSQL does not know") from None
 
 
-def _mount(value: str) -> str:
+def usable_mount(value: str) -> str:
     """Accept a path of plain segments, with no slash at its end (RFC 3986 section 3.3)."""
     if not re.fullmatch(r"(?:/[A-Za-z0-9][A-Za-z0-9._~-]*)*", value):
         raise ValueError("is a path as /auth, without a slash at its end")
@@ -230,7 +230,7 @@ class Core(Section):
         description="The URL people see, without a path. By default http://localhost:<port>, and "
         "https with a certificate.",
     )
-    mount: Annotated[str, AfterValidator(_mount)] = Field(
+    mount: Annotated[str, AfterValidator(usable_mount)] = Field(
         "",
         description="The path below the base URL under which a server mounts the service "
         "(SCRIPT_NAME), as /auth, for the links in emails. By default none.",

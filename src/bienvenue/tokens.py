@@ -44,7 +44,8 @@ class Purpose:
     path: str
     #: Whether its tokens survive `revoke`, until the account is deleted.
     lasting: bool = False
-    #: Whether the address it was sent to is reserved for the account while it works.
+    #: Whether the address it was sent to is reserved for the account while it works. A closed
+    #: account is not deleted before that.
     reserves: bool = False
 
     def digest_of(self, token: str) -> bytes:

@@ -11,7 +11,8 @@ from tests.attacks.b_enumeration import WRONG
 from tests.attacks.c_guessing import ACCOUNT, DEFAULTS, heard
 from tests.attacks.client import Reply, Visitor
 from tests.attacks.target import Target
-from tests.ports import wait_until
+from tests.journeys.raw import deaf
+from tests.ports import held, wait_until
 from tests.races import race
 from tests.thorough import often
 
@@ -20,6 +21,9 @@ FLOOD = 100
 #: A hash of the flood costs some forty milliseconds: a hundred do not pass in a second.
 SLOW = {"bcrypt_cost": "10", "hash_queue": "4"}
 _TRIES = 30
+MINUTES = 3
+DEAF_FOR = 40.0
+"""Seconds, four times the deadline: a machine may be busy."""
 
 
 @attack(
@@ -48,6 +52,33 @@ def a_thousand_at_once(target: Target) -> Outcome:
     if hashed != ACCOUNT:
         return Won(f"{hashed} of {guesses} were compared: {heard(replies)}")
     return Refused(f"of {guesses} at once {hashed} were compared: {heard(replies)}")
+
+
+@attack(
+    "C18",
+    "One user fills the audit log, and has all of it read again and again.",
+    wins=("broken:C18_a_row_each_time", "broken:C18_exports_without_end"),
+    alone=True,
+)
+def a_log_that_grows_and_is_read(target: Target) -> Outcome:
+    """Sign out all other devices sixty times, and download everything until that is refused."""
+    browser = target.person().sign_in()
+    for _ in range(60):
+        browser.delete("/sessions?which=others")
+    first = browser.get("/export")
+    ended = [row for row in first.json["activity"] if row["event"] == "sessions.ended"]
+    # A minute may end meanwhile.
+    if len(ended) > MINUTES:
+        return Won(f"60 requests without a password wrote {len(ended)} rows")
+    replies = [browser.get("/export") for _ in range(30)]
+    given = sum(reply.ok for reply in replies)
+    if given == len(replies):
+        return Won(f"everything was read {given + 1} times")
+    refused = replies[-1]
+    if refused.status != 429 or not refused.header("Retry-After"):
+        return Won(f"the last one heard {refused.status}")
+    counted = sum(row["times"] for row in ended)
+    return Refused(f"{len(ended)} rows count {counted} requests, and {given + 1} exports were made")
 
 
 @attack(
@@ -86,6 +117,20 @@ def a_flood_of_sign_ins(target: Target) -> Outcome:
     if late != {503} or not all(reply.header("Retry-After") for reply in replies if not reply.ok):
         return Won(f"those who were not let in heard {late}")
     return Refused(f"{taken} of {FLOOD} were let in, the others heard 503, the neighbour came in")
+
+
+@attack(
+    "C21",
+    "A client that asks and never reads keeps its connection for ever.",
+    wins="broken:C21_waits_for_readers",
+    how="shipped",
+)
+def a_client_that_never_reads(target: Target) -> Outcome:
+    """Ask a thousand times on one connection for more than fits on the way, and wait."""
+    with deaf(target.port):
+        if not wait_until(lambda: held(target.port) == 0, DEAF_FOR):
+            return Won(f"after {DEAF_FOR:.0f} s the connection is still held")
+    return Refused("the connection was cut")
 
 
 #: One hash at a time, far slower than anything else, and four threads for everything else.

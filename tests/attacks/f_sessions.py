@@ -91,6 +91,25 @@ def a_session_without_an_end(target: Target) -> Outcome:
 
 
 @attack(
+    "F08",
+    "A clock that is set back lengthens a session by as much.",
+    wins="broken:F08_believes_the_future",
+    alone=True,
+)
+def a_session_of_tomorrow(target: Target) -> Outcome:
+    """Sign in, let the clock be set back by a day, and do what takes a fresh sign-in."""
+    browser = target.person().sign_in()
+    target.clock_forward(-DAY)
+    reply = browser.get("/profile")
+    if reply.ok:
+        return Won(f"a session that begins tomorrow is served, and fresh: {reply.json['fresh']}")
+    target.clock_forward(DAY)
+    if not browser.get("/profile").ok:
+        return Refused("the session is over, also when the clock is right again")
+    return Refused("the session is not believed until the clock is right again")
+
+
+@attack(
     "F10", "One person ends the session of another.", wins="broken:F10_anybodys_session_by_its_uid"
 )
 def ending_a_strangers_session(target: Target) -> Outcome:

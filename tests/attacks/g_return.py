@@ -126,3 +126,19 @@ def sent_nearly_there(target: Target) -> Outcome:
             if location and not location.startswith("/"):
                 return Won(f"next={wanted!r} led to {location!r}")
     return Refused(f"{len(NEARLY)} beginnings, and nobody left for another site")
+
+
+@attack(
+    "G08",
+    "A path of ours with a slash too many leads to the host that the request made up.",
+    wins="broken:G08_the_router_redirects",
+    how="host",
+)
+def sent_on_by_the_router(target: Target) -> Outcome:
+    """Ask for pages and files of ours in spellings that a router corrects, under another name."""
+    spellings = ("//sessions/new", "/sessions//new", "//bienvenue/static/bienvenue.css", "//")
+    for path in spellings:
+        reply = target.request("GET", path, headers={"Host": "evil.example"})
+        if location := reply.header("Location"):
+            return Won(f"{path} led to {location}")
+    return Refused(f"{len(spellings)} spellings, and none was corrected")

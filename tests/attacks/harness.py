@@ -102,7 +102,7 @@ def _host() -> Any:
     """Make an application of someone else's, which has our pages and a guarded view of its own."""
     bienvenue: Any = importlib.import_module("bienvenue")
     app = importlib.import_module("flask").Flask("theirs")
-    bienvenue.Bienvenue(app)
+    bienvenue.Bienvenue(app, url_prefix="")
 
     def shelf() -> dict[str, str]:
         return {"shelf of": bienvenue.current_user.email}

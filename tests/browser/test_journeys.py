@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 import pytest
 from playwright.sync_api import Page, Request, expect
@@ -165,6 +166,41 @@ def test_pressing_twice_does_it_once(site: Site, page: Page) -> None:
     page.locator(SEND).dblclick()
     page.wait_for_selector("text=Your account is ready")
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("locale", "shown"),
+    [
+        ("en-GB", "{day} {month} {year} at {hour}:{minute}"),
+        pytest.param("en", "{day} {month} {year} at {hour}:{minute}", marks=pytest.mark.thorough),
+        pytest.param(
+            "en-US",
+            "{month} {day}, {year} at {half}:{minute} {noon}",
+            marks=pytest.mark.thorough,
+        ),
+    ],
+)
+def test_times_are_written_as_in_the_country_of_the_reader(
+    site: Site, new_page: NewPage, locale: str, shown: str
+) -> None:
+    """Day, month and year in Britain, and for English of no country as in emails."""
+    site.service.auth.register_user(EMAIL, PASSPHRASE)
+    page = new_page(locale=locale, timezone_id="UTC")
+    site.sign_in(page)
+    site.open(page, "/sessions")
+    time = page.locator("main time").first
+    at = datetime.fromisoformat(str(time.get_attribute("datetime")))
+    expected = shown.format(
+        day=at.day,
+        month=at.strftime("%B"),
+        year=at.year,
+        hour=at.strftime("%H"),
+        minute=at.strftime("%M"),
+        half=at.hour % 12 or 12,
+        noon=at.strftime("%p"),
+    )
+    # Some versions put a narrow space before AM.
+    assert " ".join(time.inner_text().split()) == expected
 
 
 @pytest.mark.thorough

@@ -125,6 +125,7 @@ def _insiders(site: Site, page: Page) -> Iterator[str]:
         ("/profile", "profile"),
         ("/sessions", "devices"),
         ("/activity", "activity"),
+        ("/email/verified", "email-verified"),
         ("/sessions/new", "sign-in-inside"),
         ("/reauthentication", "confirm"),
     ]:

@@ -6,18 +6,20 @@ from pathlib import Path
 
 import click
 import pytest
+from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic.fields import FieldInfo
 
 import bienvenue.edge  # noqa: F401 (its refusals are known once it is imported)
-from bienvenue import Auth, openapi
+from bienvenue import Auth, Bienvenue, openapi
 from bienvenue.app import all_pages, core
 from bienvenue.cli import main
 from bienvenue.db import DB
 from bienvenue.feature import Feature, Refusal
 from bienvenue.settings import PREFIX, Core, Section, Settings
-from bienvenue.web import body
+from bienvenue.web import body, cookies
 from tests import transcript
+from tests.conftest import Service
 from tests.docs.pages import GUIDE, TOP, Page, documentation, pages
 from tests.house.source import feature_names
 from tests.seed.test_differences import DIFFERENCES
@@ -115,6 +117,84 @@ def test_every_page_is_documented(feature: str | None) -> None:
     assert documented == {f"{page.method} {page.path}" for page in served}
 
 
+@pytest.mark.parametrize("feature", sorted(FEATURES))
+def test_every_refusal_of_a_page_is_told_by_its_feature(feature: str) -> None:
+    """By its code, or by a link to the page of the feature that refuses it."""
+    page = page_of(feature)
+    section = page.text.partition("## What it refuses")[2].partition("\n## ")[0]
+    linked = {
+        link.partition("#")[0].removesuffix(".md") for link in re.findall(r"\]\((.*?)\)", section)
+    }
+    untold = [
+        f"{served.method} {served.path}: {error.code}"
+        for served in getattr(FEATURES[feature], "pages", ())
+        for error in served.errors
+        # The page on the HTTP API has those of the house, which any page may return.
+        if (home := feature_of(error)) is not None
+        if error.code not in section and home not in linked
+    ]
+    assert untold == []
+
+
+def test_the_pages_that_need_a_fresh_session_are_named() -> None:
+    """Where it is said what reauthentication is for."""
+    overview = page_of("reauthentication").text.partition("## How it works")[0]
+    pages = [page for each in FEATURES.values() for page in getattr(each, "pages", ())]
+    needing = {f"{page.method} {page.path}" for page in pages if page.reauth}
+    assert set(re.findall(r"`([A-Z]+ /\S*)`", overview)) == needing
+
+
+def test_every_cookie_is_named() -> None:
+    """Those of the service, and one for each kind of emailed link."""
+    names = {
+        value
+        for name, value in vars(cookies).items()
+        if name.isupper() and isinstance(value, str) and name != "LINK"
+    }
+    served = [page for each in FEATURES.values() for page in getattr(each, "pages", ())]
+    names |= {cookies.link(page.link) for page in served if page.link is not None}
+    table = HTTP.text.partition("## Cookies")[2].partition("\n\n")[0]
+    cells = re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(cells))) == names
+
+
+def test_the_paths_that_a_host_application_leaves_to_us_are_named(service: Service) -> None:
+    """Every path is one of these or below one, and none of them is there for nothing."""
+    text = Page(GUIDE / "embedding.md").prose.partition("Without a prefix the pages take")[2]
+    named = set(re.findall(r"`(/[^`]*)`", text.partition("pass a prefix")[0]))
+    paths = {rule.rule for rule in service.app.url_map.iter_rules()}
+    below = {path: [n for n in named if path == n or path.startswith(f"{n}/")] for path in paths}
+    assert {path for path, found in below.items() if not found} == set()
+    assert named == {one for found in below.values() for one in found}
+
+
+def test_a_default_beside_its_variable_is_that_of_the_code() -> None:
+    """Sixty emails an hour were twenty on four pages."""
+    words = {"sixty": "60", "a hundred": "100", "ten": "10", "twenty": "20"}
+    number = "|".join([r"[0-9][0-9,]*", *words])
+    beside = re.compile(rf"\b({number})\s[\w\s]{{0,30}}\(`(BIENVENUE_[A-Z_]+)`")
+    defaults = {
+        f"{PREFIX}{name.upper()}": str(field.default)
+        for _, section in sections()
+        for name, field in section.model_fields.items()
+        if isinstance(field.default, int) and not isinstance(field.default, bool)
+    }
+    found = [
+        (page.name, variable, words.get(said, said).replace(",", ""))
+        for page in documentation()
+        for said, variable in beside.findall(page.prose)
+        if variable in defaults
+    ]
+    assert len(found) > 3
+    wrong = [
+        (name, variable, said)
+        for name, variable, said in found
+        # Lengths of time are told in days, hours or minutes.
+        if defaults[variable] not in {str(int(said) * unit) for unit in (1, 60, 3600, 86400)}
+    ]
+    assert wrong == []
+
+
 def test_the_document_of_the_paths_is_openapi(tmp_path: Path) -> None:
     """What `GET /openapi.json` gives is valid, and has every path."""
     auth = Auth(DB(f"sqlite:///{tmp_path / 'empty.db'}"), Settings({}))
@@ -125,6 +205,35 @@ def test_the_document_of_the_paths_is_openapi(tmp_path: Path) -> None:
     }
     served = {f"{page.method} {page.path}" for page in all_pages(auth)}
     assert described == {page.replace("<", "{").replace(">", "}") for page in served}
+
+
+def test_the_guide_lists_the_paths_that_the_pages_take(tmp_path: Path) -> None:
+    """At the root of an application: the first part of each, and what is below it."""
+    url = f"sqlite:///{tmp_path / 'accounts.db'}"
+    Auth(DB(url), Settings({})).upgrade()
+    app = Flask("theirs", static_folder=None)
+    Bienvenue(app, "", database_url=url, instance=tmp_path)
+    former = {path for page in all_pages(Auth(DB(url), Settings({}))) for path in page.formerly}
+    rules = {rule.rule for rule in app.url_map.iter_rules()} - former
+    taken = {re.sub(r"(?<!\.well-known)(?<=.)/.*", "", rule) for rule in rules}
+    text = Page(GUIDE / "embedding.md").text
+    listed = re.search("<!-- paths -->(.*)<!-- end of paths -->", text, re.DOTALL)
+    assert listed
+    assert re.findall("`([^`]+)`", listed[1]) == sorted(taken)
+
+
+def test_the_cookies_are_listed(tmp_path: Path) -> None:
+    """Those that the code names, and one for each purpose of an emailed link; and no others."""
+    auth = Auth(DB(f"sqlite:///{tmp_path / 'empty.db'}"), Settings({}))
+    names = {
+        value
+        for name, value in vars(cookies).items()
+        if name.isupper() and isinstance(value, str) and name != "LINK"
+    }
+    links = {cookies.link(page.link) for page in all_pages(auth) if page.link is not None}
+    table = HTTP.text.partition("## Cookies")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    assert sorted(re.findall("`([^`]+)`", " ".join(rows))) == sorted(names | links)
 
 
 # --- settings -----------------------------------------------------------------------------------

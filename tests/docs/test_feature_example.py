@@ -61,7 +61,7 @@ def app(kind: type[Feature[Any]], database: str, tmp_path: Path) -> Iterator[Fla
     assert auth.upgrade() == auth.upgrade() == schema.newest()
     auth.close()
     app = Flask("theirs")
-    Bienvenue(app, features=[kind], **given)
+    Bienvenue(app, url_prefix="", features=[kind], **given)
     yield app
     app.extensions["bienvenue"].auth.close()
 
@@ -211,6 +211,7 @@ assert auth.display_name.of(auth.accounts.find({EMAIL!r}).id) == "Bob"
 """
 
 
+@pytest.mark.thorough
 def test_adding_a_feature_changes_auth_and_adds_files(tmp_path: Path) -> None:
     """As CONTRIBUTING says: the example becomes a feature of a copy of the product."""
     text = " ".join((TOP / "CONTRIBUTING.md").read_text("utf-8").split())

@@ -25,7 +25,11 @@ def program() -> Iterator[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--version",), ("nonsense",), ("users", "add", "bob@example.com", "--password-stdin")],
+    [
+        pytest.param(("--version",), marks=pytest.mark.thorough),
+        pytest.param(("nonsense",), marks=pytest.mark.thorough),
+        ("users", "add", "bob@example.com", "--password-stdin"),
+    ],
 )
 def test_it_says_what_the_command_says(
     program: str, tmp_path: Path, arguments: tuple[str, ...]

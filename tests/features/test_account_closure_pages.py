@@ -217,3 +217,19 @@ def test_the_link_leads_below_the_path_of_our_pages(mounted: FlaskClient, servic
         'action="/account/account/reopen"' in mounted.get(str(opened.location), headers=HTML).text
     )
     assert reopen(service, token_of(service)).status_code == 200
+
+
+@pytest.mark.parametrize("most", [2000, 0], ids=["after a redirect", "at once"])
+def test_the_page_after_closing_offers_nothing_of_the_account(
+    service: Service, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Every session ended, so there is no profile, no device and nothing to sign out of."""
+    monkeypatch.setattr("bienvenue.web.outcomes.MOST", most)
+    browser = signed_in(service)
+    assert "Sign out" in browser.get("/account/close").text
+    shown = browser.submit("/account/close", "/profile", _method="DELETE")
+    if shown.status_code == 303:
+        shown = browser.get(shown.location)
+    assert "All devices were signed out" in shown.text
+    for left in ("Profile", "Devices", "Activity", "Sign out"):
+        assert f">{left}<" not in shown.text

@@ -44,6 +44,7 @@ def with_toys(make_service: MakeService) -> Iterator[WithToys]:
         keys = database.auth.settings.key_file
         Bienvenue(
             app,
+            url_prefix="",
             features=kinds,
             database_url=database.url,
             secret_key_file=keys,

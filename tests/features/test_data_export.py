@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import Table, select
+from sqlalchemy import Table, insert, select
+from sqlalchemy.exc import NoResultFound
 
 from bienvenue import clock
 from bienvenue.authentication import CODE, Caller, Channel
+from bienvenue.features.account_closure.operations import EXPORTS
 from bienvenue.features.audit.models import AuditRow, Personal
 from bienvenue.features.import_export.sources import Line
+from bienvenue.features.mail import Message
 from bienvenue.hashing import Hasher
 from bienvenue.user import Base, table_of
 from bienvenue.user import User as Account
 from tests.conftest import PASSPHRASE, Clock, Service
 from tests.features import password_resets
+from tests.features.audits import only
 from tests.features.closures import token_of
 from tests.features.notification_emails import VERIFICATION
 
@@ -267,3 +274,149 @@ def test_the_page_gives_exactly_that(service: Service, moving_clock: Clock, path
     for secret in [*secrets, *kept]:
         assert secret
         assert secret not in answer.text
+
+
+# --- how much, and how often --------------------------------------------------------------------
+
+
+def filled(service: Service, user_id: int, count: int) -> None:
+    """Put rows of a year into a user's activity, and as many emails of a month."""
+    now, kind = clock.now(), "password_changed"
+    with service.auth._db.transaction() as tx:
+        tx.execute(
+            insert(table_of(AuditRow)),
+            [
+                {
+                    "at": now - number // 3,
+                    "name": "session.ended",
+                    "user_id": user_id,
+                    "facts": '{"reason":"signed out"}',
+                    "times": number + 1,
+                }
+                for number in range(count)
+            ],
+        )
+        facts = '{"ip": "", "device": "", "language": "en"}'
+        row = {"created_at": now, "kind": kind, "user_id": user_id, "email": BOB.email}
+        sent = {"facts": facts, "state": "sent", "due_at": now, "tries": 1}
+        rows = [{**row, **sent, "uid": f"{user_id}-{number}"} for number in range(count // 20)]
+        tx.execute(insert(table_of(Message)), rows)
+
+
+def held(client: FlaskClient) -> tuple[int, int]:
+    """Read an export to its end; give the most memory that was held, and its length."""
+    answer = client.get("/export", buffered=False)
+    assert answer.status_code == 200
+    length = 0
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for piece in answer.response:
+            length += len(piece)
+        return tracemalloc.get_traced_memory()[1], length
+    finally:
+        tracemalloc.stop()
+        answer.close()
+
+
+@pytest.mark.statements
+def test_a_large_export_holds_no_more_than_a_small_one(service: Service) -> None:
+    """Six at once of 100,000 rows took 300 MB, and the service did not answer for 12 s."""
+    small, large = (service.signed_in(email=email) for email in (BOB.email, EVE.email))
+    for email, count in ((BOB.email, 2_000), (EVE.email, 8_000)):
+        filled(service, service.auth.accounts.find(email).id, count)
+    held(small)
+    (least, short), (most, long) = held(small), held(large)
+    assert long > 3 * short
+    assert most < least + 500_000
+
+
+@pytest.mark.statements
+def test_nothing_is_left_out_between_two_parts(service: Service) -> None:
+    """Rows of one moment too, where one part ends and the next begins."""
+    client = service.signed_in()
+    user = service.auth.accounts.find(BOB.email)
+    filled(service, user.id, 2_000)
+    given = client.get("/export").get_json()
+    written = [row["times"] for row in given["activity"] if row["event"] == "session.ended"]
+    assert sorted(written) == list(range(1, 2_001))
+    assert [row["at"] for row in given["activity"]] == sorted(
+        (row["at"] for row in given["activity"]), reverse=True
+    )
+    assert len(given["emails"]) == 100
+
+
+def test_downloading_has_a_limit_an_hour(service: Service, moving_clock: Clock) -> None:
+    """Of the account, in all its sessions; a refusal says when to come back, and is a row."""
+    client, other = service.signed_in(), service.signed_in()
+    eve = service.signed_in(email=EVE.email)
+    answers = [each.get("/export") for each in [client, other] * (EXPORTS // 2)]
+    assert {answer.status_code for answer in answers} == {200}
+    for each in (client, other, client):
+        refused = each.get("/export")
+        assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_exports")
+        assert refused.headers["Retry-After"] == "3600"
+    page = client.get("/export", headers={"Accept": "text/html"})
+    assert (page.status_code, page.mimetype) == (429, "text/html")
+    assert eve.get("/export").status_code == 200
+    row = only(service.auth, "export_limit.reached")
+    assert row.times == 4
+    assert row.user_id == service.auth.accounts.find(BOB.email).id
+    moving_clock.forward(3600)
+    client.post("/reauthentication", json={"password": PASSPHRASE})
+    assert client.get("/export").status_code == 200
+
+
+def test_an_export_of_an_account_that_is_deleted_meanwhile(service: Service) -> None:
+    """Nothing was sent yet, so the answer is a refusal."""
+    client = service.signed_in()
+    first = service.auth.features[0]
+    with mock.patch.object(type(first), "export", side_effect=NoResultFound):
+        assert client.get("/export").status_code == 401
+
+
+#: What changes something, needs nobody's password, and can be sent again at once.
+REPEATED: dict[str, dict[str, object]] = {
+    "DELETE /email": {},
+    "DELETE /notification_email": {},
+    "DELETE /sessions?which=others": {},
+    "GET /activity": {},
+    "GET /export": {},
+    "GET /profile": {},
+    "POST /email/new": {"email_change_token": "x" * 43},
+    "PATCH /preferences": {"language": "fr"},
+    "PUT /email": {"new_email": "robert@example.org"},
+    "PUT /notification_email": {"notification_email": "robert@example.org"},
+}
+#: What ends the session, or hashes a password, which costs more than a row.
+DEAR = {
+    "DELETE /profile",
+    "DELETE /sessions",
+    "DELETE /sessions/<uid>",
+    "POST /reauthentication",
+    "PUT /password",
+}
+TIMES, ROWS = 40, 30
+
+
+def test_nothing_that_a_user_repeats_fills_the_audit_log(
+    service: Service, moving_clock: Clock
+) -> None:
+    """A row a minute, or as many an hour as a limit allows: of each page, sent forty times."""
+    pages = {
+        f"{page.method} {page.path}": page
+        for each in service.auth.features
+        for page in getattr(each, "pages", ())
+        if not page.public and page.method != "GET"
+    }
+    told = {name.partition("?")[0] for name in REPEATED} | DEAR
+    assert pages.keys() <= told, "say of a new page that it can be repeated, or what it costs"
+    assert moving_clock.time
+    client = service.signed_in()
+    for name, sent in REPEATED.items():
+        method, path = name.split()
+        before = len(service.auth.audit.list(limit=None))
+        for _ in range(TIMES):
+            client.open(path, method=method, json=sent if method != "GET" else None)
+        written = len(service.auth.audit.list(limit=None)) - before
+        assert written <= ROWS, f"{name}: {written} rows"

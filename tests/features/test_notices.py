@@ -77,6 +77,7 @@ def test_the_first_device_is_not_told_and_the_second_is(service: Service) -> Non
     assert "times" not in text_of(service, before[0])
 
 
+@pytest.mark.thorough
 def test_a_script_that_signs_in_all_day_fills_no_mailbox(
     make_service: MakeService, moving_clock: Clock
 ) -> None:

@@ -69,7 +69,7 @@ def test_a_choice_is_remembered_without_a_session(service: Service) -> None:
     page = browser.client.get("/preferences", headers=HTML | {"Accept-Language": "en"})
     assert TITLE["fr"] in page.text
     assert '<html lang="fr" data-theme="dark">' in page.text
-    for name in ("language", "theme"):
+    for name in ("bienvenue_language", "bienvenue_theme"):
         cookie = browser.client.get_cookie(name)
         assert cookie is not None
         assert cookie.http_only
@@ -79,8 +79,8 @@ def test_a_choice_is_remembered_without_a_session(service: Service) -> None:
 def test_a_cookie_that_was_changed_chooses_nothing(service: Service, kept: str) -> None:
     """What is no language here is as if it were not there."""
     client = service.client()
-    client.set_cookie("language", kept)
-    client.set_cookie("theme", kept)
+    client.set_cookie("bienvenue_language", kept)
+    client.set_cookie("bienvenue_theme", kept)
     page = client.get("/preferences", headers=FRENCH)
     assert '<html lang="fr">' in page.text
 

@@ -16,6 +16,7 @@ from bienvenue.feature import Attempt
 from bienvenue.features.rate_limits import (
     ALL,
     UNKNOWN_DEVICES,
+    NoEmailOrIP,
     PasswordLocked,
     RateLimits,
     TooManyAttempts,
@@ -354,6 +355,7 @@ def test_sweeping_forgets_what_is_forgotten_and_keeps_locks(
     service: Service, moving_clock: Clock
 ) -> None:
     """Counts of a day ago go; failures in a row stay, but for a few of months ago."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
     guesses(service, 12, moving_clock)
     sign_in(service.client(), email="nobody@example.com", ip="203.0.113.1")
     moving_clock.forward(DAY + 1)
@@ -363,6 +365,61 @@ def test_sweeping_forgets_what_is_forgotten_and_keeps_locks(
     moving_clock.forward(100 * DAY)
     service.auth.rate_limits.sweep(clock.now(), 1000)
     assert [row.failures for row in service.auth.rate_limits.busy()] == [12]
+
+
+def test_failures_of_an_email_without_an_account_are_forgotten_at_last(
+    service: Service, moving_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of an account stay for ever, or its password could be guessed a hundred times again."""
+    limits, strangers = service.auth.rate_limits, [f"nobody{n}@example.com" for n in range(5)]
+    monkeypatch.setattr("bienvenue.features.rate_limits.operations._PART", 2)
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    for email in [EMAIL, *strangers]:
+        for _ in range(10):
+            limits.reserve(CODE, Attempt("sign_in", email))
+    moving_clock.forward(90 * DAY - 2)
+    while service.auth.sweep(clock.now()):
+        pass
+    assert {len(limits.find(email)) for email in [EMAIL, *strangers]} == {1}
+    # Once a day, because every email is looked at.
+    moving_clock.forward(DAY - 1)
+    assert limits.sweep(clock.now(), 1000) == 0
+    moving_clock.forward(1)
+    assert limits.sweep(clock.now(), 1000) == 5
+    assert {len(limits.find(email)) for email in strangers} == {0}
+    assert [count.failures for count in limits.find(EMAIL)] == [10]
+
+
+@pytest.mark.parametrize(
+    "name", ["999.1.1.1", "bob", "192.0.2.1/33", "192.0.2.1/24", "", "1.2.3", "/", "2001:db8:::1"]
+)
+def test_what_is_no_email_and_no_ip_is_refused(service: Service, name: str) -> None:
+    """It was taken for the network of connections without an ip, whose counts were cleared."""
+    limits = service.auth.rate_limits
+    limits.reserve(CODE, Attempt("sign_in", EMAIL, ""))
+    for asked in (limits.find, limits.clear):
+        with pytest.raises(NoEmailOrIP):
+            asked(name)
+    assert [count.failures for count in limits.find("unknown")] == [1]
+    for command in ("show", "clear"):
+        result = CliRunner().invoke(main, ["rate-limits", command, name], obj=service)
+        assert result.exit_code == 1
+        assert "Error: Name an email, an IP address or a network" in result.output
+
+
+def test_every_count_is_found_by_what_the_list_calls_it(service: Service) -> None:
+    """An ip, the network it counts for, the wider ones, and none."""
+    limits = service.auth.rate_limits
+    for ip in ("192.0.2.7", "2001:db8:1:2::7", ""):
+        limits.reserve(CODE, Attempt("sign_in", EMAIL, ip))
+    networks = {row.kind for row in limits.busy()} - {"consecutive", "unknown"}
+    assert {"192.0.2.7/32", "2001:db8:1:2::/64", "2001:db8:1::/48"} <= networks
+    for network in networks:
+        assert [row.kind for row in limits.find(network)] == [network]
+    assert len(limits.find("2001:db8:1:2::ffff")) == 3
+    assert limits.clear("unknown") == 1
+    assert limits.clear("192.0.2.0/32") == 0
+    assert limits.clear("192.0.2.7/32") == 1
 
 
 def test_the_table_names_no_email(service: Service) -> None:

@@ -130,6 +130,21 @@ def test_it_sweeps(store: Store, moving_clock: Clock) -> None:
     assert store.sweep(moving_clock.time + 90 * DAY, 9, few=2) == 1
 
 
+def test_it_gives_what_rests(store: Store, moving_clock: Clock) -> None:
+    """Consecutive counts of so many failures, those of the longest ago first, so many at a time."""
+    later = Rule(b"l" * 32, "consecutive", "account", None)
+    store.reserve([ROW, ACCOUNT, NETWORK], known=False)
+    store.reserve([ROW], known=False)
+    now = moving_clock.time
+    assert store.resting(now - 1, 1, 9) == []
+    assert store.resting(now, 3, 9) == []
+    assert store.resting(now, 2, 9) == [ROW.key]
+    moving_clock.forward(1)
+    store.reserve([later], known=False)
+    assert store.resting(now + 1, 1, 9) == [ROW.key, later.key]
+    assert store.resting(now + 1, 1, 1) == [ROW.key]
+
+
 class Elsewhere:
     """A store that is not the database: it lets no one in, or cannot be reached."""
 
@@ -166,6 +181,11 @@ class Elsewhere:
     def move(self, keys: Mapping[bytes, bytes]) -> None:
         """Keep how many."""
         self.asked.append(f"move {len(keys)}")
+
+    def resting(self, before: float, few: int, most: int) -> list[bytes]:
+        """Say that there are none."""
+        del before, few, most
+        return []
 
     def sweep(self, now: float, limit: int, few: int) -> int:
         """Say that there are none."""

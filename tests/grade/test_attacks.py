@@ -58,6 +58,7 @@ def test_a_repair_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no attack on the exercise is named Z99" in repair["text"]
 
 
+@pytest.mark.thorough
 def test_an_app_that_answers_nonsense_is_not_tried(tmp_path: Path) -> None:
     """What an attack cannot read is neither won nor refused."""
     mine = write(tmp_path / "mine", {})

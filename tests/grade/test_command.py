@@ -58,6 +58,7 @@ def test_one_task_with_every_step(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert 'answer   200 {"email": "bob@example.com", "message": "user created"}' in said
 
 
+@pytest.mark.thorough
 def test_a_task_that_waits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """TASK=11 tells of task 10, which is to be done first, and counts only the task asked for."""
     mine = write(tmp_path / "mine", {"auth.py": (BOB,)})
@@ -125,6 +126,7 @@ def test_what_cannot_be_graded(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_a_reader_may_stop_reading(tmp_path: Path) -> None:
     """`make grade | head -1` ends without a word on the pipe."""
     mine = write(tmp_path / "mine", {})
@@ -141,6 +143,7 @@ def test_a_reader_may_stop_reading(tmp_path: Path) -> None:
     assert running.returncode == command.OPEN
 
 
+@pytest.mark.thorough
 def test_make_hands_everything_on(tmp_path: Path) -> None:
     """A space and a ~ in the path, and the options by their names."""
     write(tmp_path / "my files", {})

@@ -36,6 +36,7 @@ def of(found: dict[int, Verdict], state: str) -> list[int]:
     return [number for number, one in found.items() if one.state == state]
 
 
+@pytest.mark.thorough
 def test_a_half_finished_folder(tmp_path: Path) -> None:
     """Four tasks are written: the next one is named, and what builds on it waits."""
     mine = write(tmp_path / "mine half done", {})

@@ -24,11 +24,14 @@ def test_without_a_browser_it_says_aloud_what_it_did_not_run(
     ran: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """At the end, where it is read, with the one command that brings it."""
-    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     monkeypatch.delenv("CHROMIUM", raising=False)
     checks.main()
-    assert ran == [("-m", "not thorough", "--ignore=tests/browser")]
+    pooler = "--ignore=tests/journeys/test_pooler.py"
+    assert ran == [("-m", "not thorough", "--ignore=tests/browser", pooler)]
     said = capsys.readouterr().out
+    assert f"!!! NOT RUN HERE: {pooler[9:]}: there is no PgBouncer here." in said
+    assert "apt-get install -y pgbouncer" in said
     assert "!!! NOT RUN HERE: tests/browser: there is no Chromium here." in said
     assert "apt-get install -y chromium" in said
 
@@ -38,6 +41,7 @@ def test_it_says_aloud_what_it_leaves_to_make_check(
 ) -> None:
     """Which leaves nothing, and says nothing."""
     monkeypatch.setenv("CHROMIUM", "/bin/sh")
+    monkeypatch.setattr(checks, "pgbouncer", lambda: "/bin/sh")
     checks.main()
     said = capsys.readouterr().out
     assert "!!! NOT RUN HERE: what `make check` does besides: attacks on broken builds" in said

@@ -93,7 +93,7 @@ def test_the_pages_load_nothing_from_elsewhere_and_one_script() -> None:
     assert len(templates) >= 10
     for template in templates:
         text = template.read_text("utf-8")
-        if template.name == "layout.html":
+        if template.name == "head.html":
             ours = """<script src="{{ here('/bienvenue/static/bienvenue.js') }}" defer></script>"""
             assert text.count(ours) == 1
             text = text.replace(ours, "")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import socket
 import time
+from contextlib import suppress
+
+_MANY = 1000
 
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 
@@ -13,6 +16,18 @@ def head(line: bytes, port: int, *fields: bytes) -> bytes:
     """Write the head of a request with the service's own name as its host."""
     lines = [line + b" HTTP/1.1", b"Host: localhost:%d" % port, *fields]
     return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def deaf(port: int) -> socket.socket:
+    """Open a connection, ask for far more than fits on the way, and read nothing."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", port))
+    connection.setblocking(False)
+    asked = head(b"GET /bienvenue/static/bienvenue.css", port) * _MANY
+    with suppress(BlockingIOError):
+        connection.send(asked)
+    return connection
 
 
 def exchange(port: int, sent: bytes, quiet: float = 1.0) -> bytes:

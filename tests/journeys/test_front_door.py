@@ -13,15 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from bienvenue.connections import MOST
 from bienvenue.edge import DEADLINE
 from tests.conftest import EMAIL, PASSPHRASE
-from tests.journeys.raw import FORM, exchange, head, read, statuses
+from tests.journeys.raw import FORM, closed_within, deaf, exchange, head, read, statuses
 from tests.journeys.serving import Served, serving
+from tests.ports import held, wait_until
 from tests.races import race
 
 pytestmark = pytest.mark.slow
 
-STALLED = 60
+STALLED, DEAF = 60, 10
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +122,19 @@ def test_one_host_is_named(served: Served, fields: tuple[bytes, ...]) -> None:
     assert statuses(exchange(served.port, sent)) == [400]
 
 
+@pytest.mark.parametrize("named", [b"evil.example", b"localhost"])
+def test_only_the_host_header_says_which_host_is_meant(served: Served, named: bytes) -> None:
+    """The server drops the host of an absolute target, so the pages see what the edge sees."""
+    for path in (b"/profile", b"/sessions"):
+        line = b"GET http://" + named + path + b" HTTP/1.1\r\n"
+        ours, theirs = (
+            exchange(served.port, line + b"Host: " + host + b"\r\nConnection: close\r\n\r\n")
+            for host in (b"localhost", b"evil.example")
+        )
+        assert (statuses(ours), statuses(theirs)) == ([401], [400])
+        assert b"unknown_host" in theirs
+
+
 def test_names_with_underscores_are_dropped(served: Served) -> None:
     """Or they would pass for the header with hyphens that only a proxy may set."""
     honest = exchange(
@@ -158,10 +173,10 @@ def test_an_endless_head_is_refused(served: Served, field: bytes) -> None:
 
 
 def test_who_stalls_delays_no_one(served: Served) -> None:
-    """Sixty that never end their head and sixty that never end their body.
+    """Sixty that never end their head, sixty that never end their body, and some that never read.
 
     People go on signing in while all of them wait; then those with half a body hear 408, and all
-    are closed (RFC 9110 section 15.5.9).
+    are closed (RFC 9110 section 15.5.9), the last ones without a word.
     """
     port = served.port
     account = {"email": EMAIL, "password": PASSPHRASE}
@@ -169,6 +184,7 @@ def test_who_stalls_delays_no_one(served: Served) -> None:
     half_head = head(b"GET /healthz", port)[:-2]
     half_body = head(b"POST /sessions", port, FORM[:-2], b"Content-Length: 40") + b"email="
     with ExitStack() as stack:
+        readers = [stack.enter_context(deaf(port)) for _ in range(DEAF)]
         stalled = {
             sent: [
                 stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
@@ -188,5 +204,31 @@ def test_who_stalls_delays_no_one(served: Served) -> None:
         assert select.select(everybody, [], [], 0)[0] == []  # all of them wait still
         bodies = [read(connection, 2 * DEADLINE) for connection in stalled[half_body]]
         heads = [read(connection, 2 * DEADLINE) for connection in stalled[half_head]]
+        assert wait_until(lambda: held(port) == 0, 3 * DEADLINE)
+        for reader in readers:
+            # What was on its way by then is all there is.
+            assert closed_within(reader, DEADLINE)
     assert [statuses(heard) for heard in bodies] == [[408]] * STALLED
     assert {tuple(statuses(heard)) for heard in heads} <= {(), (408,)}
+
+
+def test_one_network_leaves_connections_to_others(tmp_path: Path) -> None:
+    """More silent ones of one ip than there is room for are cut before the head's deadline."""
+    with serving(tmp_path) as served, ExitStack() as stack:
+        silent = [stack.enter_context(socket.socket()) for _ in range(MOST + DEAF)]
+        for connection in silent:
+            connection.setblocking(False)
+            connection.connect_ex(("127.0.0.1", served.port))
+        other = stack.enter_context(
+            socket.create_connection(
+                ("127.0.0.1", served.port), timeout=60, source_address=("127.0.0.2", 0)
+            )
+        )
+        other.sendall(head(b"GET /healthz", served.port))
+        assert statuses(other.recv(65536)) == [200]
+        ended = select.poll()
+        for connection in silent:
+            ended.register(connection, select.POLLIN)
+        assert MOST // 2 <= len(silent) - len(ended.poll(0)) <= MOST // 2 + DEAF
+        assert served.stop() == 0
+    assert "one network had more than 512 connections" in served.log.read_text()

@@ -139,14 +139,20 @@ def test_tls(tmp_path: Path, authority: trustme.CA) -> None:
         assert served.stop() == 0
 
 
-def test_gunicorn(tmp_path: Path, databases: Databases) -> None:
-    """The plain WSGI application, with several processes on PostgreSQL."""
+@pytest.mark.thorough
+@pytest.mark.parametrize("options", [[], ["--preload"]], ids=["each loads", "one loads"])
+def test_gunicorn(options: list[str], tmp_path: Path, databases: Databases) -> None:
+    """The plain WSGI application, with several processes on PostgreSQL.
+
+    Where the first process loads it, with a connection to look at the schema, the others share none
+    of its connections.
+    """
     url = databases.fresh("postgresql")
     keys = tmp_path / "keys"
     keys.write_text(os.urandom(32).hex())
     port = free_port()
     settings = {"database_url": url, "secret_key_file": str(keys), "port": str(port)}
-    wanted = [sys.executable, "-m", "gunicorn", "bienvenue.wsgi:app", "--workers", "2"]
+    wanted = [sys.executable, "-m", "gunicorn", "bienvenue.wsgi:app", "--workers", "2", *options]
     wanted += ["--threads", "4", "--bind", f"127.0.0.1:{port}"]
     with launched(wanted, port, tmp_path, **settings) as served:
         program = served.program()

@@ -26,6 +26,7 @@ from bienvenue.finding import Check
 from bienvenue.hashing import Hasher
 from bienvenue.settings import Section, Settings
 from tests.conftest import KEY
+from tests.databases import Databases
 from tests.house.source import TOP
 
 #: Looks at a service with these settings and gives what is found, by number.
@@ -338,6 +339,28 @@ def test_sqlite_on_a_network_file_system(
     assert look(database_url=url) == {}
     mounts.write_text(f"root / ext4 rw 0 0\nserver:/x {escaped} nfs4 rw 0 0\n")
     assert list(look(database_url=url)) == ["BV021"]
+
+
+def test_a_pooler_in_front_of_the_database(
+    databases: Databases, look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It makes up the number of a session's process, which is how it is known."""
+    url = databases.fresh("postgresql")
+    assert look(database_url=url) == {}
+    monkeypatch.setattr("psycopg.ConnectionInfo.backend_pid", 7)
+    assert list(look(database_url=url)) == ["BV030"]
+    assert look(database_url=f"sqlite:///{sqlite(tmp_path, DB(url))}") == {}
+    databases.drop(url)
+
+
+def test_connections_that_nothing_bounds(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system cannot, and no proxy does it."""
+    public = {"host": "0.0.0.0", "base_url": "http://localhost:5000"}
+    assert list(look(**public)) == ["BV005"]
+    monkeypatch.setattr("bienvenue.connections.can_be_bounded", lambda: False)
+    assert list(look(**public)) == ["BV005", "BV031"]
+    assert look() == {}
+    assert "BV031" not in look(**public, trusted_proxies="192.0.2.1")
 
 
 # --- the whole ----------------------------------------------------------------------------------

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import runpy
 import socket
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO
+from unittest import mock
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
-from bienvenue import DB, clock, schema
+from bienvenue import DB, Auth, clock, schema
 from bienvenue.authentication import CODE
 from bienvenue.cli import _group, main
 from bienvenue.features.sessions import Session
+from bienvenue.settings import Settings
 from bienvenue.version import VERSION
 from tests.conftest import EMAIL, KEY, PASSPHRASE, Service
 from tests.features.hearing import rows
@@ -283,5 +290,91 @@ def test_a_taken_port_is_named_with_a_way_out(run: Run, monkeypatch: pytest.Monk
 
 def test_a_group_is_found_or_made_and_a_command_in_its_place_is_kept() -> None:
     """Features name their commands `group command`."""
-    assert _group("users", "help") is main.commands["users"]
-    assert _group("sweep", "help") is main
+    assert _group("users", "help", main) is main.commands["users"]
+    assert _group("sweep", "help", main) is main
+
+
+# --- where the output goes ----------------------------------------------------------------------
+
+
+def started(
+    *words: str,
+    environment: Mapping[str, str] | None = None,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command in a process of its own, as a shell does."""
+    command = [sys.executable, "-m", "bienvenue", *words]
+    return subprocess.run(
+        command,
+        check=False,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **(environment or {})},
+    )
+
+
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("users", "list"),
+        ("--help",),
+        pytest.param(("settings",), marks=pytest.mark.thorough),
+        pytest.param(("openapi",), marks=pytest.mark.thorough),
+    ],
+)
+def test_an_output_that_is_full_is_one_sentence(database: str, words: tuple[str, ...]) -> None:
+    """And Python does not try again at its end."""
+    db = DB(database)
+    Auth(db, Settings({"bcrypt_cost": "4"})).register_user(EMAIL, PASSPHRASE)
+    db.close()
+    with Path("/dev/full").open("wb") as full:
+        result = started(*words, stdout=full)
+    said = result.stderr.decode()
+    assert (result.returncode, said) == (
+        1,
+        "Error: The output cannot be written: No space left on device.\n",
+    )
+
+
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_terminal_that_cannot_show_it_is_told_in_one_sentence() -> None:
+    """A name in Japanese, and a terminal of Western Europe."""
+    name = {"BIENVENUE_SERVICE_NAME": "\u6771\u4eac"}
+    western = {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    result = started("settings", environment=western | name)
+    said = result.stderr.decode()
+    assert result.returncode == 1
+    assert said == (
+        "Error: This terminal takes latin-1 only, and not all of the output: set PYTHONUTF8=1.\n"
+    )
+    assert started("settings", environment={"PYTHONUTF8": "1"} | name).returncode == 0
+
+
+def test_other_troubles_of_a_file_are_not_called_those_of_the_output(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What no one expected keeps its traceback, which says where it is."""
+    del run
+    troubles = [
+        OSError(errno.ENOSPC, "No space left on device", "/srv/file"),
+        OSError(errno.EACCES, "Permission denied"),
+        UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"),
+    ]
+    for trouble in troubles:
+        monkeypatch.setattr("bienvenue.cli.Settings", mock.Mock(side_effect=trouble))
+        result = CliRunner().invoke(main, ["settings"])
+        assert result.exception is trouble
+
+
+def test_a_byte_order_mark_is_no_part_of_a_password(run: Run, database: str) -> None:
+    """Some editors put one before the text of a file."""
+    assert (
+        run("users", "add", EMAIL, "--password-stdin", typed=f"\ufeff{PASSPHRASE}\r\n").exit_code
+        == 0
+    )
+    db = DB(database)
+    assert Auth(db, Settings({"bcrypt_cost": "4"})).valid_login(EMAIL, PASSPHRASE)
+    db.close()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import text, update
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError, NoResultFound
 
-from bienvenue import DB, User
+from bienvenue import DB, User, schema
 from bienvenue.db import DatabaseUnavailable, retried
 from bienvenue.settings import SettingsProblem
 from tests.databases import Databases
@@ -299,3 +301,62 @@ def test_without_arguments_the_settings_name_the_database(
     db = DB()
     assert db.add_user("bob@example.com", "hash").id
     db.close()
+
+
+def with_parameters(url: str, **parameters: str) -> DB:
+    """Open a PostgreSQL with more parameters in its URL."""
+    return DB(make_url(url).update_query_dict(parameters).render_as_string(hide_password=False))
+
+
+def test_options_of_the_url_are_kept(databases: Databases) -> None:
+    """A schema of their own beside our time limits, in which the tables are made."""
+    url = databases.fresh("postgresql", migrated=False)
+    plain, db = DB(url), with_parameters(url, options="-csearch_path=auth -c lock_timeout=3s")
+    with plain.transaction() as tx:
+        tx.execute(text("CREATE SCHEMA auth"))
+    schema.upgrade(db)
+    asked = ("search_path", "lock_timeout", "statement_timeout")
+    with db.reading() as tx:
+        assert [tx.execute(text(f"SHOW {name}")).scalar_one() for name in asked] == [
+            "auth", "3s", "20s"
+        ]  # fmt: skip
+    assert [db.quick("SELECT current_setting(:name)", {"name": name})[0] for name in asked] == [
+        "auth", "3s", "20s"
+    ]  # fmt: skip
+    assert [schema.state(db), schema.state(plain)] == [schema.State.CURRENT, schema.State.EMPTY]
+    for each in (plain, db):
+        each.close()
+    databases.drop(url)
+
+
+def test_the_time_to_connect_can_be_set_in_the_url(databases: Databases) -> None:
+    """Ours is only a default."""
+    url = databases.fresh("postgresql")
+    for given, seconds in (({}, "5"), ({"connect_timeout": "9"}, "9")):
+        db = with_parameters(url, **given)
+        with db.connect(writes=False) as connection:
+            driver: Any = connection.connection.dbapi_connection
+            assert driver.info.get_parameters()["connect_timeout"] == seconds
+        db.close()
+    databases.drop(url)
+
+
+def test_behind_a_pooler_each_transaction_sets_its_limits(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left in a session, which another client may have next (tests/journeys)."""
+    url = databases.fresh("postgresql")
+    monkeypatch.setattr("psycopg.ConnectionInfo.backend_pid", 7)
+    db = DB(url)
+    limit = "SELECT current_setting('statement_timeout')"
+    with db.reading() as tx:
+        assert tx.execute(text(limit)).scalar_one() == "20s"
+        assert tx.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
+        tx.connection().exec_driver_sql("ROLLBACK")
+        assert tx.connection().exec_driver_sql(limit).scalar_one() == "0"
+    assert [db.quick(limit, {}) for _ in range(3)] == [("20s",)] * 3
+    with pytest.raises(DatabaseUnavailable):
+        db.quick("SELECT pg_terminate_backend(pg_backend_pid())", {})
+    assert db.quick("SELECT count(*) FROM pg_prepared_statements", {}) == (0,)
+    db.close()
+    databases.drop(url)

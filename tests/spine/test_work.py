@@ -8,13 +8,14 @@ from collections.abc import Callable
 
 import pytest
 
-from bienvenue import work
+from bienvenue import clock, work
 from bienvenue.authentication import CODE
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Event
+from bienvenue.features.accounts import NoSuchUser
 from bienvenue.features.audit import Audit
 from bienvenue.features.mail import Mail
-from tests.conftest import Service
+from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features.hearing import Hearing
 from tests.ports import wait_until
 
@@ -91,3 +92,91 @@ def test_what_waits_for_a_mail_server_keeps_no_seal_waiting(
         stop.set()
         left.set()
         ended()
+
+
+class Monotonic:
+    """The seconds since the machine started, as a test moves them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Take the place of the real ones."""
+        self.time = 1000.0
+        monkeypatch.setattr(work, "time", self)
+
+    def monotonic(self) -> float:
+        """The seconds that passed."""
+        return self.time
+
+
+def test_a_clock_that_leaps_carries_the_clean_up_along_after_a_day(
+    moving_clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its own time goes on meanwhile; a clock that is corrected by then changes nothing."""
+    passed = Monotonic(monkeypatch)
+    steady = work.SteadyTime(None)
+
+    def go_on(seconds: float) -> None:
+        passed.time += seconds
+        moving_clock.forward(seconds)
+
+    start = moving_clock.time
+    go_on(60)
+    assert steady.now() == start + 60
+    moving_clock.forward(20 * 86400)
+    assert steady.now() == start + 60
+    go_on(3600)
+    assert steady.now() == start + 3660
+    moving_clock.forward(-20 * 86400)
+    assert steady.now() == start + 3660
+    moving_clock.forward(3600)
+    assert steady.now() == moving_clock.time
+    moving_clock.forward(3601)
+    go_on(work.WAIT - 1)
+    assert steady.now() < moving_clock.time
+    go_on(work.WAIT - 1)
+    assert steady.now() < moving_clock.time
+    go_on(1)
+    assert steady.now() == moving_clock.time
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert caplog.messages[0].startswith("the clock is 480 h ahead of what this service knows")
+
+
+def test_a_service_that_was_silent_before_it_starts_is_not_sure_of_its_clock(
+    moving_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine may have started with a wrong clock; one that was used today was right."""
+    passed = Monotonic(monkeypatch)
+    now = moving_clock.time
+    assert work.SteadyTime(now - work.SILENCE).now() == now
+    assert work.SteadyTime(now + 60).now() == now
+    silent = work.SteadyTime(now - work.SILENCE - 1)
+    assert silent.now() == now - work.SILENCE - 1
+    passed.time += work.WAIT
+    assert silent.now() == now
+
+
+def test_accounts_wait_when_the_clock_leapt(
+    service: Service, moving_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was closed an hour ago is not deleted because the machine starts in another year."""
+    monkeypatch.setattr(work, "EVERY", 0.01)
+    monkeypatch.setattr(work, "SWEEP_EVERY", 0.01)
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    service.auth.account_closure.close_for(CODE, EMAIL)
+    moving_clock.forward(365 * 86400)
+    rounds: list[float] = []
+    hearing = Hearing(service.auth)
+
+    def sweep(now: float, _limit: int) -> int:
+        rounds.append(now)
+        return 0
+
+    monkeypatch.setattr(hearing, "sweep", sweep)
+    stop = work.beside(service.auth)
+    assert wait_until(lambda: len(rounds) >= 3, 30)
+    stop.set()
+    ended()
+    assert service.auth.accounts.find(EMAIL).disabled_at is not None
+    assert max(rounds) < moving_clock.time - 364 * 86400
+    service.auth.sweep(clock.now())
+    with pytest.raises(NoSuchUser):
+        service.auth.accounts.find(EMAIL)

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from bienvenue.accent import DARK, EDGE, LIGHT, TEXT, contrast, shades, usable_accent
 from bienvenue.app import all_pages
+from bienvenue.authentication import CODE
 from bienvenue.settings import Settings, SettingsProblem
-from tests.conftest import MakeService, Service
+from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
+from tests.features.registrations import newest
 from tests.house.source import PACKAGE
 from tests.web.browser import HTML, Browser
 
@@ -248,10 +250,72 @@ def test_every_page_that_a_browser_can_open_has_a_page_of_its_own(
         if page.method == "GET":
             answer = client.get(page.path.replace("<uid>", "x"), headers=HTML)
             # What is downloaded is a file for both.
-            programs = page.any_host or page.json_only or page.path == "/export"
+            programs = page.json_only or page.path == "/export"
             assert (answer.mimetype == "application/json") == programs, page.path
     assert "sessions/profile.html" in shown
     assert "value.html" not in shown
+
+
+#: What is a file by its nature, and the same for everybody.
+FILES = {
+    "/bienvenue/brand.css",
+    "/bienvenue/icon",
+    "/bienvenue/logo",
+    "/bienvenue/static/<path:filename>",
+    "/export",
+    "/openapi.json",
+}
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
+
+
+@pytest.mark.parametrize("signed_in", [False, True])
+def test_no_path_shows_a_browser_what_is_for_programs(service: Service, signed_in: bool) -> None:
+    """Every path there is and none, with every method: a page, a redirect, or nothing."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    rules = {rule.rule for rule in service.app.url_map.iter_rules()}
+    assert rules > FILES
+    headers = HTML | {"Sec-Fetch-Site": "same-origin"}
+    for rule in [*sorted(rules - FILES), "/nothing/of/this/name"]:
+        path = re.sub(r"<[^>]+>", "x", rule)
+        for method in METHODS:
+            client = service.client()
+            if signed_in:
+                client.set_cookie("session_id", str(service.auth.create_session(EMAIL)))
+            answer = client.open(path, method=method, headers=headers)
+            nothing = answer.status_code in {204, 303}
+            assert nothing or answer.mimetype == "text/html", (method, path, answer.status_code)
+            assert answer.status_code < 500, (method, path)
+            if service.auth.accounts.find(EMAIL).disabled_at is not None:
+                service.auth.account_closure.reopen_for(CODE, EMAIL)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_probe_of_a_browser_asks_no_one_who_is_signed_in(
+    service: Service, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """And a program gets what it got."""
+    client = service.signed_in()
+    monkeypatch.setattr(service.auth.sessions, "check", None)
+    monkeypatch.setattr(service.auth.sessions, "look_up", None)
+    answer = client.get(path, headers=HTML | {"Host": "10.0.0.7"})
+    assert (answer.status_code, answer.mimetype) == (200, "text/html")
+    assert "The service is running." in answer.text
+    assert client.get(path).get_json() == {"status": "ok"}
+
+
+def test_since_when_an_email_is_verified_is_a_page_too(service: Service) -> None:
+    """It was raw JSON in a browser."""
+    client = service.signed_in()
+    shown = client.get("/email/verified", headers=HTML)
+    assert EMAIL in shown.text
+    assert "Not yet" in shown.text
+    client.post("/reset_password", json={"email": EMAIL})
+    sent = {"email": EMAIL, "reset_token": newest(service, "password_reset")}
+    client.put("/reset_password", json=sent | {"new_password": "sept grenouilles sur un nuage"})
+    client.post("/sessions", json={"email": EMAIL, "password": "sept grenouilles sur un nuage"})
+    shown = client.get("/email/verified", headers=HTML)
+    assert "<time" in shown.text
+    assert client.get("/email/verified").get_json()["verified_at"] is not None
 
 
 def test_a_password_manager_is_led_to_where_passwords_are_changed(service: Service) -> None:

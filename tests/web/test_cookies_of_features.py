@@ -61,12 +61,11 @@ def client(request: pytest.FixtureRequest, given: dict[str, Any]) -> Iterator[Fl
     """A browser of an application with the feature, at a base URL."""
     app = Flask("theirs")
     extension = Bienvenue(**given, base_url=request.param)
-    auth = extension.init_app(app, features=[Baskets])
-    prefix = auth.registry.mount
-    asking = app.test_client()
-    real = asking.open
-    asking.open = lambda path, *a, **k: real(prefix + path, *a, base_url=request.param, **k)  # type: ignore[method-assign]
-    yield asking
+    auth = extension.init_app(app, url_prefix="", features=[Baskets])
+    # Where the client of Flask believes to be.
+    scheme, _, host = request.param.partition("://")
+    app.config |= {"PREFERRED_URL_SCHEME": scheme, "SERVER_NAME": host}
+    yield app.test_client()
     auth.close()
 
 

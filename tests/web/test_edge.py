@@ -305,13 +305,43 @@ HOSTS: dict[bytes, bool] = {
     b"LOCALHOST:1": True,
     b"127.0.0.1:5000": True,
     b"[::1]:5000": True,
+    b"localhost:": True,
+    b"localhost.": True,
+    b"localhost.:5000": True,
+    b"[0:0:0:0:0:0:0:1]:1": True,
     b"elsewhere.example": False,
     b"localhost:0": False,
     b"localhost:x": False,
     b"localhost:99999": False,
+    b"localhost:123456": False,
+    b"localhost:+1": False,
+    b"localhost:5000:5000": False,
+    b"localhost:\xb2": False,
+    b"::1": False,
+    b"::1:5200": False,
+    b"localhost/x": False,
+    b"localhost#": False,
+    b"localhost?": False,
+    b"localhost\\x": False,
+    b"localhost;": False,
+    b"localhost,localhost": False,
+    b"local\thost": False,
+    b" localhost": False,
+    b"localhost ": False,
+    b"localhost\n": False,
+    b"localhost..": False,
+    b"localhost.evil.example": False,
+    b"%6cocalhost": False,
+    b"http://localhost": False,
     b"me@localhost": False,
+    b"localhost@elsewhere.example": False,
     b"[::1": False,
+    b"[::1%25lo]": False,
+    b"[::g]": False,
+    b"[.]": False,
+    b"[localhost]": False,
     b"\xe9": False,
+    b"localhost\xe9": False,
 }
 
 
@@ -322,7 +352,9 @@ def test_both_read_a_host_alike(service: Service, host: bytes) -> None:
     assert cookie is not None
     session = f"session_id={cookie.value}"
     headers = [(b"host", host), (b"cookie", session.encode())]
-    answered = messages(edge_of(service), method="GET", path="/profile", headers=headers)
+    edge = edge_of(service)
+    answered = messages(edge, method="GET", path="/profile", headers=headers)
+    assert edge._hosts.hold(host.decode("latin-1")) is HOSTS[host]
     assert answered[0]["status"] == (200 if HOSTS[host] else 400)
     assert (b"unknown_host" in bytes(answered[1]["body"])) is not HOSTS[host]
     environ = {"HTTP_HOST": host.decode("latin-1"), "HTTP_COOKIE": session}

@@ -32,7 +32,7 @@ def host(database: str, tmp_path: Path) -> Iterator[Host]:
     """Make applications of others that our extension joins."""
     made: list[Flask] = []
 
-    def make(url_prefix: str | None = None, **settings: Any) -> Flask:
+    def make(url_prefix: str = "", **settings: Any) -> Flask:
         keys = tmp_path / "keys"
         keys.write_text(KEY)
         app = Flask("theirs")
@@ -168,6 +168,23 @@ def test_our_pages_may_stand_under_a_path(host: Host) -> None:
     assert gone.location == "/account/sessions/new?next=%2Faccount%2Fprofile"
 
 
+def test_no_redirect_of_the_router_names_the_host_of_a_request(host: Host) -> None:
+    """Where a path of ours has a slash too many, or the last one is missing."""
+    app = host("/account")
+    app.add_url_rule("/their/own/", "slash", lambda: "theirs")
+    client = app.test_client()
+    for path in ("//sessions/new", "/sessions//new", "/bienvenue//static/bienvenue.css", "/x//y"):
+        answer = client.get(f"/account{path}", headers={"Host": "evil.example"})
+        assert answer.status_code == 404, path
+        assert answer.location is None
+    missing = client.get("/account", headers={"Host": "evil.example"})
+    assert (missing.status_code, missing.get_json()["code"]) == (400, "unknown_host")
+    assert client.get("/account").get_json() == {"message": "Bienvenue"}
+    assert client.get("/account/sessions/new/").status_code == 404
+    # What is theirs stays as it was.
+    assert client.get("/their//own/").status_code == client.get("/their/own").status_code == 308
+
+
 def test_the_extension_joins_at_once_when_it_is_given_an_application(
     database: str, tmp_path: Path
 ) -> None:
@@ -176,7 +193,8 @@ def test_the_extension_joins_at_once_when_it_is_given_an_application(
     keys.write_text(KEY)
     app = Flask("theirs")
     Bienvenue(app, database_url=database, secret_key_file=keys, bcrypt_cost=4)
-    assert app.test_client().get("/").json == {"message": "Bienvenue"}
+    assert app.test_client().get("/account/").json == {"message": "Bienvenue"}
+    assert app.test_client().get("/").status_code == 404
     app.extensions["bienvenue"].auth.close()
 
 

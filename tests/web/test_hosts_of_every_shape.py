@@ -30,7 +30,7 @@ import sys
 from flask import Flask
 from bienvenue import Bienvenue, current_user
 app = Flask(__name__)
-Bienvenue(app)
+Bienvenue(app, url_prefix="")
 app.app_context().push()
 
 @app.get("/who")
@@ -60,7 +60,9 @@ def make_host(databases: Databases, tmp_path: Path) -> Iterator[Callable[[], Fla
             keys = tmp_path / f"keys-{secrets.token_hex(4)}"
             keys.write_text(secrets.token_hex(32))
             app = Flask("theirs")
-            extension = Bienvenue(database_url=url, secret_key_file=keys, bcrypt_cost=4)
+            extension = Bienvenue(
+                url_prefix="", database_url=url, secret_key_file=keys, bcrypt_cost=4
+            )
             made.callback(extension.init_app(app).close)
             app.get("/who")(who)
             return app

@@ -18,9 +18,6 @@ LEAST_COST = 10
 FASTEST, SLOWEST = 0.05, 1.0
 """Bounds in seconds for one hash: below, guessing is cheap; above, sign-in is slow."""
 
-APART = 60.0
-"""Seconds by which the clocks of the service and of its database may differ."""
-
 LEAST_ROOM = 256 * 2**20
 """Free bytes of disk below which the service may soon stop."""
 
@@ -234,7 +231,7 @@ def wrong_clock(around: Circumstances) -> str | None:
     if now < version.EARLIEST:
         return f"The clock shows {clock.written(now)}, before this version was made."
     theirs = _clock_of_the_database(around)
-    if theirs is None or abs(theirs - now) <= APART:
+    if theirs is None or abs(theirs - now) <= clock.APART:
         return None
     return f"The clocks here and at the database are {abs(theirs - now):.0f} seconds apart."
 

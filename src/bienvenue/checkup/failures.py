@@ -1,7 +1,8 @@
-"""The checks of what lets the service start and then fail: a full disk, files of TLS."""
+"""The checks of what lets the service start and then fail or slow down: disk, TLS, a pooler."""
 
-from bienvenue import room, tls
+from bienvenue import connections, room, tls
 from bienvenue.checkup.circumstances import Circumstances, check
+from bienvenue.db import DatabaseUnavailable
 from bienvenue.finding import Severity
 from bienvenue.settings import SettingsProblem
 
@@ -26,3 +27,33 @@ def unusable_tls(around: Circumstances) -> str | None:
     except SettingsProblem as problem:
         return f"TLS cannot be used: {problem}."
     return None
+
+
+@check(
+    "BV030",
+    Severity.NOTE,
+    "Where there are few processes, let BIENVENUE_DATABASE_URL name PostgreSQL itself.",
+)
+def pooled(around: Circumstances) -> str | None:
+    """Find a pooler in front of PostgreSQL, where no statement can be prepared."""
+    try:
+        if not (around.db.on_postgresql and around.db.pooled):
+            return None
+    except DatabaseUnavailable:
+        # Another check finds this.
+        return None
+    return (
+        "A pooler answers for PostgreSQL: no statement is prepared, and a session check is slower."
+    )
+
+
+@check(
+    "BV031",
+    Severity.WARNING,
+    "Serve on Linux, or let a proxy stand in front that bounds what one client may hold open.",
+)
+def connections_without_bounds(around: Circumstances) -> str | None:
+    """Find clients that connect without a proxy, on a system that cannot bound connections."""
+    if around.bind_is_here or around.settings.trusted or connections.can_be_bounded():
+        return None
+    return "Clients connect to the service itself, and may hold all of its connections for ever."

@@ -101,6 +101,15 @@ class Accounts(Feature[Section]):
         """Create an account that has no password. Raises MalformedEmail and EmailTaken."""
         return self.add(caller, normalize.email(email), NO_PASSWORD)
 
+    def emails(self) -> Iterator[str]:
+        """Give the emails of all accounts, reading a thousand at a time."""
+        found: Sequence[Any] = [(0, "")]
+        while found:
+            after = select(User.id, User.email).where(User.id > found[-1][0])
+            with self._db.reading() as tx:
+                found = tx.execute(after.order_by(User.id).limit(1000)).all()
+            yield from (row.email for row in found)
+
     @retried
     def add(self, caller: Caller, email: str, hashed: str) -> User:
         """Create an account from a normalised email and a password hash. Raises EmailTaken."""
@@ -259,9 +268,10 @@ class Accounts(Feature[Section]):
     def erase(self, caller: Caller, user_id: int) -> None:
         """Delete an account and all its data, in the open transaction."""
         with self._db.transaction() as tx:
+            uid = tx.scalar(select(User.uid).where(User.id == user_id))
             self._registry.revoke(caller, user_id, Reason.ACCOUNT_DELETED)
             tx.change(delete(User).where(User.id == user_id))
-            self._registry.publish(Event(caller, "account.deleted", user_id))
+            self._registry.publish(Event(caller, "account.deleted", user_id, user_uid=uid))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return the account's own row, without its secrets."""

@@ -196,7 +196,9 @@ class Authentications(Feature[Section]):
 
 
 def _alive() -> ColumnElement[bool]:
-    return _table.expires_at > clock.now()
+    now = clock.now()
+    latest = now + AUTHENTICATION_LIFETIME + clock.APART
+    return (_table.expires_at > now) & (_table.expires_at <= latest)
 
 
 def _digest(secret: str) -> bytes:

@@ -72,7 +72,8 @@ class KnownDevices(Feature[Section]):
             return False
         with self._db.reading() as tx:
             wanted = {"the_digest": _digest(str(secret)), "the_email": email}
-            unexpired = {"used_after": clock.now() - DEVICE_LIFETIME}
+            now = clock.now()
+            unexpired = {"used_after": now - DEVICE_LIFETIME, "used_until": now + clock.APART}
             return tx.execute(_KNOWN, wanted | unexpired).first() is not None
 
     @retried
@@ -158,7 +159,10 @@ _KNOWN = (
     select(_table.digest)
     .join(User, User.id == _table.user_id)
     .where(_table.digest == _DIGEST, User.email == bindparam("the_email"))
-    .where(_table.last_seen_at > bindparam("used_after"))
+    .where(
+        _table.last_seen_at > bindparam("used_after"),
+        _table.last_seen_at <= bindparam("used_until"),
+    )
 )
 _USED = (
     update(_devices)

@@ -21,6 +21,8 @@ from sqlalchemy import (
     String,
     Text,
     delete,
+    exists,
+    func,
     literal,
     select,
     true,
@@ -245,8 +247,8 @@ class OneTimeTokens(Feature[Section]):
 
     def spend_peeked(self, found: Token, *where: ColumnElement[bool]) -> bool:
         """Spend a token that `peek` returned, in the open transaction; return whether it worked."""
-        alive = (columns.id == found.id) & (columns.uid == found.uid)
-        return self._spent(alive & (columns.expires_at > clock.now()), *where) is not None
+        same = (columns.id == found.id) & (columns.uid == found.uid)
+        return self._spent(same & unexpired(), *where) is not None
 
     def _spent(self, *where: ColumnElement[bool]) -> Token | None:
         with self._db.transaction() as tx:
@@ -268,11 +270,7 @@ class OneTimeTokens(Feature[Section]):
         that email and the expiry in seconds since 1970, or None when no token is outstanding. The
         caller then names the new email with `sent`.
         """
-        alive = (
-            (columns.purpose == link.purpose.name)
-            & (columns.sent_to == sent_to)
-            & (columns.expires_at > clock.now())
-        )
+        alive = (columns.purpose == link.purpose.name) & (columns.sent_to == sent_to) & unexpired()
         newest = select(columns.id).where(alive).order_by(columns.id.desc()).limit(1)
         with self._db.transaction() as tx:
             row = tx.execute(
@@ -298,17 +296,12 @@ class OneTimeTokens(Feature[Section]):
         return (
             (columns.digest == purpose.digest_of(token))
             & (columns.purpose == purpose.name)
-            & (columns.expires_at > clock.now())
+            & unexpired()
         )
 
     def reserved(self, email: str, user_id: int | None = None) -> bool:
         """Tell whether an address is reserved for an account other than `user_id`."""
-        purposes = [p.name for each in self._registry.features for p in each.links if p.reserves]
-        kept = (
-            columns.purpose.in_(purposes)
-            & (columns.sent_to == email)
-            & (columns.expires_at > clock.now())
-        )
+        kept = self._reserving(clock.now()) & (columns.sent_to == email)
         if user_id is not None:
             kept &= columns.user_id != user_id
         with self._db.reading() as tx:
@@ -316,15 +309,32 @@ class OneTimeTokens(Feature[Section]):
 
     def all_reserved(self, emails: Collection[str]) -> frozenset[str]:
         """Return those of some addresses that are reserved for an account."""
-        purposes = [p.name for each in self._registry.features for p in each.links if p.reserves]
-        kept = columns.purpose.in_(purposes) & (columns.expires_at > clock.now())
+        kept = self._reserving(clock.now())
         query = select(columns.sent_to).where(columns.sent_to.in_(emails), kept)
         with self._db.reading() as tx:
             return frozenset(tx.scalars(query))
 
+    def reserved_until(self, user_id: int) -> float:
+        """Return when the last address reserved for an account becomes free; 0 if none is."""
+        mine = self._reserving(clock.now()) & (columns.user_id == user_id)
+        with self._db.reading() as tx:
+            return tx.scalar(select(func.max(columns.expires_at)).where(mine)) or 0.0
+
+    def holds_reservation(self, user_id: ColumnElement[int], now: float) -> ColumnElement[bool]:
+        """Return the condition that an address is reserved for the account of a column.
+
+        `now` is in seconds since 1970.
+        """
+        mine = self._reserving(now) & (columns.user_id == user_id)
+        return exists().where(mine).correlate_except(table)
+
+    def _reserving(self, now: float) -> ColumnElement[bool]:
+        purposes = [p.name for each in self._registry.features for p in each.links if p.reserves]
+        return columns.purpose.in_(purposes) & (columns.expires_at > now)
+
     def list(self, purpose: Purpose, *where: ColumnElement[bool]) -> Sequence[Token]:
         """Return the outstanding tokens of a purpose in the order they were issued."""
-        alive = (columns.purpose == purpose.name) & (columns.expires_at > clock.now())
+        alive = (columns.purpose == purpose.name) & unexpired()
         with self._db.reading() as tx:
             rows = tx.execute(select(table).where(alive, *where).order_by(columns.id)).all()
         return [_read(row) for row in rows]
@@ -373,6 +383,15 @@ class OneTimeTokens(Feature[Section]):
         with self._db.transaction() as tx:
             over = select(columns.id).where(columns.expires_at <= now).limit(limit)
             return self._drop(tx, columns.id.in_(over), columns.expires_at <= now)
+
+
+def unexpired() -> ColumnElement[bool]:
+    """Return the condition that a token has not expired, and lives no longer than its lifetime.
+
+    A token that was issued later than now comes from a clock that was set back since.
+    """
+    now = clock.now()
+    return (columns.expires_at > now) & (columns.created_at <= now + clock.APART)
 
 
 def _read(row: Any) -> Token:

@@ -60,9 +60,11 @@ addEventListener("pageshow", (event) => {
   if (event.persisted) document.querySelectorAll("form[data-sent]").forEach(release);
 });
 
-/* Times are those of the clock on the wall, as the reader's country writes them. */
+/* Times are those of the clock on the wall, as the reader's country writes them. English of no
+   country puts the day first, as emails do. */
 const page = document.documentElement.lang;
-const region = navigator.languages.find((tag) => tag.split("-")[0] === page) ?? page;
+const country = navigator.languages.find((tag) => tag.startsWith(`${page}-`));
+const region = country ?? (page === "en" ? "en-GB" : page);
 for (const time of document.querySelectorAll("time[datetime]")) {
   const at = new Date(time.dateTime);
   if (Number.isNaN(at.getTime())) continue;

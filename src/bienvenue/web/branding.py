@@ -7,13 +7,14 @@ policy allows no style in a page. The logo comes from a file that is read once.
 from collections.abc import Iterable
 from pathlib import Path
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, request
 from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader
 
 from bienvenue import accent, footer, logo
 from bienvenue.settings import Settings
 from bienvenue.web import redirects, responses
 from bienvenue.web.identity import RequestIdentity
+from bienvenue.web.templates import Templates
 
 #: Where password managers look for the page on which a person changes their password.
 _WELL_KNOWN = "/.well-known/change-password"
@@ -29,7 +30,8 @@ class Branding:
         self.service = core.service_name
         self.links = list(footer.links(core.footer))
         self.light, self.dark = accent.shades(core.accent)
-        self._templates = core.templates
+        self.templates = Templates()
+        self._folder = core.templates
         self.logo = None if core.logo is None else logo.read(core.logo)
 
     def open(
@@ -45,7 +47,7 @@ class Branding:
         blueprint.add_url_rule(
             _WELL_KNOWN, "change-password", lambda: _to_change_password(identity)
         )
-        operators = [] if self._templates is None else [self._templates]
+        operators = [] if self._folder is None else [self._folder]
         loaders: list[BaseLoader] = [
             *map(FileSystemLoader, operators),
             *filter(None, [blueprint.jinja_loader]),
@@ -68,7 +70,7 @@ class Branding:
 
     def _rendered(self, template: str) -> bytes:
         values = {"light": self.light, "dark": self.dark, "service": self.service}
-        return render_template(f"bienvenue/{template}", **values).encode()
+        return self.templates.render(template, **values).encode()
 
 
 def _file(data: bytes, mimetype: str) -> Response:

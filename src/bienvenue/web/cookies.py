@@ -22,8 +22,9 @@ DEVICE = "device_id"
 AUTHENTICATION = "authentication"
 #: Names a browser that is not signed in, for its form tokens; opens nothing.
 FORM = "form_id"
-#: The preferences of a browser; they tell nothing else.
-LANGUAGE, THEME = "language", "theme"
+#: The preferences of a browser; they tell nothing else. An application may have its own of the
+#: names without the prefix.
+LANGUAGE, THEME = "bienvenue_language", "bienvenue_theme"
 #: Names the message that the page after a redirect shows once; opens nothing.
 FLASH = "flash"
 #: Holds, encrypted, what a person typed into a form before the service asked them to sign in.

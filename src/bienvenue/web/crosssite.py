@@ -7,6 +7,8 @@ cookie of ours, which needs the form token (ASVS 3.5.1; NIST SP 800-63B-4 sectio
 
 import base64
 import functools
+import ipaddress
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -25,6 +27,11 @@ _BOUND = (cookies.SESSION, cookies.FORM)
 #: a session that it ended, behind the settings of the service.
 OPENED = "bienvenue.opened"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_HOST = re.compile(
+    r"(?:(?P<name>[a-z0-9._-]+)|\[(?P<six>[0-9a-f:.]+)\])(?::(?P<port>[0-9]{0,5}))?",
+    re.ASCII | re.IGNORECASE,
+)
+_PORTS = range(1, 2**16)
 
 
 class CrossSite(Refusal):
@@ -62,12 +69,12 @@ class Hosts:
     """The host names under which a service answers; the dispatcher and the edge share them.
 
     A page of another name that resolves to our ip would otherwise count as the same site (DNS
-    rebinding).
+    rebinding). Only the Host header counts: servers drop the host of an absolute request target.
     """
 
     def __init__(self, settings: Settings) -> None:
         """Read the name of the base URL; all names of the loopback interface count as one."""
-        host = str(urlsplit(settings.base_url).hostname)
+        host = _name(str(urlsplit(settings.base_url).hostname))
         self.names = frozenset(_LOOPBACK if host in _LOOPBACK else {host})
 
     def hold(self, header: str) -> bool:
@@ -82,13 +89,23 @@ class Hosts:
 
 @functools.lru_cache(1000)
 def _host_name(header: str) -> str | None:
-    """Return the host of a Host header (RFC 9110 section 7.2), or None when it has none."""
+    """Return the host of a Host header (RFC 9110 section 7.2), or None when it has none.
+
+    It is strict: what two readers could take for two hosts, as `localhost#`, is none.
+    """
+    found = _HOST.fullmatch(header)
+    if found is None or int(found["port"] or 1) not in _PORTS:
+        return None
     try:
-        parts = urlsplit(f"//{header}")
-        named = "@" not in parts.netloc and parts.port != 0
+        six = found["six"] and str(ipaddress.IPv6Address(found["six"]))
     except ValueError:
         return None
-    return parts.hostname if named else None
+    return six or _name(found["name"])
+
+
+def _name(host: str) -> str:
+    """Return a host name as all of its spellings: a final dot says that it is whole (RFC 1034)."""
+    return host.lower().removesuffix(".")
 
 
 def refuse(
@@ -170,4 +187,8 @@ def bound_cookies(request: Request, settings: Settings) -> list[str]:
 def _origins(settings: Settings) -> set[str]:
     base = urlsplit(settings.base_url)
     port = f":{base.port}" if base.port else ""
-    return {f"{base.scheme}://{f'[{h}]' if ':' in h else h}{port}" for h in Hosts(settings).names}
+    return {
+        f"{base.scheme}://{spelt}{port}"
+        for name in Hosts(settings).names
+        for spelt in ([f"[{name}]"] if ":" in name else [name, f"{name}."])
+    }

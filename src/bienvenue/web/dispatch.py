@@ -23,9 +23,11 @@ from bienvenue.user import SignedIn
 from bienvenue.web import body, cookies, crosssite, drafts, redirects, responses
 from bienvenue.web.identity import Identifier, Identifiers, RequestIdentity
 from bienvenue.web.page import Page
+from bienvenue.web.readiness import Readiness
 from bienvenue.web.refusals import (
     MethodNotAllowed,
     NotFound,
+    NotReady,
     NotSignedIn,
     Unavailable,
     as_refusal,
@@ -40,6 +42,7 @@ __all__ = [
     "Dispatcher",
     "MethodNotAllowed",
     "NotFound",
+    "NotReady",
     "NotSignedIn",
     "Unavailable",
     "as_refusal",
@@ -91,8 +94,9 @@ class Dispatcher:
         #: The purposes of emailed links.
         self.links: set[str] = set()
         self.identifiers = Identifiers(*auth.identifiers)
+        self.readiness = Readiness()
         self.identity: RequestIdentity = RequestIdentity(
-            self.identifiers, settings, self.links, auth.cookies
+            self.identifiers, settings, self.links, auth.cookies, self.readiness
         )
         self.rendering = Rendering(auth.context, settings, keys, self.identity, self.pages)
         #: The OpenAPI document, once it was asked for; it never changes.
@@ -146,6 +150,7 @@ class Dispatcher:
         try:
             if not any(page.any_host for page in pages.values()):
                 self.hosts.refuse(request)
+                self.readiness.require()
             if request.method == "OPTIONS":
                 return responses.empty(204, Allow=MethodNotAllowed(_methods(pages)).allow)
             page, values, fits = self._find(pages)

@@ -71,7 +71,8 @@ def typed(
         draft: dict[str, Any] = json.loads(keys.decrypt(purposes.DRAFT, encrypted))
     except (ValueError, KeyProblem):
         return {}
-    in_time = draft["path"] == path and clock.now() < draft["until"]
+    left = draft["until"] - clock.now()
+    in_time = draft["path"] == path and 0 < left <= LIFETIME + clock.APART
     theirs = draft.get("owner") == owner(keys, user_uid)
     return dict(draft["typed"]) if in_time and theirs else {}
 

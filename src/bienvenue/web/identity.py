@@ -18,6 +18,7 @@ from bienvenue.settings import Settings
 from bienvenue.user import SignedIn
 from bienvenue.web import cookies
 from bienvenue.web.page import Visitor
+from bienvenue.web.readiness import Readiness
 
 _log = logging.getLogger("bienvenue")
 
@@ -149,12 +150,14 @@ class RequestIdentity:
         settings: Settings,
         links: Iterable[str],
         brought: Mapping[str, int],
+        readiness: Readiness,
     ) -> None:
         """Take the identifiers, the settings, and the purposes of emailed links as they grow.
 
         `brought` are the cookies of features, with their lifetimes in seconds.
         """
         self._identifiers = identifiers
+        self._readiness = readiness
         self._settings = settings
         #: The purposes of emailed links.
         self.links = links
@@ -175,6 +178,8 @@ class RequestIdentity:
         credential = self._identifiers.credential(headers)
         found = cast("_Found | None", request.environ.get(_IDENTITY))
         if found is None or found[:2] != (self._identifiers, credential):
+            if credential is not None:
+                self._readiness.require()
             identity = self._identifiers.identify(credential)
             found = _Found(self._identifiers, credential, identity)
             request.environ[_IDENTITY] = found

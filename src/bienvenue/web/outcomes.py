@@ -68,7 +68,7 @@ def shown(
     # The templates of another version may want other values.
     if (outcome["name"], outcome.get("version")) != (name, VERSION):
         raise OutcomeOver
-    if clock.now() >= outcome["until"]:
+    if not 0 < outcome["until"] - clock.now() <= LIFETIME + clock.APART:
         raise OutcomeOver
     return Answer(reply.model_validate(outcome["value"] or {}), template=outcome["template"])
 

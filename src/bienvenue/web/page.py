@@ -86,6 +86,8 @@ class Answer:
     flash: str | None = None
     #: The purpose of the emailed link that was spent; the browser deletes its token.
     spent_link: str | None = None
+    #: The members of the value, where it is too large to be held whole; a list may be an iterator.
+    members: Iterator[tuple[str, object]] | None = None
     #: The file name under which a browser saves the value, instead of showing a page.
     filename: str | None = None
 

@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException
 
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.errors import Refusal
+from bienvenue.schema import DatabaseNotReady
 
 _log = logging.getLogger("bienvenue")
 _INTERNAL = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -81,6 +82,19 @@ class Unavailable(Refusal):
         self.retry_after = 5
 
 
+class NotReady(Refusal):
+    """The database has not the schema of this version."""
+
+    status = 503
+    code = "not_ready"
+    message = "The database is not at this version's schema: run `bienvenue db upgrade`."
+
+    def __init__(self) -> None:
+        """Let the client try again after 5 seconds: an operator has to migrate the database."""
+        super().__init__()
+        self.retry_after = 5
+
+
 class Unexpected(Refusal):
     """A mistake of ours. The log describes it; the answer does not."""
 
@@ -95,7 +109,7 @@ def as_refusal(error: Exception) -> Refusal:
         return error
     if isinstance(error, DatabaseUnavailable):
         _log.warning("the database cannot answer: %s", error)
-        return Unavailable()
+        return NotReady() if isinstance(error, DatabaseNotReady) else Unavailable()
     if isinstance(error, HTTPException) and (error.code or _INTERNAL) < _INTERNAL:
         return Malformed()
     _log.error("a request failed", exc_info=error)

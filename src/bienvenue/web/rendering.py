@@ -51,10 +51,16 @@ class Rendering:
     def answer(self, page: Page, answer: Answer) -> Response:
         """Return the response to a visitor, with the cookies that the answer sets."""
         kept: tuple[str, str] | None = None
-        # A load balancer gets no page: its layout asks the database who is signed in.
-        for_program = page.any_host or page.json_only or answer.filename is not None
-        if for_program or not responses.wants_page(request):
+        is_file = page.json_only or answer.filename is not None
+        if is_file or not responses.wants_page(request):
             response = responses.of_value(answer)
+        elif page.any_host:
+            # A probe asks no database who is signed in, as the layout of a page does.
+            templates, language = self.branding.templates, self._identity.language()
+            name = self._settings.core.service_name
+            response = responses.as_page(
+                templates, "health.html", answer.status, language, service=name
+            )
         elif answer.redirect_to is not None:
             response = responses.as_redirect(self._target(answer, answer.redirect_to))
             cookies.set_flash(response, answer.flash, self._settings)
@@ -64,7 +70,11 @@ class Rendering:
             cookies.write(response, cookies.OUTCOME, cookie, self._settings, outcomes.LIFETIME)
         else:
             template, typed = answer.template or "value.html", self._draft(page)
-            response = self.template(template, answer.status, value=answer.value, typed=typed)
+            # The session that sent the form may have ended with it.
+            over = {"me": None} if answer.session is False else {}
+            response = self.template(
+                template, answer.status, value=answer.value, typed=typed, **over
+            )
             if typed:
                 drafts.discard(request, response, self._settings)
             if wanted := self._return_path(answer.return_to):
@@ -169,11 +179,13 @@ class Rendering:
         path = request.path.removeprefix(prefix) if request.path.startswith(f"{prefix}/") else ""
         own = self._page_path(path)
         response = responses.as_page(
+            self.branding.templates,
             template,
             status,
             self._identity.language(),
-            **{"value": None, "refusal": None, "typed": {}} | dict(self._context()) | values,
-            me=self._me(),
+            **{"value": None, "refusal": None, "typed": {}, "me": self._me()}
+            | dict(self._context())
+            | values,
             here=redirects.mounted,
             current_path=path,
             flash=cookies.chosen(request, cookies.FLASH, self._settings),

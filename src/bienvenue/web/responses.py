@@ -5,17 +5,20 @@ same text as `message`, which clients of the exercise read.
 """
 
 import json
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
-from flask import Request, Response, render_template
+from flask import Request, Response
 
 from bienvenue import user_agent
 from bienvenue.errors import Refusal
 from bienvenue.i18n import Language
 from bienvenue.web.page import Answer
+from bienvenue.web.templates import Templates
 
 _JSON = "application/json"
+_PIECE = 65_536
 _PROBLEM = "application/problem+json"
 VARY = "Accept, Accept-Language, Cookie"
 
@@ -51,10 +54,12 @@ def as_json(value: Any, status: int, mimetype: str = _JSON) -> Response:
     return Response(json.dumps(value, ensure_ascii=False) + "\n", status, mimetype=mimetype)
 
 
-def as_page(template: str, status: int, language: Language, **values: Any) -> Response:
+def as_page(
+    templates: Templates, template: str, status: int, language: Language, **values: Any
+) -> Response:
     """Write a page from a template, which a host application may override."""
-    text = render_template(
-        f"bienvenue/{template}",
+    text = templates.page(
+        template,
         _=language.markup,
         device_name=lambda name: user_agent.in_language(name, language),
         ngettext=language.plural,
@@ -98,12 +103,49 @@ def problem(refusal: Refusal) -> dict[str, Any]:
 
 def of_value(answer: Answer) -> Response:
     """Answer a program, and a browser with a file."""
-    if answer.value is None:
+    if answer.members is not None:
+        pieces = _gathered(_pieces(answer.members))
+        response = Response(pieces, answer.status, mimetype=_JSON)
+    elif answer.value is None:
         return empty(answer.status)
-    response = as_json(answer.value.model_dump(mode="json"), answer.status)
+    else:
+        response = as_json(answer.value.model_dump(mode="json"), answer.status)
     if answer.filename is not None:
         response.headers["Content-Disposition"] = f'attachment; filename="{answer.filename}"'
     return response
+
+
+def _pieces(members: Iterator[tuple[str, Any]]) -> Iterator[str]:
+    """Write an object as JSON while its members are read."""
+    before = "{"
+    for name, value in members:
+        yield f"{before}{_written(name)}: "
+        if isinstance(value, Iterator):
+            opening = "["
+            for item in value:
+                yield f"{opening}{_written(item)}"
+                opening = ", "
+            yield "]" if opening == ", " else "[]"
+        else:
+            yield _written(value)
+        before = ", "
+    yield "}\n"
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _gathered(pieces: Iterator[str]) -> Iterator[bytes]:
+    """Join pieces to about 64 KiB: each is sent on its own."""
+    waiting, size = list[bytes](), 0
+    for piece in pieces:
+        waiting.append(piece.encode())
+        size += len(waiting[-1])
+        if size >= _PIECE:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    yield b"".join(waiting)
 
 
 def of_refusal(refusal: Refusal) -> Response:

@@ -12,6 +12,7 @@ from bienvenue.features.account_closure.errors import (
     AccountClosed,
     AccountNotClosed,
     AccountNotOpen,
+    TooManyExports,
     WrongReopeningToken,
 )
 from bienvenue.features.account_closure.operations import AccountClosure
@@ -21,5 +22,6 @@ __all__ = [
     "AccountClosure",
     "AccountNotClosed",
     "AccountNotOpen",
+    "TooManyExports",
     "WrongReopeningToken",
 ]

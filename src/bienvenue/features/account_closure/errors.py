@@ -22,6 +22,19 @@ class AccountClosed(AccountDisabled):
         self.extensions["until"] = until
 
 
+class TooManyExports(Refusal):
+    """The account's data was downloaded too often in this hour."""
+
+    status = 429
+    code = "too_many_exports"
+    message = "You've downloaded your data too often. Try again in 1 hour."
+
+    def __init__(self) -> None:
+        """Ask to come back in an hour."""
+        super().__init__()
+        self.retry_after = 3600
+
+
 class WrongReopeningToken(Refusal):
     """The token reopens no closed account: it was used, or the account is deleted."""
 

@@ -1,8 +1,10 @@
 """The operations of account closure."""
 
+import itertools
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, case, delete, exists, insert, select, update
 from sqlalchemy.exc import NoResultFound
 
 from bienvenue import clock, user_agent
@@ -13,17 +15,21 @@ from bienvenue.features.account_closure.errors import (
     AccountClosed,
     AccountNotClosed,
     AccountNotOpen,
+    TooManyExports,
     WrongReopeningToken,
 )
 from bienvenue.features.account_closure.models import REOPENING, ClosureSettings, closures
 from bienvenue.features.accounts import Accounts
 from bienvenue.features.mail import Mail
-from bienvenue.features.one_time_tokens import OneTimeTokens, columns
+from bienvenue.features.one_time_tokens import Link, OneTimeTokens, columns
 from bienvenue.user import SignedIn, User
 from bienvenue.web.page import Pages
 from bienvenue.web.refusals import NotSignedIn
 
 _table = closures.c
+
+EXPORTS = 10
+"""Times an hour that a user may download their data."""
 
 AT_ONCE = 100
 """Accounts that one sweep deletes at most: a worker that stops waits for the end of its sweep."""
@@ -40,12 +46,14 @@ class AccountClosure(Feature[ClosureSettings]):
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
         "account.exported": "A user downloaded their data.",
+        "export_limit.reached": "A download of a user's data was refused: too many in an hour.",
         "account.closed": "An account was closed; it is deleted when it can no longer be reopened.",
         "account.reopened": "A closed account was reopened.",
     }
     sentences: ClassVar = {
         "account.closed": "You closed your account. All devices were signed out.",
         "account.exported": "Your data was downloaded.",
+        "export_limit.reached": "A download of your data was refused: too many in an hour.",
         "account.reopened": "Your account was reopened.",
     }
     menu = (
@@ -70,27 +78,49 @@ class AccountClosure(Feature[ClosureSettings]):
     }
     links = (REOPENING,)
 
-    def download(self, caller: Caller, me: SignedIn) -> dict[str, Any]:
-        """Return everything the service stores about the signed-in user, by feature.
+    def download(self, caller: Caller, me: SignedIn) -> Iterator[tuple[str, Any]]:
+        """Give everything the service stores about the signed-in user, member by member.
 
-        Times are RFC 3339 in UTC. Raises NotSignedIn when the account is deleted meanwhile (ASVS
-        14.2.7).
+        Times are RFC 3339 in UTC; a list without a bound is an iterator over its items, so that no
+        account is too large to be read. Raises TooManyExports after EXPORTS in an hour, and
+        NotSignedIn when the account is deleted meanwhile (ASVS 14.2.7).
         """
         facts = {"session": me.session_uid}
+        if not self._may_download(me):
+            counted = str(me.user_id)
+            refused = Event(caller, "export_limit.reached", me.user_id, facts, counted)
+            self._registry.publish(refused)
+            raise TooManyExports
         self._registry.publish(Event(caller, "account.exported", me.user_id, facts))
+        members = self._registry.exported(me.user_id)
         try:
-            return self._registry.export(me.user_id)
+            # The account itself comes first, while a refusal can still be the answer.
+            first = next(members)
         except NoResultFound:
             raise NotSignedIn from None
+        return itertools.chain([first], members)
 
-    def deletion_time(self) -> str:
-        """Return when an account is deleted that its user closes now (RFC 3339 in UTC)."""
-        return clock.written(clock.now() + self.settings.closure_grace)
+    @retried
+    def _may_download(self, me: SignedIn) -> bool:
+        return self._mail.may_ask("export", me.user_uid, 0.0, EXPORTS)
+
+    def deletion_time(self, me: SignedIn) -> str:
+        """Return when the account is deleted if its user closes it now (RFC 3339 in UTC)."""
+        return clock.written(self._deletion_time(me.user_id, clock.now()))
+
+    def _deletion_time(self, user_id: int, now: float) -> float:
+        """Return the end of the grace period, or of the last link that restores an email.
+
+        Such a link takes back an account that a thief closed, so the account is there until then.
+        """
+        end = now + self.settings.closure_grace
+        return max(end, self._one_time_tokens.reserved_until(user_id))
 
     def close(self, caller: Caller, me: SignedIn) -> str:
         """Close the account of the signed-in user; return when it is deleted (RFC 3339 in UTC).
 
-        Every session ends, and an email gets a link that reopens the account until then. Raises
+        Every session ends, and an email gets a link that reopens the account until then. An
+        account with an earlier email that can be restored is not deleted before that ends. Raises
         NotSignedIn when the session or the account changed meanwhile (ASVS 7.4.2).
         """
         facts = {"session": me.session_uid}
@@ -112,8 +142,7 @@ class AccountClosure(Feature[ClosureSettings]):
     def _close(self, caller: Caller, user_id: int, unchanged: Any, facts: dict[str, Any]) -> str:
         links = self._one_time_tokens
         link = links.new(caller, REOPENING, self.settings.closure_grace)
-        now, due = link.created_at, link.expires_at
-        until = {"until": clock.written(due)}
+        now = link.created_at
         with self._db.transaction() as tx:
             closed = (
                 update(User)
@@ -125,6 +154,8 @@ class AccountClosure(Feature[ClosureSettings]):
             email = tx.execute(closed).scalar_one_or_none()
             if email is None:
                 raise AccountNotOpen
+            due = self._deletion_time(user_id, now)
+            link, until = link._replace(expires_at=due), {"until": clock.written(due)}
             self._registry.revoke(caller, user_id, Reason.ACCOUNT_CLOSED)
             self.drop(user_id)
             row = {"user_id": user_id, "closed_at": now, "delete_at": due}
@@ -156,27 +187,55 @@ class AccountClosure(Feature[ClosureSettings]):
         with self._db.transaction() as tx:
             row = tx.execute(closed.where(User.email == email, _can_reopen())).one_or_none()
             user_id, due = (0, link.expires_at) if row is None else row
-            link = link._replace(expires_at=due)
-            until = {"until": clock.written(due)}
-            facts = {"device": user_agent.UNKNOWN, "ip": caller.address} | until
-            queued = self._mail.write(
-                "account_still_closed",
-                "" if row is None else email,
-                user_id or None,
-                facts,
-                link=link.path,
-                expires=due,
-            )
-            links.keep(
-                link,
-                sent_to=email,
-                user_id=user_id,
-                message_uid=queued["message_uid"],
-                slot=user_id,
-                where=exists().where(_table.user_id == user_id),
-            )
-            if row is not None:
-                self._registry.publish(Event(caller, "email.queued", user_id, queued))
+            self._send_again(caller, link._replace(expires_at=due), email, user_id)
+
+    def _send_again(self, caller: Caller, link: Link, email: str, user_id: int) -> None:
+        """Send the owner of a closed account a link that replaces the earlier one.
+
+        For the user id 0 the same statements store nothing.
+        """
+        facts = {
+            "device": user_agent.UNKNOWN,
+            "ip": caller.address,
+            "until": clock.written(link.expires_at),
+        }
+        queued = self._mail.write(
+            "account_still_closed",
+            email if user_id else "",
+            user_id or None,
+            facts,
+            link=link.path,
+            expires=link.expires_at,
+        )
+        self._one_time_tokens.keep(
+            link,
+            sent_to=email,
+            user_id=user_id,
+            message_uid=queued["message_uid"],
+            slot=user_id,
+            where=exists().where(_table.user_id == user_id),
+        )
+        if user_id:
+            self._registry.publish(Event(caller, "email.queued", user_id, queued))
+
+    def can_reopen(self, user_id: int) -> bool:
+        """Return whether an account is closed and its owner can still reopen it."""
+        with self._db.reading() as tx:
+            mine = select(_table.user_id).where(_table.user_id == user_id, _can_reopen())
+            return tx.scalar(mine) is not None
+
+    def follow(self, caller: Caller, email: str, user_id: int) -> None:
+        """Send the reopening link of a closed account to its new email, in the open transaction.
+
+        The account is deleted no sooner than the last link that restores an email expires.
+        """
+        later = self._one_time_tokens.reserved_until(user_id)
+        due = case((_table.delete_at < later, later), else_=_table.delete_at)
+        moved = update(closures).where(_table.user_id == user_id).values(delete_at=due)
+        link = self._one_time_tokens.new(caller, REOPENING, self.settings.closure_grace)
+        with self._db.transaction() as tx:
+            until = tx.execute(moved.returning(_table.delete_at)).scalar_one()
+            self._send_again(caller, link._replace(expires_at=until), email, user_id)
 
     def why_shut(self, user: User) -> AccountClosed | None:
         """Return the refusal of a closed account that its owner can still reopen."""
@@ -248,6 +307,19 @@ class AccountClosure(Feature[ClosureSettings]):
             self._registry.publish(Event(caller, "account.reopened", user_id))
             return found.scalar_one()
 
+    def undo(self, caller: Caller, user_id: int) -> None:
+        """Cancel the closure of an account whose earlier email is restored, in the transaction.
+
+        The account is open again, unless an administrator disabled it. Call it before `revoke`,
+        which ends the reopening link.
+        """
+        reopened = self.can_reopen(user_id)
+        self.drop(user_id)
+        if reopened:
+            with self._db.transaction() as tx:
+                tx.change(update(User).where(User.id == user_id).values(disabled_at=None))
+                self._registry.publish(Event(caller, "account.reopened", user_id))
+
     def drop(self, user_id: int) -> None:
         """Cancel the deletion of an account and its reopening link, in the open transaction."""
         with self._db.transaction() as tx:
@@ -277,28 +349,30 @@ class AccountClosure(Feature[ClosureSettings]):
     def sweep(self, now: float, limit: int) -> int:
         """Delete accounts whose `delete_at` has passed, one transaction each; return how many.
 
-        `now` is in seconds since 1970, `limit` the most rows to delete.
+        `now` is in seconds since 1970, `limit` the most rows to delete. An account whose earlier
+        email can be restored stays.
         """
-        most = min(limit, AT_ONCE)
-        expired = select(_table.user_id).where(_expired(now)).order_by(_table.delete_at).limit(most)
+        most, expired = min(limit, AT_ONCE), self._expired(now)
+        query = select(_table.user_id).where(expired).order_by(_table.delete_at).limit(most)
         with self._db.reading() as tx:
-            found = tx.scalars(expired).all()
+            found = tx.scalars(query).all()
         return sum(self._delete(user_id, now) for user_id in found)
 
     @retried
     def _delete(self, user_id: int, now: float) -> bool:
         with self._db.transaction() as tx:
             self._accounts.hold(user_id)
-            mine = tx.change(delete(closures).where(_table.user_id == user_id, _expired(now)))
+            expired = (_table.user_id == user_id) & self._expired(now)
+            mine = tx.change(delete(closures).where(expired))
             if mine:
                 self._accounts.erase(WORKER, user_id)
         return bool(mine)
 
-
-def _expired(now: float) -> Any:
-    # An account that the host application enabled directly in the database is not deleted.
-    closed = exists().where(User.id == _table.user_id, User.disabled_at.is_not(None))
-    return (_table.delete_at <= now) & closed
+    def _expired(self, now: float) -> ColumnElement[bool]:
+        # An account that the host application enabled directly in the database is not deleted.
+        closed = exists().where(User.id == _table.user_id, User.disabled_at.is_not(None))
+        restorable = self._one_time_tokens.holds_reservation(_table.user_id, now)
+        return (_table.delete_at <= now) & closed & ~restorable
 
 
 def _can_reopen() -> ColumnElement[bool]:

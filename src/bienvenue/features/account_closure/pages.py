@@ -6,7 +6,7 @@ from pydantic import ConfigDict
 
 from bienvenue import clock
 from bienvenue.authentication import Caller
-from bienvenue.features.account_closure.errors import WrongReopeningToken
+from bienvenue.features.account_closure.errors import TooManyExports, WrongReopeningToken
 from bienvenue.features.account_closure.operations import AccountClosure
 from bienvenue.user import SignedIn
 from bienvenue.web.page import Answer, Form, LinkToken, Reply, Visitor
@@ -62,18 +62,18 @@ class Reopened(Reply):
     message: Literal["account open"] = "account open"
 
 
-@page("GET /export", returns={200: DataExport}, reauth=True)
+@page("GET /export", returns={200: DataExport}, errors=(TooManyExports,), reauth=True)
 def export(caller: Caller, me: SignedIn) -> Answer:
     """Download everything stored about the user, as a JSON file."""
     file = f"account-{clock.written(clock.now())[:10]}.json"
-    return Answer(DataExport(**AccountClosure.current().download(caller, me)), filename=file)
+    return Answer(members=AccountClosure.current().download(caller, me), filename=file)
 
 
 @page("GET /account/close", returns={200: ClosureForm}, reauth=True)
 def closure_page(me: SignedIn) -> Answer:
     """Show what closing the account does, and when the account is deleted."""
     return Answer(
-        ClosureForm(email=me.email, until=AccountClosure.current().deletion_time()),
+        ClosureForm(email=me.email, until=AccountClosure.current().deletion_time(me)),
         template="account_closure/close.html",
     )
 

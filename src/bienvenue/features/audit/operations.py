@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
 from bienvenue import clock, purposes
 from bienvenue.authentication import Caller
@@ -39,8 +39,11 @@ _log = logging.getLogger("bienvenue.audit")
 BATCH = 500
 """Most rows of a batch: other writers of SQLite wait while one batch is sealed."""
 
+PART = 500
+"""Rows that an export holds at a time."""
+
 MINUTE = 60
-"""Seconds in which all refusals of one key share one row."""
+"""Seconds in which all events of one key share one row."""
 
 SHOWN = 100
 """Rows that the activity page shows to a user."""
@@ -125,7 +128,8 @@ class Audit(Feature[AuditSettings]):
         now = clock.now()
         # A counted row is ready once its minute is over. An event that commits later finds no
         # slot, because sealing clears it, and starts a row of its own.
-        ready = rows.slot.is_(None) | (rows.at < now // MINUTE * MINUTE)
+        over = (rows.at < now // MINUTE * MINUTE) | (rows.at > now + clock.APART)
+        ready = rows.slot.is_(None) | over
         with self._db.transaction() as tx:
             # One worker at a time; without this lock, the primary key of the batch collides.
             if self._db.on_postgresql and not tx.scalar(
@@ -196,15 +200,27 @@ class Audit(Feature[AuditSettings]):
 
     def list(self, user_id: int | None = None, limit: int | None = SHOWN) -> Sequence[Entry]:
         """Return rows of all users or of one, newest first; `limit` None returns all of them."""
+        return self._entries(limit, *([] if user_id is None else [rows.user_id == user_id]))
+
+    def _all_of(self, user_id: int) -> Iterator[Entry]:
+        """Give all rows of a user, newest first, reading PART of them at a time."""
+        mine = rows.user_id == user_id
+        found = self._entries(PART, mine)
+        while found:
+            yield from found
+            last = found[-1]
+            same = (rows.at == last.at) & (rows.id < last.id)
+            found = self._entries(PART, mine, (rows.at < last.at) | same)
+
+    def _entries(self, limit: int | None, *where: ColumnElement[bool]) -> Sequence[Entry]:
         query = (
             select(*rows, User.uid, personals.content)
             .outerjoin(User, User.id == rows.user_id)
             .outerjoin(Personal, personals.row_id == rows.id)
+            .where(*where)
             .order_by(rows.at.desc(), rows.id.desc())
             .limit(limit)
         )
-        if user_id is not None:
-            query = query.where(rows.user_id == user_id)
         with self._db.reading() as tx:
             found = tx.execute(query).all()
         sentences = self._registry.sentences
@@ -232,6 +248,12 @@ class Audit(Feature[AuditSettings]):
             found = tx.execute(query.group_by(rows.user_id)).all()
         return {row.user_id: row.last for row in found}
 
+    def newest(self) -> float | None:
+        """Return the time of the newest event in seconds since 1970; None without events."""
+        with self._db.reading() as tx:
+            newest: float | None = tx.scalar(select(func.max(rows.at)))
+        return newest
+
     def revoke(
         self, _caller: Caller, user_id: int, reason: Reason, _keep_session: bytes | None = None
     ) -> None:
@@ -245,7 +267,7 @@ class Audit(Feature[AuditSettings]):
     def export(self, user_id: int) -> dict[str, Any]:
         """Return all rows of a user, newest first."""
         return {
-            "activity": [
+            "activity": (
                 {
                     "at": clock.written(entry.at),
                     "event": entry.name,
@@ -253,8 +275,8 @@ class Audit(Feature[AuditSettings]):
                     **entry.facts,
                     **entry.personal,
                 }
-                for entry in self.list(user_id, None)
-            ]
+                for entry in self._all_of(user_id)
+            )
         }
 
     @retried
@@ -288,8 +310,10 @@ def _of_caller(event: Event) -> dict[str, Any]:
     """Return what a row says of the caller of its event."""
     caller = event.caller
     who = {"actor": caller.actor, "channel": caller.channel.value}
-    # What comes in floods is counted in one row: the ip of the first is enough.
-    return who | ({"ip": caller.address} if event.counted else dict(caller.origin))
+    # What comes in floods is counted in one row. Of visitors the ip of the first is enough:
+    # reading their User-Agent costs more than the refusal.
+    brief = event.counted and not caller.signed_in
+    return who | ({"ip": caller.address} if brief else dict(caller.origin))
 
 
 def _slot(event: Event, now: float) -> str | None:

@@ -1,5 +1,6 @@
 """The operations of email change. Only `_change` and `restore` change the email of an account."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import ColumnElement, exists, func, select, update
@@ -9,11 +10,13 @@ from bienvenue import clock, normalize
 from bienvenue.authentication import Caller
 from bienvenue.db import Transaction, retried
 from bienvenue.feature import Event, Feature, MenuEntry, Reason, needs
+from bienvenue.features.account_closure import AccountClosure
 from bienvenue.features.accounts import Accounts, EmailTaken, NoSuchUser
 from bienvenue.features.email_change.errors import SameEmail, WrongEmailToken, WrongRestoreToken
 from bienvenue.features.email_change.models import EMAIL_CHANGE, EMAIL_RESTORE, EmailChangeSettings
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.mail import Mail
+from bienvenue.features.notification_email import NotificationEmails
 from bienvenue.features.one_time_tokens import Link, OneTimeToken, OneTimeTokens, columns
 from bienvenue.features.password_reset import PasswordReset
 from bienvenue.features.rate_limits import RateLimits
@@ -47,9 +50,11 @@ class EmailChange(Feature[EmailChangeSettings]):
     """The operations of email change."""
 
     name = "email_change"
+    _account_closure = needs(AccountClosure)
     _accounts = needs(Accounts)
     _known_devices = needs(KnownDevices)
     _mail = needs(Mail)
+    _notification_emails = needs(NotificationEmails)
     _one_time_tokens = needs(OneTimeTokens)
     _password_reset = needs(PasswordReset)
     _rate_limits = needs(RateLimits)
@@ -248,6 +253,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         _set(tx, user_id, old, {"email": new})
         self._accounts.refuse_reserved(new, user_id)
         self._rate_limits.move(old, new)
+        closed = self._account_closure.can_reopen(user_id)
         self._registry.revoke(caller, user_id, Reason.EMAIL_CHANGED, keep_session)
         links, mine = self._one_time_tokens, columns.user_id == user_id
         # A change back to a reserved email reverts the later changes, and the current email may be
@@ -266,9 +272,45 @@ class EmailChange(Feature[EmailChangeSettings]):
             link=link.path if restorable else None,
             expires=link.expires_at if restorable else None,
         )
+        notified = self._notification_emails.stored(user_id)
         if restorable:
-            links.keep(link, sent_to=old, user_id=user_id, message_uid=queued["message_uid"])
+            links.keep(
+                link,
+                sent_to=old,
+                user_id=user_id,
+                data={"notification_email": notified},
+                message_uid=queued["message_uid"],
+            )
+        if closed:
+            self._account_closure.follow(caller, new, user_id)
+        if notified is not None and notified["email"] not in {old, new}:
+            where = self._where(caller, old) | {"new": new, "until": until}
+            self._mail.notify(caller, "email_changed_notice", notified["email"], user_id, where)
         return queued
+
+    def _where(self, caller: Caller, email: str) -> dict[str, Any]:
+        """Return the facts of a notice about the account of an email, and who acted where."""
+        return {
+            "device": caller.device_name,
+            "ip": caller.address,
+            "mount": self._registry.mount_of(caller),
+            "email": email,
+        }
+
+    def on_event(self, event: Event) -> None:
+        """Notify every earlier email that can be restored of the closing of its account.
+
+        The email of the account may be a thief's. The notice has no link: that of the email about
+        the change still works.
+        """
+        if event.name != "account.closed" or event.user_id is None:
+            return
+        mine = columns.user_id == event.user_id
+        for token in self._one_time_tokens.list(EMAIL_RESTORE, mine):
+            facts = self._where(event.caller, token.sent_to)
+            facts["until"] = clock.written(token.expires_at)
+            kind = "account_closed_restorable"
+            self._mail.notify(event.caller, kind, token.sent_to, event.user_id, facts)
 
     # --- restoring ------------------------------------------------------------------------------
 
@@ -283,10 +325,12 @@ class EmailChange(Feature[EmailChangeSettings]):
     def restore(self, caller: Caller, token: str | None) -> str:
         """Spend the token sent to a former email to restore it; return that email.
 
-        Every session ends, and every link that restores a later email. The account has no password
-        until its owner sets one with the reset link sent to the email, because the person who
-        changed the email knows the current password. A disabled account gets no reset link. Raises
-        WrongRestoreToken (NIST SP 800-63B-4 section 4.6).
+        What was done since the change is undone: a closed account is open again, the notification
+        email is what it was, and every session and every link that restores a later email end. The
+        account has no password until its owner sets one with the reset link sent to the email,
+        because the person who changed the email knows the current password. An account that an
+        administrator disabled stays disabled and gets no reset link. Raises WrongRestoreToken (NIST
+        SP 800-63B-4 section 4.6).
         """
         links = self._one_time_tokens
         with self._db.transaction() as tx:
@@ -305,11 +349,28 @@ class EmailChange(Feature[EmailChangeSettings]):
             later = (columns.user_id == user.id) & (columns.id > spent.id)
             links.withdraw(EMAIL_RESTORE, later)
             self._rate_limits.move(user.email, spent.sent_to)
+            # First, so that no notice of what follows goes to a notification email of a thief.
+            self._notification_emails.revert(caller, user.id, spent.data.get("notification_email"))
+            self._account_closure.undo(caller, user.id)
             self._registry.revoke(caller, user.id, Reason.EMAIL_RESTORED)
             event = {"old": user.email, "new": spent.sent_to}
             self._registry.publish(Event(caller, "email.restored", user.id, event))
+            self._notify_restored(caller, user.id, spent.sent_to)
+            # A notice may have read the account while it was closed.
+            tx.expire_all()
             self._password_reset.begin(caller, spent.sent_to)
         return spent.sent_to
+
+    def _notify_restored(self, caller: Caller, user_id: int, email: str) -> None:
+        """Notify both addresses of an account that has a notification email.
+
+        A thief can have added it before the change, so its owner is asked to look at it.
+        """
+        notified = self._notification_emails.email_of(user_id)
+        if notified is not None:
+            facts = self._where(caller, email) | {"notification_email": notified}
+            for to in dict.fromkeys((email, notified)):
+                self._mail.notify(caller, "email_restored", to, user_id, facts)
 
     # --- exporting ------------------------------------------------------------------------------
 
@@ -330,6 +391,7 @@ class EmailChange(Feature[EmailChangeSettings]):
             "email_change": change,
             "former_emails": [
                 {"email": row.sent_to, "expires_at": clock.written(row.expires_at)}
+                | _notified(row.data.get("notification_email"))
                 for row in former
             ],
         }
@@ -359,6 +421,11 @@ def _reserved(email: str) -> ColumnElement[bool]:
         & (columns.sent_to == email)
         & (columns.expires_at > clock.now())
     )
+
+
+def _notified(stored: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the notification email that is restored with an earlier email, for the export."""
+    return {} if stored is None else {"notification_email": stored["email"]}
 
 
 def _masked(email: str) -> str:

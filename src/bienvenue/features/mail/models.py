@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bienvenue import queue
+from bienvenue import clock, queue
 from bienvenue.db import upsert
 from bienvenue.user import Base, table_of
 
@@ -35,6 +35,9 @@ after which a message without a link is not sent for the first time.
 
 PAUSES = 30.0, 3600.0
 """The first and the longest pause between two tries of a message, in seconds."""
+
+PART = 100
+"""Messages that an export holds at a time."""
 
 KEPT = 30 * 86400.0
 """Seconds a message is kept, whatever became of it."""
@@ -58,9 +61,6 @@ HOUR = 3600.0
 
 DAY = 86400.0
 """Seconds in which notices of one kind are counted."""
-
-APART = 60.0
-"""Seconds by which the clocks of two processes may differ."""
 
 _big = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -153,11 +153,13 @@ def requesting(on_postgresql: bool) -> Any:
     now, most = bindparam("now", type_=Float), bindparam("most", type_=Integer)
     # No time lies ahead but by the difference of two clocks: one that does was written by a wrong
     # clock.
-    over = (table.hour_began_at <= now - HOUR) | (table.hour_began_at > now + APART)
+    over = (table.hour_began_at <= now - HOUR) | (table.hour_began_at > now + clock.APART)
     gap = bindparam("gap", type_=Float)
     # Without a gap nothing comes too soon: of two processes the one that read the earlier clock may
     # run second.
-    soon = (gap > 0) & (table.last_asked_at > now - gap) & (table.last_asked_at <= now + APART)
+    soon = (
+        (gap > 0) & (table.last_asked_at > now - gap) & (table.last_asked_at <= now + clock.APART)
+    )
     inserted = upsert(_requests, on_postgresql).values(
         key=bindparam("the_key"), hour_began_at=now, last_asked_at=now, emails=1
     )

@@ -3,7 +3,7 @@
 import json
 import logging
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from email.message import EmailMessage
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ from bienvenue.features.mail.models import (
     KEPT,
     LEASE,
     NOTICES_AT_ONCE,
+    PART,
     PAUSES,
     SENDABLE,
     TEST_DEADLINE,
@@ -175,7 +176,7 @@ class Mail(Feature[MailSettings]):
         alike = (columns.kind == kind) & (columns.email == email) & (columns.user_id == user_id)
         unsent = (columns.state == MessageState.WAITING) & (columns.tries == 0)
         with self._db.transaction() as tx:
-            today = alike & (columns.created_at > now - DAY)
+            today = alike & columns.created_at.between(now - DAY, now + clock.APART)
             many = (tx.scalar(select(func.count()).where(today)) or 0) >= NOTICES_AT_ONCE
             gathering = select(columns.id, columns.facts).where(
                 alike & unsent & (columns.due_at > now)
@@ -400,11 +401,19 @@ class Mail(Feature[MailSettings]):
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return the messages written to a user, without their links, and what became of them."""
-        with self._db.reading() as tx:
-            rows = tx.scalars(
-                select(Message).where(columns.user_id == user_id).order_by(columns.id.desc())
-            ).all()
-        return {"emails": [self._exported(row) for row in rows]}
+        return {"emails": map(self._exported, self._all_of(user_id))}
+
+    def _all_of(self, user_id: int) -> Iterator[Message]:
+        """Give all messages of a user, newest first, reading PART of them at a time."""
+        newest = select(Message).where(columns.user_id == user_id).order_by(columns.id.desc())
+        part = newest
+        while True:
+            with self._db.reading() as tx:
+                found = tx.scalars(part.limit(PART)).all()
+            yield from found
+            if len(found) < PART:
+                return
+            part = newest.where(columns.id < found[-1].id)
 
     def _exported(self, row: Message) -> dict[str, Any]:
         written = self._read(row)

@@ -129,6 +129,14 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         with self._db.reading() as tx:
             return tx.scalar(select(_table.email).where(_table.user_id == user_id))
 
+    def stored(self, user_id: int) -> dict[str, Any] | None:
+        """Return the notification email of an account as values for `revert`, or None."""
+        with self._db.reading() as tx:
+            row = tx.execute(
+                select(_table.email, _table.verified_at).where(_table.user_id == user_id)
+            ).one_or_none()
+        return None if row is None else row._asdict()
+
     def of(self, user_id: int) -> NotificationEmailState:
         """Return the notification email of an account, and the one that is not verified yet."""
         with self._db.reading() as tx:
@@ -212,6 +220,27 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         Raises NoSuchUser and NoNotificationEmail.
         """
         return self._remove(caller, self._accounts.find(name).id, {})
+
+    def revert(self, caller: Caller, user_id: int, before: Mapping[str, Any] | None) -> None:
+        """Give an account the notification email that it had, in the transaction that holds it.
+
+        `before` is what `stored` returned then. The address that is removed gets no notice: it may
+        be a thief's, who would hear of what follows.
+        """
+        now = self.stored(user_id)
+        if (now and now["email"]) == (before and before["email"]):
+            return
+        with self._db.transaction() as tx:
+            tx.change(delete(notification_emails).where(_table.user_id == user_id))
+            if now is not None:
+                removed = {"notification_email": now["email"]}
+                self._registry.publish(
+                    Event(caller, "notification_email.removed", user_id, removed)
+                )
+            if before is not None:
+                tx.execute(insert(notification_emails), {"user_id": user_id, **before})
+                added = {"notification_email": before["email"]}
+                self._registry.publish(Event(caller, "notification_email.added", user_id, added))
 
     def import_users(self, users: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
         """Store the emails that another system verified, but for those of the accounts."""

@@ -13,7 +13,7 @@ only, and after 100 in total not at all, until a password reset or an administra
 """
 
 from bienvenue.features.rate_limits import commands as commands
-from bienvenue.features.rate_limits.errors import PasswordLocked, TooManyAttempts
+from bienvenue.features.rate_limits.errors import NoEmailOrIP, PasswordLocked, TooManyAttempts
 from bienvenue.features.rate_limits.operations import RateLimits
 from bienvenue.features.rate_limits.store import ALL, UNKNOWN_DEVICES, Count, Rule, Store
 
@@ -21,6 +21,7 @@ __all__ = [
     "ALL",
     "UNKNOWN_DEVICES",
     "Count",
+    "NoEmailOrIP",
     "PasswordLocked",
     "RateLimits",
     "Rule",

@@ -17,6 +17,17 @@ class TooManyAttempts(Refusal):
         self.headers["RateLimit"] = f'"{policy}";r=0;t={self.retry_after}'
 
 
+class NoEmailOrIP(Refusal):
+    """A command names what nothing is counted for."""
+
+    status = 400
+    code = "no_email_or_ip"
+    message = (
+        "Name an email, an IP address or a network, as `rate-limits show` lists it; `unknown` is "
+        "that of connections without an IP address."
+    )
+
+
 class PasswordLocked(TooManyAttempts):
     """Too many consecutive wrong passwords: the password is no longer accepted from here."""
 

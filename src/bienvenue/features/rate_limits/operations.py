@@ -1,18 +1,21 @@
 """The operations on rate limits."""
 
 import functools
+import ipaddress
 from typing import ClassVar
 
 from bienvenue import clock, normalize, purposes
 from bienvenue.authentication import Caller
-from bienvenue.client_ip import networks_of
+from bienvenue.client_ip import UNKNOWN, address_of, networks_of
 from bienvenue.db import DB, retried
 from bienvenue.feature import Attempt, Event, Feature, needs
 from bienvenue.features.accounts import Accounts
-from bienvenue.features.rate_limits.errors import PasswordLocked, TooManyAttempts
+from bienvenue.features.rate_limits.errors import NoEmailOrIP, PasswordLocked, TooManyAttempts
 from bienvenue.features.rate_limits.models import RateLimitSettings
 from bienvenue.features.rate_limits.store import (
     ALL,
+    FEW_KEPT,
+    FORGOTTEN_AFTER,
     LONGEST_WAIT,
     UNKNOWN_DEVICES,
     Count,
@@ -25,6 +28,9 @@ from bienvenue.registry import Registry
 
 _ATTEMPTS = 1000
 """Attempts whose rules a process keeps for the requests that are under way."""
+
+_RESTING, _PART = 50_000, 500
+"""Resting counts that one round looks at, and how many one transaction deletes."""
 
 WIDER = {56: 4, 48: 16}
 """How many times the failures of a /64 the wider networks of IPv6 have: a /56 is a usual assignment
@@ -50,6 +56,7 @@ class RateLimits(Feature[RateLimitSettings]):
         """Open the feature with its counts in the database."""
         super().__init__(registry, db, settings)
         self.store: Store = DatabaseStore(db)
+        self._looked_at = 0.0
         # An attempt is checked, reserved and settled by the same keys, each a MAC.
         self._rules = functools.lru_cache(_ATTEMPTS)(self._rules_of)
 
@@ -116,7 +123,7 @@ class RateLimits(Feature[RateLimitSettings]):
         return self._registry.keys.lasting_mac(purposes.rate_limit(kind), name.encode())
 
     def find(self, name: str) -> list[Count]:
-        """Return the counts of an email or an ip. Raises MalformedEmail."""
+        """Return the counts of an email, an ip or a network. Raises MalformedEmail, NoEmailOrIP."""
         return self.store.find(self._keys_of(name))
 
     def busy(self) -> list[Count]:
@@ -124,7 +131,10 @@ class RateLimits(Feature[RateLimitSettings]):
         return self.store.busy(100)
 
     def clear(self, name: str) -> int:
-        """Delete the counts of an email or an ip; return how many. Raises MalformedEmail."""
+        """Delete the counts of an email, an ip or a network; return how many.
+
+        Raises MalformedEmail and NoEmailOrIP.
+        """
         return self.store.clear(self._keys_of(name))
 
     def move(self, old: str, new: str) -> None:
@@ -138,7 +148,18 @@ class RateLimits(Feature[RateLimitSettings]):
         if "@" in name:
             email = normalize.email(name)
             return [self._key(kind, email) for kind in ("consecutive", "known", "unknown")]
-        return [self._key("network", network) for network in networks_of(name, WIDER)]
+        if name == UNKNOWN:
+            networks = [name]
+        elif "/" in name:
+            try:
+                networks = [str(ipaddress.ip_network(name))]
+            except ValueError:
+                raise NoEmailOrIP from None
+        elif address_of(name) is None:
+            raise NoEmailOrIP
+        else:
+            networks = networks_of(name, WIDER)
+        return [self._key("network", network) for network in networks]
 
     @retried
     def unlock(self, caller: Caller, name: str) -> str:
@@ -150,8 +171,29 @@ class RateLimits(Feature[RateLimitSettings]):
         return user.email
 
     def sweep(self, now: float, limit: int) -> int:
-        """Delete expired counts, and after 90 days small consecutive ones; return how many."""
-        return self.store.sweep(now, limit, self.settings.rate_limit_account)
+        """Delete expired counts; return how many.
+
+        Consecutive ones expire 90 days after the last failure if they are small, or if no account
+        has their email any more.
+        """
+        swept = self.store.sweep(now, limit, self.settings.rate_limit_account)
+        return swept or self._forget_unowned(now)
+
+    def _forget_unowned(self, now: float) -> int:
+        """Delete resting counts of emails without an account, once a day; return how many.
+
+        A count names its email by a MAC alone, so those of all accounts are computed.
+        """
+        if 0 <= now - self._looked_at < FORGOTTEN_AFTER:
+            return 0
+        self._looked_at = now
+        few = self.settings.rate_limit_account
+        resting = set(self.store.resting(now - FEW_KEPT, few, _RESTING))
+        if resting:
+            resting -= {self._key("consecutive", email) for email in self._accounts.emails()}
+        gone = sorted(resting)
+        parts = [gone[first : first + _PART] for first in range(0, len(gone), _PART)]
+        return sum(self.store.clear(part) for part in parts)
 
 
 def _reached(caller: Caller, rule: Rule) -> Event:

@@ -37,7 +37,8 @@ NIST SP 800-63B-4 section 3.2.2 allows 100 in total; unknown devices stop ten ea
 ten to the owner's known devices.
 """
 
-_FEW_KEPT = 90 * 86400
+FEW_KEPT = 90 * 86400
+"""Seconds without a failure after which a consecutive count that locks nothing is deleted."""
 
 
 # --- the interface ------------------------------------------------------------------------------
@@ -111,6 +112,12 @@ class Store(Protocol):
         """Delete at most `limit` counts: expired ones, and those below `few` after 90 days.
 
         `now` is in seconds since 1970; only consecutive counts wait for 90 days. Returns how many.
+        """
+
+    def resting(self, before: float, few: int, most: int) -> list[bytes]:
+        """Return the keys of consecutive counts of `few` or more, those that rest longest first.
+
+        Their last failure was at `before` or earlier, in seconds since 1970; `most` is how many.
         """
 
 
@@ -191,10 +198,17 @@ class DatabaseStore:
         """Delete one batch of them."""
         consecutive = _table.kind == "consecutive"
         forgotten = ~consecutive & (_table.last_failed_at <= now - FORGOTTEN_AFTER)
-        old_few = consecutive & (_table.failures < few) & (_table.last_failed_at <= now - _FEW_KEPT)
+        old_few = consecutive & (_table.failures < few) & (_table.last_failed_at <= now - FEW_KEPT)
         with self._db.transaction() as tx:
             batch = select(_table.key).where(forgotten | old_few).limit(limit)
             return tx.change(delete(counts).where(_table.key.in_(batch)))
+
+    def resting(self, before: float, few: int, most: int) -> list[bytes]:
+        """Read their keys."""
+        old = (_table.kind == "consecutive") & (_table.last_failed_at <= before)
+        found = select(_table.key).where(old, _table.failures >= few)
+        with self._db.reading() as tx:
+            return list(tx.scalars(found.order_by(_table.last_failed_at).limit(most)))
 
 
 # --- statements ---------------------------------------------------------------------------------

@@ -28,8 +28,9 @@ def add(
     if no_password:
         user = service.auth.use(Accounts).add_without_password(service.caller, email)
     elif password_stdin:
-        typed = sys.stdin.readline()
-        user = registration.create(service.caller, email, typed.rstrip("\r\n"))
+        # Some editors put a byte-order mark before the text of a file.
+        typed = sys.stdin.readline().removeprefix("\ufeff").rstrip("\r\n")
+        user = registration.create(service.caller, email, typed)
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         user = registration.create(service.caller, email, password)

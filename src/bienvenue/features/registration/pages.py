@@ -203,10 +203,11 @@ def resend_verification(form: ResendRequest, caller: Caller) -> Answer:
     return Answer(EmailSent(email=form.email), 202, template="registration/sent.html")
 
 
-@page("GET /email/verified", returns={200: EmailVerified}, json_only=True)
+@page("GET /email/verified", returns={200: EmailVerified})
 def email_verified(me: SignedIn) -> Answer:
     """Return when the email of the user was verified."""
     at = Registration.current().verified_at(me.user_id)
     return Answer(
-        EmailVerified(email=me.email, verified_at=None if at is None else clock.written(at))
+        EmailVerified(email=me.email, verified_at=None if at is None else clock.written(at)),
+        template="registration/email.html",
     )

@@ -62,7 +62,10 @@ class SessionSettings(Section):
         14 * 86400, description="How long it lives without being used (1h for ASVS level 2)."
     )
     session_cap: int = Field(
-        100, ge=1, le=10_000, description="Sessions a person has at most; the oldest ends."
+        100,
+        ge=1,
+        le=10_000,
+        description="Sessions a person has at most; the one unused for the longest ends.",
     )
     session_fresh: Seconds = Field(
         15 * 60, description="How long after signing in a person may do what needs a fresh sign-in."
@@ -93,6 +96,7 @@ SELECT users.email, sessions.generation, sessions.last_seen_at, sessions.authent
 FROM sessions JOIN users ON users.id = sessions.user_id
 WHERE sessions.digest = :digest AND sessions.generation = users.session_id
   AND sessions.expires_at > :now AND sessions.created_at > :created_after
+  AND sessions.created_at <= :created_until
   AND sessions.last_seen_at > :seen_after AND users.disabled_at IS NULL
 """
 

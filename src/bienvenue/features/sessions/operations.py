@@ -270,6 +270,7 @@ class Sessions(Feature[SessionSettings]):
                 "now": now,
                 # A shorter lifetime in the settings applies to open sessions too.
                 "created_after": now - self.settings.session_lifetime,
+                "created_until": now + clock.APART,
                 "seen_after": now - self.settings.session_idle,
             },
         )
@@ -288,8 +289,9 @@ class Sessions(Feature[SessionSettings]):
         return found
 
     def touch_is_due(self, me: SignedIn) -> bool:
-        """Return whether `last_seen_at` is old enough to be updated."""
-        return clock.now() - me.last_seen_at >= min(SEEN_EVERY, self.settings.session_idle / 10)
+        """Return whether `last_seen_at` is old enough to be updated, or lies ahead."""
+        since = clock.now() - me.last_seen_at
+        return since >= min(SEEN_EVERY, self.settings.session_idle / 10) or since < -clock.APART
 
     def touch(self, me: SignedIn) -> None:
         """Update `last_seen_at`, unless the database is read-only or locked."""
@@ -298,7 +300,10 @@ class Sessions(Feature[SessionSettings]):
             with self._db.transaction(patient=False) as tx:
                 tx.change(
                     update(Session)
-                    .where(columns.digest == me.digest, columns.last_seen_at < now)
+                    .where(
+                        columns.digest == me.digest,
+                        (columns.last_seen_at < now) | (columns.last_seen_at > now + clock.APART),
+                    )
                     .values(last_seen_at=now)
                 )
         except DatabaseUnavailable:
@@ -306,7 +311,8 @@ class Sessions(Feature[SessionSettings]):
 
     def is_fresh(self, me: SignedIn) -> bool:
         """Return whether the user authenticated within the last `session_fresh` seconds."""
-        return clock.now() - me.authenticated_at < self.settings.session_fresh
+        since = clock.now() - me.authenticated_at
+        return -clock.APART <= since < self.settings.session_fresh
 
     def list(self, user_id: int) -> Sequence[Session]:
         """Return a user's live sessions, most recently used first."""
@@ -316,7 +322,7 @@ class Sessions(Feature[SessionSettings]):
                 select(Session)
                 .join(User, User.id == columns.user_id)
                 .where(User.id == user_id, User.session_id == columns.generation)
-                .where(~self._over(now))
+                .where(~self._over(now), columns.created_at <= now + clock.APART)
                 .order_by(columns.last_seen_at.desc(), columns.created_at.desc())
             ).all()
 
@@ -415,19 +421,25 @@ class Sessions(Feature[SessionSettings]):
 
         The new generation ends them; deleting the rows only frees space.
         """
-        generation = None if keep_session is None else str(uuid.uuid4())
+        generation, kept = None if keep_session is None else str(uuid.uuid4()), None
         with self._db.transaction() as tx:
             tx.change(update(User).where(User.id == user_id).values(session_id=generation))
             mine = columns.user_id == user_id
             if keep_session is not None:
-                tx.change(
+                kept = tx.execute(
                     update(Session)
                     .where(columns.digest == keep_session, columns.user_id == user_id)
                     .values(generation=generation)
-                )
+                    .returning(columns.uid)
+                    .execution_options(synchronize_session=False)
+                ).scalar_one_or_none()
                 mine &= columns.digest != keep_session
             tx.change(delete(Session).where(mine))
-            self._registry.publish(Event(caller, "sessions.ended", user_id, {"reason": reason}))
+            # A session can end all others as often as it likes, at no cost.
+            repeats = reason == Reason.SIGNED_OUT_ELSEWHERE
+            counted = f"{user_id} {kept}" if repeats else None
+            facts = {"reason": reason}
+            self._registry.publish(Event(caller, "sessions.ended", user_id, facts, counted))
 
     def export(self, user_id: int) -> dict[str, Any]:
         """Return a user's sessions, including expired ones that are not yet swept."""
