@@ -53,7 +53,7 @@ STOREYS = [
     {"edge"},
     {"wsgi", "asgi", "stopping"},
     {"serve"},
-    {"cli"},
+    {"cli", "testing"},
     {"__main__"},
     {""},
 ]
