@@ -54,7 +54,7 @@ STOREYS = [
     {"edge"},
     {"wsgi", "asgi", "stopping"},
     {"serve"},
-    {"cli"},
+    {"cli", "testing"},
     {"__main__"},
     {""},
 ]
