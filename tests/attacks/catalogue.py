@@ -119,11 +119,9 @@ CATALOGUE = [
     Entry("E23", "A new account inherits from a deleted one of the same email."),
     Entry("E24", "The token can be computed from what is known."),
     Entry("E25", "Markup in a name rewrites the email."),
-    Entry(
-        "E26",
-        "A stranger's requests keep an email from registering, or from an account that moves.",
-    ),
+    Entry("E26", "A stranger's requests keep an email from registering, or from another account."),
     Entry("E27", "A thief who changed the email keeps its owner from taking the account back."),
+    Entry("E28", "The link of a registration signs in a browser that did not register."),
     Entry("F01", "A planted cookie becomes the victim's session."),
     Entry("F03", "A session works after signing out."),
     Entry("F05", "A disabled or deleted person stays signed in."),

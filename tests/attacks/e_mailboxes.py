@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.attacks.attack import Outcome, Refused, Won, attack
 from tests.attacks.client import Visitor
-from tests.attacks.e_registering import NEW, token_in, told
+from tests.attacks.e_registering import NEW, register, token_in, told, users, where_emails_are_sent
 from tests.attacks.target import Target, TargetFails
 
 
@@ -73,3 +73,54 @@ def a_link_that_moves_the_stranger(target: Target) -> Outcome:
     if mailbox in theirs.get("/profile").text or stranger.email not in theirs.get("/profile").text:
         return Won(f"the stranger's account is {mailbox}, which proved it for them")
     return Refused("the stranger's account is as it was")
+
+
+def _finish(browser: Visitor, token: str) -> bool:
+    """Open a link in a browser and press its button, with no password; tell who is signed in."""
+    browser.get(f"/email/verification?token={token}")
+    browser.get("/email/verification")
+    browser.request("POST", "/email/verification/here", json={"verification_token": token})
+    return browser.get("/profile").ok
+
+
+@attack(
+    "E28",
+    "The link in the email signs in whoever opens it.",
+    wins=("broken:E28_any_browser", "broken:E28_any_registration"),
+)
+def a_link_that_is_opened_elsewhere(target: Target) -> Outcome:
+    """Register a victim's email, and have the victim open the link in a browser of their own."""
+    service = where_emails_are_sent(target)
+    attacker, victim = target.newcomer(), target.newcomer()
+    register(service, victim.email, NEW)
+    token = token_in(told(target, victim.email, "registration"))
+    without, mine, guessing = (service.stranger() for _ in range(3))
+    # The victim's browser has the cookie of a registration of its own, of another email.
+    mine.post("/users", email=attacker.email, password=attacker.password)
+    guessing.cookies["registration"] = "x" * 43
+    for name, browser in (("no", without), ("another", mine), ("a made-up", guessing)):
+        if _finish(browser, token):
+            return Won(f"with {name} cookie it opened an account that has the attacker's password")
+    if victim.email in users(target):
+        return Won("an account with the attacker's password was made")
+    return Refused("any other browser needs the password that was chosen")
+
+
+@attack(
+    "E28",
+    "The browser that registered is signed in without the link.",
+    wins="broken:E28_without_the_link",
+)
+def a_cookie_without_its_link(target: Target) -> Outcome:
+    """Register a victim's email, and finish with the cookie and links to one's own mailbox."""
+    service = where_emails_are_sent(target)
+    attacker, victim = target.newcomer(), target.newcomer()
+    browser = service.stranger()
+    for email in (attacker.email, victim.email):
+        browser.post("/users", email=email, password=NEW)
+    token = token_in(told(target, attacker.email, "registration"))
+    for sent in ("x" * 43, token):
+        _finish(browser, sent)
+    if victim.email in users(target):
+        return Won("the account of an email was made without its mailbox")
+    return Refused("the cookie is for the email that the link went to")
