@@ -219,11 +219,13 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
             # Locks the account first, as all operations do, so that two of them cannot deadlock.
             if found is None or user_id is None or not self._accounts.hold(user_id):
                 raise WrongNotificationEmailToken
-            owner = self._db.find_user_by(id=user_id)
-            if named not in {None, owner.email} or not links.spend_peeked(found):
-                raise WrongNotificationEmailToken
             email, before = found.sent_to, self.email_of(user_id)
-            if links.take(NOTIFICATION_EMAIL, self._waiting(user_id, email)) is None:
+            waits = self._waiting(user_id, email)
+            if (
+                named not in {None, self._db.find_user_by(id=user_id).email}
+                or not links.spend_peeked(found)
+                or links.take(NOTIFICATION_EMAIL, waits) is None
+            ):
                 raise WrongNotificationEmailToken
             row = {"user_id": user_id, "email": email, "verified_at": clock.now()}
             written = upsert(notification_emails, self._db.on_postgresql).values(row)
