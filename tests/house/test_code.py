@@ -33,6 +33,7 @@ STOREYS = [
         "tls",
         "client_ip",
         "connections",
+        "places",
         "logs",
         "i18n",
     },
