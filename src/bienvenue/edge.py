@@ -141,9 +141,9 @@ class Edge:
 
     async def _through_flask(self, scope: Scope, headers: Headers, body: bytes) -> Answered:
         environ = environ_of(scope, headers, body) | {logs.KEY: logs.request_id()}
-        page = self._dispatcher.page_of(self._router, Request(environ), body)
         forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
         network = network_of(visitor_ip(environ["REMOTE_ADDR"], forwarded, self._trusted))
+        page = self._dispatcher.page_of(self._router, Request(environ), body)
         if page is not None and page.hashes:
             async with self._dispatcher.auth.passwords.hash_queue.place_at_the_edge(network):
                 return await asyncio.wrap_future(self._run(self._hashing, environ))
