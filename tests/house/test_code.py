@@ -34,6 +34,7 @@ STOREYS = [
         "tls",
         "client_ip",
         "connections",
+        "places",
         "logs",
         "i18n",
     },

@@ -42,7 +42,7 @@ def test_every_question_of_many_clients_is_answered(pooler: str, tmp_path: Path)
     """Eight clients of two processes, whose statements meet in two sessions."""
     keys = tmp_path / "keys"
     keys.write_text(os.urandom(32).hex())
-    settings = {"database_url": pooler, "secret_key_file": str(keys)}
+    settings = {"database_url": pooler, "secret_key_file": str(keys), "hash_queue": "100"}
     with serving(tmp_path, "--workers", "2", **settings) as served:
 
         def client(number: int) -> list[int]:
