@@ -15,7 +15,7 @@ from bienvenue.features.passwords import (
 )
 from bienvenue.features.registration.errors import WrongVerificationToken
 from bienvenue.features.registration.operations import Registration
-from bienvenue.normalize import MalformedEmail
+from bienvenue.normalize import MalformedEmail, PrivateEmail
 from bienvenue.user import SignedIn, User
 from bienvenue.web.page import Answer, Email, Form, LinkToken, Password, Reply, Visitor
 from bienvenue.web.refusals import LinkNotOpen
@@ -64,6 +64,7 @@ def registration_page(visitor: Visitor) -> Answer:
     returns={201: Registered, 202: EmailSent},
     errors=(
         MalformedEmail,
+        PrivateEmail,
         RegistrationClosed,
         WrongInvitation,
         PasswordTooShort,
