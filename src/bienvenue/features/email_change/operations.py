@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from bienvenue import clock, normalize
+from bienvenue import clock
 from bienvenue.authentication import Caller
 from bienvenue.db import Transaction, retried
 from bienvenue.feature import Event, Feature, MenuEntry, Reason, needs
@@ -110,7 +110,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         SameEmail, TooManyEmails when the account or the caller's network requested too many, and
         NotSignedIn when the session ended meanwhile (ASVS 6.3.7, 7.5.1).
         """
-        new = normalize.email(new, "new_email")
+        new = self._accounts.new_email(new, "new_email")
         if new == me.email:
             raise SameEmail("new_email")
         self._one_time_tokens.admit(caller, EMAIL_CHANGE, me.user_uid)
@@ -239,7 +239,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         Every session ends. Unless `restorable` is False, the old email gets a link that restores
         it. Raises NoSuchUser, MalformedEmail, SameEmail, and EmailTaken also for a reserved email.
         """
-        new = normalize.email(new)
+        new = self._accounts.new_email(new)
         with self._db.transaction() as tx:
             user = self._accounts.find(name)
             if user.email == new:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, delete, exists, insert, select
 
-from bienvenue import clock, normalize, user_agent, user_fields
+from bienvenue import clock, user_agent, user_fields
 from bienvenue.authentication import Caller
 from bienvenue.db import retried, upsert
 from bienvenue.feature import Event, Feature, MenuEntry, Reason, needs
@@ -87,7 +87,7 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         TooManyEmails, and NotSignedIn when the session or the account changed meanwhile (ASVS
         6.3.7).
         """
-        address = normalize.email(email, "notification_email")
+        address = self._accounts.new_email(email, "notification_email")
         if address == me.email:
             raise SameAsAccountEmail("notification_email")
         self._one_time_tokens.admit(caller, NOTIFICATION_EMAIL, me.user_uid)

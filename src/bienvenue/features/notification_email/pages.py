@@ -83,7 +83,7 @@ def notification_email(me: SignedIn) -> Answer:
     "PUT /notification_email",
     accepts=NewNotificationEmail,
     returns={202: NotificationEmailSent},
-    errors=(normalize.MalformedEmail, SameAsAccountEmail, TooManyEmails),
+    errors=(normalize.MalformedEmail, normalize.PrivateEmail, SameAsAccountEmail, TooManyEmails),
     reauth=True,
     form_template="notification_email/show.html",
 )

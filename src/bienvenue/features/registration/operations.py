@@ -95,7 +95,7 @@ class Registration(Feature[VerificationSettings]):
         EmailTaken, which is also a ValueError. A taken email costs the same hash as a free one, so
         the time of the answer doesn't show whether an account exists (ASVS 6.3.8).
         """
-        email = normalize.email(email)
+        email = self._accounts.new_email(email)
         self._passwords.check_policy(password, [email])
         return self._accounts.add(caller, email, self._passwords.hash(caller, password))
 
@@ -121,7 +121,7 @@ class Registration(Feature[VerificationSettings]):
         when the caller's network requested too many, and EmailTaken only without a mail server or
         with an invitation (ASVS 6.3.8).
         """
-        email = normalize.email(email)
+        email = self._accounts.new_email(email)
         invitation = self._invitations.admit(email, sent, opened)
         self._passwords.check_policy(password, [email])
         hashed = self._passwords.hash(caller, password)

@@ -17,7 +17,7 @@ from bienvenue.features.registration.errors import PasswordRequired, WrongVerifi
 from bienvenue.features.registration.models import BROWSER_COOKIE, PendingRegistration
 from bienvenue.features.registration.operations import Registration
 from bienvenue.features.sessions import MFARequired, OpenedSession
-from bienvenue.normalize import MalformedEmail
+from bienvenue.normalize import MalformedEmail, PrivateEmail
 from bienvenue.user import SignedIn, User
 from bienvenue.web.page import (
     Answer,
@@ -78,6 +78,7 @@ def registration_page(query: ReturnTo, visitor: Visitor) -> Answer:
     returns={201: Registered, 202: EmailSent},
     errors=(
         MalformedEmail,
+        PrivateEmail,
         RegistrationClosed,
         WrongInvitation,
         PasswordTooShort,
