@@ -5,7 +5,7 @@ ordered list of identifiers, so that both answer alike; the session cookie is th
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, cast
 
@@ -202,8 +202,8 @@ class RequestIdentity:
         return Visitor(
             session=cookies.read(request, cookies.SESSION, self._settings),
             authentication=cookies.read(request, cookies.AUTHENTICATION, self._settings),
-            cookies=self._found(self.brought, lambda name: name),
-            links=self._found(self.links, cookies.link),
+            cookies=self._brought(),
+            links=self._opened_links(),
         )
 
     def caller(self, me: SignedIn | None, channel: Channel) -> Caller:
@@ -236,15 +236,16 @@ class RequestIdentity:
             chosen = next((code for code in read if code in spoken), None)
         return i18n.of(chosen or self._settings.core.language)
 
-    def _found(self, names: Iterable[str], cookie: Callable[[str], str]) -> dict[str, str]:
-        """Return the tokens of the cookies that some names have, by name."""
+    def _opened_links(self) -> dict[str, str]:
+        if cookies.LINK not in request.environ.get("HTTP_COOKIE", ""):
+            return {}
+        found = {p: cookies.read(request, cookies.link(p), self._settings) for p in self.links}
+        return {purpose: token for purpose, token in found.items() if token is not None}
+
+    def _brought(self) -> dict[str, str]:
         sent = request.environ.get("HTTP_COOKIE", "")
-        named = {name: cookie(name) for name in names}
-        found = {
-            name: cookies.read(request, each, self._settings)
-            for name, each in named.items()
-            if each in sent
-        }
+        names = [name for name in self.brought if name in sent]
+        found = {name: cookies.read(request, name, self._settings) for name in names}
         return {name: token for name, token in found.items() if token is not None}
 
     def _ip(self) -> str:
