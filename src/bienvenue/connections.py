@@ -100,6 +100,9 @@ class Connections:
         """
         for entry in list(_OWN.iterdir()):
             try:
+                # Closing any number of a file drops the locks that SQLite holds on it (POSIX).
+                if not stat.S_ISSOCK(entry.stat().st_mode):
+                    continue
                 number = os.dup(int(entry.name))
             except OSError:
                 continue

@@ -19,7 +19,6 @@ from bienvenue.feature import Feature, Refusal
 from bienvenue.settings import PREFIX, Core, Section, Settings
 from bienvenue.web import body, cookies
 from tests import transcript
-from tests.conftest import Service
 from tests.docs.pages import GUIDE, TOP, Page, documentation, pages
 from tests.house.source import feature_names
 from tests.seed.test_differences import DIFFERENCES
@@ -156,16 +155,6 @@ def test_every_cookie_is_named() -> None:
     table = HTTP.text.partition("## Cookies")[2].partition("\n\n")[0]
     cells = re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
     assert set(re.findall(r"`(\w+)`", " ".join(cells))) == names
-
-
-def test_the_paths_that_a_host_application_leaves_to_us_are_named(service: Service) -> None:
-    """Every path is one of these or below one, and none of them is there for nothing."""
-    text = Page(GUIDE / "embedding.md").prose.partition("Without a prefix the pages take")[2]
-    named = set(re.findall(r"`(/[^`]*)`", text.partition("pass a prefix")[0]))
-    paths = {rule.rule for rule in service.app.url_map.iter_rules()}
-    below = {path: [n for n in named if path == n or path.startswith(f"{n}/")] for path in paths}
-    assert {path for path, found in below.items() if not found} == set()
-    assert named == {one for found in below.values() for one in found}
 
 
 def test_a_default_beside_its_variable_is_that_of_the_code() -> None:
