@@ -223,3 +223,18 @@ def test_where_the_system_cannot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     connections.make_room()
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == limits
+
+
+def test_no_number_of_a_file_is_copied_and_closed(tmp_path: Path) -> None:
+    """It would drop the locks that SQLite holds on it, and a command would spoil the database."""
+    copied: list[int] = []
+    with (tmp_path / "bienvenue.db").open("w") as file, pytest.MonkeyPatch.context() as patch:
+        real = os.dup
+
+        def dup(number: int) -> int:
+            copied.append(number)
+            return real(number)
+
+        patch.setattr(os, "dup", dup)
+        Connections(1, 4, TrustedProxies(""), 30).look()
+        assert file.fileno() not in copied
