@@ -33,7 +33,6 @@ from tests.web.browser import Browser
 
 pytestmark = pytest.mark.statements
 
-HOUR, DAY = 3600, 86400
 AMY = "amy@example.com"
 PATH, HERE = "/email/verification", "/email/verification/here"
 
@@ -310,7 +309,7 @@ def test_looking_changes_nothing(service: Service) -> None:
 def test_another_factor_is_still_required(make_service: MakeService) -> None:
     """The account is made, and no session is opened before."""
     made, app = make_service(**SMTP), Flask("theirs")
-    given: dict[str, Any] = {"database_url": made.url, "bcrypt_cost": 4} | SMTP
+    given: dict[str, Any] = {"database_url": made.url, "bcrypt_cost": 4, "url_prefix": ""} | SMTP
     Bienvenue(app, features=[toys.Codes], secret_key_file=made.auth.settings.key_file, **given)
     service = Service(app, app.extensions["bienvenue"].auth, made.url)
     client = registering(service)
@@ -349,7 +348,7 @@ def test_a_clock_that_was_set_back_gives_no_longer_freshness(
     """The session was authenticated now at the latest."""
     client = registering(service)
     token = token_in(service, messages(service, "registration")[-1])
-    moving_clock.forward(-HOUR)
+    moving_clock.forward(-1)
     assert client.post(HERE, json={"verification_token": token}).status_code == 201
     (session,) = service.auth.sessions.list(service.auth.accounts.find(EMAIL).id)
     assert session.authenticated_at == moving_clock.now()

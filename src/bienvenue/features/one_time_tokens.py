@@ -262,9 +262,7 @@ class OneTimeTokens(Feature[Section]):
 
         Runs in the open transaction. Of concurrent calls exactly one gets the token.
         """
-        return self._spent(
-            (columns.purpose == purpose.name) & (columns.expires_at > clock.now()), *where
-        )
+        return self._spent((columns.purpose == purpose.name) & unexpired(), *where)
 
     def spend_peeked(self, found: Token, *where: ColumnElement[bool]) -> bool:
         """Spend a token that `peek` returned, in the open transaction; return whether it worked."""
