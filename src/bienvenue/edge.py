@@ -12,7 +12,7 @@ import asyncio
 import contextvars
 import functools
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from flask import Flask, Request
@@ -23,6 +23,7 @@ from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Refusal
 from bienvenue.features.sessions import SignedIn
 from bienvenue.features.sessions.pages import Profile
+from bienvenue.places import Places
 from bienvenue.web import responses
 from bienvenue.web.body import LARGEST_BODY, BodyTooLarge
 from bienvenue.web.dispatch import Dispatcher, NotSignedIn, as_refusal
@@ -72,9 +73,13 @@ class Edge:
         self._dispatcher: Dispatcher = app.extensions["bienvenue"]
         settings, auth = self._dispatcher.settings, self._dispatcher.auth
         self._threads = ThreadPoolExecutor(threads, "page")
+        # Half of them to a network, rounded up, as in the hash queue.
+        self._places = Places(threads, (threads + 1) // 2)
         # Threads of their own: a check must not wait behind pages that wait for their hash.
         self._checking = ThreadPoolExecutor(_CHECKING, "check")
         auth.passwords.wait_at_the_edge(settings.core.workers)
+        # So must a page; and in the hash queue every network has its share already.
+        self._hashing = ThreadPoolExecutor(auth.passwords.hash_queue.places, "hashing page")
         self._https = settings.https
         self._trusted = settings.trusted
         self._sessions = auth.sessions
@@ -136,18 +141,20 @@ class Edge:
 
     async def _through_flask(self, scope: Scope, headers: Headers, body: bytes) -> Answered:
         environ = environ_of(scope, headers, body) | {logs.KEY: logs.request_id()}
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+        network = network_of(visitor_ip(environ["REMOTE_ADDR"], forwarded, self._trusted))
         page = self._dispatcher.page_of(self._router, Request(environ), body)
         if page is not None and page.hashes:
-            forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
-            network = network_of(visitor_ip(environ["REMOTE_ADDR"], forwarded, self._trusted))
             async with self._dispatcher.auth.passwords.hash_queue.place_at_the_edge(network):
-                return await self._run(environ)
-        return await self._run(environ)
+                return await asyncio.wrap_future(self._run(self._hashing, environ))
+        await self._places.enter(network)
+        running = self._run(self._threads, environ)
+        # Not when the client goes away: the thread is at it until then.
+        running.add_done_callback(lambda _: self._places.leave(network))
+        return await asyncio.wrap_future(running)
 
-    async def _run(self, environ: dict[str, Any]) -> Answered:
-        loop = asyncio.get_running_loop()
-        context = contextvars.copy_context()
-        return await loop.run_in_executor(self._threads, context.run, call, self._app, environ)
+    def _run(self, threads: ThreadPoolExecutor, environ: dict[str, Any]) -> "Future[Answered]":
+        return threads.submit(contextvars.copy_context().run, call, self._app, environ)
 
 
 class _Head:

@@ -5,19 +5,19 @@ stops everything else; with one it stops itself. A request without a place waits
 then refused with 503 and Retry-After, before any hash (ASVS 15.2.2, 2.4.1).
 """
 
-import asyncio
 import contextlib
 import contextvars
 import os
 import threading
 import weakref
-from collections import Counter, OrderedDict, deque
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import ParamSpec, TypeVar
 
 from bienvenue.errors import Refusal
+from bienvenue.places import Places
 
 WAIT = 0.8
 """Seconds to wait for a place. Without waiting, clients that never pause took half the hashing."""
@@ -104,9 +104,7 @@ class HashQueue:
 
     def _start(self) -> None:
         self._pool = ThreadPoolExecutor(self._threads, "hash", initializer=_lower_priority)
-        self._lock = threading.Lock()
-        self._held: Counter[str] = Counter()
-        self._waiting: OrderedDict[str, deque[Future[None]]] = OrderedDict()
+        self._places = Places(self.places, self.each)
 
     @contextlib.contextmanager
     def place(self, network: str) -> Iterator[None]:
@@ -114,11 +112,11 @@ class HashQueue:
         if _inside.get():
             yield
             return
-        ticket = self._ask(network)
+        ticket = self._places.ask(network)
         try:
             ticket.result(self._patience)
         except TimeoutError:
-            if self._give_up(network, ticket):
+            if self._places.give_up(network, ticket):
                 self._refused(network)
                 raise Busy from None
         token = _inside.set(True)
@@ -126,73 +124,25 @@ class HashQueue:
             yield
         finally:
             _inside.reset(token)
-            self._leave(network)
+            self._places.leave(network)
 
     @contextlib.asynccontextmanager
     async def place_at_the_edge(self, network: str) -> AsyncIterator[None]:
         """Hold a place as `place` does, without holding a thread while waiting. Raises Busy."""
-        ticket = self._ask(network)
-        try:
-            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(ticket)), WAIT)
-        except TimeoutError:
-            if self._give_up(network, ticket):
-                self._refused(network)
-                raise Busy from None
-        except asyncio.CancelledError:
-            if not self._give_up(network, ticket):
-                self._leave(network)
-            raise
+        if not await self._places.enter(network, WAIT):
+            self._refused(network)
+            raise Busy
         token = _inside.set(True)
         try:
             yield
         finally:
             _inside.reset(token)
-            self._leave(network)
+            self._places.leave(network)
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a hash on one of the threads of lower priority and return its result."""
         context = contextvars.copy_context()
         return self._pool.submit(lambda: context.run(function, *args, **kwargs)).result()
-
-    def _ask(self, network: str) -> "Future[None]":
-        ticket: Future[None] = Future()
-        with self._lock:
-            if self._free(network) and not self._waiting.get(network):
-                self._held[network] += 1
-                ticket.set_result(None)
-            else:
-                self._waiting.setdefault(network, deque()).append(ticket)
-        return ticket
-
-    def _free(self, network: str) -> bool:
-        return self._held.total() < self.places and self._held[network] < self.each
-
-    def _give_up(self, network: str, ticket: "Future[None]") -> bool:
-        """Stop waiting; return False when the place came in the last moment, and is held."""
-        with self._lock:
-            if ticket.done():
-                return False
-            line = self._waiting[network]
-            line.remove(ticket)
-            if not line:
-                del self._waiting[network]
-            return True
-
-    def _leave(self, network: str) -> None:
-        with self._lock:
-            self._held[network] -= 1
-            if not self._held[network]:
-                del self._held[network]
-            for waiting in list(self._waiting):
-                if self._free(waiting):
-                    ticket = self._waiting[waiting].popleft()
-                    # Its network goes to the end of the queue, so that networks take turns.
-                    self._waiting.move_to_end(waiting)
-                    if not self._waiting[waiting]:
-                        del self._waiting[waiting]
-                    self._held[waiting] += 1
-                    ticket.set_result(None)
-                    return
 
 
 #: The queues of this process. A forked process begins each again: it has none of the threads of its

@@ -8,6 +8,8 @@ the setting.
 """
 
 import functools
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -49,6 +51,13 @@ FOLDER = resources.files("bienvenue") / "languages"
 
 _folders: list[Traversable] = [FOLDER]
 _current: ContextVar[str | None] = ContextVar("language", default=None)
+
+
+#: A label of an international domain in ASCII, and the characters with which it is shown to
+#: people: Latin ones with accents, without those that look like another.
+_ENCODED = re.compile(r"xn--[a-z0-9-]+", re.ASCII)
+_READABLE = re.compile(r"[a-z0-9\u00df-\u00f6\u00f8-\u0130\u0134-\u0137\u0139-\u017e-]+")
+_EMAIL = re.compile(r"[!-?A-~]+@[a-z0-9.-]+", re.ASCII)
 
 
 class Moment(str):
@@ -113,11 +122,14 @@ class Language:
         return text.format(count=minutes)
 
     def _for_people(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Give values for people: a moment is written as this language writes it."""
-        return {
-            name: self.moment(value) if isinstance(value, Moment) else value
-            for name, value in values.items()
-        }
+        """Give values for people: moments as this language writes them, emails in Unicode."""
+        return {name: self._for_person(value) for name, value in values.items()}
+
+    def _for_person(self, value: Any) -> Any:
+        if isinstance(value, Moment):
+            return self.moment(value)
+        is_text = isinstance(value, str) and not isinstance(value, Markup)
+        return readable(value) if is_text else value
 
     def _of(self, text: str) -> str:
         # The text of nothing is the header of a catalogue.
@@ -179,3 +191,27 @@ def speaking(code: str) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def readable(value: str) -> str:
+    """Return a normalised email as people read it, its international domain in Unicode.
+
+    A label stays in ASCII when a character of it could be taken for another one; and so does
+    every text that is no email.
+    """
+    if "xn--" not in value or not _EMAIL.fullmatch(value):
+        return value
+    local, _, domain = value.rpartition("@")
+    return f"{local}@{'.'.join(map(_readable, domain.split('.')))}"
+
+
+def _readable(label: str) -> str:
+    if not _ENCODED.fullmatch(label):
+        return label
+    try:
+        shown = label[4:].encode().decode("punycode")
+    except UnicodeError:
+        return label
+    same = unicodedata.normalize("NFC", shown).encode("punycode") == label[4:].encode()
+    small = shown == shown.lower() and not shown.isascii()
+    return shown if same and small and _READABLE.fullmatch(shown) else label

@@ -15,6 +15,11 @@ MOST_MARKS = 30
 _MARKS_TOO = frozenset("\u0f73\u0f75\u0f81\uff9e\uff9f")
 
 
+#: Domains that only the mail server of a private network reaches (RFC 6762; RFC 8375), and what a
+#: validator that knows them as special reads in their place.
+_PRIVATE = ((".local", ".lan"), ("home.arpa", "home.lan"))
+
+
 class MalformedText(Refusal):
     """The text holds a NUL, half of a surrogate pair, or a mark upon mark without end."""
 
@@ -27,6 +32,14 @@ class MalformedEmail(Refusal):
 
     code = "malformed_email"
     message = "Enter an email address, like name@example.org."
+
+
+class PrivateEmail(MalformedEmail):
+    """The email is of a private network, and the settings do not allow that."""
+
+    status = 422
+    code = "private_email"
+    message = "Emails at .local and home.arpa can't be used here: they only work in one network."
 
 
 def text(value: str, field: str) -> str:
@@ -62,17 +75,35 @@ def email(value: str, field: str = "email") -> str:
 
     An international domain becomes its ASCII form (RFC 5891). Only ASCII is lower-cased, because
     other characters lower-case differently in Python and in a database; such emails are refused.
+    Whether an account may have an email of a private network is asked of `Accounts.new_email`.
     Raises MalformedText or MalformedEmail.
     """
-    plain = text(value, field).strip()
-    if len(plain) > LONGEST_EMAIL:
+    typed = text(value, field).strip()
+    if len(typed) > LONGEST_EMAIL:
         raise MalformedEmail(field)
     # Loading it takes a tenth of a second, and most commands do not need it.
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 (as above)
 
+    private, read = _private_end(typed)
+    given = typed[: len(typed) - len(private)] + read
     try:
-        found = validate_email(plain, allow_smtputf8=False, check_deliverability=False, strict=True)
+        found = validate_email(given, allow_smtputf8=False, check_deliverability=False, strict=True)
     except EmailNotValidError:
         raise MalformedEmail(field) from None
     # Without SMTPUTF8 every email has an ASCII form, and its length was checked too.
-    return str(found.ascii_email).lower()
+    ascii_email = str(found.ascii_email).lower()
+    return ascii_email[: len(ascii_email) - len(read)] + private
+
+
+def _private_end(email: str) -> tuple[str, str]:
+    """Return the end of a private email, and what is read in its place; of another one nothing."""
+    domain = email.rpartition("@")[2].lower()
+    for end, read in _PRIVATE:
+        if f".{domain}".endswith(f".{end.removeprefix('.')}") and domain != "local":
+            return end, read
+    return "", ""
+
+
+def is_private(email: str) -> bool:
+    """Tell whether only the mail server of a private network reaches a normalised email."""
+    return _private_end(email) != ("", "")

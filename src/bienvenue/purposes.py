@@ -18,6 +18,7 @@ NOTIFICATION_EMAIL = "second"
 REOPENING = "leaving"
 FORM_COOKIE = "form"
 AUTHENTICATION = "authentication"
+REGISTERING_BROWSER = "registering browser"
 
 # --- MACs and ciphers of the key ring -----------------------------------------------------------
 

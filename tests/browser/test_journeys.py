@@ -12,7 +12,10 @@ from bienvenue.authentication import CODE
 from bienvenue.features.account_closure import AccountClosed
 from tests.browser.conftest import NewPage
 from tests.browser.site import PLAIN_HOST, SEND, Site, fill, heading, send, serving
+from tests.browser.walk import BY_EMAIL
 from tests.conftest import EMAIL, PASSPHRASE, MakeService
+from tests.features.password_resets import messages
+from tests.features.registrations import link_in
 
 OTHER = "robert@example.com"
 NEW = "sept grenouilles sur un nuage"
@@ -299,6 +302,29 @@ def test_from_registering_to_closing(site: Site, page: Page) -> None:
             assert heading(page) == "Profile"
     with pytest.raises(AccountClosed):
         site.service.auth.sessions.sign_in(CODE, OTHER, PASSPHRASE)
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_password_is_typed_once(
+    make_service: MakeService, new_page: NewPage, scripts: bool
+) -> None:
+    """The link signs in the browser that registered; another one asks for the password."""
+    with serving(make_service, **BY_EMAIL) as site:
+        page, phone = (new_page(java_script_enabled=scripts) for _ in range(2))
+        register(site, page)
+        expect(page.locator("h1")).to_have_text("Check your email")
+        emailed = link_in(site.service, messages(site.service, "registration")[-1])
+        phone.goto(emailed)
+        expect(phone.locator("#password")).to_be_visible()
+        page.goto(emailed)
+        expect(page.locator("main")).to_contain_text(f"Create the account {EMAIL}?")
+        expect(page.locator("#password")).to_have_count(0)
+        page.click("main button:text-is('Create account')")
+        expect(page.locator("h1")).to_have_text("Profile")
+        expect(page.locator(".note")).to_contain_text("Your account is ready")
+        fill(phone, password=PASSPHRASE)
+        send(phone)
+        expect(phone.locator("main")).to_contain_text("expired")
 
 
 @pytest.mark.thorough

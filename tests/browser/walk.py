@@ -249,7 +249,11 @@ def walk_by_email(site: Site, page: Page) -> Iterator[str]:
     send(page)
     yield "proof-sent-again"
     message = messages(site.service, "registration")[-1]
-    page.goto(str(re.findall(r"https?://\S+", text_of(site.service, message))[0]))
+    link = str(re.findall(r"https?://\S+", text_of(site.service, message))[0])
+    page.goto(link)
+    yield "verification-here"
+    page.context.clear_cookies(name="registration")
+    page.goto(link)
     yield "verification"
     fill(page, password=WRONG)
     send(page)

@@ -143,18 +143,20 @@ def test_the_pages_that_need_a_fresh_session_are_named() -> None:
     assert set(re.findall(r"`([A-Z]+ /\S*)`", overview)) == needing
 
 
-def test_every_cookie_is_named() -> None:
-    """Those of the service, and one for each kind of emailed link."""
+def test_the_cookies_are_listed(tmp_path: Path) -> None:
+    """Those that the code names, those of features and of emailed links; and no others."""
+    auth = Auth(DB(f"sqlite:///{tmp_path / 'empty.db'}"), Settings({}))
     names = {
         value
         for name, value in vars(cookies).items()
         if name.isupper() and isinstance(value, str) and name != "LINK"
     }
-    served = [page for each in FEATURES.values() for page in getattr(each, "pages", ())]
-    names |= {cookies.link(page.link) for page in served if page.link is not None}
+    links = {cookies.link(page.link) for page in all_pages(auth) if page.link is not None}
     table = HTTP.text.partition("## Cookies")[2].partition("\n\n")[0]
-    cells = re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
-    assert set(re.findall(r"`(\w+)`", " ".join(cells))) == names
+    rows = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    assert sorted(re.findall("`([^`]+)`", " ".join(rows))) == sorted(
+        names | links | {*auth.cookies}
+    )
 
 
 def test_a_default_beside_its_variable_is_that_of_the_code() -> None:
@@ -209,20 +211,6 @@ def test_the_guide_lists_the_paths_that_the_pages_take(tmp_path: Path) -> None:
     listed = re.search("<!-- paths -->(.*)<!-- end of paths -->", text, re.DOTALL)
     assert listed
     assert re.findall("`([^`]+)`", listed[1]) == sorted(taken)
-
-
-def test_the_cookies_are_listed(tmp_path: Path) -> None:
-    """Those that the code names, and one for each purpose of an emailed link; and no others."""
-    auth = Auth(DB(f"sqlite:///{tmp_path / 'empty.db'}"), Settings({}))
-    names = {
-        value
-        for name, value in vars(cookies).items()
-        if name.isupper() and isinstance(value, str) and name != "LINK"
-    }
-    links = {cookies.link(page.link) for page in all_pages(auth) if page.link is not None}
-    table = HTTP.text.partition("## Cookies")[2].partition("\n\n")[0]
-    rows = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
-    assert sorted(re.findall("`([^`]+)`", " ".join(rows))) == sorted(names | links)
 
 
 # --- settings -----------------------------------------------------------------------------------

@@ -5,14 +5,16 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import normalize
+from bienvenue import i18n, normalize
 from bienvenue.authentication import CODE
 from bienvenue.features.accounts import AccountDisabled, EmailTaken, NoSuchUser
 from bienvenue.features.passwords import PasswordTooShort
-from bienvenue.normalize import MalformedEmail, MalformedText
-from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
+from bienvenue.normalize import MalformedEmail, MalformedText, PrivateEmail
+from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.hearing import Hearing, rows, users
 from tests.races import race
 from tests.web.browser import Browser
@@ -309,3 +311,116 @@ def test_a_program_registers_by_json_or_form(service: Service, medium: str) -> N
     assert (answer.status_code, answer.json) == (201, {"email": EMAIL, "message": "user created"})
     form = service.client().get("/users/new")
     assert form.json == {"email": "", "action": "POST /users"}
+
+
+# --- emails of a private network, and international ones ----------------------------------------
+
+PRIVATE = ["anna@firma.local", "anna@home.arpa", "anna@nas.home.arpa"]
+ALLOWED = {"private_emails": "allowed"}
+
+
+@pytest.mark.parametrize("email", PRIVATE)
+def test_an_email_of_a_private_network_is_refused_with_the_reason(
+    service: Service, email: str
+) -> None:
+    """It was called no email, which it is."""
+    answer = service.client().post("/users", json={"email": email, "password": PASSPHRASE})
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "private_email")
+    assert answer.get_json()["field"] == "email"
+    assert answer.get_json()["message"].startswith("Emails at .local and home.arpa can't be used")
+    for adds in (
+        lambda: service.auth.accounts.add_without_password(CODE, email),
+        lambda: service.auth.register_user(email, PASSPHRASE),
+        lambda: service.auth.invitations.invite(CODE, email),
+    ):
+        with pytest.raises(PrivateEmail):
+            adds()
+    client = service.signed_in()
+    for path, name in (("/email", "new_email"), ("/notification_email", "notification_email")):
+        refused = client.put(path, json={name: email})
+        assert (refused.status_code, refused.get_json()["code"]) == (422, "private_email")
+        assert refused.get_json()["field"] == name
+    # Nothing tells whether there is an account.
+    for path, sent in (("/sessions", {"password": PASSPHRASE}), ("/reset_password", {})):
+        assert client.post(path, json={"email": email} | sent).status_code in {401, 202}
+
+
+@pytest.mark.parametrize("email", PRIVATE)
+def test_a_setting_allows_emails_of_a_private_network(
+    make_service: MakeService, email: str
+) -> None:
+    """In one spelling, as any other."""
+    service = make_service(**ALLOWED)
+    typed = f" {email.upper()} "
+    client = service.client()
+    sent = {"email": typed, "password": PASSPHRASE}
+    assert client.post("/users", json=sent).get_json() == {
+        "email": email,
+        "message": "user created",
+    }
+    assert client.post("/sessions", json=sent).status_code == 200
+    assert client.put("/email", json={"new_email": f"b{email}"}).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["anna@local", "anna@.local", "anna@firma..local", "anna@arpa", "anna@1.in-addr.arpa", "local"],
+)
+def test_other_special_domains_are_malformed(typed: str) -> None:
+    """No mail server anywhere has one of them."""
+    with pytest.raises(MalformedEmail) as refusal:
+        normalize.email(typed)
+    assert not isinstance(refusal.value, PrivateEmail)
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ("bob@example.com", "bob@example.com"),
+        ("bob@xn--mnchen-3ya.de", "bob@m\u00fcnchen.de"),
+        ("bob@mail.xn--strae-oqa.example", "bob@mail.stra\u00dfe.example"),
+        # Cyrillic letters that look like Latin ones, a dotless i, and a dot below.
+        ("bob@xn--80ak6aa92e.com", "bob@xn--80ak6aa92e.com"),
+        ("bob@xn--wkipedia-tkb.org", "bob@xn--wkipedia-tkb.org"),
+        ("bob@xn--pypal-j11b.com", "bob@xn--pypal-j11b.com"),
+        # No one registers these, and a decoder could stumble.
+        ("bob@xn--a.com", "bob@xn--a.com"),
+        ("bob@xn--example-.com", "bob@xn--example-.com"),
+        ("bob@xn--99999999.com", "bob@xn--99999999.com"),
+        ("xn--mnchen-3ya.de", "xn--mnchen-3ya.de"),
+        ("see https://xn--mnchen-3ya.de/@", "see https://xn--mnchen-3ya.de/@"),
+    ],
+)
+def test_international_domains_are_shown_as_people_write_them(stored: str, shown: str) -> None:
+    """Only with letters that no one takes for others."""
+    assert i18n.readable(stored) == shown
+
+
+@given(st.text(min_size=1, max_size=20))
+def test_what_is_shown_is_the_same_domain(label: str) -> None:
+    """Whatever is shown in Unicode is stored as it was."""
+    try:
+        stored = normalize.email(f"bob@{label}.example")
+    except (MalformedEmail, MalformedText):
+        return
+    assert normalize.email(i18n.readable(stored)) == stored
+
+
+def test_pages_and_emails_show_unicode_and_json_ascii(service: Service) -> None:
+    """What a program compares is what is stored."""
+    typed, stored = "bob@m\u00fcnchen.de", "bob@xn--mnchen-3ya.de"
+    client = service.signed_in(typed)
+    assert client.get("/profile").get_json()["email"] == stored
+    for path in ("/profile", "/", "/email", "/email/verified"):
+        page = client.get(path, headers={"Accept": "text/html"}).text
+        assert typed in page, path
+        assert stored not in page, path
+    client.post("/reset_password", json={"email": typed})
+    (message,) = [one for one in service.auth.mail.list() if one.kind == "password_reset"]
+    assert message.email == stored
+    read = service.auth.mail.read(message.uid)
+    assert stored in str(read["To"])
+    body = read.get_body(("plain",))
+    assert body is not None
+    assert typed in body.get_content()
+    assert stored not in body.get_content()

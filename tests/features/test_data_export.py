@@ -370,8 +370,8 @@ def test_downloading_has_a_limit_an_hour(service: Service, moving_clock: Clock) 
 def test_an_export_of_an_account_that_is_deleted_meanwhile(service: Service) -> None:
     """Nothing was sent yet, so the answer is a refusal."""
     client = service.signed_in()
-    first = service.auth.features[0]
-    with mock.patch.object(type(first), "export", side_effect=NoResultFound):
+    last = service.auth.features[-1]
+    with mock.patch.object(type(last), "export", side_effect=NoResultFound):
         assert client.get("/export").status_code == 401
 
 

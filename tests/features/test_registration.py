@@ -9,7 +9,7 @@ from bienvenue import clock, tokens
 from bienvenue.authentication import CODE
 from bienvenue.cli import main
 from bienvenue.features.mail import MessageState
-from bienvenue.features.registration import WrongVerificationToken
+from bienvenue.features.registration import PendingRegistration, WrongVerificationToken
 from tests.conftest import EMAIL, PASSPHRASE, Clock, MakeService, Service
 from tests.features.audits import only
 from tests.features.hearing import Hearing, users
@@ -311,7 +311,8 @@ def test_a_network_has_twenty_emails_an_hour(service: Service, moving_clock: Clo
 
 def test_code_asks_without_an_ip(service: Service) -> None:
     """No network is counted then."""
-    assert service.auth.registration.register(CODE, EMAIL, PASSPHRASE) is None
+    made = service.auth.registration.register(CODE, EMAIL, PASSPHRASE)
+    assert isinstance(made, PendingRegistration)
     assert dump(service)["email_requests"] != []
     assert verify(service, newest(service)).status_code == 201
 

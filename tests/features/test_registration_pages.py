@@ -26,13 +26,14 @@ def link(service: Service) -> str:
     return path_of(link_in(service, messages(service, "registration")[-1]))
 
 
-def test_a_person_registers_in_a_browser(service: Service) -> None:
-    """From the form to the letter, to the button, and to signing in."""
+def test_a_person_opens_the_link_in_another_browser(service: Service) -> None:
+    """From the form to the letter, to the password, and to signing in."""
     browser = Browser(service)
     sent = browser.submit("/users/new", "/users", email=EMAIL, password=PASSPHRASE)
     assert (sent.status_code, sent.mimetype) == (200, "text/html")
     assert "Check your email" in sent.text
     assert PASSPHRASE not in sent.text
+    browser = Browser(service)
     opened = browser.get(link(service))
     assert (opened.status_code, opened.location) == (303, "/email/verification")
     shown = browser.get("/email/verification")

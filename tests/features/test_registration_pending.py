@@ -86,7 +86,7 @@ def test_the_email_is_written_in_the_language_of_who_registers(service: Service)
     (mail,) = messages(service, "registration")
     message = service.auth.mail.read(mail.uid)
     assert message["Subject"] == "Vérifiez votre adresse e-mail pour Bienvenue"
-    assert "saisissez le mot de passe que vous avez choisi" in text_of(service, mail)
+    assert "ouvrez ce lien pour terminer" in text_of(service, mail)
 
 
 # --- for the operator ---------------------------------------------------------------------------

@@ -23,6 +23,7 @@ PUBLIC = {
     "GET /preferences",
     "GET /email/verification",
     "POST /email/verification",
+    "POST /email/verification/here",
     "POST /email/verification/resend",
     "PUT /preferences",
     # These ask for the key of the outbox instead of a session.

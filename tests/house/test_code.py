@@ -34,6 +34,7 @@ STOREYS = [
         "tls",
         "client_ip",
         "connections",
+        "places",
         "logs",
         "i18n",
     },
@@ -54,7 +55,7 @@ STOREYS = [
     {"edge"},
     {"wsgi", "asgi", "stopping"},
     {"serve"},
-    {"cli"},
+    {"cli", "testing"},
     {"__main__"},
     {""},
 ]

@@ -229,6 +229,7 @@ def test_one_network_leaves_connections_to_others(tmp_path: Path) -> None:
         ended = select.poll()
         for connection in silent:
             ended.register(connection, select.POLLIN)
-        assert MOST // 2 <= len(silent) - len(ended.poll(0)) <= MOST // 2 + DEAF
+        # The deadline would have ended all of them.
+        assert 0 < len(ended.poll(0)) <= len(silent) - MOST // 2
         assert served.stop() == 0
     assert "one network had more than 512 connections" in served.log.read_text()

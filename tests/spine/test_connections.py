@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import select
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -155,6 +158,22 @@ def test_while_connections_are_few_none_is_looked_at(
     watched.look()
     monkeypatch.setattr(watched, "_open", lambda: pytest.fail("looked"))
     assert watched.look() == 0
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["a file", "a file since just now"])
+def test_the_locks_of_files_stay(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, late: bool
+) -> None:
+    """Closing any copy of a file's number would end them, and SQLite lives by them (fcntl(2))."""
+    if late:
+        # The number was that of a socket when it was looked at.
+        monkeypatch.setattr(Path, "readlink", lambda _: Path("socket:[1]"))
+    with (tmp_path / "database").open("w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        Connections(server.port, 10, NONE, 10).look()
+        code = f"import fcntl; fcntl.lockf(open({file.name!r}, 'w'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert b"BlockingIOError" in ran.stderr
 
 
 def test_it_looks_again_and_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,6 +217,7 @@ CASES = {
     "session_idle": duration(14 * 86400),
     "session_cap": number(100, 1, 10000),
     "session_fresh": duration(900),
+    "private_emails": words("refused", "refused", "allowed"),
     "registration": words("open", "open", "invited", "closed"),
     "invitation_lifetime": duration(7 * 86400, "90d"),
     "verification_lifetime": duration(86400, "7d"),

@@ -173,7 +173,7 @@ def test_a_service_that_is_busy_says_so_and_counts_nothing(make_service: MakeSer
     with ThreadPoolExecutor(2) as pool:
         holders = [pool.submit(_hold, queue, name, release) for name in ("a", "b")]
         end = time.monotonic() + 5
-        while queue._held.total() < 2 and time.monotonic() < end:
+        while queue._places._held.total() < 2 and time.monotonic() < end:
             time.sleep(0.01)
         account = {"email": EMAIL, "password": PASSPHRASE}
         change = {"old_password": PASSPHRASE, "new_password": "another passphrase, quite long"}
@@ -261,12 +261,12 @@ class Late:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Take every place."""
         self.hash_queue = HashQueue(1, 0)
-        self.holder = self.hash_queue._ask("other")
-        self._give_up = self.hash_queue._give_up
-        monkeypatch.setattr(self.hash_queue, "_give_up", self._too_late)
+        self.holder = self.hash_queue._places.ask("other")
+        self._give_up = self.hash_queue._places.give_up
+        monkeypatch.setattr(self.hash_queue._places, "give_up", self._too_late)
 
     def _too_late(self, network: str, ticket: Future[None]) -> bool:
-        self.hash_queue._leave("other")
+        self.hash_queue._places.leave("other")
         return self._give_up(network, ticket)
 
 
@@ -274,16 +274,16 @@ def test_a_place_given_in_the_last_moment_is_taken(monkeypatch: pytest.MonkeyPat
     """It is held although the wait was over, and it is left again."""
     late = Late(monkeypatch)
     with late.hash_queue.place("mine"):
-        assert late.hash_queue._held == {"mine": 1}
-    assert not late.hash_queue._held
+        assert late.hash_queue._places._held == {"mine": 1}
+    assert not late.hash_queue._places._held
 
     async def at_the_edge() -> None:
         async with late.hash_queue.place_at_the_edge("mine"):
-            assert late.hash_queue._held == {"mine": 1}
+            assert late.hash_queue._places._held == {"mine": 1}
 
     late = Late(monkeypatch)
     asyncio.run(at_the_edge())
-    assert not late.hash_queue._held
+    assert not late.hash_queue._places._held
 
 
 def test_anyone_who_goes_away_in_the_last_moment_leaves_the_place(
@@ -303,7 +303,7 @@ def test_anyone_who_goes_away_in_the_last_moment_leaves_the_place(
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert not late.hash_queue._held
+        assert not late.hash_queue._places._held
 
     asyncio.run(leave())
 
@@ -311,10 +311,10 @@ def test_anyone_who_goes_away_in_the_last_moment_leaves_the_place(
 def test_one_of_several_that_wait_goes_away() -> None:
     """The others of its network still wait."""
     queue = HashQueue(1, 0)
-    queue._ask("other")
-    first, second = queue._ask("mine"), queue._ask("mine")
-    assert queue._give_up("mine", first)
-    queue._leave("other")
+    queue._places.ask("other")
+    first, second = queue._places.ask("mine"), queue._places.ask("mine")
+    assert queue._places.give_up("mine", first)
+    queue._places.leave("other")
     assert second.done()
 
 

@@ -33,7 +33,13 @@ PATHS = (
     "/email",
 )
 #: Pages whose one field may be left out, because a browser has it in a cookie.
-TOKENS = ("/account/reopen", "/notification_email/verification", "/email/new", "/email/restore")
+TOKENS = (
+    "/account/reopen",
+    "/notification_email/verification",
+    "/email/new",
+    "/email/restore",
+    "/email/verification/here",
+)
 OWN = {"Sec-Fetch-Site": "same-origin"}
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 

@@ -19,13 +19,14 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from bienvenue import Auth, tokens, work
+from bienvenue import Auth, tokens, work, wsgi_bridge
 from bienvenue import edge as module
 from bienvenue.authentication import CODE
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.edge import Edge
 from bienvenue.hash_queue import Busy, HashQueue
 from tests.conftest import KEY, PASSPHRASE, Clock, Service
+from tests.ports import wait_until
 from tests.web.edge import Heard, ask, edge_of
 
 Headers = list[tuple[str, str]]
@@ -203,6 +204,112 @@ def _place(queue: HashQueue, network: str) -> contextlib.ExitStack:
     context.run(place.__enter__)
     stack.callback(context.run, place.__exit__, None, None, None)
     return stack
+
+
+class Stalled:
+    """Pages of one ip that end when the test says so; those of others are as ever."""
+
+    def __init__(self, edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Stall the pages of 192.0.2.1, and of connections without an ip."""
+        self.edge = edge
+        self.inside: list[str] = []
+        self.over = threading.Event()
+
+        def call(app: Any, environ: dict[str, Any]) -> Any:
+            if environ["REMOTE_ADDR"] in {"", "192.0.2.1"}:
+                self.inside.append(environ["REMOTE_ADDR"])
+                self.over.wait(60)
+            return wsgi_bridge.call(app, environ)
+
+        monkeypatch.setattr("bienvenue.edge.call", call)
+
+    async def hold(self, threads: int) -> None:
+        """Wait until they hold so many threads."""
+        held = asyncio.to_thread(wait_until, lambda: len(self.inside) == threads)
+        assert await held
+
+    async def status(self, ip: str | None, method: str = "GET", path: str = "/healthz") -> int:
+        """Ask for a page, and give its status."""
+        sent: list[Any] = []
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": b"",
+            "http_version": "1.1",
+            "scheme": "http",
+            "client": None if ip is None else (ip, 1),
+            "headers": [(b"host", b"localhost:5000")],
+        }
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        async def receive() -> dict[str, Any]:
+            raise AssertionError("there is no body")
+
+        await self.edge(scope, receive, send)
+        return int(sent[0]["status"])
+
+
+@pytest.mark.parametrize("ip", ["192.0.2.1", None], ids=["an ip", "no ip"])
+def test_one_network_leaves_threads_to_others(
+    service: Service, monkeypatch: pytest.MonkeyPatch, ip: str | None
+) -> None:
+    """Whatever its pages wait for: it holds half of the threads, and the rest of it waits."""
+    stalled = Stalled(Edge(service.app, 4), monkeypatch)
+
+    async def run() -> None:
+        crowd = [asyncio.create_task(stalled.status(ip)) for _ in range(6)]
+        await stalled.hold(2)
+        for other in ("198.51.100.1", "2001:db8::1", "198.51.100.1"):
+            assert await asyncio.wait_for(stalled.status(other), 60) == 200
+        assert len(stalled.inside) == 2
+        assert not any(one.done() for one in crowd)
+        stalled.over.set()
+        assert await asyncio.wait_for(asyncio.gather(*crowd), 60) == [200] * 6
+
+    asyncio.run(run())
+
+
+def test_who_goes_away_gives_a_thread_back_when_it_is_free(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a client that goes away again and again would hold them all."""
+    stalled = Stalled(Edge(service.app, 4), monkeypatch)
+
+    async def run() -> None:
+        crowd = [asyncio.create_task(stalled.status("192.0.2.1")) for _ in range(4)]
+        await stalled.hold(2)
+        for gone in crowd:
+            gone.cancel()
+        assert {type(one) for one in await asyncio.gather(*crowd, return_exceptions=True)} == {
+            asyncio.CancelledError
+        }
+        again = asyncio.create_task(stalled.status("192.0.2.1"))
+        assert await stalled.status("198.51.100.1") == 200
+        assert len(stalled.inside) == 2
+        stalled.over.set()
+        assert await asyncio.wait_for(again, 60) == 200
+
+    asyncio.run(run())
+    assert len(stalled.inside) == 3
+
+
+def test_pages_do_not_wait_for_those_that_hash(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have threads of their own, one for each place in the hash queue."""
+    stalled = Stalled(Edge(service.app, 1), monkeypatch)
+
+    async def run() -> None:
+        crowd = [asyncio.create_task(stalled.status("192.0.2.1", "POST", "/users")) for _ in "ab"]
+        await stalled.hold(2)
+        assert await asyncio.wait_for(stalled.status("198.51.100.1"), 60) == 200
+        stalled.over.set()
+        assert await asyncio.wait_for(asyncio.gather(*crowd), 60) == [400, 400]
+
+    asyncio.run(run())
 
 
 # --- what it says by itself ---------------------------------------------------------------------

@@ -9,9 +9,10 @@ import json
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import click
+from pydantic import Field
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError, NoResultFound
 
@@ -63,10 +64,21 @@ class NoSuchUser(Refusal):
 # --- operations ---------------------------------------------------------------------------------
 
 
-class Accounts(Feature[Section]):
+class AccountSettings(Section):
+    """What emails accounts may have."""
+
+    private_emails: Literal["refused", "allowed"] = Field(
+        "refused",
+        description="Whether a new email may end in .local or home.arpa, which only the mail "
+        "server of a private network reaches (refused or allowed).",
+    )
+
+
+class Accounts(Feature[AccountSettings]):
     """The operations on accounts."""
 
     name = "accounts"
+    Settings = AccountSettings
     _one_time_tokens = needs(OneTimeTokens)
     events: ClassVar = {
         "account.registered": "An account was created.",
@@ -98,8 +110,21 @@ class Accounts(Feature[Section]):
     )
 
     def add_without_password(self, caller: Caller, email: str) -> User:
-        """Create an account that has no password. Raises MalformedEmail and EmailTaken."""
-        return self.add(caller, normalize.email(email), NO_PASSWORD)
+        """Create an account that has no password.
+
+        Raises MalformedEmail, PrivateEmail and EmailTaken.
+        """
+        return self.add(caller, self.new_email(email), NO_PASSWORD)
+
+    def new_email(self, value: str, field: str = "email") -> str:
+        """Return an email that an account is to have, in its stored form.
+
+        Raises MalformedEmail, and PrivateEmail where the settings refuse it.
+        """
+        email = normalize.email(value, field)
+        if normalize.is_private(email) and self.settings.private_emails == "refused":
+            raise normalize.PrivateEmail(field)
+        return email
 
     def emails(self) -> Iterator[str]:
         """Give the emails of all accounts, reading a thousand at a time."""

@@ -148,7 +148,7 @@ class Invitations(Feature[RegistrationSettings]):
         """
         if self.settings.registration == "closed":
             raise RegistrationClosed
-        email, links = normalize.email(email), self._one_time_tokens
+        email, links = self._accounts.new_email(email), self._one_time_tokens
         with self._db.transaction():
             self._accounts.require_free(email)
             link = links.new(caller, INVITATION, self.settings.invitation_lifetime)

@@ -245,6 +245,27 @@ class OneTimeTokens(Feature[Section]):
             return None
         return self._spent(self.alive(purpose, str(token)), *where)
 
+    def spend_mailbox(self, purpose: Purpose, token: str | None) -> Token | None:
+        """Spend a token as `spend` does, and every token of its purpose for the same address."""
+        if not tokens.well_formed(token):
+            return None
+        digest = purpose.digest_of(str(token))
+        sent_to = select(columns.sent_to).where(self.alive(purpose, str(token)))
+        # One statement, so that two links to one mailbox cannot wait for each other.
+        spent = (columns.purpose == purpose.name) & (columns.sent_to == sent_to.scalar_subquery())
+        with self._db.transaction() as tx:
+            rows = self._deleted(tx, spent)
+        return next((_read(row) for row in rows if row.digest == digest), None)
+
+    def take(self, purpose: Purpose, *where: ColumnElement[bool]) -> Token | None:
+        """Delete the outstanding token of these conditions, which name one, and return it.
+
+        Runs in the open transaction. Of concurrent calls exactly one gets the token.
+        """
+        return self._spent(
+            (columns.purpose == purpose.name) & (columns.expires_at > clock.now()), *where
+        )
+
     def spend_peeked(self, found: Token, *where: ColumnElement[bool]) -> bool:
         """Spend a token that `peek` returned, in the open transaction; return whether it worked."""
         same = (columns.id == found.id) & (columns.uid == found.uid)
@@ -252,16 +273,8 @@ class OneTimeTokens(Feature[Section]):
 
     def _spent(self, *where: ColumnElement[bool]) -> Token | None:
         with self._db.transaction() as tx:
-            row = tx.execute(
-                delete(OneTimeToken)
-                .where(*where)
-                .returning(*columns)
-                .execution_options(synchronize_session=False)
-            ).one_or_none()
-            if row is None:
-                return None
-            self._mail.erase([row.message_uid or ""])
-        return _read(row)
+            rows = self._deleted(tx, *where)
+        return _read(rows[0]) if rows else None
 
     def renew(self, link: Link, sent_to: str) -> tuple[str, float] | None:
         """Replace the secret of the newest token for an address; its expiry stays the same.
@@ -357,14 +370,18 @@ class OneTimeTokens(Feature[Section]):
         self._mail.erase([uid for uid in uids if uid is not None])
 
     def _drop(self, tx: Any, *where: ColumnElement[bool], wholly: bool = False) -> int:
-        uids = tx.scalars(
+        return len(self._deleted(tx, *where, wholly=wholly))
+
+    def _deleted(self, tx: Any, *where: ColumnElement[bool], wholly: bool = False) -> Sequence[Any]:
+        rows: Sequence[Any] = tx.execute(
             delete(OneTimeToken)
             .where(*where)
-            .returning(columns.message_uid)
+            .returning(*columns)
             .execution_options(synchronize_session=False)
         ).all()
-        self._mail.erase([uid for uid in uids if uid is not None], wholly=wholly)
-        return len(uids)
+        sent = [row.message_uid for row in rows if row.message_uid is not None]
+        self._mail.erase(sent, wholly=wholly)
+        return rows
 
     def revoke(
         self, _caller: Caller, user_id: int, reason: Reason, _keep_session: bytes | None = None
@@ -391,7 +408,10 @@ def unexpired() -> ColumnElement[bool]:
     A token that was issued later than now comes from a clock that was set back since.
     """
     now = clock.now()
-    return (columns.expires_at > now) & (columns.created_at <= now + clock.APART)
+    # Migration 0014 did not know when some tokens were issued, and wrote when they expire.
+    known = columns.created_at != columns.expires_at
+    ahead = known & (columns.created_at > now + clock.APART)
+    return (columns.expires_at > now) & ~ahead
 
 
 def _read(row: Any) -> Token:

@@ -23,7 +23,6 @@ from bienvenue.user import SignedIn
 from bienvenue.web import body, cookies, crosssite, drafts, redirects, responses
 from bienvenue.web.identity import Identifier, Identifiers, RequestIdentity
 from bienvenue.web.page import Page
-from bienvenue.web.readiness import Readiness
 from bienvenue.web.refusals import (
     MethodNotAllowed,
     NotFound,
@@ -94,10 +93,11 @@ class Dispatcher:
         #: The purposes of emailed links.
         self.links: set[str] = set()
         self.identifiers = Identifiers(*auth.identifiers)
-        self.readiness = Readiness()
         self.identity: RequestIdentity = RequestIdentity(
-            self.identifiers, settings, self.links, auth.cookies, self.readiness
+            self.identifiers, settings, self.links, auth.cookies
         )
+        #: Whether the database can be asked yet.
+        self.readiness = self.identifiers.readiness
         self.rendering = Rendering(auth.context, settings, keys, self.identity, self.pages)
         #: The OpenAPI document, once it was asked for; it never changes.
         self.document: dict[str, Any] | None = None

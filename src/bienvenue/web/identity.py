@@ -116,6 +116,8 @@ class Identifiers:
     def __init__(self, *ordered: Identifier) -> None:
         """Take the identifiers; the first whose credential a request bears decides."""
         self._ordered = ordered
+        #: Whether the database can be asked yet.
+        self.readiness = Readiness()
 
     def credential(self, headers: CredentialHeaders) -> Credential | None:
         """Return the credential that decides for a request, or None when it bears none."""
@@ -127,7 +129,10 @@ class Identifiers:
 
     def identify(self, credential: Credential | None) -> Identity | None:
         """Return the identity of a credential, and record its use when that is due."""
-        identity = None if credential is None else credential.look_up()
+        if credential is None:
+            return None
+        self.readiness.require()
+        identity = credential.look_up()
         if identity is not None and identity.touch_is_due():
             identity.touch()
         return identity
@@ -150,14 +155,12 @@ class RequestIdentity:
         settings: Settings,
         links: Iterable[str],
         brought: Mapping[str, int],
-        readiness: Readiness,
     ) -> None:
         """Take the identifiers, the settings, and the purposes of emailed links as they grow.
 
         `brought` are the cookies of features, with their lifetimes in seconds.
         """
         self._identifiers = identifiers
-        self._readiness = readiness
         self._settings = settings
         #: The purposes of emailed links.
         self.links = links
@@ -178,8 +181,6 @@ class RequestIdentity:
         credential = self._identifiers.credential(headers)
         found = cast("_Found | None", request.environ.get(_IDENTITY))
         if found is None or found[:2] != (self._identifiers, credential):
-            if credential is not None:
-                self._readiness.require()
             identity = self._identifiers.identify(credential)
             found = _Found(self._identifiers, credential, identity)
             request.environ[_IDENTITY] = found

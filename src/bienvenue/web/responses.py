@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Request, Response
 
-from bienvenue import user_agent
+from bienvenue import i18n, user_agent
 from bienvenue.errors import Refusal
 from bienvenue.i18n import Language
 from bienvenue.web.page import Answer
@@ -66,6 +66,7 @@ def as_page(
         date_of=language.date,
         moment_of=language.moment,
         duration_of=language.duration,
+        readable=i18n.readable,
         language=language.code,
         **values,
     )

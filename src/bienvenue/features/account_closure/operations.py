@@ -1,6 +1,5 @@
 """The operations of account closure."""
 
-import itertools
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -28,7 +27,7 @@ from bienvenue.web.refusals import NotSignedIn
 
 _table = closures.c
 
-EXPORTS = 10
+EXPORTS = 20
 """Times an hour that a user may download their data."""
 
 AT_ONCE = 100
@@ -87,18 +86,16 @@ class AccountClosure(Feature[ClosureSettings]):
         """
         facts = {"session": me.session_uid}
         if not self._may_download(me):
-            counted = str(me.user_id)
-            refused = Event(caller, "export_limit.reached", me.user_id, facts, counted)
+            refused = Event(caller, "export_limit.reached", me.user_id, facts, str(me.user_id))
             self._registry.publish(refused)
             raise TooManyExports
-        self._registry.publish(Event(caller, "account.exported", me.user_id, facts))
-        members = self._registry.exported(me.user_id)
+        done = Event(caller, "account.exported", me.user_id, facts, me.session_uid)
+        self._registry.publish(done)
         try:
-            # The account itself comes first, while a refusal can still be the answer.
-            first = next(members)
+            # All but what is read later, while a refusal can still be the answer.
+            return iter(list(self._registry.exported(me.user_id)))
         except NoResultFound:
             raise NotSignedIn from None
-        return itertools.chain([first], members)
 
     @retried
     def _may_download(self, me: SignedIn) -> bool:

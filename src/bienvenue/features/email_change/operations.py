@@ -6,14 +6,19 @@ from typing import Any, ClassVar, NamedTuple
 from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from bienvenue import clock, normalize
+from bienvenue import clock
 from bienvenue.authentication import Caller
 from bienvenue.db import Transaction, retried
 from bienvenue.feature import Event, Feature, MenuEntry, Reason, needs
 from bienvenue.features.account_closure import AccountClosure
 from bienvenue.features.accounts import Accounts, EmailTaken, NoSuchUser
 from bienvenue.features.email_change.errors import SameEmail, WrongEmailToken, WrongRestoreToken
-from bienvenue.features.email_change.models import EMAIL_CHANGE, EMAIL_RESTORE, EmailChangeSettings
+from bienvenue.features.email_change.models import (
+    EMAIL_CHANGE,
+    EMAIL_CHANGE_LINK,
+    EMAIL_RESTORE,
+    EmailChangeSettings,
+)
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.mail import Mail
 from bienvenue.features.notification_email import NotificationEmails
@@ -22,6 +27,7 @@ from bienvenue.features.password_reset import PasswordReset
 from bienvenue.features.rate_limits import RateLimits
 from bienvenue.features.sessions import Sessions
 from bienvenue.hashing import NO_PASSWORD
+from bienvenue.tokens import Purpose
 from bienvenue.user import SignedIn, User, table_of
 from bienvenue.web.page import Pages
 from bienvenue.web.refusals import NotSignedIn
@@ -83,7 +89,7 @@ class EmailChange(Feature[EmailChangeSettings]):
             10,
         ),
     )
-    links = (EMAIL_CHANGE, EMAIL_RESTORE)
+    links = (EMAIL_CHANGE, EMAIL_CHANGE_LINK, EMAIL_RESTORE)
 
     # --- requesting -----------------------------------------------------------------------------
 
@@ -97,13 +103,14 @@ class EmailChange(Feature[EmailChangeSettings]):
         }
 
     def request(self, caller: Caller, me: SignedIn, new: str) -> None:
-        """Send a message to a new email, with a link if the email is free.
+        """Store the change, and send a message to the new email, with a link if the email is free.
 
-        The caller does not learn whether it is. Raises MalformedEmail, SameEmail, TooManyEmails
-        when the account or the caller's network requested too many, and NotSignedIn when the
-        session ended meanwhile (ASVS 6.3.7, 7.5.1).
+        The caller does not learn whether it is. Beyond the limit of the address no message is sent;
+        the change then waits for a link that reached the address already. Raises MalformedEmail,
+        SameEmail, TooManyEmails when the account or the caller's network requested too many, and
+        NotSignedIn when the session ended meanwhile (ASVS 6.3.7, 7.5.1).
         """
-        new = normalize.email(new, "new_email")
+        new = self._accounts.new_email(new, "new_email")
         if new == me.email:
             raise SameEmail("new_email")
         self._one_time_tokens.admit(caller, EMAIL_CHANGE, me.user_uid)
@@ -111,22 +118,28 @@ class EmailChange(Feature[EmailChangeSettings]):
 
     @retried
     def _request(self, caller: Caller, me: SignedIn, new: str) -> None:
-        links = self._one_time_tokens
+        links, lifetime = self._one_time_tokens, self.settings.email_change_lifetime
         with self._db.transaction() as tx:
-            if not links.throttle(caller, EMAIL_CHANGE, new, me.user_id):
-                return
+            sends = links.throttle(caller, EMAIL_CHANGE, new, me.user_id)
             # Locks after the throttle, as a password reset does, so that the two cannot deadlock.
             old = self._hold(tx, me)
-            link = links.new(caller, EMAIL_CHANGE, self.settings.email_change_lifetime)
-            queued = self._notify_new(caller, self._owner(tx, new, me.user_id), new, link)
             links.keep(
-                link,
+                links.new(caller, EMAIL_CHANGE, lifetime),
                 sent_to=new,
                 user_id=me.user_id,
                 data={"ip": caller.address[:45], "old": old},
-                message_uid=queued["message_uid"],
                 slot=me.user_id,
             )
+            if sends:
+                link = links.new(caller, EMAIL_CHANGE_LINK, lifetime)
+                queued = self._notify_new(caller, self._owner(tx, new, me.user_id), new, link)
+                links.keep(
+                    link,
+                    sent_to=new,
+                    user_id=me.user_id,
+                    message_uid=queued["message_uid"],
+                    slot=f"{me.user_id} {new}",
+                )
             # The event names no message: its kind would tell the user whether the email is free.
             facts = {"session": me.session_uid}
             self._registry.publish(Event(caller, "email_change.requested", me.user_id, facts))
@@ -178,24 +191,29 @@ class EmailChange(Feature[EmailChangeSettings]):
     def pending_email(self, me: SignedIn, token: str | None) -> str:
         """Return the new email that a token verifies; the token stays unspent.
 
-        Raises WrongEmailToken.
+        Raises WrongEmailToken, also when the account of the session asked for another one since.
         """
-        found = self._one_time_tokens.peek(EMAIL_CHANGE, token, *_mine(me))
-        if found is None or found.data["old"] != me.email:
+        links = self._one_time_tokens
+        mailbox = links.peek(EMAIL_CHANGE_LINK, token)
+        new = "" if mailbox is None else mailbox.sent_to
+        if not any(asked.data["old"] == me.email for asked in links.list(*_asked(me, new))):
             raise WrongEmailToken
-        return found.sent_to
+        return new
 
     @retried
     def verify(self, caller: Caller, me: SignedIn, token: str | None) -> ChangedEmail:
-        """Spend the token sent to a new email to make it the account's.
+        """Spend the token sent to a new email to make it the email of the account of the session.
 
+        The token verifies the mailbox, whichever account asked for the message; the change is the
+        one that this account asked for last.
         Every other session ends, and this one gets a new secret, so that a copy of its cookie ends
         too; the caller's browser stays a known device. Raises WrongEmailToken, also when another
         account took the email meanwhile, and NotSignedIn (ASVS 7.5.1).
         """
         with self._db.transaction() as tx:
-            old = self._hold(tx, me)
-            spent = self._one_time_tokens.spend(EMAIL_CHANGE, token, *_mine(me))
+            links, old = self._one_time_tokens, self._hold(tx, me)
+            mailbox = links.spend_mailbox(EMAIL_CHANGE_LINK, token)
+            spent = links.take(*_asked(me, "" if mailbox is None else mailbox.sent_to))
             if spent is None or spent.data["old"] != old:
                 raise WrongEmailToken
             known = self._known_devices.knows(old, caller.device)
@@ -221,7 +239,7 @@ class EmailChange(Feature[EmailChangeSettings]):
         Every session ends. Unless `restorable` is False, the old email gets a link that restores
         it. Raises NoSuchUser, MalformedEmail, SameEmail, and EmailTaken also for a reserved email.
         """
-        new = normalize.email(new)
+        new = self._accounts.new_email(new)
         with self._db.transaction() as tx:
             user = self._accounts.find(name)
             if user.email == new:
@@ -408,10 +426,11 @@ def _set(tx: Transaction, user_id: int, old: str, values: dict[str, str]) -> Non
         raise NoSuchUser
 
 
-def _mine(me: SignedIn) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions that a token belongs to the user's account, which is enabled."""
+def _asked(me: SignedIn, new: str) -> tuple[Purpose, ColumnElement[bool], ColumnElement[bool]]:
+    """Return how to find what a user's account, which is enabled, asked for: this new email."""
     owner = (User.id == columns.user_id) & User.disabled_at.is_(None)
-    return columns.user_id == me.user_id, exists().where(owner).correlate(table_of(OneTimeToken))
+    enabled = exists().where(owner).correlate(table_of(OneTimeToken))
+    return EMAIL_CHANGE, (columns.user_id == me.user_id) & (columns.sent_to == new), enabled
 
 
 def _reserved(email: str) -> ColumnElement[bool]:

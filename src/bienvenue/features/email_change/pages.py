@@ -6,7 +6,7 @@ from bienvenue.authentication import Caller
 from bienvenue.features.email_change.errors import SameEmail, WrongEmailToken, WrongRestoreToken
 from bienvenue.features.email_change.operations import EmailChange
 from bienvenue.features.mail import EmailSent, TooManyEmails
-from bienvenue.normalize import MalformedEmail
+from bienvenue.normalize import MalformedEmail, PrivateEmail
 from bienvenue.user import SignedIn
 from bienvenue.web import page as web
 from bienvenue.web.page import Answer, Form, LinkToken, Reply, Visitor
@@ -78,7 +78,7 @@ def email_page(me: SignedIn) -> Answer:
     "PUT /email",
     accepts=EmailChangeRequest,
     returns={202: EmailSent},
-    errors=(MalformedEmail, SameEmail, TooManyEmails),
+    errors=(MalformedEmail, PrivateEmail, SameEmail, TooManyEmails),
     reauth=True,
     form_template="email_change/change.html",
 )

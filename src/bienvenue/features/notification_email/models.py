@@ -27,9 +27,19 @@ class NotificationEmail(Base):
 
 notification_emails = table_of(NotificationEmail)
 
-#: The link that verifies a notification email. One is outstanding for an account.
+#: The notification email that an account asked for last; its token is never sent.
 NOTIFICATION_EMAIL = Purpose(
     "notification_email", purposes.NOTIFICATION_EMAIL, "/notification_email/verification"
+)
+
+#: The link that verifies a notification email, for the account that asked for the message, or for
+#: the one that is signed in where it is opened. The account whose request sent it cannot end it: it
+#: may be the only link that the owner of the mailbox has (E26).
+NOTIFICATION_EMAIL_LINK = Purpose(
+    "notification_email_link",
+    purposes.NOTIFICATION_EMAIL,
+    "/notification_email/verification",
+    lasting=True,
 )
 
 

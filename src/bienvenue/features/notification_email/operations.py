@@ -18,11 +18,12 @@ from bienvenue.features.notification_email.errors import (
 )
 from bienvenue.features.notification_email.models import (
     NOTIFICATION_EMAIL,
+    NOTIFICATION_EMAIL_LINK,
     NotificationEmailSettings,
     NotificationEmailState,
     notification_emails,
 )
-from bienvenue.features.one_time_tokens import OneTimeToken, OneTimeTokens, columns
+from bienvenue.features.one_time_tokens import OneTimeToken, OneTimeTokens, Token, columns
 from bienvenue.user import SignedIn, User, table_of
 from bienvenue.user_fields import UserField
 from bienvenue.web.page import Pages
@@ -63,7 +64,7 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         "notification_email.added": "notification_email_added",
         "notification_email.removed": "notification_email_removed",
     }
-    links = (NOTIFICATION_EMAIL,)
+    links = (NOTIFICATION_EMAIL, NOTIFICATION_EMAIL_LINK)
 
     user_fields: ClassVar = (
         UserField(
@@ -81,10 +82,12 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
         """Send a link to an address, which becomes the notification email once it is verified.
 
         The result is the same whether the address has an account or not; the verified one stays
-        until then. Raises MalformedEmail, SameAsAccountEmail, TooManyEmails, and NotSignedIn when
-        the session or the account changed meanwhile (ASVS 6.3.7).
+        until then. Beyond the limit of the address no message is sent; the request then waits for a
+        link that reached the address already. Raises MalformedEmail, SameAsAccountEmail,
+        TooManyEmails, and NotSignedIn when the session or the account changed meanwhile (ASVS
+        6.3.7).
         """
-        address = normalize.email(email, "notification_email")
+        address = self._accounts.new_email(email, "notification_email")
         if address == me.email:
             raise SameAsAccountEmail("notification_email")
         self._one_time_tokens.admit(caller, NOTIFICATION_EMAIL, me.user_uid)
@@ -92,37 +95,47 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
 
     @retried
     def _request(self, caller: Caller, me: SignedIn, email: str) -> None:
-        links = self._one_time_tokens
+        links, lifetime = self._one_time_tokens, self.settings.notification_email_lifetime
         with self._db.transaction():
-            if not links.throttle(caller, NOTIFICATION_EMAIL, email, me.user_id):
-                return
-            link = links.new(caller, NOTIFICATION_EMAIL, self.settings.notification_email_lifetime)
-            queued = self._mail.write(
-                "notification_email_verification",
-                email,
-                me.user_id,
-                {"email": me.email},
-                link=link.path,
-                expires=link.expires_at,
-            )
+            sends = links.throttle(caller, NOTIFICATION_EMAIL, email, me.user_id)
             mine = (
                 (User.id == me.user_id)
                 & (User.session_id == me.generation)
                 & User.disabled_at.is_(None)
             )
             if not links.keep(
-                link,
+                links.new(caller, NOTIFICATION_EMAIL, lifetime),
                 sent_to=email,
                 user_id=me.user_id,
-                message_uid=queued["message_uid"],
                 slot=me.user_id,
                 where=exists().where(mine),
             ):
                 raise NotSignedIn
+            queued = self._send_link(caller, me, email) if sends else {}
             event = {"session": me.session_uid, "notification_email": email}
             self._registry.publish(
                 Event(caller, "notification_email.requested", me.user_id, event | queued)
             )
+
+    def _send_link(self, caller: Caller, me: SignedIn, email: str) -> dict[str, str]:
+        links = self._one_time_tokens
+        link = links.new(caller, NOTIFICATION_EMAIL_LINK, self.settings.notification_email_lifetime)
+        queued = self._mail.write(
+            "notification_email_verification",
+            email,
+            me.user_id,
+            {"email": me.email},
+            link=link.path,
+            expires=link.expires_at,
+        )
+        links.keep(
+            link,
+            sent_to=email,
+            user_id=me.user_id,
+            message_uid=queued["message_uid"],
+            slot=f"{me.user_id} {email}",
+        )
+        return queued
 
     def email_of(self, user_id: int) -> str | None:
         """Return the verified notification email of an account, or None."""
@@ -149,44 +162,71 @@ class NotificationEmails(Feature[NotificationEmailSettings]):
             return NotificationEmailState(None, None, waiting)
         return NotificationEmailState(row.email, clock.written(row.verified_at), waiting)
 
-    @staticmethod
-    def _owner() -> ColumnElement[bool]:
-        mine = (User.id == columns.user_id) & User.disabled_at.is_(None)
-        return exists().where(mine).correlate(table_of(OneTimeToken))
+    def _waiting(self, user_id: int | None, email: str) -> ColumnElement[bool]:
+        """Return the condition that an account, which is enabled, asked for this address last."""
+        owner = (User.id == columns.user_id) & User.disabled_at.is_(None)
+        mine = (columns.user_id == user_id) & (columns.sent_to == email)
+        return mine & exists().where(owner).correlate(table_of(OneTimeToken))
 
-    def peek(self, token: str | None) -> tuple[str, str]:
-        """Return the email of a token's account, and the address that the token verifies.
+    def _account_of(self, mailbox: Token, me: SignedIn | None) -> int | None:
+        """Return the account whose request a link completes; None when none waits for it.
 
-        The token stays unspent. Raises WrongNotificationEmailToken.
+        It is the account of the session, if it asked for the address, and else the one whose
+        request sent the link.
         """
-        found = self._one_time_tokens.peek(NOTIFICATION_EMAIL, token, self._owner())
-        if found is None:
-            raise WrongNotificationEmailToken
+        for user_id in (None if me is None else me.user_id, mailbox.user_id):
+            if self._one_time_tokens.list(
+                NOTIFICATION_EMAIL, self._waiting(user_id, mailbox.sent_to)
+            ):
+                return user_id
+        return None
+
+    def peek(self, token: str | None, me: SignedIn | None = None) -> tuple[str, str]:
+        """Return the email of the account of a link's request, and the address it verifies.
+
+        The token stays unspent; `me` is who opens it, if signed in. Raises
+        WrongNotificationEmailToken.
+        """
+        found = self._one_time_tokens.peek(NOTIFICATION_EMAIL_LINK, token)
+        user_id = None if found is None else self._account_of(found, me)
         with self._db.reading() as tx:
-            email = tx.scalar(select(User.email).where(User.id == found.user_id))
-        if email is None:
+            email = tx.scalar(select(User.email).where(User.id == user_id))
+        if found is None or email is None:
             raise WrongNotificationEmailToken
         return email, found.sent_to
 
     @retried
-    def verify(self, caller: Caller, token: str | None) -> str:
+    def verify(
+        self,
+        caller: Caller,
+        token: str | None,
+        me: SignedIn | None = None,
+        account: str | None = None,
+    ) -> str:
         """Spend the token of a notification email to verify it; return that email.
 
-        The token shows that its bearer reads the mailbox, so no session is required. A replaced
-        notification email gets a last notice. Raises WrongNotificationEmailToken (NIST SP 800-63B-4
-        section 4.6).
+        The token shows that its bearer reads the mailbox, so no session is required. It completes
+        the request of the account of the session, `me`, if there is one that waits for the address,
+        and else the request that sent it. `account`, if given, must be the email of that account. A
+        replaced notification email gets a last notice. Raises MalformedEmail and
+        WrongNotificationEmailToken (NIST SP 800-63B-4 section 4.6).
         """
         links = self._one_time_tokens
+        named = None if account is None else normalize.email(account)
         with self._db.transaction() as tx:
-            found = links.peek(NOTIFICATION_EMAIL, token)
-            user_id = 0 if found is None or found.user_id is None else found.user_id
+            found = links.peek(NOTIFICATION_EMAIL_LINK, token)
+            user_id = None if found is None else self._account_of(found, me)
             # Locks the account first, as all operations do, so that two of them cannot deadlock.
-            if not self._accounts.hold(user_id):
+            if found is None or user_id is None or not self._accounts.hold(user_id):
                 raise WrongNotificationEmailToken
-            spent = links.spend(NOTIFICATION_EMAIL, token, self._owner())
-            if spent is None:
+            email, before = found.sent_to, self.email_of(user_id)
+            waits = self._waiting(user_id, email)
+            if (
+                named not in {None, self._db.find_user_by(id=user_id).email}
+                or not links.spend_peeked(found)
+                or links.take(NOTIFICATION_EMAIL, waits) is None
+            ):
                 raise WrongNotificationEmailToken
-            email, before = spent.sent_to, self.email_of(user_id)
             row = {"user_id": user_id, "email": email, "verified_at": clock.now()}
             written = upsert(notification_emails, self._db.on_postgresql).values(row)
             tx.execute(written.on_conflict_do_update(index_elements=[_table.user_id], set_=row))

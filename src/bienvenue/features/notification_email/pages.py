@@ -53,6 +53,8 @@ class NotificationEmailVerificationForm(Reply):
 class NotificationEmailVerification(Form):
     """A verification of a notification email; a browser keeps the token in a cookie."""
 
+    #: The email of the account that it is for.
+    email: Email | None = None
     notification_email_token: LinkToken = None
 
 
@@ -81,7 +83,7 @@ def notification_email(me: SignedIn) -> Answer:
     "PUT /notification_email",
     accepts=NewNotificationEmail,
     returns={202: NotificationEmailSent},
-    errors=(normalize.MalformedEmail, SameAsAccountEmail, TooManyEmails),
+    errors=(normalize.MalformedEmail, normalize.PrivateEmail, SameAsAccountEmail, TooManyEmails),
     reauth=True,
     form_template="notification_email/show.html",
 )
@@ -115,9 +117,9 @@ def remove_notification_email(caller: Caller, me: SignedIn) -> Answer:
     link="notification_email",
     formerly=("/second_email/proof",),
 )
-def notification_email_verification_page(visitor: Visitor) -> Answer:
+def notification_email_verification_page(visitor: Visitor, me: SignedIn | None) -> Answer:
     """Show the form that verifies the notification email of an emailed link."""
-    email, address = NotificationEmails.current().peek(visitor.link_token("notification_email"))
+    email, address = NotificationEmails.current().peek(visitor.link_token("notification_email"), me)
     return Answer(
         NotificationEmailVerificationForm(email=email, notification_email=address),
         template="notification_email/verify.html",
@@ -128,15 +130,18 @@ def notification_email_verification_page(visitor: Visitor) -> Answer:
     "POST /notification_email/verification",
     accepts=NotificationEmailVerification,
     returns={200: NotificationEmailVerified},
-    errors=(WrongNotificationEmailToken, LinkNotOpen),
+    errors=(normalize.MalformedEmail, WrongNotificationEmailToken, LinkNotOpen),
     public=True,
 )
 def verify_notification_email(
-    form: NotificationEmailVerification, caller: Caller, visitor: Visitor
+    form: NotificationEmailVerification, caller: Caller, visitor: Visitor, me: SignedIn | None
 ) -> Answer:
     """Verify a notification email with the token sent to it."""
     email = NotificationEmails.current().verify(
-        caller, visitor.link_token("notification_email", form.notification_email_token)
+        caller,
+        visitor.link_token("notification_email", form.notification_email_token),
+        me,
+        form.email,
     )
     return Answer(
         NotificationEmailVerified(notification_email=email),

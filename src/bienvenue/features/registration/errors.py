@@ -1,4 +1,4 @@
-"""The refusal of a registration."""
+"""The refusals of a registration."""
 
 from bienvenue.feature import Refusal
 
@@ -9,3 +9,11 @@ class WrongVerificationToken(Refusal):
     status = 403
     code = "wrong_verification_token"
     message = "Wrong password, or the link has expired. Create your account again."
+
+
+class PasswordRequired(Refusal):
+    """The browser did not make the registration, or made another one since."""
+
+    status = 403
+    code = "password_required"
+    message = "Enter the password you chose."

@@ -1,4 +1,6 @@
-"""The table of verified emails, and the link of a registration."""
+"""The table of verified emails, the link of a registration, and what a browser has of it."""
+
+from dataclasses import dataclass, field
 
 from pydantic import Field
 from sqlalchemy import ForeignKey, String
@@ -8,6 +10,9 @@ from bienvenue import purposes
 from bienvenue.settings import Seconds, Section
 from bienvenue.tokens import Purpose
 from bienvenue.user import Base, table_of
+
+#: The cookie of the browser that registered; it opens nothing without the link in the email.
+BROWSER_COOKIE = "registration"
 
 #: The link that completes a registration. An email may have several, each with its own password.
 REGISTRATION = Purpose("registration", purposes.VERIFICATION, "/email/verification")
@@ -26,6 +31,15 @@ class VerifiedEmail(Base):
 
 
 verified_emails = table_of(VerifiedEmail)
+
+
+@dataclass(frozen=True)
+class PendingRegistration:
+    """A registration that waits for the link in its email, or that seems to: the email is taken."""
+
+    #: The secret of the browser that registered, whose digest the registration holds. Together
+    #: with a link to the email it stands for the password.
+    browser: str = field(repr=False)
 
 
 class VerificationSettings(Section):

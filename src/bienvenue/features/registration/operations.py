@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 from sqlalchemy import Double, exists, insert, literal, select
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import clock, normalize, purposes, user_fields
-from bienvenue.authentication import Caller
+from bienvenue import clock, normalize, purposes, tokens, user_fields
+from bienvenue.authentication import Authentication, Caller
 from bienvenue.client_ip import network_of
-from bienvenue.db import retried, upsert
+from bienvenue.db import DB, retried, upsert
 from bienvenue.feature import Attempt, Event, Feature, needs
 from bienvenue.features.account_closure import AccountClosure
 from bienvenue.features.accounts import Accounts, EmailTaken
@@ -18,13 +18,17 @@ from bienvenue.features.mail import Mail
 from bienvenue.features.one_time_tokens import Link, OneTimeTokens, Token, columns
 from bienvenue.features.passwords import Passwords
 from bienvenue.features.rate_limits import RateLimits
-from bienvenue.features.registration.errors import WrongVerificationToken
+from bienvenue.features.registration.errors import PasswordRequired, WrongVerificationToken
 from bienvenue.features.registration.models import (
+    BROWSER_COOKIE,
     REGISTRATION,
+    PendingRegistration,
     VerificationSettings,
     VerifiedEmail,
     verified_emails,
 )
+from bienvenue.features.sessions import OpenedSession, Sessions
+from bienvenue.registry import Registry
 from bienvenue.user import User
 from bienvenue.user_fields import UserField
 from bienvenue.web.page import Pages
@@ -49,6 +53,7 @@ class Registration(Feature[VerificationSettings]):
     _one_time_tokens = needs(OneTimeTokens)
     _passwords = needs(Passwords)
     _rate_limits = needs(RateLimits)
+    _sessions = needs(Sessions)
     Settings = VerificationSettings
     pages: ClassVar[Pages] = Pages()
     links = (REGISTRATION,)
@@ -59,6 +64,7 @@ class Registration(Feature[VerificationSettings]):
         "registration.withdrawn": "An administrator withdrew pending registrations.",
         "email.verified": "The email of an account was verified.",
     }
+    flashes: ClassVar = {"account-created": "Your account is ready, and you're signed in."}
     sentences: ClassVar = {
         "email.verified": "Your email address was verified.",
         "registration.requested": "Someone tried to create an account with your email. Nothing "
@@ -74,6 +80,12 @@ class Registration(Feature[VerificationSettings]):
         ),
     )
 
+    def __init__(self, registry: Registry, db: DB, settings: VerificationSettings) -> None:
+        """Open with a cookie that lives as long as the links of this service work."""
+        super().__init__(registry, db, settings)
+        lifetime = int(settings.verification_lifetime)
+        self.cookies = {BROWSER_COOKIE: lifetime}  # type: ignore[misc]  # a setting decides
+
     # --- registering ----------------------------------------------------------------------------
 
     def create(self, caller: Caller, email: str, password: str) -> User:
@@ -83,7 +95,7 @@ class Registration(Feature[VerificationSettings]):
         EmailTaken, which is also a ValueError. A taken email costs the same hash as a free one, so
         the time of the answer doesn't show whether an account exists (ASVS 6.3.8).
         """
-        email = normalize.email(email)
+        email = self._accounts.new_email(email)
         self._passwords.check_policy(password, [email])
         return self._accounts.add(caller, email, self._passwords.hash(caller, password))
 
@@ -101,15 +113,15 @@ class Registration(Feature[VerificationSettings]):
         password: str,
         sent: str | None = None,
         opened: str | None = None,
-    ) -> User | None:
-        """Create an account and return its user, or None when the email must be verified first.
+    ) -> User | PendingRegistration:
+        """Create an account and return its user, or what waits until the email is verified.
 
         An invitation verifies it: `sent` is its token from the request, `opened` its token from an
         opened link. Raises the refusals of `Accounts.add` and `Invitations.admit`, TooManyEmails
         when the caller's network requested too many, and EmailTaken only without a mail server or
         with an invitation (ASVS 6.3.8).
         """
-        email = normalize.email(email)
+        email = self._accounts.new_email(email)
         invitation = self._invitations.admit(email, sent, opened)
         self._passwords.check_policy(password, [email])
         hashed = self._passwords.hash(caller, password)
@@ -118,8 +130,7 @@ class Registration(Feature[VerificationSettings]):
         if not self._mail.sends_mail:
             return self._accounts.add(caller, email, hashed)
         self._one_time_tokens.admit(caller, REGISTRATION)
-        self._add_pending(caller, email, hashed)
-        return None
+        return self._add_pending(caller, email, hashed)
 
     @retried
     def _register_invited(self, caller: Caller, email: str, hashed: str, invitation: str) -> User:
@@ -130,8 +141,8 @@ class Registration(Feature[VerificationSettings]):
         return user
 
     @retried
-    def _add_pending(self, caller: Caller, email: str, hashed: str) -> None:
-        links = self._one_time_tokens
+    def _add_pending(self, caller: Caller, email: str, hashed: str) -> PendingRegistration:
+        links, browser = self._one_time_tokens, tokens.new()
         purpose = purposes.emails("registration network")
         network = self._registry.keys.lasting_mac(
             purpose, network_of(caller.address).encode()
@@ -148,11 +159,12 @@ class Registration(Feature[VerificationSettings]):
             links.keep(
                 link,
                 sent_to=email,
-                data={"hashed_password": hashed, "network": network},
+                data={"hashed_password": hashed, "network": network, "browser": _digest(browser)},
                 message_uid=message_uid,
                 slot=None if sends else f"{email} {network}",
                 where=~exists().where(User.email == email),
             )
+        return PendingRegistration(browser)
 
     def resend(self, caller: Caller, email: str) -> None:
         """Send a new link for the latest pending registration of an email.
@@ -210,6 +222,22 @@ class Registration(Feature[VerificationSettings]):
         self._invitations.require_open()
         return self._peek(token).sent_to
 
+    def open_link(self, token: str | None, browser: str | None) -> tuple[str, bool]:
+        """Return the email that a token verifies, and whether the browser of the secret registered.
+
+        The token stays unspent. Raises what `email_of` does.
+        """
+        email = self.email_of(token)
+        return email, self._of_browser(email, browser) is not None
+
+    def _of_browser(self, email: str, browser: str | None) -> Token | None:
+        """Return the registration of an email that the browser of this secret made, or None."""
+        if browser is None:
+            return None
+        digest = _digest(browser)
+        waiting = self._one_time_tokens.list(REGISTRATION, columns.sent_to == email)
+        return next((row for row in waiting if row.data.get("browser") == digest), None)
+
     def _peek(self, token: str | None) -> Token:
         if token is None:
             raise LinkNotOpen
@@ -231,12 +259,8 @@ class Registration(Feature[VerificationSettings]):
         is not open any more, Busy, and the refusals of the rate limits (NIST SP 800-63B-4 section
         3.1.3.1).
         """
-        self._invitations.require_open()
-        named = None if email is None else normalize.email(email)
         self._passwords.check_form(password)
-        found = self._peek(token)
-        if named not in {None, found.sent_to}:
-            raise WrongVerificationToken
+        found = self._peek_for(token, email)
         # The holder of the link counts as a known device: guesses of others do not stop it.
         attempt = Attempt("sign_in", found.sent_to, caller.ip, known=True)
         hashed = self._passwords.fits(caller, attempt, password, self._hashes(found))
@@ -244,6 +268,43 @@ class Registration(Feature[VerificationSettings]):
             self._registry.publish(Event(caller, "registration.refused"))
             raise WrongVerificationToken("password")
         return self._create_account(caller, found, hashed)
+
+    def complete_here(
+        self,
+        caller: Caller,
+        token: str | None,
+        browser: str | None,
+        email: str | None = None,
+        *,
+        replaces: str | None = None,
+    ) -> tuple[User, OpenedSession | None]:
+        """Spend a token in the browser that registered, create the account and open a session.
+
+        `browser` is the secret of the browser. `replaces` is the session secret that it had; that
+        session ends. `email`, if given, must be the registration's. The session is None when the
+        account changed in the same moment. Raises MalformedEmail, LinkNotOpen, RegistrationClosed,
+        WrongVerificationToken, PasswordRequired in any other browser, and MFARequired when another
+        factor is due (NIST SP 800-63B-4 section 3.1.3.1).
+        """
+        found = self._peek_for(token, email)
+        mine = self._of_browser(found.sent_to, browser)
+        # What another browser registered may be an attacker's, and the account would have their
+        # password (E28).
+        if mine is None:
+            raise PasswordRequired("password")
+        user = self._create_account(caller, found, mine.data["hashed_password"])
+        # The session is as fresh as the choice of the password.
+        authentication = Authentication(user, ("pwd",), min(mine.created_at, clock.now()))
+        return user, self._sessions.open(caller, authentication, replaces=replaces)
+
+    def _peek_for(self, token: str | None, email: str | None) -> Token:
+        """Return the token of an open link; `email`, if given, must be the one it went to."""
+        self._invitations.require_open()
+        named = None if email is None else normalize.email(email)
+        found = self._peek(token)
+        if named not in {None, found.sent_to}:
+            raise WrongVerificationToken
+        return found
 
     def _hashes(self, found: Token) -> list[str]:
         """Return the hashes of the registrations a token can complete: its own, then the newest.
@@ -378,3 +439,7 @@ class Registration(Feature[VerificationSettings]):
         with self._db.transaction():
             some = select(columns.id).where(columns.purpose == REGISTRATION.name).limit(limit)
             return self._one_time_tokens.withdraw(REGISTRATION, columns.id.in_(some))
+
+
+def _digest(browser: str) -> str:
+    return tokens.digest(purposes.REGISTERING_BROWSER, browser).hex()

@@ -13,9 +13,11 @@ from bienvenue.features.passwords import (
     PasswordTooLong,
     PasswordTooShort,
 )
-from bienvenue.features.registration.errors import WrongVerificationToken
+from bienvenue.features.registration.errors import PasswordRequired, WrongVerificationToken
+from bienvenue.features.registration.models import BROWSER_COOKIE, PendingRegistration
 from bienvenue.features.registration.operations import Registration
-from bienvenue.normalize import MalformedEmail
+from bienvenue.features.sessions import MFARequired, OpenedSession
+from bienvenue.normalize import MalformedEmail, PrivateEmail
 from bienvenue.user import SignedIn, User
 from bienvenue.web.page import (
     Answer,
@@ -76,6 +78,7 @@ def registration_page(query: ReturnTo, visitor: Visitor) -> Answer:
     returns={201: Registered, 202: EmailSent},
     errors=(
         MalformedEmail,
+        PrivateEmail,
         RegistrationClosed,
         WrongInvitation,
         PasswordTooShort,
@@ -101,18 +104,23 @@ def users(form: RegistrationRequest, caller: Caller, visitor: Visitor) -> Answer
     )
 
 
-def _answered(email: str, invitation: str | None, user: User | None) -> Answer:
-    if user is None:
-        return Answer(EmailSent(email=email), 202, template="registration/sent.html")
-    value, spent = Registered(email=user.email), None if invitation is None else "invitation"
+def _answered(email: str, invitation: str | None, made: User | PendingRegistration) -> Answer:
+    if isinstance(made, PendingRegistration):
+        return Answer(
+            EmailSent(email=email),
+            202,
+            template="registration/sent.html",
+            cookies={BROWSER_COOKIE: made.browser},
+        )
+    value, spent = Registered(email=made.email), None if invitation is None else "invitation"
     return Answer(value, 201, template="registration/registered.html", spent_link=spent)
 
 
 class VerificationForm(Reply):
-    """The form that verifies an email, and that email."""
+    """The form that verifies an email, and that email; the browser that registered has its own."""
 
     email: str
-    action: Literal["POST /email/verification"] = "POST /email/verification"
+    action: Literal["POST /email/verification", "POST /email/verification/here"]
 
 
 class Verification(Form):
@@ -121,6 +129,13 @@ class Verification(Form):
     password: Password
     email: Email | None = None
     verification_token: LinkToken = None
+
+
+class VerificationHere(Form):
+    """A verification in the browser that registered, which has the cookie of its registration."""
+
+    verification_token: LinkToken = None
+    email: Email | None = None
 
 
 class AccountCreated(Reply):
@@ -154,8 +169,19 @@ class EmailVerified(Reply):
 )
 def verification_page(visitor: Visitor) -> Answer:
     """Show the form that verifies the email of an emailed link."""
-    email = Registration.current().email_of(visitor.links.get("verification"))
-    return Answer(VerificationForm(email=email), template="registration/verify.html")
+    return _form(
+        *Registration.current().open_link(
+            visitor.links.get("verification"), visitor.cookies.get(BROWSER_COOKIE)
+        )
+    )
+
+
+def _form(email: str, here: bool) -> Answer:
+    if here:
+        value = VerificationForm(email=email, action="POST /email/verification/here")
+        return Answer(value, template="registration/verify_here.html")
+    value = VerificationForm(email=email, action="POST /email/verification")
+    return Answer(value, template="registration/verify.html")
 
 
 @page(
@@ -181,10 +207,58 @@ def verify_email(form: Verification, caller: Caller, visitor: Visitor) -> Answer
         form.password,
         form.email,
     )
+    return _created(user)
+
+
+def _created(user: User) -> Answer:
     return Answer(
         AccountCreated(email=user.email),
         201,
         template="registration/done.html",
+        spent_link="verification",
+    )
+
+
+@page(
+    "POST /email/verification/here",
+    accepts=VerificationHere,
+    returns={201: AccountCreated},
+    errors=(
+        WrongVerificationToken,
+        LinkNotOpen,
+        PasswordRequired,
+        MalformedEmail,
+        RegistrationClosed,
+        MFARequired,
+    ),
+    public=True,
+    form_template="registration/verify.html",
+)
+def verify_email_here(form: VerificationHere, caller: Caller, visitor: Visitor) -> Answer:
+    """Create the account in the browser that registered, without the password, and sign in."""
+    return _signed_in(
+        *Registration.current().complete_here(
+            caller,
+            form.verification_token or visitor.links.get("verification"),
+            visitor.cookies.get(BROWSER_COOKIE),
+            form.email,
+            replaces=visitor.session,
+        )
+    )
+
+
+def _signed_in(user: User, opened: OpenedSession | None) -> Answer:
+    if opened is None:
+        return _created(user)
+    return Answer(
+        AccountCreated(email=user.email),
+        201,
+        redirect_to="/profile",
+        flash="account-created",
+        session=opened.secret,
+        device=opened.device,
+        language=opened.language,
+        cookies={BROWSER_COOKIE: None},
         spent_link="verification",
     )
 
