@@ -100,14 +100,14 @@ class Connections:
         """
         for entry in list(_OWN.iterdir()):
             try:
-                # Closing any number of a file drops the locks that SQLite holds on it (POSIX).
-                if not stat.S_ISSOCK(entry.stat().st_mode):
+                if not str(entry.readlink()).startswith("socket:"):
                     continue
                 number = os.dup(int(entry.name))
             except OSError:
                 continue
             if not stat.S_ISSOCK(os.fstat(number).st_mode):
-                os.close(number)
+                # The number was given to a file meanwhile. It stays open: closing it would end the
+                # locks of this process on that file, which may be the database (fcntl(2)).
                 continue
             found = socket.socket(fileno=number)
             inet = found.family in {socket.AF_INET, socket.AF_INET6}
