@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, delete, exists, insert, select
 
-from bienvenue import clock, user_agent, user_fields
+from bienvenue import clock, normalize, user_agent, user_fields
 from bienvenue.authentication import Caller
 from bienvenue.db import retried, upsert
 from bienvenue.feature import Event, Feature, MenuEntry, Reason, needs
