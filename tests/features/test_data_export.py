@@ -241,6 +241,7 @@ def test_nothing_of_someone_else_is_in_the_export(service: Service, moving_clock
         assert canary in json.dumps(theirs)
     shared = set(leaves(mine)) & set(leaves(theirs))
     same = {str(name) for feature in service.auth.features for name in feature.events}
+    same |= {link.name for feature in service.auth.features for link in feature.links}
     same |= {message["subject"] for message in theirs["emails"]}
     same |= {message.kind for message in service.auth.mail.list(1000)}
     assert shared - same == {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import contextvars
 import secrets
@@ -197,6 +198,26 @@ def test_threads_that_a_view_starts(make_host: Callable[[], Flask]) -> None:
             assert client.get("/threads").get_json() == ["False", email, email, email]
         assert kept.submit(known).result() is False
         assert kept.submit(logs.request_id).result() == ""
+
+
+def test_async_views(make_host: Callable[[], Flask]) -> None:
+    """Their tasks, and the threads of their event loop, act for the one who asks."""
+    app = make_host()
+
+    async def later() -> str:
+        await asyncio.sleep(0.01)
+        return who()
+
+    @app.get("/async")
+    async def asked() -> list[str]:
+        found = await asyncio.gather(later(), asyncio.create_task(later()), asyncio.to_thread(who))
+        return [who(), *found, who()]
+
+    clients = {EMAIL: signed_in(app), OTHER: signed_in(app, OTHER), "nobody": app.test_client()}
+    with ThreadPoolExecutor(3) as pool:
+        for _ in range(3):
+            heard = pool.map(lambda client: client.get("/async").get_json(), clients.values())
+            assert list(heard) == [[email] * 5 for email in clients]
 
 
 def test_many_threads_answer_at_once(make_host: Callable[[], Flask]) -> None:
