@@ -27,6 +27,8 @@ PUBLIC = {
     ("GET", "/email/verification"),
     ("POST", "/email/verification"),
     ("POST", "/email/verification/resend"),
+    # It asks for the cookie of the browser that registered, and for the link.
+    ("POST", "/email/verification/here"),
     ("PUT", "/preferences"),
     ("GET", "/account/reopen"),
     ("POST", "/account/reopen"),

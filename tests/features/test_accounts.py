@@ -279,6 +279,7 @@ def test_export_gives_the_account_and_the_sessions_without_secrets(
             "amr",
             "ip",
             "agent",
+            "remembered",
         }
     ]
     assert user.hashed_password not in str(exported)
