@@ -39,7 +39,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that no process is left alone with it at the end."""
     mark_twins(items)
-    first = ("test_it_stops_at_any_moment", "test_every_page", "test_it_prints_every_figure")
+    first = (
+        "test_it_stops_at_any_moment",
+        "test_the_owner_ends_in",
+        "test_every_page",
+        "test_it_prints_every_figure",
+    )
     items.sort(key=lambda item: not item.name.startswith(first))
 
 

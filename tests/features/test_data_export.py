@@ -320,6 +320,7 @@ def held(client: FlaskClient) -> tuple[int, int]:
         answer.close()
 
 
+@pytest.mark.thorough
 @pytest.mark.statements
 def test_a_large_export_holds_no_more_than_a_small_one(service: Service) -> None:
     """Six at once of 100,000 rows took 300 MB, and the service did not answer for 12 s."""
