@@ -182,6 +182,9 @@ def missing(service: Service, user_id: int) -> tuple[set[str], list[str]]:
     for name, table in personal().items():
         for row in rows(service, table, user_id):
             found.add(name)
+            # Whether a link went out would tell the one who asked that the address is free.
+            if str(row.get("purpose")).endswith("_link"):
+                continue
             for column, value in row.items():
                 if column == "user_id" or value is None or f"{name}.{column}" in LEFT_OUT:
                     continue
@@ -241,7 +244,6 @@ def test_nothing_of_someone_else_is_in_the_export(service: Service, moving_clock
         assert canary in json.dumps(theirs)
     shared = set(leaves(mine)) & set(leaves(theirs))
     same = {str(name) for feature in service.auth.features for name in feature.events}
-    same |= {link.name for feature in service.auth.features for link in feature.links}
     same |= {message["subject"] for message in theirs["emails"]}
     same |= {message.kind for message in service.auth.mail.list(1000)}
     assert shared - same == {

@@ -211,7 +211,6 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
         "imported",
         "sign_ins_in_progress",
         "groups",
-        "emailed_links",
     }
     assert service.auth.sweep(0.0) == 0
     idle = Idle(service.auth.registry, service.auth._db, Section())

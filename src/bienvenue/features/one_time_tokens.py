@@ -392,23 +392,6 @@ class OneTimeTokens(Feature[Section]):
         with self._db.transaction() as tx:
             self._drop(tx, which, wholly=deleted)
 
-    def export(self, user_id: int) -> dict[str, Any]:
-        """Return where one-time links of an account were sent, what for, and their expiry."""
-        with self._db.reading() as tx:
-            sent = (columns.user_id == user_id) & columns.message_uid.is_not(None)
-            rows = tx.execute(select(table).where(sent).order_by(columns.id)).all()
-        return {
-            "emailed_links": [
-                {
-                    "email": row.sent_to,
-                    "purpose": row.purpose,
-                    "sent_at": clock.written(row.created_at),
-                    "expires_at": clock.written(row.expires_at),
-                }
-                for row in rows
-            ]
-        }
-
     @retried
     def sweep(self, now: float, limit: int) -> int:
         """Delete at most `limit` expired tokens; return how many."""
