@@ -70,7 +70,7 @@ def _alike(replies: list[tuple[Reply, str]]) -> bool:
             reply.rounds,
             reply.text.replace(email, ""),
             tuple(
-                (name, re.sub(r"=[A-Za-z0-9_-]{43};", "=…;", value))
+                (name, re.sub(r"=[A-Za-z0-9_-]{43};|Expires=[^;]*", "=…;", value))
                 for name, value in reply.headers
                 if name.lower() not in {"date", "x-request-id"}
             ),
