@@ -110,6 +110,22 @@ def test_the_first_process_of_a_container_hears_a_signal_while_it_loads(
     assert (done.returncode, done.stdout) == (status, "False\n"), done.stderr
 
 
+def test_the_status_is_that_of_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a shell writes it; another process keeps the handler it has."""
+    ended: list[int] = []
+    before = signal.getsignal(signal.SIGTERM)
+    stopping.listen_as_first_process()
+    assert signal.getsignal(signal.SIGTERM) is before
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    monkeypatch.setattr(os, "_exit", ended.append)
+    try:
+        stopping.listen_as_first_process()
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended == [143]
+
+
 def test_a_name_is_imported_when_it_is_asked_for() -> None:
     """And one that is not there is a plain mistake."""
     assert set(bienvenue.__all__) <= set(dir(bienvenue))

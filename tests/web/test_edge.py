@@ -15,11 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 from flask.testing import FlaskClient
 
-from bienvenue import Auth, tokens, work, wsgi_bridge
+from bienvenue import Auth, connections, tokens, work, wsgi_bridge
 from bienvenue import edge as module
 from bienvenue.authentication import CODE
 from bienvenue.db import DatabaseUnavailable
@@ -484,10 +485,18 @@ def test_a_check_while_the_database_is_away(
     assert heard.header("retry-after")
 
 
+@pytest.mark.parametrize("where", ["port", "socket"])
 def test_the_application_that_is_served(
-    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    """`bienvenue.asgi:app` is the edge, made from the environment, with the work beside it."""
+    """`bienvenue.asgi:app` is the edge, made from the environment, with the work beside it.
+
+    The connections of a port are watched; those of a socket are its proxy's.
+    """
+    watch = mock.Mock()
+    monkeypatch.setattr(connections.Connections, "watch", watch)
+    if where == "socket":
+        monkeypatch.setenv("BIENVENUE_UNIX_SOCKET", str(tmp_path / "socket"))
     working: list[object] = []
     monkeypatch.setenv("BIENVENUE_DATABASE_URL", service.url)
     (tmp_path / "keys").write_text(KEY)
@@ -499,6 +508,7 @@ def test_the_application_that_is_served(
     _ends_with_its_parent(asgi, monkeypatch)
     (auth,) = working
     assert isinstance(auth, Auth)
+    assert watch.called == (where == "port" and connections.can_be_bounded())
     monkeypatch.delitem(sys.modules, "bienvenue.asgi")
     auth.close()
 
