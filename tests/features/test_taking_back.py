@@ -80,11 +80,13 @@ def test_the_owner_ends_in_whatever_the_two_did(
 def test_the_owner_ends_in_after_every_order_of_the_chief_acts(
     make_service: MakeService, moving_clock: Clock
 ) -> None:
-    """Every order of them that has a change of the email in it: of two, or of up to four."""
+    """Every order of them with a change of the email in it: of two, or of up to four (three)."""
     service = make_service(**LIMITS)
     impossible: set[tuple[str, ...]] = set()
     played = 0
-    for acts, begins in _orders():
+    # A hundred orders show each pair of statements; four acts take PostgreSQL five minutes.
+    longest = min(ORDERED, 3) if service.auth._db.on_postgresql else ORDERED
+    for acts, begins in _orders(longest):
         if begins & impossible:
             continue
         # Every other owner has a notification email.
@@ -94,12 +96,12 @@ def test_the_owner_ends_in_after_every_order_of_the_chief_acts(
                 impossible.add(acts[:number])
         story.ends()
         played += 1
-    assert played >= often(8, 200)
+    assert played >= (often(8, 60) if longest < ACTS_OF_A_STORY else 200)
 
 
-def _orders() -> Iterator[tuple[tuple[str, ...], set[tuple[str, ...]]]]:
+def _orders(longest: int) -> Iterator[tuple[tuple[str, ...], set[tuple[str, ...]]]]:
     """Yield every order of acts with a change of the email, and each of its beginnings."""
-    for length in range(1, ORDERED + 1):
+    for length in range(1, longest + 1):
         for acts in itertools.product(CHIEF, repeat=length):
             if "changes_email" in acts:
                 yield acts, {acts[:number] for number in range(1, length + 1)}
