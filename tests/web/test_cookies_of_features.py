@@ -13,8 +13,15 @@ from flask.testing import FlaskClient
 from bienvenue import Bienvenue, tokens
 from bienvenue.feature import Feature
 from bienvenue.settings import Section
+from bienvenue.web import cookies
 from bienvenue.web.page import Answer, Pages, Reply, Visitor
 from tests.conftest import KEY
+
+OURS = [
+    value
+    for name, value in vars(cookies).items()
+    if name.isupper() and isinstance(value, str) and name != "LINK"
+]
 
 
 class Basket(Reply):
@@ -86,7 +93,7 @@ def test_it_is_set_read_and_cleared(client: FlaskClient) -> None:
     assert client.get("/basket", environ_overrides=nonsense).get_json() == {"found": []}
 
 
-@pytest.mark.parametrize("name", ["session_id", "device_id", "email_token"])
+@pytest.mark.parametrize("name", [*OURS, "email_token"])
 def test_no_feature_takes_a_name_of_ours(given: dict[str, Any], name: str) -> None:
     """It would read, or replace, what is not its own."""
 

@@ -53,7 +53,11 @@ class CurrentUser:
     @property
     def fresh(self) -> bool:
         """Whether the user authenticated within the last `session_fresh` seconds."""
-        return bool(self._auth.use(Sessions).is_fresh(self._me))
+        return self.authenticated_within(None)
+
+    def authenticated_within(self, seconds: float | None) -> bool:
+        """Tell whether the user authenticated within so many seconds, None for `session_fresh`."""
+        return bool(self._auth.use(Sessions).is_fresh(self._me, seconds))
 
     @cached_property
     def groups(self) -> frozenset[str]:

@@ -12,7 +12,6 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from flask import Response, current_app, request
 
-from bienvenue import clock
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.errors import Refusal
 from bienvenue.features.groups import Groups
@@ -20,6 +19,7 @@ from bienvenue.features.groups.operations import Wanted, checked
 from bienvenue.host.application import dispatcher, refused
 from bienvenue.host.current import CurrentUser, found
 from bienvenue.web import crosssite
+from bienvenue.web.embedding import BLUEPRINT
 from bienvenue.web.refusals import NotSignedIn, ReauthenticationRequired, as_refusal
 
 #: The header of a form token, for scripts.
@@ -72,7 +72,7 @@ def _passes_unasked() -> bool:
     for signing in. Flask itself answers OPTIONS, whose preflights bear no cookie (Fetch standard).
     """
     automatic = getattr(request.url_rule, "provide_automatic_options", False)
-    return request.blueprint == "bienvenue" or (request.method == "OPTIONS" and automatic)
+    return request.blueprint == BLUEPRINT or (request.method == "OPTIONS" and automatic)
 
 
 def _refusal(check: Callable[[], object]) -> Refusal | None:
@@ -119,9 +119,7 @@ def reauthentication_required(
     seconds = within.total_seconds() if isinstance(within, timedelta) else within
 
     def check() -> None:
-        user = _user()
-        since = clock.now() - user.authenticated_at.timestamp()
-        if not (user.fresh if seconds is None else since < seconds):
+        if not _user().authenticated_within(seconds):
             raise ReauthenticationRequired
 
     guard = _guard(check)

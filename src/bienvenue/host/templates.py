@@ -8,6 +8,7 @@ from markupsafe import Markup
 from bienvenue.host.application import dispatcher
 from bienvenue.host.current import current_user, found
 from bienvenue.web import body, redirects
+from bienvenue.web.embedding import BLUEPRINT
 
 #: Pages by a name that is easier to keep than their path.
 _NAMED = {
@@ -42,7 +43,7 @@ def form_token() -> str:
     """Return the token of a form, for a hidden field `form_token`. It is bound to this browser."""
     rendering = dispatcher().rendering
     token = rendering.form_token()
-    if request.environ.get(_WILL_KEEP) is not rendering and request.blueprint != "bienvenue":
+    if request.environ.get(_WILL_KEEP) is not rendering and request.blueprint != BLUEPRINT:
         request.environ[_WILL_KEEP] = rendering
 
         @after_this_request

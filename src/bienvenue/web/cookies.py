@@ -47,7 +47,18 @@ _FLASH_LIFETIME = 60
 
 def is_ours(name: str) -> bool:
     """Tell whether the service itself has a cookie of this name."""
-    ours = {SESSION, DEVICE, AUTHENTICATION, FORM, LANGUAGE, THEME, FLASH, DRAFT, OUTCOME}
+    ours = {
+        SESSION,
+        DEVICE,
+        AUTHENTICATION,
+        FORM,
+        LANGUAGE,
+        THEME,
+        FLASH,
+        DRAFT,
+        OUTCOME,
+        RETURN_TO,
+    }
     return name in ours or name.endswith(LINK)
 
 
