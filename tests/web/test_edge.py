@@ -519,7 +519,8 @@ def _ends_with_its_parent(asgi: ModuleType, monkeypatch: pytest.MonkeyPatch) -> 
     ended = threading.Event()
     done: list[object] = []
     monkeypatch.setattr("os.kill", lambda *what: done.append(what))
-    monkeypatch.setattr(asgi.time, "sleep", done.append)
+    # Other threads of this process sleep too.
+    monkeypatch.setattr(asgi, "time", SimpleNamespace(sleep=done.append))
 
     def leave(code: int) -> None:
         done.append(code)

@@ -22,7 +22,7 @@ from bienvenue.features.email_change.models import (
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.mail import Mail
 from bienvenue.features.notification_email import NotificationEmails
-from bienvenue.features.one_time_tokens import Link, OneTimeToken, OneTimeTokens, columns
+from bienvenue.features.one_time_tokens import Link, OneTimeToken, OneTimeTokens, Token, columns
 from bienvenue.features.password_reset import PasswordReset
 from bienvenue.features.rate_limits import RateLimits
 from bienvenue.features.sessions import Sessions
@@ -368,7 +368,7 @@ class EmailChange(Feature[EmailChangeSettings]):
             links.withdraw(EMAIL_RESTORE, later)
             self._rate_limits.move(user.email, spent.sent_to)
             # First, so that no notice of what follows goes to a notification email of a thief.
-            self._notification_emails.revert(caller, user.id, spent.data.get("notification_email"))
+            self._notification_emails.revert(caller, user.id, self._trusted_of(spent))
             self._account_closure.undo(caller, user.id)
             self._registry.revoke(caller, user.id, Reason.EMAIL_RESTORED)
             event = {"old": user.email, "new": spent.sent_to}
@@ -379,10 +379,20 @@ class EmailChange(Feature[EmailChangeSettings]):
             self._password_reset.begin(caller, spent.sent_to)
         return spent.sent_to
 
+    def _trusted_of(self, spent: Token) -> Mapping[str, Any] | None:
+        """Return the notification email at the time of a change, unless a thief may have added it.
+
+        A thief who changed the email was in the account before. How long is not known: one restore
+        lifetime is taken for it.
+        """
+        before: Mapping[str, Any] | None = spent.data.get("notification_email")
+        since = spent.created_at - self.settings.email_restore_lifetime
+        return None if before is None or before["verified_at"] > since else before
+
     def _notify_restored(self, caller: Caller, user_id: int, email: str) -> None:
         """Notify both addresses of an account that has a notification email.
 
-        A thief can have added it before the change, so its owner is asked to look at it.
+        It is older than the thief seems to be, and its owner is asked to look at it all the same.
         """
         notified = self._notification_emails.email_of(user_id)
         if notified is not None:
