@@ -109,7 +109,7 @@ class Bienvenue:
         if self._in_host:
             app.cli.add_command(ApplicationCommands(app, auth))
             claim.stake(settings, app.name, prefix)
-        embedding.settle(app)
+        embedding.check_routes(app)
         return auth
 
 

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import NoResultFound
 
-from bienvenue import i18n, room, schema
+from bienvenue import disk_space, i18n, schema
 from bienvenue.authentication import CODE, Authentication, Caller
 from bienvenue.db import DB
-from bienvenue.feature import Event, Feature, Reason, Refusal, answering
+from bienvenue.feature import Event, Feature, Reason, Refusal, current_registry
 from bienvenue.features.account_closure import AccountClosure
 from bienvenue.features.accounts import Accounts, NoSuchUser
 from bienvenue.features.activity import Activity
@@ -184,13 +184,13 @@ class Auth:
         return self.registry.context()
 
     @contextmanager
-    def answering(self) -> Iterator[None]:
+    def as_current(self) -> Iterator[None]:
         """Let page functions find these features by their classes while the block runs."""
-        token = answering.set(self.registry)
+        token = current_registry.set(self.registry)
         try:
             yield
         finally:
-            answering.reset(token)
+            current_registry.reset(token)
 
     def _open(self, feature: type[Feature[Any]]) -> None:
         if feature.catalogue is not None:
@@ -225,7 +225,7 @@ class Auth:
             user = self.accounts.find(plain_email(email))
         except (NoSuchUser, MalformedEmail, MalformedText):
             return None
-        if self.registry.why_shut(user) is not None:
+        if self.registry.sign_in_refusal(user) is not None:
             return None
         opened = self.sessions.open(CODE, Authentication(user))
         return None if opened is None else opened.secret
@@ -309,7 +309,7 @@ class Auth:
 
     def can_store(self) -> bool:
         """Tell whether the disk of a SQLite database has room for changes."""
-        return not room.is_full(self._db.file)
+        return not disk_space.is_full(self._db.file)
 
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""

@@ -126,7 +126,7 @@ class Authentication:
     #: The attempt that is settled once nothing is required any more.
     attempt: Attempt | None = None
     #: A hash to store in place of an outdated one.
-    replacement: str | None = field(default=None, repr=False)
+    rehashed: str | None = field(default=None, repr=False)
     #: Where the visitor asked to return to.
     return_to: str | None = None
     #: Whether the browser keeps the cookie of the session when it closes.
@@ -134,7 +134,7 @@ class Authentication:
     #: Seconds for which the session lives at most, if less than the setting says.
     lifetime: int | None = None
     #: The digest under which it is stored, once it outlived a request.
-    stored_as: bytes | None = field(default=None, repr=False)
+    stored_digest: bytes | None = field(default=None, repr=False)
 
     def completed(self, method: str) -> Self:
         """Return this authentication after a further method, for example "otp" (RFC 8176)."""

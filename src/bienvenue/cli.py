@@ -223,7 +223,7 @@ def serve_command(despite_errors: bool, **options: Any) -> None:
 def check_command(service: Service, as_json: bool) -> None:
     """Check the configuration; status 1 when something is an error."""
     auth = service.require_settings()
-    result = checkup.run(checkup.Circumstances(auth, service.db), slow=True)
+    result = checkup.run(checkup.CheckupContext(auth, service.db), slow=True)
     if as_json:
         click.echo(serve.as_text(result.document()))
     else:

@@ -255,7 +255,7 @@ class DB:
         with self.connect(False, True) as connection, Transaction(connection) as tx:
             yield tx
 
-    def quick(self, statement: str, values: Mapping[str, Any]) -> Any:
+    def fetch_row(self, statement: str, values: Mapping[str, Any]) -> Any:
         """Run one SELECT on the connection of this thread; return its first row or None.
 
         The statement is prepared once, needs no place in the pool, and reads committed data.

@@ -18,7 +18,7 @@ from bienvenue.authentication import Attempt, Authentication, Caller, Factor
 from bienvenue.db import DB
 from bienvenue.errors import Refusal
 from bienvenue.finding import Check
-from bienvenue.registry import Event, Reason, Registry, idle
+from bienvenue.registry import Event, Reason, Registry, no_op
 from bienvenue.settings import Section
 from bienvenue.tokens import Purpose
 from bienvenue.user import User
@@ -36,14 +36,14 @@ __all__ = [
     "MenuEntry",
     "Reason",
     "Refusal",
-    "answering",
+    "current_registry",
     "needs",
 ]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 #: The registry of the service that answers the request of this context.
-answering: ContextVar[Registry] = ContextVar("answering")
+current_registry: ContextVar[Registry] = ContextVar("current_registry")
 
 
 class MenuEntry(NamedTuple):
@@ -144,38 +144,38 @@ class Feature(Generic[S]):
     @classmethod
     def current(cls) -> Self:
         """Return this feature of the service that answers the request. Raises LookupError."""
-        return answering.get().use(cls)
+        return current_registry.get().use(cls)
 
     @classmethod
     def needed(cls) -> dict[str, type[Any]]:
         """Return the features that this one calls, by the name it has for each."""
         return {name: each.kind for name, each in vars(cls).items() if isinstance(each, needs)}
 
-    @idle
+    @no_op
     def identifiers(self) -> Sequence[Identifier]:
         """Return the ways to know who sends a request that this feature adds, in order."""
         return ()
 
-    @idle
+    @no_op
     def required_factors(self, authentication: Authentication) -> Sequence[Factor]:
         """Return the factors that a sign-in lacks of this feature before it becomes a session."""
         return ()
 
-    @idle
+    @no_op
     def on_event(self, event: Event) -> None:
         """React to an event in its transaction; an exception rolls the transaction back."""
 
-    @idle
+    @no_op
     def on_events(self, events: Sequence[Event]) -> None:
         """Handle many events at once, for a feature where one by one takes too long."""
         for event in events:
             self.on_event(event)
 
-    @idle
+    @no_op
     def after_commit(self, event: Event) -> None:
         """React to an event after its commit; an exception is logged and changes no response."""
 
-    @idle
+    @no_op
     def revoke(
         self,
         caller: Caller,
@@ -186,17 +186,17 @@ class Feature(Generic[S]):
     ) -> None:
         """End what this feature holds for a changed account, in the open transaction."""
 
-    @idle
-    def why_shut(self, user: User) -> Refusal | None:
+    @no_op
+    def sign_in_refusal(self, user: User) -> Refusal | None:
         """Return the refusal of an account that lets no one in; None when it is not shut."""
         return None
 
-    @idle
+    @no_op
     def context(self) -> Mapping[str, Any]:
         """Return what every template may show, by name."""
         return {}
 
-    @idle
+    @no_op
     def export(self, user_id: int) -> Mapping[str, Any]:
         """Return all data of a user in this feature, ready for JSON, without secrets.
 
@@ -204,7 +204,7 @@ class Feature(Generic[S]):
         """
         return {}
 
-    @idle
+    @no_op
     def import_users(self, users: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
         """Store this feature's fields of new accounts, in the transaction that creates them.
 
@@ -212,16 +212,16 @@ class Feature(Generic[S]):
         returned them; an empty field is absent.
         """
 
-    @idle
+    @no_op
     def export_users(self, user_ids: Sequence[int]) -> Mapping[int, Mapping[str, Any]]:
         """Return this feature's fields of some accounts by id, as its readers return them."""
         return {}
 
-    @idle
+    @no_op
     def work(self) -> None:
         """Do background work, such as sending emails; the worker calls it every few seconds."""
 
-    @idle
+    @no_op
     def sweep(self, now: float, limit: int) -> int:
         """Delete at most `limit` rows that expired before `now`, in seconds; return how many."""
         return 0

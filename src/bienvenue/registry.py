@@ -67,9 +67,9 @@ class Event:
     user_uid: str | None = None
 
 
-def idle(method: M) -> M:
+def no_op(method: M) -> M:
     """Mark a method that does nothing: the registry need not call it."""
-    vars(method)["idle"] = True
+    vars(method)["no_op"] = True
     return method
 
 
@@ -114,7 +114,7 @@ class Member(Protocol):
     ) -> None:
         """End what the feature holds for an account that changed."""
 
-    def why_shut(self, user: User) -> Refusal | None:
+    def sign_in_refusal(self, user: User) -> Refusal | None:
         """Return why an account lets no one in."""
 
     def export(self, user_id: int) -> Mapping[str, Any]:
@@ -248,10 +248,10 @@ class Registry:
         """Return the path under which the application of a caller has the pages."""
         return self.mount if caller.mount is None else caller.mount
 
-    def why_shut(self, user: User) -> Refusal | None:
+    def sign_in_refusal(self, user: User) -> Refusal | None:
         """Return why an account lets no one in, most specific reason first; None when it does."""
-        for each in reversed(self._with("why_shut")):
-            reason = each.why_shut(user)
+        for each in reversed(self._with("sign_in_refusal")):
+            reason = each.sign_in_refusal(user)
             if reason is not None:
                 return reason
         return None
@@ -327,4 +327,4 @@ class Registry:
 
 
 def _acts(feature: Member, method: str) -> bool:
-    return not getattr(getattr(feature, method), "idle", False)
+    return not getattr(getattr(feature, method), "no_op", False)

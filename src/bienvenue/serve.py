@@ -76,7 +76,7 @@ def run(
     from bienvenue import wsgi  # noqa: PLC0415 (it reads the environment as it is now)
 
     auth = wsgi.app.extensions["bienvenue"].auth
-    _check_up(checkup.Circumstances(auth, db, debug=wsgi.app.debug), despite_errors)
+    _check_up(checkup.CheckupContext(auth, db, debug=wsgi.app.debug), despite_errors)
     auth.close()
     db.close()
     # Once, here: the serving processes are copies of this one.
@@ -112,7 +112,7 @@ def run(
         workers_kill_timeout=_KILL_AFTER,
     )
     stop.end_if_signalled()
-    stop.hand_over(server)
+    stop.pass_signals_to(server)
     server.serve()
 
 
@@ -129,7 +129,7 @@ def _where(settings: Settings) -> str:
     return f"{scheme}://{host}:{core.port} for {settings.base_url}"
 
 
-def _check_up(around: checkup.Circumstances, despite_errors: bool) -> None:
+def _check_up(around: checkup.CheckupContext, despite_errors: bool) -> None:
     """Log the findings of the check-up, without its slow checks. Raises CheckupProblem."""
     result = checkup.run(around)
     if not despite_errors:

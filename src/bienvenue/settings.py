@@ -35,8 +35,8 @@ from pydantic.fields import FieldInfo
 from bienvenue import i18n, logo, site_path
 from bienvenue.accent import usable_accent
 from bienvenue.client_ip import TrustedProxies, address_of
+from bienvenue.environment import settings_in
 from bienvenue.footer import usable_footer, usable_url
-from bienvenue.variables import settings_in
 
 PREFIX = "BIENVENUE_"
 _NO_PATH = "is the path of a file or a folder"

@@ -65,7 +65,7 @@ class Stop:
         if self._received:
             sys.exit(0)
 
-    def hand_over(self, server: Any) -> None:
+    def pass_signals_to(self, server: Any) -> None:
         """Pass to a server of granian the signals of the past and those to come."""
         server.main_loop_interrupt = _Interrupt(server)
         os.register_at_fork(

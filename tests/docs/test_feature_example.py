@@ -22,7 +22,7 @@ from flask import Flask
 from bienvenue import DB, Auth, Bienvenue, cli, i18n, schema
 from bienvenue.authentication import CODE
 from bienvenue.checkup.checks import pending_migrations
-from bienvenue.checkup.circumstances import Circumstances
+from bienvenue.checkup.context import CheckupContext
 from bienvenue.feature import Feature
 from bienvenue.settings import Settings, SettingsProblem
 from tests.conftest import EMAIL, KEY, PASSPHRASE
@@ -168,7 +168,7 @@ def test_a_check_names_the_tables_that_wait_for_their_migration(
     given: dict[str, Any] = {"database_url": database, "secret_key_file": tmp_path / "keys"}
     auth = Auth(settings=Settings({}, **given), features=[kind])
     schema.upgrade(auth._db)
-    around = Circumstances(auth, auth._db)
+    around = CheckupContext(auth, auth._db)
     assert pending_migrations(around) == (
         "The tables of display_name are not at this program's version yet."
     )
@@ -176,7 +176,7 @@ def test_a_check_names_the_tables_that_wait_for_their_migration(
     said = CliRunner().invoke(cli.current, obj=service).output
     assert said.endswith("display_name: behind\n")
     auth.upgrade()
-    assert pending_migrations(Circumstances(auth, auth._db)) is None
+    assert pending_migrations(CheckupContext(auth, auth._db)) is None
     auth.close()
 
 

@@ -27,7 +27,7 @@ from bienvenue.features.sessions import SignedIn
 from bienvenue.key_file import read_or_make
 from bienvenue.key_ring import KeyProblem
 from bienvenue.settings import Section, Settings, SettingsProblem
-from bienvenue.web import drafts
+from bienvenue.web import form_drafts
 from bienvenue.web.dispatch import NotSignedIn
 from bienvenue.web.page import Answer, Visitor
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
@@ -314,7 +314,7 @@ def test_a_browser_without_a_draft_has_none(service: Service) -> None:
     """Asked for by code, as no page asks without the cookie."""
     auth = service.auth
     with service.app.test_request_context("/email"):
-        assert drafts.typed(request, auth.keys, auth.settings, "/email", None) == {}
+        assert form_drafts.typed(request, auth.keys, auth.settings, "/email", None) == {}
 
 
 def test_an_error_of_postgresql_is_logged_with_its_state() -> None:

@@ -111,7 +111,7 @@ def test_a_check_inside_the_minute_only_reads(
     assert auth.sessions.check(secret)
     moving_clock.forward(59)
     said: list[str] = []
-    quick = auth._db.quick
+    quick = auth._db.fetch_row
 
     def note(statement: str, values: Mapping[str, object]) -> object:
         said.append(statement.split(maxsplit=1)[0])
@@ -120,7 +120,7 @@ def test_a_check_inside_the_minute_only_reads(
     def write(*_: object) -> None:
         said.append("a transaction")
 
-    monkeypatch.setattr(auth._db, "quick", note)
+    monkeypatch.setattr(auth._db, "fetch_row", note)
     event.listen(auth._db.engine, "begin", write)
     assert auth.sessions.check(secret)
     event.remove(auth._db.engine, "begin", write)
@@ -132,14 +132,14 @@ def test_a_session_that_ends_between_two_reads_is_over(
 ) -> None:
     """Its row is gone when what never changes of it is read."""
     secret = opened(auth)
-    quick = auth._db.quick
+    quick = auth._db.fetch_row
 
     def ending(statement: str, values: Mapping[str, object]) -> object:
         if statement == LASTING:
             auth.sessions.end_all_users(CODE)
         return quick(statement, values)
 
-    monkeypatch.setattr(auth._db, "quick", ending)
+    monkeypatch.setattr(auth._db, "fetch_row", ending)
     assert auth.sessions.check(secret) is None
 
 

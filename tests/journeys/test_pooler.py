@@ -66,7 +66,9 @@ def shown(db: DB) -> list[str]:
     names = ("lock_timeout", "statement_timeout")
     with db.reading() as tx:
         found = [str(tx.execute(text(f"SHOW {name}")).scalar_one()) for name in names]
-    return found + [db.quick("SELECT current_setting(:name)", {"name": each})[0] for each in names]
+    return found + [
+        db.fetch_row("SELECT current_setting(:name)", {"name": each})[0] for each in names
+    ]
 
 
 def test_each_transaction_has_its_limits_and_leaves_none(pooler: str, behind: str) -> None:
@@ -98,11 +100,11 @@ def test_a_pooler_that_gives_sessions_away_whole(behind: str, tmp_path: Path) ->
 def test_a_session_of_the_pooler_that_ends_is_replaced(pooler: str, behind: str) -> None:
     """A check asks again, and the next transaction too."""
     db, killer = DB(pooler), DB(behind)
-    assert db.quick("SELECT 1", {}) == (1,)
+    assert db.fetch_row("SELECT 1", {}) == (1,)
     ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
     with killer.transaction() as tx:
         tx.execute(text(f"{ends} AND datname = current_database()"))
-    assert db.quick("SELECT 1", {}) == (1,)
+    assert db.fetch_row("SELECT 1", {}) == (1,)
     assert shown(db)[0] == "5s"
     killer.close()
     db.close()

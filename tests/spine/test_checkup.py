@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from bienvenue import DB, Auth, checkup, clock, schema, serve, version
 from bienvenue.authentication import CODE
-from bienvenue.checkup import CHECKS, CheckupProblem, Circumstances, Finding, Severity, checks
+from bienvenue.checkup import CHECKS, CheckupContext, CheckupProblem, Finding, Severity, checks
 from bienvenue.cli import main
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Event, Feature
@@ -53,7 +53,7 @@ def look(database: str, tmp_path: Path) -> Iterator[Look]:
         made = Settings({}, **given | settings)
         db = DB(made.database_url)
         opened.append(db)
-        around = Circumstances(Auth(db, made), db, debug=debug)
+        around = CheckupContext(Auth(db, made), db, debug=debug)
         return {found.code: found for found in checkup.run(around, slow=slow).findings}
 
     yield looked
@@ -397,14 +397,14 @@ def test_a_feature_of_an_application_brings_checks(database: str, tmp_path: Path
     (tmp_path / "keys").write_text(KEY)
     made = Settings({}, database_url=database, secret_key_file=tmp_path / "keys")
     auth = Auth(settings=made, features=[Shop])
-    result = checkup.run(Circumstances(auth, auth._db), slow=True)
+    result = checkup.run(CheckupContext(auth, auth._db), slow=True)
     assert result.findings[-2:] == [
         Finding("shop01", Severity.ERROR, "the shop is shut", "Open it."),
         Finding("shop02", Severity.NOTE, "Nothing is left.", "Count again."),
     ]
     assert result.checks == len(CHECKS) + 3
     assert list(result.lines())[-1].endswith(f" found in {len(CHECKS) + 3} checks")
-    quick = checkup.run(Circumstances(auth, auth._db))
+    quick = checkup.run(CheckupContext(auth, auth._db))
     assert quick.findings[-1].code == "shop01"
     with pytest.raises(CheckupProblem, match="shop01 the shop is shut Open it"):
         checkup.refuse_errors(quick)

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from bienvenue import checkup
-from bienvenue.checkup import Circumstances
+from bienvenue.checkup import CheckupContext
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.features.mail import Message, MessageState
 from tests.conftest import EMAIL, MakeService, Service
@@ -17,7 +17,7 @@ CODES = ("BV024", "BV025", "BV026", "BV027")
 
 def found(service: Service) -> list[str]:
     """Give the findings on emails."""
-    around = Circumstances(service.auth, service.auth._db)
+    around = CheckupContext(service.auth, service.auth._db)
     return [one.code for one in checkup.run(around).findings if one.code in CODES]
 
 

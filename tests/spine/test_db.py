@@ -320,7 +320,7 @@ def test_options_of_the_url_are_kept(databases: Databases) -> None:
         assert [tx.execute(text(f"SHOW {name}")).scalar_one() for name in asked] == [
             "auth", "3s", "20s"
         ]  # fmt: skip
-    assert [db.quick("SELECT current_setting(:name)", {"name": name})[0] for name in asked] == [
+    assert [db.fetch_row("SELECT current_setting(:name)", {"name": name})[0] for name in asked] == [
         "auth", "3s", "20s"
     ]  # fmt: skip
     assert [schema.state(db), schema.state(plain)] == [schema.State.CURRENT, schema.State.EMPTY]
@@ -354,9 +354,9 @@ def test_behind_a_pooler_each_transaction_sets_its_limits(
         assert tx.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
         tx.connection().exec_driver_sql("ROLLBACK")
         assert tx.connection().exec_driver_sql(limit).scalar_one() == "0"
-    assert [db.quick(limit, {}) for _ in range(3)] == [("20s",)] * 3
+    assert [db.fetch_row(limit, {}) for _ in range(3)] == [("20s",)] * 3
     with pytest.raises(DatabaseUnavailable):
-        db.quick("SELECT pg_terminate_backend(pg_backend_pid())", {})
-    assert db.quick("SELECT count(*) FROM pg_prepared_statements", {}) == (0,)
+        db.fetch_row("SELECT pg_terminate_backend(pg_backend_pid())", {})
+    assert db.fetch_row("SELECT count(*) FROM pg_prepared_statements", {}) == (0,)
     db.close()
     databases.drop(url)

@@ -168,7 +168,7 @@ def test_a_feature_can_shut_an_account(service: Service) -> None:
     class Terms(Feature[Section]):
         name = "terms"
 
-        def why_shut(self, user: User) -> Refusal | None:
+        def sign_in_refusal(self, user: User) -> Refusal | None:
             return TermsDue() if user.email == EMAIL else None
 
     service.auth.registry.add(Terms(service.auth.registry, service.auth._db, Section()))
@@ -215,7 +215,7 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
     assert service.auth.sweep(0.0) == 0
     idle = Idle(service.auth.registry, service.auth._db, Section())
     assert (idle.identifiers(), idle.required_factors(Authentication(user))) == ((), ())
-    assert (idle.why_shut(user), idle.context()) == (None, {})
+    assert (idle.sign_in_refusal(user), idle.context()) == (None, {})
     idle.on_events([Event(CODE, "account.registered", user.id)])
     service.auth.accounts.delete(CODE, EMAIL)
 

@@ -31,9 +31,9 @@ def backend():
         return tx.execute(text("SELECT pg_backend_pid()")).scalar_one()
 
 def kept():
-    return db.quick("SELECT pg_backend_pid()", {})[0] if db.on_postgresql else os.getpid()
+    return db.fetch_row("SELECT pg_backend_pid()", {})[0] if db.on_postgresql else os.getpid()
 
-db.quick("SELECT 1", {})
+db.fetch_row("SELECT 1", {})
 first = [backend(), kept()]
 """
 

@@ -23,7 +23,7 @@ from types import SimpleNamespace
 from bienvenue.stopping import Stop
 if "{hooks}":
     os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
-    Stop().hand_over(SimpleNamespace(on_startup=lambda hook: hook))
+    Stop().pass_signals_to(SimpleNamespace(on_startup=lambda hook: hook))
 else:
     os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
 # What granian does with it: a note for the one process that reads it.
@@ -171,7 +171,7 @@ def test_a_server_that_starts_hears_what_came_before() -> None:
     heard._received = True
     for stop, told in ((heard, ["interrupt"]), (other, [])):
         server = _server()
-        stop.hand_over(server)
+        stop.pass_signals_to(server)
         signal.setitimer(signal.ITIMER_REAL, 3600)
         server.hooks[0]()
         assert server.told == told
@@ -183,7 +183,7 @@ def test_a_server_that_starts_hears_what_came_before() -> None:
 def test_a_handler_may_set_what_its_own_thread_waits_for() -> None:
     """Also when another thread received the signal: it is heard within a turn."""
     server = _server()
-    Stop().hand_over(server)
+    Stop().pass_signals_to(server)
     before = signal.signal(signal.SIGUSR1, lambda *_: server.main_loop_interrupt.set())
     helper = threading.Thread(target=time.sleep, args=(5 * stopping._TURN,))
     helper.start()
@@ -202,7 +202,7 @@ def test_a_handler_may_set_what_its_own_thread_waits_for() -> None:
 def test_starting_a_process_again_forgets_no_stop() -> None:
     """The server clears what it waits for, and looks at what it heard only before."""
     server = _server()
-    Stop().hand_over(server)
+    Stop().pass_signals_to(server)
     waited = server.main_loop_interrupt
     waited.set()
     waited.clear()

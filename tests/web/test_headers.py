@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
-from bienvenue import DB, room
+from bienvenue import DB, disk_space
 from bienvenue.app import all_pages
 from bienvenue.web.responses import CONTENT_POLICY
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
@@ -212,14 +212,14 @@ def test_a_service_whose_disk_is_full_is_not_ready(
 ) -> None:
     """Every change would be 503; it is ready again once there is room."""
     client = service.client()
-    monkeypatch.setattr(room, "LEAST", 2**80)
+    monkeypatch.setattr(disk_space, "LEAST", 2**80)
     answer = client.get("/readyz")
     if "sqlite" in service.url:
         assert (answer.status_code, answer.get_json()["code"]) == (503, "disk_full")
         assert answer.headers["Retry-After"] == "5"
     else:
         assert answer.status_code == 200
-    monkeypatch.setattr(room, "LEAST", 0)
+    monkeypatch.setattr(disk_space, "LEAST", 0)
     assert client.get("/readyz").status_code == 200
 
 

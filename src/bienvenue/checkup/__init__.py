@@ -12,10 +12,10 @@ from typing import Any
 from bienvenue.checkup import checks as _checks  # noqa: F401 (the import fills CHECKS)
 from bienvenue.checkup import emails as _emails  # noqa: F401 (as above)
 from bienvenue.checkup import failures as _failures  # noqa: F401 (as above)
-from bienvenue.checkup.circumstances import CHECKS, Circumstances
+from bienvenue.checkup.context import CHECKS, CheckupContext
 from bienvenue.finding import Finding, Severity, found_by
 
-__all__ = ["CHECKS", "CheckupProblem", "Circumstances", "Finding", "Result", "Severity"]
+__all__ = ["CHECKS", "CheckupContext", "CheckupProblem", "Finding", "Result", "Severity"]
 
 
 class CheckupProblem(Exception):
@@ -62,7 +62,7 @@ class Result:
         }
 
 
-def run(around: Circumstances, *, slow: bool = False) -> Result:
+def run(around: CheckupContext, *, slow: bool = False) -> Result:
     """Run all checks of the service, then those of each feature; the slow ones only if `slow`."""
     brought = [(check, feature) for feature in around.auth.features for check in feature.checks]
     found = [

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from bienvenue import clock, key_file, room, schema, version
-from bienvenue.checkup.circumstances import Circumstances, check
+from bienvenue import clock, disk_space, key_file, schema, version
+from bienvenue.checkup.context import CheckupContext, check
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.finding import Severity
 from bienvenue.hashing import Hasher
@@ -44,7 +44,7 @@ _MOUNTS = Path("/proc/self/mounts")
     Severity.ERROR,
     "Make a good one with `bienvenue keys new FILE`; only the service may read it.",
 )
-def weak_key(around: Circumstances) -> str | None:
+def weak_key(around: CheckupContext) -> str | None:
     """Find a key file that is missing, cannot be read, or has a weak key."""
     try:
         file = key_file.file_of(around.settings)
@@ -62,7 +62,7 @@ def weak_key(around: Circumstances) -> str | None:
     "Run `chmod 600` on it. If anyone else may have read it, run `bienvenue keys rotate` and "
     "retire the old key.",
 )
-def open_key_file(around: Circumstances) -> str | None:
+def open_key_file(around: CheckupContext) -> str | None:
     """Find a key file that other users of this machine can read or change."""
     return _open_to_others("key file", around.settings.key_file)
 
@@ -72,7 +72,7 @@ def open_key_file(around: Circumstances) -> str | None:
     Severity.ERROR,
     "Run `chmod 600` on it. If anyone else may have read it, they have every email and hash.",
 )
-def open_database_file(around: Circumstances) -> str | None:
+def open_database_file(around: CheckupContext) -> str | None:
     """Find a SQLite file that other users of this machine can read or change."""
     if around.file is None:
         return None
@@ -100,7 +100,7 @@ def _open_to_others(what: str, file: Path) -> str | None:
     Severity.ERROR,
     "Put a proxy that speaks TLS in front and set BIENVENUE_BASE_URL to its https URL.",
 )
-def passwords_in_clear(around: Circumstances) -> str | None:
+def passwords_in_clear(around: CheckupContext) -> str | None:
     """Find an http base URL of another host, with a listening ip that others can reach."""
     if around.settings.https or around.bind_is_here or around.base_is_here:
         return None
@@ -113,7 +113,7 @@ def passwords_in_clear(around: Circumstances) -> str | None:
     "Set BIENVENUE_BASE_URL to the https URL people use; on this machine alone, set "
     "BIENVENUE_HOST=127.0.0.1.",
 )
-def half_public(around: Circumstances) -> str | None:
+def half_public(around: CheckupContext) -> str | None:
     """Find http where only one of base URL and listening ip is local to this machine."""
     if around.settings.https or around.bind_is_here == around.base_is_here:
         return None
@@ -127,7 +127,7 @@ def half_public(around: Circumstances) -> str | None:
     Severity.NOTE,
     "Let only the proxy reach this port, and name its network with BIENVENUE_TRUSTED_PROXIES.",
 )
-def way_around_the_proxy(around: Circumstances) -> str | None:
+def way_around_the_proxy(around: CheckupContext) -> str | None:
     """Find an https base URL, a listening ip that others can reach, and no trusted proxy."""
     own = around.bind_is_here or around.settings.tls
     if not around.settings.https or own or around.settings.trusted:
@@ -137,7 +137,7 @@ def way_around_the_proxy(around: Circumstances) -> str | None:
 
 
 @check("BV007", Severity.ERROR, "Unset FLASK_DEBUG, and never set `app.debug` in production.")
-def debug(around: Circumstances) -> str | None:
+def debug(around: CheckupContext) -> str | None:
     """Find Flask's debug mode."""
     return "Flask's debug mode is on: errors show code and values." if around.debug else None
 
@@ -148,7 +148,7 @@ def debug(around: Circumstances) -> str | None:
     "Name its network, as BIENVENUE_TRUSTED_PROXIES=127.0.0.1, or `unix` for a unix socket, and "
     "let it set X-Forwarded-For.",
 )
-def untrusted_proxy(around: Circumstances) -> str | None:
+def untrusted_proxy(around: CheckupContext) -> str | None:
     """Find signs of a proxy in front of the service while none is trusted.
 
     The signs are a unix socket, or a local listening ip with an https base URL or another host.
@@ -166,7 +166,7 @@ def untrusted_proxy(around: Circumstances) -> str | None:
 
 
 @check("BV009", Severity.ERROR, "Name the networks of your proxies only.")
-def everybody_is_trusted(around: Circumstances) -> str | None:
+def everybody_is_trusted(around: CheckupContext) -> str | None:
     """Find trusted proxies that include every ip."""
     if not around.settings.trusted.everything():
         return None
@@ -177,7 +177,7 @@ def everybody_is_trusted(around: Circumstances) -> str | None:
 
 
 @check("BV010", Severity.ERROR, "Make a copy and run `bienvenue db upgrade`.")
-def pending_migrations(around: Circumstances) -> str | None:
+def pending_migrations(around: CheckupContext) -> str | None:
     """Find a database without tables, or tables of an earlier version."""
     if around.database in {State.EMPTY, State.BEHIND}:
         return f"The database is not at version {schema.newest()} yet."
@@ -192,7 +192,7 @@ def pending_migrations(around: Circumstances) -> str | None:
     "Give the service a database of its own with BIENVENUE_DATABASE_URL, or run the version that "
     "wrote this one.",
 )
-def other_schema(around: Circumstances) -> str | None:
+def other_schema(around: CheckupContext) -> str | None:
     """Find a database of a later version, or one that belongs to another program."""
     if around.database is State.AHEAD:
         return "A later version of the service wrote this database."
@@ -202,7 +202,7 @@ def other_schema(around: Circumstances) -> str | None:
 
 
 @check("BV012", Severity.ERROR, "Start it, or correct BIENVENUE_DATABASE_URL.")
-def database_away(around: Circumstances) -> str | None:
+def database_away(around: CheckupContext) -> str | None:
     """Find a database that is unavailable."""
     if not isinstance(around.database, DatabaseUnavailable):
         return None
@@ -215,7 +215,7 @@ def database_away(around: Circumstances) -> str | None:
     "`bienvenue serve` makes it. If you expected one, look at BIENVENUE_INSTANCE and at the folder "
     "this is run in.",
 )
-def no_database_yet(around: Circumstances) -> str | None:
+def no_database_yet(around: CheckupContext) -> str | None:
     """Find a SQLite database without a file."""
     return f"There is no database {around.file} yet." if around.database is None else None
 
@@ -225,7 +225,7 @@ def no_database_yet(around: Circumstances) -> str | None:
     Severity.WARNING,
     "Set the clock and keep it right with NTP: sessions and limits live by it.",
 )
-def wrong_clock(around: Circumstances) -> str | None:
+def wrong_clock(around: CheckupContext) -> str | None:
     """Find a clock before this version's release, or one that differs from the database's."""
     now = clock.now()
     if now < version.EARLIEST:
@@ -236,7 +236,7 @@ def wrong_clock(around: Circumstances) -> str | None:
     return f"The clocks here and at the database are {abs(theirs - now):.0f} seconds apart."
 
 
-def _clock_of_the_database(around: Circumstances) -> float | None:
+def _clock_of_the_database(around: CheckupContext) -> float | None:
     if not isinstance(around.database, State):
         return None
     seconds = "extract(epoch FROM clock_timestamp())"
@@ -257,7 +257,7 @@ def _clock_of_the_database(around: Circumstances) -> float | None:
     Severity.ERROR,
     "Leave BIENVENUE_BCRYPT_COST at 12; sign-ins then replace the weak hashes.",
 )
-def cheap_hashes(around: Circumstances) -> str | None:
+def cheap_hashes(around: CheckupContext) -> str | None:
     """Find a bcrypt cost at which the passwords of a stolen table are guessed quickly."""
     cost = around.auth.passwords.settings.bcrypt_cost
     if cost >= LEAST_COST:
@@ -272,7 +272,7 @@ def cheap_hashes(around: Circumstances) -> str | None:
     "50 ms to 1 s: each step doubles the time.",
     slow=True,
 )
-def speed_of_a_hash(around: Circumstances) -> str | None:
+def speed_of_a_hash(around: CheckupContext) -> str | None:
     """Measure the time of one hash on this machine."""
     cost = around.auth.passwords.settings.bcrypt_cost
     started = time.perf_counter()
@@ -288,7 +288,7 @@ def speed_of_a_hash(around: Circumstances) -> str | None:
     Severity.NOTE,
     "Unset BIENVENUE_COOKIE_DOMAIN unless all of them are yours and as safe as this one.",
 )
-def shared_cookie(around: Circumstances) -> str | None:
+def shared_cookie(around: CheckupContext) -> str | None:
     """Find a session cookie that other hosts share."""
     domain = around.core.cookie_domain
     return None if domain is None else f"Every host under {domain} can read and set the session."
@@ -299,7 +299,7 @@ def shared_cookie(around: Circumstances) -> str | None:
     Severity.WARNING,
     "Set BIENVENUE_PASSWORD_MIN_LENGTH=15; who has a shorter one keeps it until it is changed.",
 )
-def short_passwords(around: Circumstances) -> str | None:
+def short_passwords(around: CheckupContext) -> str | None:
     """Find a minimum length below NIST's for a password that is the only factor."""
     least = around.auth.passwords.settings.password_min_length
     if least >= LEAST_LENGTH:
@@ -308,7 +308,7 @@ def short_passwords(around: Circumstances) -> str | None:
 
 
 @check("BV019", Severity.WARNING, "Set BIENVENUE_SESSION_LIFETIME=30d or less.")
-def long_sessions(around: Circumstances) -> str | None:
+def long_sessions(around: CheckupContext) -> str | None:
     """Find a session lifetime above NIST's 30 days at AAL1 (SP 800-63B-4 section 2.1.3)."""
     lifetime = around.auth.sessions.settings.session_lifetime
     if lifetime <= LONGEST_SESSION:
@@ -320,18 +320,18 @@ def long_sessions(around: Circumstances) -> str | None:
 
 
 @check("BV020", Severity.WARNING, "Make room.")
-def little_room(around: Circumstances) -> str | None:
+def little_room(around: CheckupContext) -> str | None:
     """Find a disk that is nearly full."""
     for file in (around.core.instance, around.file or around.core.instance):
-        free = room.free(file)
+        free = disk_space.free(file)
         # A full one is a finding of its own.
-        if free < LEAST_ROOM and not room.is_full(around.file):
+        if free < LEAST_ROOM and not disk_space.is_full(around.file):
             return f"The disk of {file} has {free // 2**20} MiB left; a full one stops the service."
     return None
 
 
 @check("BV021", Severity.NOTE, "Put it on a local disk, or use PostgreSQL.")
-def database_across_a_network(around: Circumstances) -> str | None:
+def database_across_a_network(around: CheckupContext) -> str | None:
     """Find SQLite on a network file system, where its locks may not hold."""
     kind = "" if around.file is None else _file_system(around.file)
     if kind not in _ACROSS_A_NETWORK:
@@ -344,7 +344,7 @@ def database_across_a_network(around: Circumstances) -> str | None:
     Severity.WARNING,
     "Run `bienvenue serve`, or `bienvenue work` beside another server, and read its log.",
 )
-def unsealed_backlog(around: Circumstances) -> str | None:
+def unsealed_backlog(around: CheckupContext) -> str | None:
     """Find rows of the audit log that no worker seals."""
     if around.database is not State.CURRENT:
         return None
@@ -374,7 +374,7 @@ def _file_system(file: Path) -> str:
     Severity.ERROR,
     "Run `chmod 600` on it. If anyone else may have read it, get a certificate with another key.",
 )
-def open_tls_key(around: Circumstances) -> str | None:
+def open_tls_key(around: CheckupContext) -> str | None:
     """Find a TLS key that other users of this machine can read or change."""
     file = around.core.tls_key_file
     return None if file is None else _open_to_others("key of TLS", file)

@@ -1,6 +1,6 @@
 """The checks of emails: whether they are sent, whether encrypted, and whether any failed."""
 
-from bienvenue.checkup.circumstances import Circumstances, check
+from bienvenue.checkup.context import CheckupContext, check
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.finding import Severity
 from bienvenue.schema import State
@@ -11,7 +11,7 @@ from bienvenue.schema import State
     Severity.ERROR,
     "Set BIENVENUE_SMTP_SECURITY=starttls or tls, or use a mail server of this machine.",
 )
-def emails_in_clear(around: Circumstances) -> str | None:
+def emails_in_clear(around: CheckupContext) -> str | None:
     """Find emails that cross a network unencrypted, with links that open accounts."""
     mail = around.auth.mail.settings
     if mail.smtp_host is None or mail.smtp_security != "none" or mail.on_this_machine:
@@ -24,7 +24,7 @@ def emails_in_clear(around: Circumstances) -> str | None:
     Severity.WARNING,
     "Set BIENVENUE_SMTP_HOST and BIENVENUE_MAIL_FROM; `bienvenue outbox test EMAIL` tries them.",
 )
-def no_emails(around: Circumstances) -> str | None:
+def no_emails(around: CheckupContext) -> str | None:
     """Find a public service that sends no email."""
     if around.auth.mail.sends_mail or around.base_is_here:
         return None
@@ -37,7 +37,7 @@ def no_emails(around: Circumstances) -> str | None:
     "Read why with `bienvenue outbox`; try again with `bienvenue outbox resend`, or withdraw them "
     "with `bienvenue outbox withdraw`.",
 )
-def failed_emails(around: Circumstances) -> str | None:
+def failed_emails(around: CheckupContext) -> str | None:
     """Find emails that failed for good."""
     if around.database is not State.CURRENT:
         return None
@@ -54,7 +54,7 @@ def failed_emails(around: Circumstances) -> str | None:
     "Mend what the reason names; they are tried again by themselves, at once with `bienvenue "
     "outbox resend`.",
 )
-def delayed_emails(around: Circumstances) -> str | None:
+def delayed_emails(around: CheckupContext) -> str | None:
     """Find emails that wait because sending them failed."""
     if around.database is not State.CURRENT:
         return None

@@ -209,7 +209,7 @@ class Accounts(Feature[AccountSettings]):
         if self._one_time_tokens.reserved(email, user_id):
             raise EmailTaken(email)
 
-    def why_shut(self, user: User) -> Refusal | None:
+    def sign_in_refusal(self, user: User) -> Refusal | None:
         """Return the refusal of a disabled account."""
         return None if user.disabled_at is None else AccountDisabled()
 
@@ -250,7 +250,7 @@ class Accounts(Feature[AccountSettings]):
                 .values(disabled_at=clock.now())
             )
             # A closed account is revoked too, so that its owner cannot reopen it.
-            if changed or type(self._registry.why_shut(user)) is not AccountDisabled:
+            if changed or type(self._registry.sign_in_refusal(user)) is not AccountDisabled:
                 self._registry.revoke(caller, user.id, Reason.ACCOUNT_DISABLED)
                 self._registry.publish(Event(caller, "account.disabled", user.id))
         return user
@@ -331,7 +331,7 @@ def line(user: User, shut: Refusal | None = None) -> str:
 def list_command(service: Any) -> None:
     """List all accounts, oldest first: uid, created, state, email."""
     for user in service.auth.use(Accounts).list():
-        click.echo(line(user, service.auth.registry.why_shut(user)))
+        click.echo(line(user, service.auth.registry.sign_in_refusal(user)))
 
 
 @click.command("users show")

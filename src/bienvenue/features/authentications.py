@@ -104,18 +104,18 @@ class Authentications(Feature[Section]):
             "expires_at": clock.now() + AUTHENTICATION_LIFETIME,
         }
         with self._db.transaction() as tx:
-            if authentication.stored_as is not None:
+            if authentication.stored_digest is not None:
                 # Ten minutes from the first factor on, however many follow.
                 del row["expires_at"]
-                here = (_table.digest == authentication.stored_as) & _alive()
+                here = (_table.digest == authentication.stored_digest) & _alive()
                 if tx.change(update(PendingAuthentication).where(here).values(row)) != 1:
                     raise NoSignInInProgress
                 return secret
             tx.execute(insert(_pending), row)
-            if authentication.replacement is not None:
+            if authentication.rehashed is not None:
                 same = (User.id == user.id) & (User.hashed_password == user.hashed_password)
                 better = update(User).where(same)
-                tx.change(better.values(hashed_password=authentication.replacement))
+                tx.change(better.values(hashed_password=authentication.rehashed))
             self._registry.publish(Event(caller, "mfa.required", user.id))
         return secret
 
@@ -139,7 +139,7 @@ class Authentications(Feature[Section]):
             # An earlier version stored neither.
             remember=data.get("remember", True),
             lifetime=data.get("lifetime"),
-            stored_as=row.digest,
+            stored_digest=row.digest,
         )
 
     def spend(self, authentication: Authentication) -> None:
@@ -147,9 +147,9 @@ class Authentications(Feature[Section]):
 
         Raises NoSignInInProgress when it was spent before, revoked, or expired.
         """
-        if authentication.stored_as is None:
+        if authentication.stored_digest is None:
             return
-        here = (_table.digest == authentication.stored_as) & _alive()
+        here = (_table.digest == authentication.stored_digest) & _alive()
         with self._db.transaction() as tx:
             if tx.change(delete(PendingAuthentication).where(here)) != 1:
                 raise NoSignInInProgress

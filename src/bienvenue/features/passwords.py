@@ -304,12 +304,12 @@ class Passwords(Feature[PasswordSettings]):
             if user is None or match is Match.NO:
                 self._registry.publish(refused)
                 raise WrongCredentials
-            shut = self._registry.why_shut(user)
+            shut = self._registry.sign_in_refusal(user)
             if shut is not None:
                 self._refuse_shut(refused, attempt)
                 raise shut
             better = self.hash(caller, password) if match is Match.OUTDATED else None
-        return Authentication(user, ("pwd",), attempt=attempt, replacement=better)
+        return Authentication(user, ("pwd",), attempt=attempt, rehashed=better)
 
     @retried
     def _refuse_shut(self, refused: Event, attempt: Attempt) -> None:

@@ -14,7 +14,7 @@ from bienvenue.features.sessions import Sessions
 from bienvenue.host.application import dispatcher
 from bienvenue.host.current import CurrentUser, current_user, found
 from bienvenue.user import User
-from bienvenue.web import cookies, crosssite, drafts, outcomes
+from bienvenue.web import cookies, crosssite, form_drafts, outcomes
 
 #: When a session was authenticated that is not fresh: so long ago that no guard takes it for fresh.
 _LONG_AGO = 0.0
@@ -97,7 +97,7 @@ def logout_user() -> bool:
         cookies.clear(response, cookies.SESSION, settings)
         cookies.clear_return(request, response, settings)
         outcomes.discard(request, response, settings)
-        drafts.discard(request, response, settings)
+        form_drafts.discard(request, response, settings)
         return response
 
     return True

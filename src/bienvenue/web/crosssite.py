@@ -144,7 +144,7 @@ def is_ours(request: Request, settings: Settings) -> bool:
 def form_token(keys: KeyRing, cookie: str, owner: str = "") -> str:
     """Return the token of a form, bound to a cookie of the browser that is shown the form.
 
-    `owner` says who is shown it (`drafts.owner`), and stands behind a dot.
+    `owner` says who is shown it (`form_drafts.owner`), and stands behind a dot.
     """
     token = base64.urlsafe_b64encode(
         keys.mac(purposes.FORM_TOKEN, tokens.digest(purposes.FORM_COOKIE, cookie))

@@ -20,7 +20,7 @@ from bienvenue.errors import Refusal
 from bienvenue.key_ring import KeyRing
 from bienvenue.settings import Settings
 from bienvenue.user import SignedIn
-from bienvenue.web import body, cookies, crosssite, drafts, redirects, responses
+from bienvenue.web import body, cookies, crosssite, form_drafts, redirects, responses
 from bienvenue.web.identity import Identifier, Identifiers, RequestIdentity
 from bienvenue.web.page import Page
 from bienvenue.web.refusals import (
@@ -53,7 +53,7 @@ _TUNNELLED = {"PUT", "PATCH", "DELETE"}
 EVERYWHERE: tuple[type[Refusal], ...] = (crosssite.UnknownHost, Unavailable)
 
 
-class Backend(Protocol):
+class Service(Protocol):
     """What the pages need of the service behind them: `Auth` has it."""
 
     @property
@@ -70,7 +70,7 @@ class Backend(Protocol):
     def require_fresh(self, me: SignedIn) -> None:
         """Raise ReauthenticationRequired when a user authenticated too long ago."""
 
-    def answering(self) -> AbstractContextManager[None]:
+    def as_current(self) -> AbstractContextManager[None]:
         """Let page functions find the features of this service while the block runs."""
 
 
@@ -81,7 +81,7 @@ _ENCLOSING = "bienvenue.enclosing_request_id"
 class Dispatcher:
     """The pages of one service, and what they share: its Auth, settings, keys and identifiers."""
 
-    def __init__(self, auth: Backend, settings: Settings, keys: KeyRing) -> None:
+    def __init__(self, auth: Service, settings: Settings, keys: KeyRing) -> None:
         """Take what every page needs. Raises SettingsProblem for a logo that cannot be read."""
         self._backend = auth
         #: The Auth of the application, for code that has the dispatcher.
@@ -159,7 +159,7 @@ class Dispatcher:
                 return self._follow_link(page, token)
             if page.path in self._moved:
                 return responses.as_redirect(redirects.mounted(self._moved[page.path]))
-            with self._backend.answering():
+            with self._backend.as_current():
                 answer = page.handler(**self._arguments(page, values, parts, fits))
             return self.rendering.answer(page, answer)
         except Exception as error:  # noqa: BLE001 (everything becomes a refusal)
@@ -191,7 +191,7 @@ class Dispatcher:
         values = {} if method == "GET" else body.sent(request)
         is_form = request.mimetype == body.FORM
         token = values.pop("form_token", None) if is_form else None
-        request.environ[drafts.OWNER] = crosssite.owner_of(token)
+        request.environ[form_drafts.OWNER] = crosssite.owner_of(token)
         bound = crosssite.bound_cookies(request, self.settings)
         token_valid = crosssite.valid(self.keys, token, bound)
         links = map(cookies.link, self.links)

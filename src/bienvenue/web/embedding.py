@@ -59,7 +59,7 @@ def refuse_collisions(app: Flask) -> None:
             )
 
 
-def settle(app: Flask) -> None:
+def check_routes(app: Flask) -> None:
     """Compare the routes, now and when the first request arrives, by when the application is whole.
 
     Then its other extensions are there, too. Raises RouteProblem, and lets every request raise it
@@ -68,14 +68,14 @@ def settle(app: Flask) -> None:
     refuse_collisions(app)
     waiting = [app]
 
-    def settle_once() -> None:
+    def check_routes_once() -> None:
         if waiting:
             refuse_collisions(app)
             _exempt(app)
             waiting.clear()
 
     # Before a function of the application that may answer the request itself.
-    app.before_request_funcs.setdefault(None, []).insert(0, settle_once)
+    app.before_request_funcs.setdefault(None, []).insert(0, check_routes_once)
 
 
 def _exempt(app: Flask) -> None:

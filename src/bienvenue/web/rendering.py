@@ -16,7 +16,7 @@ from bienvenue.errors import Refusal
 from bienvenue.key_ring import KeyRing
 from bienvenue.settings import Settings
 from bienvenue.user import SignedIn
-from bienvenue.web import cookies, crosssite, drafts, outcomes, redirects, responses
+from bienvenue.web import cookies, crosssite, form_drafts, outcomes, redirects, responses
 from bienvenue.web.branding import Branding
 from bienvenue.web.identity import RequestIdentity
 from bienvenue.web.page import DEVICE_LIFETIME, Answer, Page
@@ -76,7 +76,7 @@ class Rendering:
                 template, answer.status, value=answer.value, typed=typed, **over
             )
             if typed:
-                drafts.discard(request, response, self._settings)
+                form_drafts.discard(request, response, self._settings)
             if wanted := self._return_path(answer.return_to):
                 cookies.set_return(response, wanted, self._settings)
         if answer.after is not None:
@@ -114,7 +114,7 @@ class Rendering:
                 cookies.write(response, cookie, choice, settings, DEVICE_LIFETIME)
         if answer.session is False:
             cookies.clear(response, cookies.SESSION, settings)
-            drafts.discard(request, response, settings)
+            form_drafts.discard(request, response, settings)
         if answer.spent_link is not None:
             cookies.clear(response, cookies.link(answer.spent_link), settings)
 
@@ -245,7 +245,7 @@ class Rendering:
             return {}
         if cookies.name_of(cookies.DRAFT, self._settings) not in request.cookies:
             return {}
-        return drafts.typed(request, self._keys, self._settings, page.path, self._user_uid())
+        return form_drafts.typed(request, self._keys, self._settings, page.path, self._user_uid())
 
     def _keep_draft(
         self, response: Response, page: Page | None, values: dict[str, Any] | None
@@ -254,14 +254,16 @@ class Rendering:
         ours = crosssite.is_ours(request, self._settings)
         if page is not None and ours and self._page_path(page.path) is not None:
             typed = page.showable(values or {})
-            drafts.keep(request, response, self._keys, self._settings, path=page.path, typed=typed)
+            form_drafts.keep(
+                request, response, self._keys, self._settings, path=page.path, typed=typed
+            )
 
     def form_token(self) -> str:
         """Return the form token of a page, bound to the session or else to a cookie of forms."""
         bound = crosssite.bound_cookies(request, self._settings)
         if not bound:
             bound = [request.environ.setdefault(_NEW_FORM, tokens.new())]
-        owner = drafts.owner(self._keys, self._user_uid())
+        owner = form_drafts.owner(self._keys, self._user_uid())
         return crosssite.form_token(self._keys, bound[0], owner)
 
     def _user_uid(self) -> str | None:

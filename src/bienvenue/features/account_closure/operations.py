@@ -234,7 +234,7 @@ class AccountClosure(Feature[ClosureSettings]):
             until = tx.execute(moved.returning(_table.delete_at)).scalar_one()
             self._send_again(caller, link._replace(expires_at=until), email, user_id)
 
-    def why_shut(self, user: User) -> AccountClosed | None:
+    def sign_in_refusal(self, user: User) -> AccountClosed | None:
         """Return the refusal of a closed account that its owner can still reopen."""
         if user.disabled_at is None:
             return None

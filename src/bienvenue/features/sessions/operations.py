@@ -135,7 +135,7 @@ class Sessions(Feature[SessionSettings]):
         nothing. A stored one opens one session; a second time raises NoSignInInProgress.
         """
         user = authentication.user
-        shut = self._registry.why_shut(user)
+        shut = self._registry.sign_in_refusal(user)
         if shut is not None:
             raise shut
         due = self._registry.required_factors(authentication)
@@ -155,11 +155,11 @@ class Sessions(Feature[SessionSettings]):
         now, user, publish = clock.now(), authentication.user, self._registry.publish
         secret, known = tokens.new(), None
         digest = self.digest(secret)
-        replacement = authentication.replacement
+        rehashed = authentication.rehashed
         lifetime = min(authentication.lifetime or math.inf, self.settings.session_lifetime)
         with self._db.transaction() as tx:
             compared = {"the_user": user.id, "compared": user.hashed_password}
-            hashed = {"hashed": replacement or user.hashed_password}
+            hashed = {"hashed": rehashed or user.hashed_password}
             new_generation = {"new_generation": str(uuid.uuid4())}
             generation = tx.execute(
                 GENERATION, compared | hashed | new_generation
@@ -182,7 +182,7 @@ class Sessions(Feature[SessionSettings]):
                 "remembered": authentication.remember,
             }
             tx.execute(OPEN, opened)
-            if replacement is not None:
+            if rehashed is not None:
                 publish(Event(caller, "password.rehashed", user.id))
             if replaces is not None:
                 mine = columns.digest == self.digest(replaces)
@@ -263,7 +263,7 @@ class Sessions(Feature[SessionSettings]):
         """Check a well-formed secret as `check` does, and write nothing."""
         now = clock.now()
         digest = self.digest(secret)
-        changing = self._db.quick(
+        changing = self._db.fetch_row(
             CHECK,
             {
                 "digest": digest,
@@ -281,7 +281,7 @@ class Sessions(Feature[SessionSettings]):
         """Return the constant values of a session; None when it ended since CHECK."""
         found = self._lasting.get(digest)
         if found is None:
-            found = self._db.quick(LASTING, {"digest": digest})
+            found = self._db.fetch_row(LASTING, {"digest": digest})
             if len(self._lasting) >= _MOST_KEPT:
                 self._lasting.clear()
             if found is not None:

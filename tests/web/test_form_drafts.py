@@ -7,7 +7,7 @@ import base64
 import pytest
 from werkzeug.test import TestResponse
 
-from bienvenue.web import drafts
+from bienvenue.web import form_drafts
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.web.browser import HTML, Browser, Shown
 
@@ -158,7 +158,7 @@ def test_what_is_kept_says_nothing_and_ends(browser: Browser, moving_clock: Cloc
     for broken in (cookie[:-4], "é", "x" * 43, cookie[:40] + "AAAA" + cookie[44:], ""):
         browser.client.set_cookie("draft", broken)
         assert shown(browser) == "", broken
-    moving_clock.forward(drafts.LIFETIME)
+    moving_clock.forward(form_drafts.LIFETIME)
     browser.client.set_cookie("draft", cookie)
     assert shown(browser) == ""
     moving_clock.forward(-1)
@@ -169,7 +169,7 @@ def test_what_is_too_long_or_of_another_site_is_not_kept(browser: Browser) -> No
     """Another site cannot put words into a form of ours."""
     form = asking(browser)
     old = stale(form)
-    send(browser, old, "x" * drafts.MOST)
+    send(browser, old, "x" * form_drafts.MOST)
     assert held(browser) is None
     browser.client.delete("/sessions")
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {}):

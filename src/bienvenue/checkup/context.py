@@ -14,7 +14,7 @@ from bienvenue.finding import Check, Severity
 from bienvenue.schema import State
 
 
-class Circumstances:
+class CheckupContext:
     """The service, its settings and its database, as the checks read them."""
 
     def __init__(self, auth: Auth, db: DB, *, debug: bool | None = None) -> None:
@@ -49,11 +49,11 @@ class Circumstances:
             return []
 
 
-Look = Callable[[Circumstances], str | None]
+Look = Callable[[CheckupContext], str | None]
 """The function of a check: returns a sentence about what is wrong, or None."""
 
 
-CHECKS: list[Check[Circumstances]] = []
+CHECKS: list[Check[CheckupContext]] = []
 
 
 def check(
