@@ -13,8 +13,8 @@ def race(action: Callable[[int], T], times: int = 50) -> list[T]:
     gate = threading.Barrier(times)
 
     def run(number: int) -> T:
-        gate.wait(30)
+        gate.wait(60)
         return action(number)
 
     with ThreadPoolExecutor(times) as pool:
-        return [future.result(60) for future in [pool.submit(run, n) for n in range(times)]]
+        return [future.result(180) for future in [pool.submit(run, n) for n in range(times)]]

@@ -141,6 +141,7 @@ class DB:
         self._local = threading.local()
         self._all_kept: weakref.WeakSet[_Kept] = weakref.WeakSet()
         self._current: ContextVar[Transaction | None] = ContextVar("transaction", default=None)
+        self._snapshot: ContextVar[Session | None] = ContextVar("snapshot", default=None)
         _open.add(self)
 
     @property
@@ -248,12 +249,25 @@ class DB:
 
         Raises DatabaseUnavailable.
         """
-        current = self._current.get()
+        current = self._current.get() or self._snapshot.get()
         if current is not None:
             yield current
             return
         with self.connect(False, True) as connection, Transaction(connection) as tx:
             yield tx
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let every `reading` of the block join one transaction, which begins and ends with it.
+
+        Nothing in the block may write: that takes a second connection. Raises DatabaseUnavailable.
+        """
+        with self.reading() as tx:
+            token = self._snapshot.set(tx)
+            try:
+                yield
+            finally:
+                self._snapshot.reset(token)
 
     def fetch_row(self, statement: str, values: Mapping[str, Any]) -> Any:
         """Run one SELECT on the connection of this thread; return its first row or None.

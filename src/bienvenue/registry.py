@@ -271,7 +271,11 @@ class Registry:
                 raise LookupError(f"no feature declares the event {event.name}")
         with self.db.transaction() as tx:
             for each in self._with("on_events", "on_event"):
-                each.on_events(events)
+                if _acts(each, "on_events"):
+                    each.on_events(events)
+                else:
+                    for event in events:
+                        each.on_event(event)
             for event in events:
                 tx.after_commit.append(functools.partial(self._after_commit, event))
 

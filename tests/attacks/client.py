@@ -11,7 +11,7 @@ from http.cookies import SimpleCookie
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds after which an answer is given up."""
 
 _NOTHING: Any = object()

@@ -114,3 +114,19 @@ def statements(service: Service) -> Iterator[list[str]]:
         yield said
     finally:
         event.remove(engine, "before_cursor_execute", hear)
+
+
+@contextmanager
+def transactions(service: Service) -> Iterator[list[None]]:
+    """Count the transactions that begin in a block."""
+    begun: list[None] = []
+
+    def hear(_connection: object) -> None:
+        begun.append(None)
+
+    engine = service.auth._db._engine
+    event.listen(engine, "begin", hear)
+    try:
+        yield begun
+    finally:
+        event.remove(engine, "begin", hear)

@@ -439,7 +439,7 @@ def test_a_store_that_fails_lets_no_one_in(
     def fails(_limits: RateLimits, _caller: Caller, _attempt: Attempt) -> None:
         raise DatabaseUnavailable("the store is away")
 
-    monkeypatch.setattr(RateLimits, "reserve", fails)
+    monkeypatch.setattr(RateLimits, "reserved", fails)
     refused = sign_in(service.client(), PASSPHRASE)
     assert refused.status_code == 503
     assert refused.headers["Retry-After"] == "5"

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.statements
 DAY = 86400
 ROW = Rule(b"r" * 32, "consecutive", "account", None)
 ACCOUNT = Rule(b"a" * 32, "unknown", "account", 2)
-NETWORK = Rule(b"n" * 32, "192.0.2.1/32", "network", 5)
+NETWORK = Rule(b"n" * 32, "192.0.2.1/32", "network", 5, drains=True)
 RULES = (ROW, ACCOUNT, NETWORK)
 KEYS = [rule.key for rule in RULES]
 

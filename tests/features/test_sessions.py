@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from bienvenue.web.refusals import NotSignedIn
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 from tests.features.email_changes import change, me_of
 from tests.features.hearing import Hearing, rows
+from tests.features.password_resets import statements, transactions
 from tests.web.browser import Browser
 
 CREDENTIALS = {"email": EMAIL, "password": PASSPHRASE}
@@ -329,8 +331,8 @@ def test_a_hash_that_changes_between_comparison_and_opening_gives_no_session_by_
     user = service.auth.register_user(EMAIL, PASSPHRASE)
     real, left = Passwords.compare, [changes]
 
-    def compare(self: Passwords, found: User | None, password: str) -> Match:
-        match = real(self, found, password)
+    def compare(self: Passwords, found: User | None, password: str, dearest: Any) -> Match:
+        match = real(self, found, password, dearest)
         if left[0]:
             left[0] -= 1
             again = Hasher(4).hash(PASSPHRASE).decode()
@@ -353,8 +355,8 @@ def test_a_password_changed_between_comparison_and_opening_gives_no_session(
     user = service.auth.register_user(EMAIL, PASSPHRASE)
     real = Passwords.compare
 
-    def compare(self: Passwords, found: User | None, password: str) -> Match:
-        match = real(self, found, password)
+    def compare(self: Passwords, found: User | None, password: str, dearest: Any) -> Match:
+        match = real(self, found, password, dearest)
         other = Hasher(4).hash("another password").decode()
         service.auth._db.update_user(user.id, hashed_password=other)
         return match
@@ -363,3 +365,17 @@ def test_a_password_changed_between_comparison_and_opening_gives_no_session(
     with pytest.raises(WrongCredentials):
         service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE)
     assert rows(service.auth) == 0
+
+
+@pytest.mark.statements
+def test_a_known_device_signs_in_with_twelve_statements(service: Service) -> None:
+    """And in three transactions: what is read before, the count of the attempt, the session."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    browser = service.client()
+    for _ in range(2):
+        browser.delete_cookie("session_id")
+        with statements(service) as said, transactions(service) as begun:
+            assert browser.post("/sessions", json=CREDENTIALS).status_code == 200
+    settings = ("BEGIN", "PRAGMA", "SET LOCAL")
+    assert len([one for one in said if not one.startswith(settings)]) <= 12
+    assert len(begun) == 3

@@ -8,7 +8,7 @@ Sign-in checks the form and never the policy, so an imported short password stil
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
@@ -293,13 +293,14 @@ class Passwords(Feature[PasswordSettings]):
         """
         email = normalize.email(email)
         self.check_form(password)
-        known = self._known_devices.knows(email, caller.device)
-        attempt = Attempt("sign_in", email, caller.ip, known)
-        self._rate_limits.check(caller, attempt)
+        with self._db.snapshot():
+            known = self._known_devices.knows(email, caller.device)
+            attempt = Attempt("sign_in", email, caller.ip, known)
+            counts = self._rate_limits.counts_of(attempt)
+        self._rate_limits.check(caller, attempt, counts)
         with self.place(caller):
-            self._rate_limits.reserve(caller, attempt)
-            user = self._find(email)
-            match = self.compare(user, password)
+            user, dearest = self._reserve(caller, attempt)
+            match = self.compare(user, password, dearest)
             refused = Event(caller, "password.refused", user.id if user else None)
             if user is None or match is Match.NO:
                 self._registry.publish(refused)
@@ -317,18 +318,27 @@ class Passwords(Feature[PasswordSettings]):
             self._registry.publish(refused)
             self._rate_limits.settle(attempt)
 
+    @retried
+    def _reserve(self, caller: Caller, attempt: Attempt) -> tuple[User | None, dict[str, int]]:
+        """Count a failure, and read the account and what every failure costs."""
+        with self._rate_limits.reserved(caller, attempt):
+            return self._find(attempt.email), self.dearest()
+
     def _find(self, email: str) -> User | None:
         try:
             return self._db.find_user_by(email=email)
         except NoResultFound:
             return None
 
-    def compare(self, user: User | None, password: str) -> Match:
+    def compare(
+        self, user: User | None, password: str, dearest: Mapping[str, int] | None = None
+    ) -> Match:
         """Compare a password with that of an account, at the same cost for no account (ASVS 6.3.8).
 
-        Call it while holding a place (`place`).
+        `dearest` is what `dearest()` returned, where the caller has it already. Call it while
+        holding a place (`place`).
         """
-        dearest = self.dearest()
+        dearest = self.dearest() if dearest is None else dearest
         if user is None or user.hashed_password == NO_PASSWORD:
             self.hash_queue.run(self._hasher.pretend, password, dearest)
             return Match.NO

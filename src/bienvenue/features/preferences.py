@@ -6,7 +6,7 @@ user stores the language too: emails are written in it, and each sign-in sets it
 
 from typing import Any, ClassVar, Literal
 
-from sqlalchemy import ForeignKey, String, delete, select
+from sqlalchemy import ColumnElement, ForeignKey, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue import i18n
@@ -55,6 +55,11 @@ class Preferences(Feature[Section]):
 
     name = "preferences"
     pages: ClassVar[Pages] = Pages()
+
+    @staticmethod
+    def language_column(user_id: ColumnElement[int]) -> ColumnElement[str | None]:
+        """Return the SQL for the language of an account, for a statement that reads more of it."""
+        return select(Preference.language).where(Preference.user_id == user_id).scalar_subquery()
 
     def language_of(self, user_id: int | None) -> str | None:
         """Return the code of the language of an account, or None when it chose none."""

@@ -7,6 +7,7 @@
 import base64
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from flask import Request, Response
 
@@ -67,6 +68,7 @@ def link(purpose: str) -> str:
     return f"{purpose}{LINK}"
 
 
+@lru_cache(256)
 def name_of(cookie: str, settings: Settings) -> str:
     """Return the full name of a cookie, with the prefix a browser enforces."""
     if not settings.https:

@@ -124,8 +124,9 @@ class Rendering:
             me = self._identity.of_session(secret)
         except DatabaseUnavailable:
             me = None
-        lifetime: int | None = self._context()["session_lifetime"]
-        if me is not None:
+        if me is None:
+            lifetime: int | None = self._context()["session_lifetime"]
+        else:
             # In whole seconds, and not too few: the database says when it ends.
             lifetime = math.ceil(me.expires_at - clock.now()) if me.remembered else None
         cookies.write(response, cookies.SESSION, secret, self._settings, lifetime)

@@ -2,6 +2,8 @@
 
 import functools
 import ipaddress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar
 
 from bienvenue import clock, normalize, purposes
@@ -60,11 +62,20 @@ class RateLimits(Feature[RateLimitSettings]):
         # An attempt is checked, reserved and settled by the same keys, each a MAC.
         self._rules = functools.lru_cache(_ATTEMPTS)(self._rules_of)
 
-    def check(self, caller: Caller, attempt: Attempt) -> None:
-        """Raise TooManyAttempts or PasswordLocked if `reserve` would; count nothing."""
+    def counts_of(self, attempt: Attempt) -> dict[bytes, Count]:
+        """Return the counts of an attempt by their keys."""
         rules = self._rules(attempt)
-        found = {count.key: count for count in self.store.find([rule.key for rule in rules])}
-        for rule in rules:
+        return {count.key: count for count in self.store.find([rule.key for rule in rules])}
+
+    def check(
+        self, caller: Caller, attempt: Attempt, counts: Mapping[bytes, Count] | None = None
+    ) -> None:
+        """Raise TooManyAttempts or PasswordLocked if `reserve` would; count nothing.
+
+        `counts` is what `counts_of` returned, where the caller has it already.
+        """
+        found = self.counts_of(attempt) if counts is None else counts
+        for rule in self._rules(attempt):
             if rule.key in found:
                 self._refuse_over(caller, attempt, rule, found[rule.key])
 
@@ -80,13 +91,25 @@ class RateLimits(Feature[RateLimitSettings]):
             self._registry.publish(_reached(caller, rule))
             raise TooManyAttempts(rule.policy, count.blocked_until - now)
 
+    @retried
     def reserve(self, caller: Caller, attempt: Attempt) -> None:
         """Count a failure before the password is verified.
 
         Raises TooManyAttempts or PasswordLocked, and then counts nothing.
         """
+        with self.reserved(caller, attempt):
+            pass
+
+    @contextmanager
+    def reserved(self, caller: Caller, attempt: Attempt) -> Iterator[None]:
+        """Count a failure as `reserve` does; the block runs in the transaction that counts it.
+
+        Raises TooManyAttempts or PasswordLocked, and then counts nothing.
+        """
         try:
-            self.store.reserve(self._rules(attempt), attempt.known)
+            with self._db.transaction():
+                self.store.reserve(self._rules(attempt), attempt.known)
+                yield
         except OverError as over:
             # Another request took the last place since `check`.
             self.check(caller, attempt)

@@ -144,27 +144,33 @@ class DatabaseStore:
 
     @retried
     def reserve(self, rules: Sequence[Rule], known: bool) -> None:
-        """Add the failures in one transaction, with one statement for each rule."""
+        """Add the failures in one transaction; the two counts of an account in one statement."""
+        of_account = [rule for rule in rules if not rule.drains]
+        consecutive = tuple(rule.waits_from is None for rule in of_account)
         with self._db.transaction() as tx:
-            for rule in rules:
-                self._count(tx, rule, known)
+            adding = _of_account(self._db.on_postgresql, known, consecutive)
+            self._count(tx, of_account, adding)
+            for network in rules[len(of_account) :]:
+                self._count(tx, [network], _of_network(self._db.on_postgresql, known))
 
-    def _count(self, tx: Transaction, rule: Rule, known: bool) -> None:
-        """Add one failure in one statement. Raises OverError when the count is at its limit."""
-        adding = _adding(self._db.on_postgresql, rule.waits_from is None, known, rule.drains)
-        values = {"the_key": rule.key, "the_kind": rule.kind, "now": clock.now()}
-        added = tx.execute(adding, values | {"waits_from": rule.waits_from}).scalar_one_or_none()
-        if added is None:
-            raise OverError(rule)
+    def _count(self, tx: Transaction, rules: Sequence[Rule], adding: Any) -> None:
+        """Add one failure to each count. Raises OverError for the first that is at its limit."""
+        values: dict[str, Any] = {"now": clock.now(), "waits_from": rules[-1].waits_from}
+        for place, rule in enumerate(rules):
+            values |= {f"the_key_{place}": rule.key, f"the_kind_{place}": rule.kind}
+        added = set(tx.scalars(adding, values))
+        for rule in rules:
+            if rule.key not in added:
+                raise OverError(rule)
 
     @retried
     def release(self, rules: Sequence[Rule]) -> None:
         """Clear the counts in the order of `reserve`; another order could deadlock PostgreSQL."""
         consecutive, account, *networks = rules
         with self._db.transaction() as tx:
-            for statement in _CLEARED_BUT_LOCKED:
-                tx.execute(statement, {"the_key": consecutive.key})
-            tx.execute(_CLEARED, {"the_key": account.key})
+            both = tx.change(_CLEARED_BUT_LOCKED, {"keys": [consecutive.key, account.key]})
+            if both < len((consecutive, account)):
+                tx.execute(_LOCKED, {"the_key": consecutive.key})
             for network in networks:
                 for statement in _GIVEN_BACK:
                     tx.execute(statement, {"the_key": network.key})
@@ -226,12 +232,14 @@ def _read(row: Any) -> Count:
     return Count._make(row)._replace(failures=math.ceil(row.failures))
 
 
-_CLEARED = delete(counts).where(_KEY)
-_CLEARED_BUT_LOCKED = (
+_LOCKED = (
     update(counts)
     .where(_KEY, _table.unknown_device_failures >= UNKNOWN_DEVICES)
-    .values(failures=_table.unknown_device_failures),
-    delete(counts).where(_KEY, _table.unknown_device_failures < UNKNOWN_DEVICES),
+    .values(failures=_table.unknown_device_failures)
+)
+_CLEARED_BUT_LOCKED = delete(counts).where(
+    _table.key.in_(_FOUND.with_only_columns(_table.key).with_for_update()),
+    (_table.kind != "consecutive") | (_table.unknown_device_failures < UNKNOWN_DEVICES),
 )
 _GIVEN_BACK = (
     update(counts)
@@ -241,45 +249,77 @@ _GIVEN_BACK = (
 )
 
 
+_NOW, _WAITS_FROM = bindparam("now", type_=Float), bindparam("waits_from", type_=Integer)
+#: A wait further ahead than the longest was set by a clock that was wrong.
+_PASSED = (_table.blocked_until <= _NOW) | (_table.blocked_until > _NOW + LONGEST_WAIT)
+#: Where the first failure already makes the next attempt wait.
+_AT_ONCE = case((_WAITS_FROM == 1, _NOW + 1), else_=0.0)
+
+
 @functools.cache
-def _adding(on_postgresql: bool, consecutive: bool, known: bool, drains: bool) -> Any:
-    """Build the statement that adds a failure to a count, unless the count is at its limit."""
-    now, waits_from = bindparam("now", type_=Float), bindparam("waits_from", type_=Integer)
-    unknown = 0 if known else 1
-    counted: ColumnElement[float] = _table.failures + 1
-    first: ColumnElement[float] = literal(0.0)
-    until = first
-    if consecutive:
-        free = _table.failures < ALL
-        if not known:
-            free &= _table.unknown_device_failures < UNKNOWN_DEVICES
-    else:
-        if drains:
-            counted = _drained(waits_from, now) + 1
-        else:
-            counted = case((_table.last_failed_at <= now - FORGOTTEN_AFTER, 1), else_=counted)
-        # A wait further ahead than the longest was set by a clock that was wrong.
-        free = (_table.blocked_until <= now) | (_table.blocked_until > now + LONGEST_WAIT)
-        first = case((waits_from == 1, now + 1), else_=0.0)
-        until = _until(counted, waits_from, now)
-    inserted = upsert(counts, on_postgresql)
-    inserted = inserted.values(
-        key=bindparam("the_key"),
-        kind=bindparam("the_kind"),
-        failures=1,
-        unknown_device_failures=unknown,
-        blocked_until=first,
-        last_failed_at=now,
-    )
+def _of_account(on_postgresql: bool, known: bool, are_consecutive: tuple[bool, ...]) -> Any:
+    """Build the statement that adds a failure to the consecutive and the daily count of an account.
+
+    It returns the keys that it added to; a count at its limit is not among them.
+    """
+    consecutive = _table.kind == "consecutive"
+    free = _table.failures < ALL
+    if not known:
+        free &= _table.unknown_device_failures < UNKNOWN_DEVICES
+    forgotten = ~consecutive & (_table.last_failed_at <= _NOW - FORGOTTEN_AFTER)
+    counted = case((forgotten, 1), else_=_table.failures + 1)
+    until = case((consecutive, 0.0), else_=_until(counted, _WAITS_FROM, _NOW))
+    where = (consecutive & free) | (~consecutive & _PASSED)
+    first = [
+        _first(place, known, literal(0.0) if is_consecutive else _AT_ONCE)
+        for place, is_consecutive in enumerate(are_consecutive)
+    ]
+    return _adding(on_postgresql, first, known=known, counted=counted, until=until, where=where)
+
+
+@functools.cache
+def _of_network(on_postgresql: bool, known: bool) -> Any:
+    """Build the statement that adds a failure to the count of a network; it returns as above."""
+    counted = _drained(_WAITS_FROM, _NOW) + 1
+    until = _until(counted, _WAITS_FROM, _NOW)
+    first = [_first(0, known, _AT_ONCE)]
+    return _adding(on_postgresql, first, known=known, counted=counted, until=until, where=_PASSED)
+
+
+def _first(place: int, known: bool, until: "ColumnElement[float]") -> dict[str, Any]:
+    return {
+        "key": bindparam(f"the_key_{place}"),
+        "kind": bindparam(f"the_kind_{place}"),
+        "failures": 1,
+        "unknown_device_failures": 0 if known else 1,
+        "blocked_until": until,
+        "last_failed_at": _NOW,
+    }
+
+
+def _adding(
+    on_postgresql: bool,
+    first: list[dict[str, Any]],
+    *,
+    known: bool,
+    counted: "ColumnElement[float]",
+    until: "ColumnElement[float]",
+    where: "ColumnElement[bool]",
+) -> Any:
+    """Build the statement: a first failure is inserted, a count that is there goes up if `where`.
+
+    A key whose count did not go up is not returned.
+    """
     changed = {
         "failures": counted,
-        "unknown_device_failures": _table.unknown_device_failures + unknown,
+        "unknown_device_failures": _table.unknown_device_failures + (0 if known else 1),
         "blocked_until": until,
-        "last_failed_at": now,
+        "last_failed_at": _NOW,
     }
+    inserted = upsert(counts, on_postgresql).values(first)
     return inserted.on_conflict_do_update(
-        index_elements=[_table.key], set_=changed, where=free
-    ).returning(_table.failures)
+        index_elements=[_table.key], set_=changed, where=where
+    ).returning(_table.key)
 
 
 def _drained(

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from bienvenue.features.preferences import Preferences
 from bienvenue.settings import Seconds, Section
 from bienvenue.user import Base, User, table_of
 
@@ -127,26 +128,27 @@ GENERATION = (
         session_id=func.coalesce(_users.c.session_id, bindparam("new_generation")),
         hashed_password=bindparam("hashed"),
     )
-    .returning(_users.c.session_id)
+    .returning(_users.c.session_id, Preferences.language_column(_USER))
 )
 OPEN = insert(_sessions)
-CLEAR_DEAD = delete(_sessions).where(
-    columns.user_id == _USER,
+#: Sessions that are over end without a word; of the others, those that are too many are told.
+_OVER = (
     (columns.generation != bindparam("the_generation"))
     | (columns.expires_at <= bindparam("now"))
     | (columns.created_at <= bindparam("created_before"))
-    | (columns.last_seen_at <= bindparam("seen_before")),
+    | (columns.last_seen_at <= bindparam("seen_before"))
 )
-END_TOO_MANY = (
+MAKE_ROOM = (
     delete(_sessions)
     .where(
         columns.user_id == _USER,
-        columns.digest.not_in(
+        _OVER
+        | columns.digest.not_in(
             select(columns.digest)
-            .where(columns.user_id == _USER)
+            .where(columns.user_id == _USER, ~_OVER)
             .order_by((columns.digest == _DIGEST).desc(), columns.last_seen_at.desc())
             .limit(bindparam("cap"))
         ),
     )
-    .returning(columns.uid, columns.user_id)
+    .returning(columns.uid, columns.user_id, _OVER.label("over"))
 )

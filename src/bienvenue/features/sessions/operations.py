@@ -21,10 +21,9 @@ from bienvenue.features.rate_limits import RateLimits
 from bienvenue.features.sessions.errors import MFARequired, NoSuchSession
 from bienvenue.features.sessions.models import (
     CHECK,
-    CLEAR_DEAD,
-    END_TOO_MANY,
     GENERATION,
     LASTING,
+    MAKE_ROOM,
     OPEN,
     OpenedSession,
     Session,
@@ -143,10 +142,7 @@ class Sessions(Feature[SessionSettings]):
             raise MFARequired(due, self._authentications.store(caller, authentication))
         # Parsed before the transaction, which locks the account and, on SQLite, all writers.
         caller.origin  # noqa: B018 (a cached value)
-        opened = self._open(caller, authentication, replaces)
-        if opened is None or caller.channel is Channel.CODE:
-            return opened
-        return replace(opened, language=self._preferences.language_of(user.id))
+        return self._open(caller, authentication, replaces)
 
     @retried
     def _open(
@@ -161,11 +157,10 @@ class Sessions(Feature[SessionSettings]):
             compared = {"the_user": user.id, "compared": user.hashed_password}
             hashed = {"hashed": rehashed or user.hashed_password}
             new_generation = {"new_generation": str(uuid.uuid4())}
-            generation = tx.execute(
-                GENERATION, compared | hashed | new_generation
-            ).scalar_one_or_none()
-            if generation is None:
+            found = tx.execute(GENERATION, compared | hashed | new_generation).one_or_none()
+            if found is None:
                 return None
+            generation, language = found
             session = str(uuid.uuid4())
             opened: dict[str, Any] = {
                 "digest": digest,
@@ -195,26 +190,22 @@ class Sessions(Feature[SessionSettings]):
                     publish(Event(caller, "device.first_seen", user.id))
             self._authentications.spend(authentication)
             self._rate_limits.settle(authentication.attempt)
-        return OpenedSession(user, secret, known)
+        return OpenedSession(user, secret, known, language)
 
     def _make_room(
         self, caller: Caller, tx: Transaction, user_id: int, opened: Mapping[str, Any]
     ) -> None:
         now = opened["created_at"]
-        dead = {
+        which = {
             "the_user": user_id,
+            "the_digest": opened["digest"],
             "the_generation": opened["generation"],
             "now": now,
             "created_before": now - self.settings.session_lifetime,
             "seen_before": now - self.settings.session_idle,
-        }
-        tx.change(CLEAR_DEAD, dead)
-        kept = {
-            "the_user": user_id,
-            "the_digest": opened["digest"],
             "cap": self.settings.session_cap,
         }
-        ended = tx.execute(END_TOO_MANY, kept).all()
+        ended = [(uid, owner) for uid, owner, over in tx.execute(MAKE_ROOM, which) if not over]
         self._publish_ended(caller, ended, Reason.SESSION_CAP)
 
     def _over(self, now: float) -> Any:
