@@ -1,13 +1,14 @@
 """What `make test` leaves to `make check`, which CI runs after it on every change.
 
 `make test` shows every behaviour once. A test that is marked `thorough` shows one again: on
-PostgreSQL what no statement decides, in another language, at more moments. `often` gives a loop its
-number of turns.
+PostgreSQL what no statement decides, in another language, at more moments, in the other cases of a
+table of one behaviour. `often` gives a loop its number of turns.
 """
 
 from __future__ import annotations
 
 import os
+import zlib
 
 import pytest
 
@@ -17,6 +18,27 @@ THOROUGH = os.environ.get("THOROUGH") == "1"
 def often(few: int, many: int) -> int:
     """Give how many turns a loop takes: few in `make test`, many in `make check`."""
     return many if THOROUGH else few
+
+
+def mark_tables(items: list[pytest.Item]) -> None:
+    """Mark what a table shows of one behaviour again: all its cases but one, or but `shown`.
+
+    The name of a test decides which, so that tests of one table show different ones.
+    """
+    tables: dict[str, dict[str, list[pytest.Item]]] = {}
+    for item in items:
+        if item.get_closest_marker("table") and not item.get_closest_marker("thorough"):
+            cases = tables.setdefault(_test(item), {})
+            cases.setdefault(_name_of_twin(item), []).append(item)
+    for test, cases in tables.items():
+        mark = next(iter(cases.values()))[0].get_closest_marker("table")
+        shown = 1 if mark is None else mark.kwargs.get("shown", 1)
+        first = zlib.crc32(test.encode())
+        kept = {(first + turn * len(cases) // shown) % len(cases) for turn in range(shown)}
+        for place, twins in enumerate(cases.values()):
+            for item in twins:
+                if place not in kept:
+                    item.add_marker("thorough")
 
 
 def mark_twins(items: list[pytest.Item]) -> None:

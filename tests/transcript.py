@@ -26,7 +26,7 @@ from pathlib import Path
 from tests.ports import answers, wait_until
 
 #: The longest a command may take, and a server may need until it answers, in seconds.
-PATIENCE = 30.0
+PATIENCE = 180.0
 
 #: Gives what a command prints, or None for one that it leaves to the shell.
 Instead = Callable[[str], str | None]

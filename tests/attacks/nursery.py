@@ -115,6 +115,9 @@ def _live(
     os.chdir(cradle.folder)
     os.environ.clear()
     os.environ.update(cradle.environment)
+    # As an interpreter does that begins there.
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:0] = [place for place in named if place not in {"", *sys.path}]
     if cradle.path is not None:
         _forget_the_service(cradle.path)
         sys.path.insert(0, str(cradle.path))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import os
 import re
 import shutil
 import sys
@@ -15,6 +17,7 @@ import pytest
 from grade import attack
 from grade.sheet import COURSE, TASKS
 from tests import transcript
+from tests.docs import shell
 from tests.ports import free_port
 from tools import snippets
 
@@ -26,6 +29,9 @@ EXERCISE = ("user.py", "db.py", "auth.py", "app.py")
 ATTACK = re.compile(r"make -C \.\. attack FOLDER=course ONLY=(\w+)")
 #: The first of the chapters that end in an attack.
 FIRST_ATTACK = next(page for page in CHAPTERS if ATTACK.search(page.read_text("utf-8")))
+#: The last before them, in which the whole exercise is run, by Python as the learner starts it.
+WHOLE = CHAPTERS[CHAPTERS.index(FIRST_ATTACK) - 1]
+BIN = Path(sys.executable).parent
 
 INCLUDED = re.compile(r"^<!-- from (\S+) -->\n```python\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 FUNCTION = re.compile(r"^<!-- function \S+ of \S+ -->\n```python$", re.MULTILINE)
@@ -113,6 +119,8 @@ def test_a_chapter_prints_what_it_says(chapter: Path, tmp_path: Path) -> None:
     """Every command is run in a folder like the learner's, and its output compared.
 
     `make attack` is run by a call of its function: a process of its own would load it all again.
+    For the same reason `python` begins with the libraries loaded, but in the chapter that is last
+    without an attack.
     """
     for file in COURSE.glob("*.py"):
         shutil.copy(file, tmp_path)
@@ -122,16 +130,21 @@ def test_a_chapter_prints_what_it_says(chapter: Path, tmp_path: Path) -> None:
         found = ATTACK.fullmatch(command)
         return None if found is None else "\n".join(attack.show(COURSE, found[1], "en"))
 
-    ran = transcript.run(
-        chapter,
-        tmp_path,
-        # The attacks of the last chapters are those of the tests.
-        env={"PORT": str(port), "PYTHONPATH": str(COURSE.parent)},
-        replace={":5000": f":{port}"},
-        port=port,
-        instead=attacked,
-        reads=transcript.read_pasted,
-    )
+    # The attacks of the last chapters are those of the tests.
+    env = {"PORT": str(port), "PYTHONPATH": str(COURSE.parent)}
+    with contextlib.ExitStack() as stack:
+        if chapter != WHOLE:
+            first = stack.enter_context(shell.commands())
+            env["PATH"] = os.pathsep.join(map(str, (first, BIN, os.environ["PATH"])))
+        ran = transcript.run(
+            chapter,
+            tmp_path,
+            env=env,
+            replace={":5000": f":{port}"},
+            port=port,
+            instead=attacked,
+            reads=transcript.read_pasted,
+        )
     assert ran > 0, "a chapter ends with something that runs"
 
 

@@ -1,7 +1,7 @@
-"""Runs `bienvenue` for a shell in processes that begin with the libraries loaded.
+"""Runs `bienvenue` and `python` for a shell in processes that begin with the libraries loaded.
 
-A page of the documentation has dozens of commands, and loading takes most of each. So a small
-program of the same name comes first on the shell's PATH. It hands its arguments, folder,
+A page of the documentation has dozens of commands, and loading takes most of each. So small
+programs of the same names come first on the shell's PATH. Each hands its arguments, folder,
 environment, rights of new files and open files to this process, passes signals on, and ends with
 the status of the command.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import signal
 import socket
 import sys
@@ -28,7 +29,7 @@ PROGRAM = """\
 import json, os, signal, socket, sys
 rights = os.umask(0)
 os.umask(rights)
-asked = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ), rights]).encode()
+asked = json.dumps([sys.argv, os.getcwd(), dict(os.environ), rights]).encode()
 with socket.socket(socket.AF_UNIX) as gate:
     gate.connect({gate!r})
     socket.send_fds(gate, [len(asked).to_bytes(4, "big")], [0, 1, 2])
@@ -42,18 +43,19 @@ sys.exit(said[0] if said else 1)
 
 @contextmanager
 def commands() -> Iterator[Path]:
-    """Give a folder for the PATH of a shell, whose `bienvenue` runs here until the block ends."""
+    """Give a folder for the PATH of a shell, whose programs run here until the block ends."""
     with TemporaryDirectory(prefix="gate-") as name, socket.socket(socket.AF_UNIX) as gate:
-        address, program = Path(name, "gate"), Path(name, "bienvenue")
-        program.write_text(PROGRAM.format(python=sys.executable, gate=str(address)))
-        program.chmod(0o700)
+        address = Path(name, "gate")
+        for program in (Path(name, "bienvenue"), Path(name, "python")):
+            program.write_text(PROGRAM.format(python=sys.executable, gate=str(address)))
+            program.chmod(0o700)
         gate.bind(str(address))
         gate.listen()
         clerk = _Clerk()
         opened = threading.Thread(target=clerk.receive, args=(gate,))
         opened.start()
         try:
-            yield program.parent
+            yield Path(name)
         finally:
             gate.shutdown(socket.SHUT_RDWR)
             opened.join()
@@ -107,9 +109,27 @@ class _Clerk:
                 asking.send(bytes([code if code >= 0 else 128 - code]))
 
 
-def _command(rights: int, files: list[Connection], *arguments: str) -> None:
+def _command(rights: int, files: list[Connection], program: str, *arguments: str) -> None:
     os.umask(rights)
     for number, file in enumerate(files):
         os.dup2(file.fileno(), number)
         file.close()
-    harness.command(*arguments)
+    if Path(program).name == "python":
+        python(*arguments)
+    else:
+        harness.command(*arguments)
+
+
+def python(*arguments: str) -> None:
+    """Do what the interpreter does: run a file, a text behind `-c`, or what standard input has."""
+    sys.argv = list(arguments) or [""]
+    if arguments and arguments[0] != "-c":
+        sys.path.insert(0, str(Path(arguments[0]).resolve().parent))
+        runpy.run_path(arguments[0], run_name="__main__")
+        return
+    sys.path.insert(0, "")
+    if arguments:
+        text, sys.argv = arguments[1], ["-c", *arguments[2:]]
+    else:
+        text = sys.stdin.read()
+    exec(compile(text, "<string>", "exec"), {"__name__": "__main__"})

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
@@ -28,6 +29,7 @@ def renamed() -> Iterator[tuple[str, str, str]]:
 ROWS = list(renamed())
 
 
+@cache
 def names() -> dict[str, set[str]]:
     """Return every name of the product by its kind."""
     source = "\n".join(module.path.read_text("utf-8") for module in MODULES)

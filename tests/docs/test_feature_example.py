@@ -26,6 +26,7 @@ from bienvenue.checkup.context import CheckupContext
 from bienvenue.feature import Feature
 from bienvenue.settings import Settings, SettingsProblem
 from tests.conftest import EMAIL, KEY, PASSPHRASE
+from tests.docs import shell
 from tests.docs.pages import TOP
 from tests.house.source import PACKAGE
 from tests.web.browser import HTML
@@ -134,10 +135,11 @@ def run(folder: Path, named: str, *arguments: str) -> str:
         "PATH": os.environ["PATH"],
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    command = [sys.executable, "-m", "bienvenue", *arguments]
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=True
-    ).stdout
+    with shell.commands() as programs:
+        command = [str(programs / "bienvenue"), *arguments]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True
+        ).stdout
 
 
 def test_commands_migrate_and_show_it(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests import transcript
 from tests.databases import Databases
 from tests.docs import other_systems, shell
-from tests.docs.pages import TOP, Page, documentation, pages
+from tests.docs.pages import TOP, Page, Python, documentation, pages
 from tests.ports import free_port
 
 POSTGRESQL = "postgresql://bienvenue@localhost/bienvenue"
@@ -125,9 +125,11 @@ def test_there_is_python_that_runs() -> None:
 
 
 @pytest.mark.parametrize(("page", "block"), RUN, ids=[page.name for page, _ in RUN])
-def test_python_that_runs(page: Page, block: object, tmp_path: Path) -> None:
+def test_python_that_runs(page: Page, block: Python, tmp_path: Path) -> None:
     """In an empty folder, on a fresh database, without an error."""
     del page
     environ = {name: value for name, value in os.environ.items() if "BIENVENUE_" not in name}
-    for command in (["-m", "bienvenue", "db", "upgrade"], ["-c", str(getattr(block, "code", ""))]):
-        subprocess.run([sys.executable, *command], cwd=tmp_path, env=environ, check=True)
+    with shell.commands() as programs:
+        for command in (["bienvenue", "db", "upgrade"], ["python", "-c", block.code]):
+            wanted = [str(programs / command[0]), *command[1:]]
+            subprocess.run(wanted, cwd=tmp_path, env=environ, check=True)

@@ -150,6 +150,7 @@ def test_a_form_without_its_token_closes_nothing(service: Service) -> None:
 # --- the link -----------------------------------------------------------------------------------
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_opening_the_link_changes_nothing(service: Service, method: str, accept: str) -> None:

@@ -57,6 +57,7 @@ def client(service: Service) -> FlaskClient:
 # --- asking -------------------------------------------------------------------------------------
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("medium", ["application/json", "text/html"])
 def test_a_taken_email_is_answered_as_a_free_one(service: Service, medium: str) -> None:
     """Status, headers, words and every statement are the same, for a reserved and a dead one too.

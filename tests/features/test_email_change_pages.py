@@ -149,6 +149,7 @@ def test_a_link_becomes_a_cookie_of_ten_minutes(
     )
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_opening_a_link_changes_nothing(service: Service, method: str, accept: str) -> None:

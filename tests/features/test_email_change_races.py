@@ -58,6 +58,7 @@ def test_ten_ask_at_once_and_one_link_works(service: Service) -> None:
     assert verify(client, tokens[wanted]).get_json()["email"] == wanted
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("turn", range(3))
 def test_a_change_and_a_reset_at_once(service: Service, turn: int) -> None:
     """Whichever comes second finds that the account changed; the other's token is dead."""
@@ -78,6 +79,7 @@ def test_a_change_and_a_reset_at_once(service: Service, turn: int) -> None:
     )
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("turn", range(3))
 def test_registering_while_the_email_is_given_up(service: Service, turn: int) -> None:
     """No one slips in between the old owner and the reservation."""
@@ -101,6 +103,7 @@ def test_registering_while_the_email_is_given_up(service: Service, turn: int) ->
     assert amy.get("/profile").get_json()["email"] == AMY
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("turn", range(3))
 def test_registering_while_the_email_is_restored(service: Service, turn: int) -> None:
     """The owner gets it, no matter who else tries in the same moment."""

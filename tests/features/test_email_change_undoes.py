@@ -348,6 +348,7 @@ def test_the_links_of_two_changes_each_undo_what_came_after(
     owner_is_in(service)
 
 
+@pytest.mark.table(shown=5)
 @pytest.mark.parametrize("turn", range(often(1, 5)))
 @pytest.mark.parametrize(
     "act",

@@ -55,6 +55,7 @@ def test_the_table_is_whole(service: Service) -> None:
     assert declared == moved | {old for old, new in PLAIN.items() if old != new}
 
 
+@pytest.mark.table(shown=2)
 @each
 def test_an_old_link_opens_its_page(
     make_service: MakeService, opened: Open, prefix: str, kind: Kind
@@ -77,6 +78,7 @@ def test_an_old_link_opens_its_page(
     assert case.spend(case.token).status_code in {200, 201}
 
 
+@pytest.mark.table(shown=2)
 @each
 def test_an_old_link_that_was_cut_short(
     make_service: MakeService, opened: Open, prefix: str, kind: Kind

@@ -42,6 +42,7 @@ def test_an_account_is_in_the_groups_it_was_added_to(service: Service) -> None:
     ]
 
 
+@pytest.mark.table(shown=3)
 @pytest.mark.usefixtures("bob")
 @pytest.mark.parametrize("name", ["", " ", "-a", ".a", "a b", "a,b", "é", "a" * 65, "a\n", "a/b"])
 def test_a_name_that_is_none_is_refused(service: Service, name: str) -> None:

@@ -104,6 +104,7 @@ def _remove(_service: Service, kind: Kind, stranger: FlaskClient) -> None:
         assert stranger.delete("/notification_email").status_code == 204
 
 
+@pytest.mark.table(shown=3)
 @pytest.mark.parametrize(
     "then", [_nothing, _ask_for_another, _change_the_password, _close, _disable, _remove]
 )
@@ -140,6 +141,7 @@ def test_the_link_gives_the_stranger_nothing(service: Service, kind: Kind) -> No
     assert dump(service) == before
 
 
+@pytest.mark.table
 @each
 def test_what_was_asked_for_last_counts(service: Service, moving_clock: Clock, kind: Kind) -> None:
     """Also when no email was sent for it; the link to the address before it is no use then."""
@@ -165,6 +167,7 @@ def test_a_request_that_is_not_emailed_is_in_the_audit_log(service: Service, kin
     assert "too many were requested" in owner.get("/activity").text
 
 
+@pytest.mark.table
 @each
 def test_the_link_works_once_for_whoever_opens_it(service: Service, kind: Kind) -> None:
     """Of two accounts whose requests wait for one mailbox, one has its link, and no one waits."""

@@ -178,6 +178,7 @@ def test_a_person_adds_one_and_removes_it_in_a_browser(
     assert SECOND not in browser.get("/notification_email").text
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_opening_the_link_changes_nothing(service: Service, method: str, accept: str) -> None:

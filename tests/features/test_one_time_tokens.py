@@ -32,6 +32,7 @@ of_an_account = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.table
 @each
 def test_it_works_once(make_service: MakeService, kind: Kind) -> None:
     """Its page is there before; afterwards there is one refusal, and the email has no link left."""
@@ -47,6 +48,7 @@ def test_it_works_once(make_service: MakeService, kind: Kind) -> None:
     assert "[link removed]" in text_of(case.service, message)
 
 
+@pytest.mark.table
 @each
 def test_it_works_to_the_last_second(
     make_service: MakeService, moving_clock: Clock, kind: Kind
@@ -64,6 +66,7 @@ def test_it_works_to_the_last_second(
     assert tokens.digest(kind.purpose, case.token).hex() not in repr(dump(case.service))
 
 
+@pytest.mark.table
 @each
 def test_how_long_is_a_setting(make_service: MakeService, moving_clock: Clock, kind: Kind) -> None:
     """With a longest time."""
@@ -76,6 +79,7 @@ def test_how_long_is_a_setting(make_service: MakeService, moving_clock: Clock, k
         make_service(**{kind.setting: f"{days * 86400 + 1}s"})
 
 
+@pytest.mark.table
 @each
 def test_what_is_no_token_of_it_opens_nothing(make_service: MakeService, kind: Kind) -> None:
     """Malformed, unknown, the digest, one of a session or a device: nothing is changed by them."""
@@ -104,6 +108,7 @@ def test_what_is_no_token_of_it_opens_nothing(make_service: MakeService, kind: K
     assert case.spend(case.token).status_code in {200, 201}
 
 
+@pytest.mark.table
 @each
 def test_looking_changes_nothing(make_service: MakeService, kind: Kind) -> None:
     """A scanner of mail that opens the link and its page, with GET and HEAD, spends nothing."""
@@ -120,6 +125,7 @@ def test_looking_changes_nothing(make_service: MakeService, kind: Kind) -> None:
     assert case.spend(case.token).status_code in {200, 201}
 
 
+@pytest.mark.table
 @each
 def test_its_token_stands_nowhere(
     make_service: MakeService, caplog: pytest.LogCaptureFixture, kind: Kind
@@ -140,6 +146,7 @@ def test_its_token_stands_nowhere(
     assert case.token.encode().hex() not in shown
 
 
+@pytest.mark.table
 @each
 def test_twenty_at_once_and_one_works(make_service: MakeService, kind: Kind) -> None:
     """One conditional statement spends it; everybody else hears what comes too late."""
@@ -158,6 +165,7 @@ def test_twenty_at_once_and_one_works(make_service: MakeService, kind: Kind) -> 
     assert set(heard[1:]) <= {401, 403}
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.replaced], ids=lambda k: k.name)
 def test_a_newer_one_ends_it(make_service: MakeService, moving_clock: Clock, kind: Kind) -> None:
     """The email before has no link left, and the newer link works."""
@@ -171,6 +179,7 @@ def test_a_newer_one_ends_it(make_service: MakeService, moving_clock: Clock, kin
     assert case.spend(newer).status_code in {200, 201}
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("happens", ["disable", "disable and enable", "delete"])
 @of_an_account
 def test_what_happens_to_the_account_ends_it(
@@ -195,6 +204,7 @@ def test_what_happens_to_the_account_ends_it(
     assert dump(case.service) == before
 
 
+@pytest.mark.table
 @each
 def test_it_opens_no_other_door(make_service: MakeService, kind: Kind) -> None:
     """Sent as another kind's token, kept in its cookie, or as a session: nothing is changed."""
@@ -221,6 +231,7 @@ def test_it_opens_no_other_door(make_service: MakeService, kind: Kind) -> None:
     assert case.spend(case.token).status_code in {200, 201}
 
 
+@pytest.mark.table
 @each
 def test_the_eleventh_minute_does_not_deny_the_link(
     make_service: MakeService, moving_clock: Clock, kind: Kind

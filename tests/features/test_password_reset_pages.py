@@ -69,6 +69,7 @@ def test_the_link_becomes_a_cookie_of_ten_minutes(make_service: MakeService, bas
     )
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_opening_a_link_changes_nothing(service: Service, method: str, accept: str) -> None:
@@ -130,6 +131,7 @@ def test_a_link_spent_meanwhile_is_refused_on_the_page(service: Service) -> None
     assert service.auth.valid_login(EMAIL, NEW)
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("broken", ["", "x", "x" * 44, "%20"])
 def test_a_broken_link_does_not_open_an_older_one(service: Service, broken: str) -> None:
     """The cookie of a link opened before is taken away."""

@@ -390,6 +390,7 @@ def test_failures_of_an_email_without_an_account_are_forgotten_at_last(
     assert [count.failures for count in limits.find(EMAIL)] == [10]
 
 
+@pytest.mark.table(shown=3)
 @pytest.mark.parametrize(
     "name", ["999.1.1.1", "bob", "192.0.2.1/33", "192.0.2.1/24", "", "1.2.3", "/", "2001:db8:::1"]
 )

@@ -141,6 +141,7 @@ ELSEWHERE = [
 ]
 
 
+@pytest.mark.table(shown=4)
 @pytest.mark.parametrize("elsewhere", ELSEWHERE)
 def test_no_one_is_led_anywhere_else(service: Service, elsewhere: str) -> None:
     """Only a plain path of this site is followed."""

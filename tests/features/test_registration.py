@@ -53,6 +53,7 @@ def service(make_service: MakeService) -> Service:
 # --- no one learns who has an account -----------------------------------------------------------
 
 
+@pytest.mark.table(shown=4)
 @pytest.mark.parametrize(
     "asking",
     [

@@ -85,6 +85,7 @@ def test_the_link_becomes_a_cookie_of_ten_minutes(make_service: MakeService, bas
     assert {"Max-Age=600", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(attributes)
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_opening_a_link_changes_nothing(service: Service, method: str, accept: str) -> None:

@@ -437,6 +437,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.table
 @pytest.mark.parametrize(
     "name", ["SECRET_KEY_FILE", "TLS_KEY_FILE", "TLS_CERTIFICATE_FILE", "SMTP_CA_FILE", "CONFIG"]
 )

@@ -139,6 +139,7 @@ def test_a_malformed_hash_matches_nothing_at_the_usual_cost(
     assert [cost for cost in hash_costs if cost >= 4] == [5]
 
 
+@pytest.mark.table(shown=3)
 @pytest.mark.parametrize("old", [4, 5, 6, 7, 8])
 @pytest.mark.parametrize("password", [PASSWORD, LONG])
 def test_a_failure_at_an_old_cost_costs_what_one_costs_today(

@@ -224,6 +224,7 @@ SPENDING: dict[str, tuple[bool, Spent]] = {
 }
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("kind", LINKS)
 def test_a_link_in_a_mailbox_leads_on_and_works_once(upgraded: Service, kind: str) -> None:
     """At its path of before, which leads to the page of today; then it is spent as ever."""

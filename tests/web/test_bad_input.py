@@ -177,6 +177,7 @@ def is_problem(answer: TestResponse, status: int, code: str, name: str = "") -> 
     assert CANARY not in str(answer.headers)
 
 
+@pytest.mark.table(shown=3)
 @pytest.mark.parametrize("path", PATHS)
 def test_a_bad_body_is_refused_and_changes_nothing(
     service: Service, client: FlaskClient, path: str
@@ -315,6 +316,7 @@ def bearing(service: Service, cookie: str) -> FlaskClient:
     return client
 
 
+@pytest.mark.table(shown=3)
 @pytest.mark.parametrize("cookie", MALFORMED_COOKIES)
 def test_a_malformed_cookie_is_no_one(service: Service, cookie: str) -> None:
     """On every page: never a 500, and who must be signed in hears 401."""

@@ -166,6 +166,7 @@ HASHES: dict[str, tuple[str, str, bytes, bool]] = {
 }
 
 
+@pytest.mark.table(shown=6)
 @pytest.mark.parametrize("case", HASHES)
 def test_what_hashes_is_what_the_router_says(
     service: Service, monkeypatch: pytest.MonkeyPatch, case: str
@@ -453,6 +454,7 @@ HOSTS: dict[bytes, bool] = {
 }
 
 
+@pytest.mark.table(shown=6)
 @pytest.mark.parametrize("host", HOSTS)
 def test_both_read_a_host_alike(service: Service, host: bytes) -> None:
     """A page under the name of another site would be a page of that site."""

@@ -46,6 +46,7 @@ def test_a_reload_of_registering_says_the_same(
         assert again.text.partition("form_token")[0] == first.text.partition("form_token")[0]
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_a_reload_after_a_link_says_the_same(make_service: MakeService, kind: Kind) -> None:
     """It was "This link was already used", after it worked."""

@@ -124,6 +124,7 @@ HABITS = {
 }
 
 
+@pytest.mark.table(shown=2)
 @pytest.mark.parametrize("habit", HABITS)
 def test_our_pages_do_not_notice_what_a_host_made_of_jinja(join: Join, habit: str) -> None:
     """Each is, to the letter, what it is in an application without habits."""

@@ -61,6 +61,7 @@ def strict(make_service: MakeService, **settings: object) -> Service:
     return make_service(**{"rate_limit_network": 3, "rate_limit_account": 50} | settings)
 
 
+@pytest.mark.table(shown=3)
 @pytest.mark.usefixtures("moving_clock")
 @pytest.mark.parametrize("spoof", SPOOFS)
 def test_headers_of_an_attacker_buy_no_further_guess(
