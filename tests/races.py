@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+#: Seconds; a busy machine may start no thread for long.
+PATIENCE = 600
 
 
 def race(action: Callable[[int], T], times: int = 50) -> list[T]:
@@ -13,8 +15,8 @@ def race(action: Callable[[int], T], times: int = 50) -> list[T]:
     gate = threading.Barrier(times)
 
     def run(number: int) -> T:
-        gate.wait(60)
+        gate.wait(PATIENCE)
         return action(number)
 
     with ThreadPoolExecutor(times) as pool:
-        return [future.result(180) for future in [pool.submit(run, n) for n in range(times)]]
+        return [future.result(PATIENCE) for future in [pool.submit(run, n) for n in range(times)]]

@@ -57,6 +57,7 @@ def _run(attack: Attack, where: str, builds: Builds) -> tuple[Outcome, str]:
         return outcome, target.logs()[begun:]
 
 
+@pytest.mark.table(shown=6)
 @pytest.mark.parametrize(("attack", "where"), _cases(wins=True))
 def test_wins(attack: Attack, where: str, builds: Builds) -> None:
     """An attack that does not win here proves nothing when it is refused elsewhere."""

@@ -26,8 +26,8 @@ SIZE = {"width": 1280, "height": 800}
 #: A name that no browser trusts as it trusts the loopback names; it leads to this machine.
 PLAIN_HOST = "login.firma.example"
 _QUIET = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars"
+    "--no-sandbox --disable-gpu --in-process-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync --hide-scrollbars"
 )
 
 

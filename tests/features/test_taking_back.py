@@ -68,7 +68,7 @@ def test_the_owner_ends_in_whatever_the_two_did(
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=often(12, 50),
+            max_examples=often(6, 50),
             stateful_step_count=ACTS_OF_A_STORY + 1,
             deadline=None,
             database=None,

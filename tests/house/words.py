@@ -15,6 +15,7 @@ import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -156,22 +157,25 @@ def find_in(name: str, text: str) -> Iterator[Found]:
     # Links in mailboxes have the paths of an earlier version.
     text = re.sub(r"formerly=\([^)]*\)", "formerly=()", text)
     named = names(text) if name.endswith(".py") else in_code(text)
+    whole, title = spaced(text), spaced(name)
     for retired in RETIRED:
         if exempt(name, retired.old):
             continue
         wanted = pattern(rf"(?<![a-z])(?:{retired.old})(?![a-z])")
-        read = named if retired.names_only else spaced(text)
-        allowed = [m.span() for m in pattern(retired.unless).finditer(read)]
-        for match in wanted.finditer(read):
+        read = named if retired.names_only else whole
+        places = list(wanted.finditer(read))
+        allowed = [m.span() for m in pattern(retired.unless).finditer(read)] if places else []
+        for match in places:
             within = any(start < match.end() and match.start() < end for start, end in allowed)
             around = read[max(0, match.start() - 100) : match.end() + 100]
             if not within and not pattern(retired.near).search(around):
                 line = read.count("\n", 0, match.start()) + 1
                 yield Found(name, line, match[0], retired.new)
-        if wanted.search(spaced(name)):
+        if wanted.search(title):
             yield Found(name, 0, name, retired.new)
 
 
+@cache
 def pattern(expression: str) -> re.Pattern[str]:
     """Compile an expression in which a space is any white space, without regard to case."""
     return re.compile(expression.replace(" ", r"\s+"), re.IGNORECASE)
@@ -212,7 +216,8 @@ def without_quotes(text: str) -> str:
     Tests run the blocks and compare the texts, which are judged where they are written.
     """
     for quoted in texts():
-        text = text.replace(quoted, "")
+        if quoted in text:
+            text = text.replace(quoted, "")
     blank = re.compile(r"^(`{3,}).*?^\1$|`bienvenue [^`]+`", re.MULTILINE | re.DOTALL)
     return blank.sub(lambda match: "\n" * match[0].count("\n"), text)
 

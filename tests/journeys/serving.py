@@ -177,14 +177,20 @@ def serving(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
 
     It begins with the libraries loaded: loading them would take most of the time of many tests.
     """
+    with beginning(folder, *options, **settings) as served:
+        served.wait_for(lambda: answers(served))
+        yield served
+
+
+@contextmanager
+def beginning(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
+    """Serve like `serving`, and wait for nothing: the block begins before anyone answers."""
     port, log = free_port(), folder / "serve.log"
     log.write_text("")
     command = _serve(port, options)
     process = Nursed(folder, environment(folder, **settings), log, *command)
     with ending(process):
-        served = Served(process, port, log)
-        served.wait_for(lambda: answers(served))
-        yield served
+        yield Served(process, port, log)
 
 
 @contextmanager

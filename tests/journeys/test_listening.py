@@ -19,10 +19,12 @@ import trustme
 from tests.conftest import EMAIL, PASSPHRASE
 from tests.databases import Databases
 from tests.journeys.raw import FORM, exchange, head, statuses
-from tests.journeys.serving import Program, Served, command, launched, starting
+from tests.journeys.serving import Program, Served, beginning, command, launched
 from tests.ports import free_port, wait_until
 
 pytestmark = pytest.mark.slow
+#: Seconds; a busy machine answers late.
+PATIENCE = 180
 
 
 class _OverSocket(http.client.HTTPConnection):
@@ -30,13 +32,13 @@ class _OverSocket(http.client.HTTPConnection):
 
     def __init__(self, path: Path) -> None:
         """Take its path."""
-        super().__init__("localhost:5000", timeout=30)
+        super().__init__("localhost:5000", timeout=PATIENCE)
         self._path = path
 
     def connect(self) -> None:
         """Connect."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(30)
+        self.sock.settimeout(PATIENCE)
         self.sock.connect(str(self._path))
 
 
@@ -53,7 +55,7 @@ def over_socket(path: Path, target: str, **headers: str) -> http.client.HTTPResp
 @contextmanager
 def serving_on(path: Path, folder: Path, **settings: str) -> Iterator[Served]:
     """Serve on a unix socket until the block ends."""
-    with starting(folder, "--unix-socket", str(path), **settings) as served:
+    with beginning(folder, "--unix-socket", str(path), **settings) as served:
         served.wait_for(lambda: over_socket(path, "/healthz").status == 200)
         yield served
 
@@ -104,12 +106,14 @@ def test_tls(tmp_path: Path, authority: trustme.CA) -> None:
     settings = {"tls_certificate_file": str(certificate), "tls_key_file": str(key)}
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    with starting(tmp_path, **settings) as served:
+    with beginning(tmp_path, **settings) as served:
 
         def ask(method: str, target: str, form: str = "") -> http.client.HTTPResponse:
             kind = {"Content-Type": "application/x-www-form-urlencoded"}
             with closing(
-                http.client.HTTPSConnection("localhost", served.port, timeout=30, context=trusting)
+                http.client.HTTPSConnection(
+                    "localhost", served.port, timeout=PATIENCE, context=trusting
+                )
             ) as connection:
                 connection.request(method, target, form or None, kind if form else {})
                 answer = connection.getresponse()

@@ -321,7 +321,7 @@ def started(
     "words",
     [
         ("users", "list"),
-        ("--help",),
+        pytest.param(("--help",), marks=pytest.mark.thorough),
         pytest.param(("settings",), marks=pytest.mark.thorough),
         pytest.param(("openapi",), marks=pytest.mark.thorough),
     ],

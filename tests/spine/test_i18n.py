@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import string
+from functools import cache
 from gettext import NullTranslations
 from pathlib import Path
 
@@ -45,11 +46,23 @@ def words(said: object) -> list[str]:
     return [str(one) for one in (said if isinstance(said, list | tuple) else [said])]
 
 
+@cache
+def renewed(code: str) -> tuple[Catalog, bytes, bytes]:
+    """Give the catalogue of a language with all texts gathered again, and its two files."""
+    return texts.renewed(code, CATALOGUES[code].read_bytes())
+
+
+@cache
+def gathered() -> Catalog:
+    """Give all texts, gathered once: it takes more than a second."""
+    return texts.template()
+
+
 @pytest.mark.parametrize("code", CATALOGUES)
 def test_no_text_is_missing_unused_or_older_than_its_compiled_form(code: str) -> None:
     """Gathering them again changes neither file, and each has what belongs into it."""
     path = CATALOGUES[code]
-    catalogue, po, mo = texts.renewed(code, path.read_bytes())
+    catalogue, po, mo = renewed(code)
     assert texts.missing(catalogue) == []
     assert po == path.read_bytes(), "run `make texts`"
     assert mo == path.with_suffix(".mo").read_bytes(), "run `make texts`"
@@ -71,7 +84,7 @@ def test_a_text_that_is_new_is_missing_and_one_that_is_gone_is_taken_out() -> No
 
 def test_the_gatherer_finds_what_there_is() -> None:
     """Of a template, a refusal, a field, the audit log, a plural, a pattern of dates."""
-    found = texts.template()
+    found = gathered()
     for text in (
         "Language and appearance",
         "Sign in first.",
@@ -107,7 +120,7 @@ def test_a_pattern_with_a_field_that_is_not_filled_in_is_no_pattern() -> None:
 
 def test_every_reason_is_one_that_can_be_read() -> None:
     """Each reason for an end stands in the catalogues."""
-    found = texts.template()
+    found = gathered()
     assert [reason for reason in Reason if found.get(reason.value) is None] == []
 
 
@@ -200,7 +213,7 @@ def test_a_moment_in_a_refusal_is_written_in_the_language_of_its_reader() -> Non
 
 def test_french_has_its_spaces() -> None:
     """A narrow no-break space before `: ; ! ?` and within guillemets, an apostrophe for text."""
-    catalogue, _, _ = texts.renewed("fr", CATALOGUES["fr"].read_bytes())
+    catalogue, _, _ = renewed("fr")
     for message in catalogue:
         for text in words(message.string) if message.id and not message.context else ():
             assert not re.search(r"(?<!\u202f)[:;!?](?=\s|$)", text), text
