@@ -50,7 +50,7 @@ def held(port: int) -> int:
     return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
 
 
-def wait_until(condition: Callable[[], bool], patience: float = 30.0) -> bool:
+def wait_until(condition: Callable[[], bool], patience: float = 180.0) -> bool:
     """Return True as soon as the condition holds, or False when the patience has run out."""
     end = time.monotonic() + patience
     while not condition():

@@ -118,9 +118,9 @@ def a_full_mailbox(target: Target) -> Outcome:
 
 @attack("E05", "One token is spent by many at once.", wins="course")
 def a_token_spent_twice(target: Target) -> Outcome:
-    """Spend one twenty times in the same moment, and three more if that broke nothing."""
+    """Spend one twenty times in the same moment, and nine more if that broke nothing."""
     # On a busy machine the twenty may reach the course one after the other.
-    for _ in range(4 if target.is_course else 1):
+    for _ in range(10 if target.is_course else 1):
         person = target.person()
         token = token_of(person)
         replies = race(lambda number: spend(person, token, f"{NEW}, la {number}-ième"), 20)  # noqa: B023 (over before the next)

@@ -47,6 +47,8 @@ _WITHOUT_EDGE = (
     "main button:not(.reveal)')].filter(one => getComputedStyle(one).borderStyle !== 'solid')"
     ".map(one => one.outerHTML)"
 )
+#: Scripts have run and their changes are drawn: the second frame comes after the first is shown.
+_DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 _MOVING = (
     "[...document.querySelectorAll('*')].filter(one => "
     "getComputedStyle(one).transitionDuration !== '0s').map(one => one.outerHTML)"
@@ -177,7 +179,7 @@ def test_nothing_moves_once_it_is_shown(site: Site, page: Page) -> None:
     page.context.add_init_script(watch)
     for path in ("/users/new", "/sessions/new"):
         site.open(page, path)
-        page.wait_for_timeout(150)
+        page.evaluate(_DRAWN)
         page.type("#password", "quinze lettres!")
-        page.wait_for_timeout(50)
+        page.evaluate(_DRAWN)
         assert page.evaluate("window.moved") == 0, path

@@ -43,7 +43,7 @@ def with_(settings: MailSettings, **changes: object) -> MailSettings:
 def to(port: int, host: str = "127.0.0.1") -> MailSettings:
     """Give the settings of a server that is spoken to in clear."""
     return made(
-        smtp_host=host, smtp_port=port, smtp_security="none", smtp_timeout=5, mail_from=SENDER
+        smtp_host=host, smtp_port=port, smtp_security="none", smtp_timeout=60, mail_from=SENDER
     )
 
 
@@ -107,7 +107,7 @@ class Relay(Controller):
         return self._visits[-1]
 
     def stop(self, no_assert: bool = False) -> None:
-        asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result(5)
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result(60)
         super().stop(no_assert)
 
     async def _hang_up(self) -> None:
@@ -143,19 +143,19 @@ class Puppet:
     def __enter__(self) -> MailSettings:
         self._door = socket.create_server(("127.0.0.1", free_port()))
         self._door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self._door.settimeout(5)
+        self._door.settimeout(60)
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
         return to(self._door.getsockname()[1])
 
     def __exit__(self, *_: object) -> None:
-        self._thread.join(10)
+        self._thread.join(60)
         self._door.close()
         assert not self._thread.is_alive()
 
     def _serve(self) -> None:
         visitor, _ = self._door.accept()
-        visitor.settimeout(5)
+        visitor.settimeout(60)
         if self._tls is not None:
             visitor = self._tls.wrap_socket(visitor, server_side=True)
         with visitor, visitor.makefile("rb") as lines, contextlib.suppress(OSError):

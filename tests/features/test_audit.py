@@ -183,7 +183,7 @@ def test_hearing_waits_for_no_other_writer(databases: Databases, make_service: M
         auth.publish(Event(CODE, "password.changed", 1))
         other = threading.Thread(target=auth.publish, args=(Event(CODE, "password.changed", 2),))
         other.start()
-        other.join(3)
+        other.join(120)
         assert not other.is_alive()
     assert len(names(auth)) == 2
     auth.close()

@@ -127,15 +127,15 @@ def test_a_row_that_commits_late_is_sealed_later(
         with auth._db.transaction():
             write(auth, 1)
             wrote.set()
-            go.wait(30)
+            go.wait(180)
 
     slow = threading.Thread(target=late)
     slow.start()
-    assert wrote.wait(30)
+    assert wrote.wait(180)
     write(auth, 2)
     assert auth.audit.seal() == 2
     go.set()
-    slow.join(30)
+    slow.join(180)
     assert auth.audit.seal() == 1
     (first, *_) = stored(auth)
     assert (first.batch, auth.audit.verify().problem) == (2, None)

@@ -40,6 +40,8 @@ from tests.ports import free_port
 RECIPIENT = "amy.recipient@example.com"
 SECRETS = (PASSWORD, RECIPIENT, "amy.recipient", "the body of the message")
 MOMENT = 0.3
+#: Seconds; less than a step may take where a test does not say so, and more than a busy machine takes.
+PATIENCE = 50
 HELLO = [b"220 hello\r\n", b"250 hello\r\n"]
 AGREED = [*HELLO, b"250 ok\r\n", b"250 ok\r\n"]
 GO_ON = b"354 go on\r\n"
@@ -297,7 +299,7 @@ def test_a_server_that_stalls(said: list[bytes]) -> None:
     with Puppet([*said, SILENCE]) as settings:
         found = problem(with_(settings, smtp_timeout=MOMENT))
     assert found.endswith("was silent for 0.3 s")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < PATIENCE
 
 
 @pytest.mark.parametrize("deadline", [MOMENT, 10])
@@ -308,7 +310,7 @@ def test_a_server_that_stalls_within_tls(authority: Authority, deadline: float) 
         with Puppet([*said, SILENCE], tls=authority.context()) as clear:
             settings = with_(clear, smtp_security="tls", smtp_ca_file=authority.file)
             found = problem(with_(settings, smtp_timeout=2 * MOMENT), deadline=deadline)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < PATIENCE
         assert found.endswith("was silent for 0.6 s" if deadline == 10 else "within 0.3 seconds")
 
 
@@ -338,7 +340,7 @@ def test_the_deadline(says: list[bytes], pause: float, security: str) -> None:
     with Puppet(says, pause) as settings:
         secure = with_(settings, smtp_security=security)
         found = problem(secure, message=message, deadline=MOMENT)
-        assert MOMENT <= time.monotonic() - began < 3
+        assert MOMENT <= time.monotonic() - began < PATIENCE
     assert found.endswith("was not done within 0.3 seconds")
 
 

@@ -185,8 +185,8 @@ def _watched(process: subprocess.Popen[str], mine: Path, seen: list[str]) -> Non
         _read_until(process, seen, "Ctrl-C")
         process.send_signal(signal.SIGINT)
         reading.start()
-        assert process.wait(60) == 0
-        reading.join(60)
+        assert process.wait(180) == 0
+        reading.join(180)
     finally:
         process.kill()
 

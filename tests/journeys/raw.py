@@ -6,8 +6,11 @@ import re
 import socket
 import time
 from contextlib import suppress
+from pathlib import Path
 
 _MANY = 1000
+#: Seconds; a busy machine answers late.
+PATIENCE = 180
 
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 
@@ -31,10 +34,22 @@ def deaf(port: int) -> socket.socket:
 
 
 def exchange(port: int, sent: bytes, quiet: float = 1.0) -> bytes:
-    """Send it all and give what comes until the service closes or says nothing for so long."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    """Send it all and give what comes until the service closes, or is quiet so long."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(sent)
-        return read(connection, quiet)
+        first = connection.recv(65536)
+        return first + read(connection, quiet) if first else b""
+
+
+def taken(connection: socket.socket) -> bool:
+    """Tell whether the server of this machine has read all that was sent here."""
+    ends = [f":{end[1]:04X}" for end in (connection.getpeername(), connection.getsockname())]
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        row = line.split()
+        if [row[1][-5:], row[2][-5:]] == ends:
+            # What no process has accepted belongs to no file.
+            return row[4].endswith(":00000000") and row[9] != "0"
+    return False
 
 
 def read(connection: socket.socket, quiet: float) -> bytes:

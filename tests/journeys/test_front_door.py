@@ -187,7 +187,7 @@ def test_who_stalls_delays_no_one(served: Served) -> None:
         readers = [stack.enter_context(deaf(port)) for _ in range(DEAF)]
         stalled = {
             sent: [
-                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=180))
                 for _ in range(STALLED)
             ]
             for sent in (half_head, half_body)

@@ -38,7 +38,7 @@ def test_ids_of_requests_at_once_stay_apart_and_the_log_is_json(tmp_path: Path) 
 
         def ask(number: int) -> tuple[str, str | None, int]:
             given = f"request-{number}"
-            connection = HTTPConnection("127.0.0.1", served.port, timeout=30)
+            connection = HTTPConnection("127.0.0.1", served.port, timeout=180)
             headers = {"X-Request-Id": given, "X-Forwarded-For": f"198.51.100.{number}"}
             if number % 3:
                 connection.request("GET", "/profile" if number % 2 else "/nowhere", None, headers)
@@ -90,7 +90,7 @@ def test_a_terminal_is_told_where_emails_are_read_and_no_log_is(tmp_path: Path) 
             assert program.ask("GET", "/outbox").json == {"messages": []}
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(180)
     again = command(tmp_path, "outbox", "open", port=str(port))
     assert again.stdout == f"{found[1].decode()}\n"
     with serving(tmp_path) as to_a_file:

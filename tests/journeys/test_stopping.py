@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import EMAIL, PASSPHRASE
-from tests.journeys.raw import FORM, head, read, statuses
+from tests.journeys.raw import FORM, PATIENCE, head, read, statuses, taken
 from tests.journeys.serving import answers, serving
 from tests.journeys.stops import gone, stop_often, stop_once
 from tests.ports import answers as listens
@@ -36,12 +36,13 @@ def test_a_request_in_flight_is_answered_first(tmp_path: Path) -> None:
         idle = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(3)]
         for connection in idle:
             connection.sendall(head(b"GET /healthz", served.port))
-            assert statuses(read(connection, 0.5)) == [200]
+            connection.settimeout(PATIENCE)
+            assert statuses(connection.recv(65536)) == [200]
         with socket.create_connection(("127.0.0.1", served.port)) as connection:
             connection.sendall(begun)
-            time.sleep(0.5)  # until the service holds it
+            assert wait_until(lambda: taken(connection))
             served.process.send_signal(signal.SIGTERM)
-            time.sleep(0.5)  # until it knows that it stops
+            assert wait_until(lambda: not listens(served.port))
             connection.sendall(form[10:])
             assert statuses(read(connection, SOON)) == [200]
         assert served.process.wait(SOON) == 0

@@ -129,7 +129,7 @@ def test_a_transaction_belongs_to_its_thread(db: DB) -> None:
         db.add_user("bob@example.com", "hash")
         thread = threading.Thread(target=lambda: seen.append(emails(db)))
         thread.start()
-        thread.join(30)
+        thread.join(180)
     assert seen == [["ann@example.com"]]
 
 
@@ -255,7 +255,7 @@ def test_a_real_deadlock_is_resolved_by_running_again(postgresql: DB) -> None:
                     .values(hashed_password=User.hashed_password + "1")
                 )
                 if place == 0 and len(runs) <= 2:
-                    gate.wait(30)
+                    gate.wait(180)
 
     race(cross, 2)
     found = [postgresql.find_user_by(id=user_id).hashed_password for user_id in ids]

@@ -33,17 +33,17 @@ def test_no_more_places_than_there_are() -> None:
     def hold(number: int) -> None:
         with queue.place(f"network {number}"):
             holding[number].set()
-            done.wait(10)
+            done.wait(120)
 
     with ThreadPoolExecutor(2) as pool:
         holders = [pool.submit(hold, number) for number in range(2)]
-        assert all(event.wait(5) for event in holding)
+        assert all(event.wait(120) for event in holding)
         with pytest.raises(Busy) as refused, queue.place("network 2"):
             raise AssertionError("there was a place too many")
         assert refused.value.retry_after == 1
         done.set()
         for holder in holders:
-            holder.result(5)
+            holder.result(120)
     with queue.place("network 2"):
         pass
 
@@ -184,7 +184,7 @@ def test_a_service_that_is_busy_says_so_and_counts_nothing(make_service: MakeSer
         ]
         release.set()
         for holder in holders:
-            holder.result(5)
+            holder.result(120)
     for answer in answers:
         assert answer.json is not None
         assert (answer.status_code, answer.json["code"]) == (503, "busy")
@@ -252,7 +252,7 @@ def test_a_flood_from_everywhere_fills_no_memory() -> None:
 
 def _hold(queue: HashQueue, network: str, release: threading.Event) -> None:
     with queue.place(network):
-        release.wait(20)
+        release.wait(120)
 
 
 class Late:

@@ -23,7 +23,7 @@ from tests.ports import wait_until
 def ended() -> None:
     """Wait until the work that was told to stop has ended: it would open connections again."""
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "work"]
-    thread.join(30)
+    thread.join(180)
     assert not thread.is_alive()
 
 

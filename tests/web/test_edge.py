@@ -533,6 +533,6 @@ def _ends_with_its_parent(asgi: ModuleType, monkeypatch: pytest.MonkeyPatch) -> 
     asgi.end_with_parent()
     monkeypatch.setattr("multiprocessing.parent_process", lambda: parent)
     asgi.end_with_parent()
-    assert ended.wait(10)
+    assert ended.wait(120)
     monkeypatch.undo()
     assert done == [(os.getpid(), signal.SIGTERM), 20, 1]
