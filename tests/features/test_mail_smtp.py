@@ -40,7 +40,7 @@ from tests.ports import free_port
 RECIPIENT = "amy.recipient@example.com"
 SECRETS = (PASSWORD, RECIPIENT, "amy.recipient", "the body of the message")
 MOMENT = 0.3
-#: Seconds; less than a step may take where a test does not say so, and more than a busy machine takes.
+#: Seconds; less than a step may take otherwise, and more than a busy machine takes.
 PATIENCE = 50
 HELLO = [b"220 hello\r\n", b"250 hello\r\n"]
 AGREED = [*HELLO, b"250 ok\r\n", b"250 ok\r\n"]
