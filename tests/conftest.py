@@ -55,7 +55,10 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that no process is left alone with it at the end."""
+    """Begin with what takes longest, so that no process is left alone with it at the end.
+
+    The tests of the browser come first and together, so that one process starts it once.
+    """
     mark_tables(items)
     mark_twins(items)
     first = (
@@ -64,7 +67,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "test_every_page",
         "test_it_prints_every_figure",
     )
-    items.sort(key=lambda item: not item.name.startswith(first))
+    items.sort(
+        key=lambda item: (
+            not item.nodeid.startswith("tests/browser/"),
+            not item.name.startswith(first),
+        )
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
