@@ -29,7 +29,7 @@ def run(folder: Path, *options: str, **environment: str) -> subprocess.Completed
     return subprocess.run(
         command,
         cwd=folder,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | environment,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         check=False,

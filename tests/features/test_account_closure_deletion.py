@@ -133,6 +133,7 @@ def test_several_sweepers_at_once_delete_each_account_once(
     assert users(service.auth) == 0
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("number", range(3))
 def test_of_undo_and_deletion_at_once_one_wins(
     service: Service, moving_clock: Clock, number: int
@@ -182,6 +183,7 @@ def test_twenty_close_at_once_and_one_email_is_written(service: Service) -> None
     assert len(dump(service)["account_closures"]) == 1
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("number", range(3))
 def test_an_administrator_who_disables_in_the_same_moment_wins(
     service: Service, number: int

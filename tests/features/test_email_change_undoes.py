@@ -251,6 +251,7 @@ def test_a_notification_email_from_before_the_change_stays(service: Service) -> 
     owner_is_in(service)
 
 
+@pytest.mark.table
 @pytest.mark.parametrize(("before", "stays"), [(WEEK - 60, False), (WEEK + 60, True)])
 def test_a_notification_email_that_is_newer_than_a_thief_may_be_goes(
     service: Service, before: float, stays: bool
@@ -268,6 +269,7 @@ def test_a_notification_email_that_is_newer_than_a_thief_may_be_goes(
     owner_is_in(service)
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("acts", ["replaces", "removes"])
 def test_a_notification_email_that_a_thief_took_away_is_back(service: Service, acts: str) -> None:
     """With the time it was verified; both of the owner's addresses are told."""
@@ -323,6 +325,7 @@ def test_a_change_without_a_link_says_where_to_turn(service: Service) -> None:
 # --- several changes, and several at once -------------------------------------------------------
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("later_first", [True, False])
 def test_the_links_of_two_changes_each_undo_what_came_after(
     service: Service, moving_clock: Clock, later_first: bool

@@ -281,6 +281,7 @@ TOO_LONG = "disabled_reason has more than 512 characters"
 NOT_THEN = "created_at is not a time between 1970 and now"
 
 
+@pytest.mark.table(shown=5)
 @pytest.mark.parametrize(
     ("line", "words"),
     [

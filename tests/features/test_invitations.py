@@ -106,6 +106,7 @@ def test_a_mode_that_is_none_is_refused(make_service: MakeService) -> None:
 # --- an invitation ------------------------------------------------------------------------------
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("smtp", [{}, SMTP], ids=["outbox", "smtp"])
 @pytest.mark.parametrize("mode", MODES)
 def test_an_invitation_makes_an_account_at_once(
@@ -227,6 +228,7 @@ def test_anyone_who_has_an_account_is_not_invited(service: Service) -> None:
     assert service.auth.mail.list() == []
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("by", ["uid", "email"])
 def test_an_operator_withdraws_an_invitation(service: Service, by: str) -> None:
     """By its name or email; a second time there is none."""

@@ -247,6 +247,7 @@ def test_closing_registration_closes_this_way_too(make_service: MakeService) -> 
 # --- the cookie ---------------------------------------------------------------------------------
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("base_url", ["http://localhost:5000", "https://localhost"])
 @pytest.mark.parametrize("email", [EMAIL, AMY])
 def test_the_cookie_says_nothing_and_is_for_this_host(

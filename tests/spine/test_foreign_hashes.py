@@ -240,6 +240,7 @@ def of_every_kind() -> list[object]:
     ]
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("made", of_every_kind())
 def test_a_failure_costs_what_every_failure_costs(
     made: dict[str, str], works: Counter[str]

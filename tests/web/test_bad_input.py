@@ -17,6 +17,7 @@ from bienvenue.app import all_pages
 from bienvenue.web.page import Form, Page
 from tests.conftest import EMAIL, PASSPHRASE, Service
 from tests.features.hearing import rows, users
+from tests.thorough import often
 
 CANARY = "canary-9d27e1f0-it-is-secret"
 MEDIA = ("json", "data")
@@ -340,7 +341,7 @@ def test_two_cookies_of_one_name_are_no_one_though_one_is_right(service: Service
 
 @pytest.mark.slow
 @settings(
-    max_examples=100,
+    max_examples=often(30, 100),
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -268,6 +268,7 @@ FILES = {
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("signed_in", [False, True])
 def test_no_path_shows_a_browser_what_is_for_programs(service: Service, signed_in: bool) -> None:
     """Every path there is and none, with every method: a page, a redirect, or nothing."""

@@ -70,6 +70,7 @@ SAID: list[tuple[dict[str, str], bool]] = [
 ]
 
 
+@pytest.mark.table
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["no cookie", "signed in"])
 def test_what_a_browser_says_decides(service: Service, kind: str) -> None:

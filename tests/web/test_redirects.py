@@ -40,6 +40,7 @@ def led(service: Service, wanted: str) -> str:
     return str(answer.location)
 
 
+@pytest.mark.table(shown=2)
 @pytest.mark.parametrize(
     "wanted", [APP, APP + "/", APP + "/a/b?c=d&e=%20f", APP + "?x=1", OTHER + "/~a;b"]
 )
@@ -52,6 +53,7 @@ def test_someone_goes_on_to_an_application_that_is_named(service: Service, wante
     assert browser.submit(path, "/reauthentication", password=PASSPHRASE).location == wanted
 
 
+@pytest.mark.table(shown=2)
 @pytest.mark.parametrize("wanted", ["//evil.example", *NEARLY[:4], SCRIPTS[0]])
 def test_nowhere_else(service: Service, wanted: str) -> None:
     """Whatever is no plain URL below an origin of the list leads to the profile."""

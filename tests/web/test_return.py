@@ -40,6 +40,7 @@ def wanted_by(answer: TestResponse) -> str | None:
     return parse_qs(parts.query).get("next", [None])[0]
 
 
+@pytest.mark.table(shown=2)
 @pytest.mark.parametrize(
     ("asked", "wanted"),
     [
@@ -95,6 +96,7 @@ def test_a_page_of_ours_stays_under_the_path_of_the_request(make_host: MakeHost)
     assert answer.location == "/books/account/activity"
 
 
+@pytest.mark.table(shown=2)
 @pytest.mark.parametrize(
     ("referrer", "wanted"),
     [
@@ -165,6 +167,7 @@ def test_the_address_of_the_page_comes_before_what_the_browser_keeps(make_host: 
     assert client.get_cookie("return_to") is None
 
 
+@pytest.mark.table(shown=2)
 @pytest.mark.parametrize("kept", ["!", "=", "é", "L_c=", "Ly9ldmlsLmV4YW1wbGU="])
 def test_a_cookie_that_names_no_page_leads_nowhere(make_host: MakeHost, kept: str) -> None:
     """Another host of the site may have set it: the last one is of //evil.example."""

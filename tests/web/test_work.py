@@ -21,6 +21,7 @@ from bienvenue import normalize
 from bienvenue.app import all_pages
 from bienvenue.wsgi_bridge import call
 from tests.conftest import Service
+from tests.thorough import often
 from tests.web.browser import HTML
 
 SHORT, LONG = 2_000, 16_000
@@ -152,7 +153,7 @@ def test_no_field_costs_more_than_its_length(service: Service) -> None:
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.thorough
 @settings(
-    max_examples=150,
+    max_examples=often(50, 150),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
