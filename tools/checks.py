@@ -32,9 +32,10 @@ NOT_RUN: list[str] = []
 #: What shows a behaviour again.
 LEFT = (
     "attacks on broken builds and variants of an attack, PostgreSQL twins of what no statement "
-    "decides, most kills and stops, the browser in every state and in the second language, most "
-    "journeys in it, most of the grader, the attacks that the course shows and the longest pages "
-    "of commands, branch coverage, the wheel alone, the oldest dependencies and other interpreters"
+    "decides, most cases of a table of one behaviour, most kills and stops, the browser in every "
+    "state and in the second language, most journeys in it, most of the grader, the attacks that "
+    "the course shows and the longest pages of commands, branch coverage, the wheel alone, the "
+    "oldest dependencies and other interpreters"
 )
 #: Tests that start servers wait for them, so three processes keep two cores busy.
 PYTEST = shlex.split(f"-q -n {3 * (os.cpu_count() or 2) // 2} --dist worksteal -p no:cacheprovider")

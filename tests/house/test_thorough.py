@@ -29,6 +29,56 @@ def test_every_module_has_something_left_for_make_test() -> None:
     assert everything == once
 
 
+TABLES = """
+import pytest
+
+@pytest.mark.table
+@pytest.mark.parametrize("case", range(7))
+def test_one(case): ...
+
+@pytest.mark.table(shown=3)
+@pytest.mark.parametrize("case", range(7))
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_three(case, database): ...
+
+@pytest.mark.table
+@pytest.mark.parametrize("case", [pytest.param(0, marks=pytest.mark.thorough), 1])
+def test_marked(case): ...
+
+def test_alone(): ...
+"""
+PLUGIN = """
+from tests.thorough import mark_tables
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "table")
+    config.addinivalue_line("markers", "thorough")
+
+def pytest_collection_modifyitems(items):
+    mark_tables(items)
+"""
+
+
+def test_a_table_shows_as_many_of_its_cases_as_it_says(tmp_path: Path) -> None:
+    """With both databases of a case; what is left out for another reason is none of them."""
+    (tmp_path / "conftest.py").write_text(PLUGIN)
+    (tmp_path / "test_tables.py").write_text(TABLES)
+    options = ["--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:bienvenue"]
+    listed = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "-m", "not thorough", tmp_path],
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    shown = [line.partition("::")[2] for line in listed.splitlines() if "::" in line]
+    of_three = [name for name in shown if "test_three" in name]
+    assert len([name for name in shown if "test_one" in name]) == 1
+    assert (len(of_three), len({name.partition("-")[2] for name in of_three})) == (6, 3)
+    assert {"test_marked[1]", "test_alone"} <= set(shown)
+    assert len(shown) == 9
+
+
 def test_a_loop_has_its_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few, and many where everything is asked for."""
     monkeypatch.setattr(thorough, "THOROUGH", False)
