@@ -250,7 +250,9 @@ class RequestIdentity:
 
     def _ip(self) -> str:
         forwarded = request.headers.get("X-Forwarded-For", "")
-        if forwarded and not self._settings.trusted and not self._warned:
+        # The mark of werkzeug's ProxyFix: there the ip of the connection is the visitor's already.
+        known = self._settings.trusted or "werkzeug.proxy_fix.orig" in request.environ
+        if forwarded and not known and not self._warned:
             self._warned = True
             _log.warning(
                 "a request carries X-Forwarded-For and no proxy is trusted: if one stands in front "
