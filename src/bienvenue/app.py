@@ -107,8 +107,9 @@ class Bienvenue:
                 # A redirect of the router would name the host of the request, whichever that is.
                 rule.merge_slashes, rule.strict_slashes = False, rule.is_leaf
         if self._in_host:
-            app.cli.add_command(ApplicationCommands(app, auth))
-            claim.stake(settings, app.name, prefix)
+            app.cli.add_command(ApplicationCommands(app, auth, prefix))
+            if settings.key_file.parent == settings.core.instance:
+                claim.stake(settings, app.name, prefix)
         embedding.check_routes(app)
         # The last of the functions that see a response, because Flask calls them from the end.
         app.after_request_funcs.setdefault(None, []).insert(0, responses.restore)

@@ -92,7 +92,12 @@ RETIRED = (
     Retired("hush", "flash"),
     Retired("whence|tally|tallies", "caller, count"),
     Retired("said|told", "flash; notified", names_only=True),
-    Retired("roots?", "generation (of sessions), mount (of a path)", names_only=True),
+    Retired(
+        "roots?",
+        "generation (of sessions), mount (of a path)",
+        names_only=True,
+        unless="application root",
+    ),
     # --- secrets
     Retired(
         "seals?|sealed|unsealed|sealing|sealer",
