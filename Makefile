@@ -13,7 +13,7 @@ GRADE = $(if $(FOLDER),'$(FOLDER)') $(if $(FOLDERS),--class '$(FOLDERS)') $(if $
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check format course course-check course-attacks start grade attack lab crash mutants stops upgrades bench openapi password-list texts pictures snippets lock clean
+.PHONY: help run test quick check format course course-check course-attacks start grade attack lab crash mutants stops upgrades bench openapi password-list texts pictures docs snippets lock clean
 
 help: ## print this list
 	@echo "Bienvenue: a user authentication service. Commands:"
@@ -82,6 +82,9 @@ texts: $(VENV)/dev.stamp ## gather the texts for people into every catalogue, an
 
 pictures: $(VENV)/dev.stamp ## take the pictures of pages that README and docs show
 	@$(BIN)/python -m tools.pictures
+
+docs: $(VENV)/dev.stamp ## write the API reference, docs/reference, of the docstrings
+	@$(BIN)/python -m tools.reference
 
 snippets: $(VENV)/dev.stamp ## put the functions that the course shows whole into its chapters
 	@$(BIN)/python tools/snippets.py
