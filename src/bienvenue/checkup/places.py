@@ -14,13 +14,13 @@ NOTED_WITHIN = 86400.0
     "Set BIENVENUE_BASE_URL and BIENVENUE_MOUNT to what the application has, or use "
     "`flask bienvenue`.",
 )
-def links_of_commands_lead_elsewhere(context: CheckupContext) -> str | None:
+def links_of_commands_lead_elsewhere(around: CheckupContext) -> str | None:
     """Find an application of this folder whose pages are not where links of this command lead."""
-    found = claim.read(context.settings)
-    if found is None or found.database != claim.database_of(context.settings):
+    found = claim.read(around.settings)
+    if found is None or found.database != claim.database_of(around.settings):
         return None
-    theirs = f"{found.base_url or context.settings.base_url}{found.mount}{found.prefix}"
-    here = f"{context.settings.base_url}{context.registry_mount}"
+    theirs = f"{found.base_url or around.settings.base_url}{found.mount}{found.prefix}"
+    here = f"{around.settings.base_url}{around.registry_mount}"
     if theirs == here:
         return None
     return (
@@ -35,13 +35,13 @@ def links_of_commands_lead_elsewhere(context: CheckupContext) -> str | None:
     "Set BIENVENUE_MOUNT to the path that people see. If none of your servers sends that path, let "
     "the proxy remove X-Forwarded-Prefix.",
 )
-def requests_arrive_elsewhere(context: CheckupContext) -> str | None:
+def requests_arrive_elsewhere(around: CheckupContext) -> str | None:
     """Find an application or requests of the last day under another path than the mount."""
-    mount = context.core.mount
+    mount = around.core.mount
     leads = f"and links in emails lead to {mount or '/'}."
-    if context.application_mount not in {None, mount}:
-        return f"The application has APPLICATION_ROOT={context.application_mount}, {leads}"
-    arrived = claim.last_arrival(context.settings)
+    if around.application_mount not in {None, mount}:
+        return f"The application has APPLICATION_ROOT={around.application_mount}, {leads}"
+    arrived = claim.last_arrival(around.settings)
     if arrived is None or arrived.mount == mount or clock.now() - arrived.at > NOTED_WITHIN:
         return None
     under = "a path that no link can have" if arrived.mount == "?" else arrived.mount or "/"
