@@ -13,7 +13,7 @@ GRADE = $(if $(FOLDER),'$(FOLDER)') $(if $(FOLDERS),--class '$(FOLDERS)') $(if $
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check format course course-check course-attacks start grade attack lab crash mutants stops bench openapi password-list texts pictures snippets lock clean
+.PHONY: help run test quick check format course course-check course-attacks start grade attack lab crash mutants stops upgrades bench openapi password-list texts pictures docs snippets lock clean
 
 help: ## print this list
 	@echo "Bienvenue: a user authentication service. Commands:"
@@ -64,6 +64,10 @@ mutants: $(VENV)/dev.stamp ## grade every mutant of the course, and compare thos
 stops: $(VENV)/dev.stamp ## stop `bienvenue serve` at a thousand random moments, idle and beside busy loops
 	@$(BIN)/python -m tests.journeys.stops $${STOPS:-1000}
 
+upgrades: $(VENV)/dev.stamp ## run this version beside that of FROM=COMMIT on one database, as a fleet that upgrades does
+	@rm -rf build/earlier && mkdir -p build/earlier && git archive $(FROM) src | tar -x -C build/earlier
+	@EARLIER_SOURCE=build/earlier/src THOROUGH=1 $(BIN)/python -m pytest -q -p no:cacheprovider -n 2 tests/journeys/test_two_versions.py
+
 bench: $(VENV)/dev.stamp ## what a session check costs, and what a storm of sign-ins does to it; seven minutes
 	@$(BIN)/python -m bench
 
@@ -78,6 +82,9 @@ texts: $(VENV)/dev.stamp ## gather the texts for people into every catalogue, an
 
 pictures: $(VENV)/dev.stamp ## take the pictures of pages that README and docs show
 	@$(BIN)/python -m tools.pictures
+
+docs: $(VENV)/dev.stamp ## write the API reference, docs/reference, of the docstrings
+	@$(BIN)/python -m tools.reference
 
 snippets: $(VENV)/dev.stamp ## put the functions that the course shows whole into its chapters
 	@$(BIN)/python tools/snippets.py

@@ -14,7 +14,7 @@ from pydantic import ConfigDict
 from werkzeug.exceptions import BadHost, HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
-from bienvenue import claim, openapi, schema
+from bienvenue import claim, logs, openapi, schema
 from bienvenue.app_commands import ApplicationCommands
 from bienvenue.auth import Auth
 from bienvenue.db import DatabaseUnavailable
@@ -92,7 +92,7 @@ class Bienvenue:
         folders = auth.registry.templates
         dispatcher.rendering.branding.open(blueprint, dispatcher.identity, folders)
         dispatcher.open(blueprint, all_pages(auth))
-        blueprint.after_request(lambda made: responses.harden(made, https=settings.https))
+        blueprint.after_request(lambda made: _hardened(made, https=settings.https))
         blueprint.before_request(dispatcher.name_request)
         blueprint.after_request(dispatcher.name_answer)
         blueprint.teardown_request(lambda _: dispatcher.end_request())
@@ -107,9 +107,12 @@ class Bienvenue:
                 # A redirect of the router would name the host of the request, whichever that is.
                 rule.merge_slashes, rule.strict_slashes = False, rule.is_leaf
         if self._in_host:
-            app.cli.add_command(ApplicationCommands(app, auth))
-            claim.stake(settings, app.name, prefix)
+            app.cli.add_command(ApplicationCommands(app, auth, prefix))
+            if settings.key_file.parent == settings.core.instance:
+                claim.stake(settings, app.name, prefix)
         embedding.check_routes(app)
+        # The last of the functions that see a response, because Flask calls them from the end.
+        app.after_request_funcs.setdefault(None, []).insert(0, responses.restore)
         return auth
 
 
@@ -163,6 +166,12 @@ def _require_migrated(auth: Auth) -> None:
         # What is logged; the answer says the same in other words.
         reason = f"{problem} (inside an application: `flask bienvenue db upgrade`)"
         raise schema.DatabaseNotReady(reason) from None
+
+
+def _hardened(made: Response, *, https: bool) -> Response:
+    made = responses.harden(made, https=https)
+    # A function of the application may have answered before us; then the headers are its own.
+    return responses.keep(made) if logs.KEY in request.environ else made
 
 
 def _refuse(error: Exception) -> Response:
@@ -246,6 +255,10 @@ def readyz() -> Answer:
     """Tell that the database answers, has the schema of this version and can store changes."""
     try:
         dispatcher().auth.require_schema()
+    except schema.MigratedFurther:
+        # This process started on its own schema, so the fleet is being upgraded, and what the next
+        # release may do to the schema leaves this one working.
+        pass
     except schema.SchemaProblem:
         raise NotReady from None
     if not dispatcher().auth.can_store():

@@ -7,14 +7,15 @@ from typing import Any
 import click
 from flask import Flask
 
+from bienvenue import claim
 from bienvenue.auth import Auth
 
 
 class ApplicationCommands(click.Group):
     """The group `bienvenue` of an application's own commands."""
 
-    def __init__(self, app: Flask, auth: Auth) -> None:
-        """Take the application and its operations."""
+    def __init__(self, app: Flask, auth: Auth, prefix: str) -> None:
+        """Take the application, its operations and the path of its pages."""
         super().__init__(
             "bienvenue",
             help="The accounts of this application: users, emails, keys, database.",
@@ -22,6 +23,7 @@ class ApplicationCommands(click.Group):
         )
         self._app = app
         self._auth = auth
+        self._prefix = prefix
 
     @functools.cached_property
     def _commands(self) -> click.Group:
@@ -44,8 +46,11 @@ class ApplicationCommands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command in the context of the application, so that receivers of signals run in it.
 
+        The folder it is run in belongs to the application from now on, wherever database and keys
+        are: a later `bienvenue` without it begins no other database there.
         Raises ClickException for a problem that the operator can solve.
         """
+        claim.stake(self._auth.settings, self._app.name, self._prefix)
         ctx.obj = self._command_line.ServiceInside(self._auth)
         with self._app.app_context(), self._command_line.reporting():
             return super().invoke(ctx)

@@ -1,8 +1,8 @@
 """Claim: the application whose accounts an instance folder belongs to, for commands run there.
 
-An application may name its database in code, which the command `bienvenue` cannot know: it would
-begin another one beside it. So the application writes into its instance folder where its accounts
-are, without a secret, and below which path its pages.
+An application may name its database, keys and path in code, which the command `bienvenue` cannot
+know: it would begin another database beside it. So the application writes into its instance folder
+where its accounts are, without a secret, and where its pages are.
 """
 
 import json
@@ -10,9 +10,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bienvenue.settings import Settings
+from bienvenue import clock
+from bienvenue.settings import Settings, usable_mount
 
 _FILE = "application.json"
+_ARRIVED = "arrived.json"
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,19 @@ class Claim:
     database: str
     #: The path of the pages below the mount.
     prefix: str
+    #: The file of the keys; "" in a claim of an earlier version, as what follows.
+    keys: str = ""
+    #: The path below the base URL under which a server mounts the application.
+    mount: str = ""
+    base_url: str = ""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A path under which requests arrived, and when the last one was noted, in seconds."""
+
+    mount: str
+    at: float
 
 
 def database_of(settings: Settings) -> str:
@@ -37,23 +52,61 @@ def database_of(settings: Settings) -> str:
     return f"{url.database} of PostgreSQL on {url.host or 'this machine'}{port}"
 
 
+def keys_of(settings: Settings) -> str:
+    """Return the path of the key file that the settings name."""
+    return str(settings.key_file.absolute())
+
+
 def stake(settings: Settings, application: str, prefix: str) -> None:
-    """Write the claim of an application whose keys are in its instance folder.
+    """Write the claim of an application into its instance folder, which is made if need be.
 
     A folder that cannot be written keeps what it has: the claim only helps commands.
     """
-    folder = settings.core.instance
-    claim = Claim(application, database_of(settings), prefix)
-    if settings.key_file.parent != folder or read(settings) == claim:
+    claim = Claim(
+        application,
+        database_of(settings),
+        prefix,
+        keys_of(settings),
+        settings.core.mount,
+        settings.base_url,
+    )
+    if read(settings) == claim:
         return
     with suppress(OSError):
-        (folder / _FILE).write_text(json.dumps(asdict(claim)) + "\n", "utf-8")
+        settings.core.instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (settings.core.instance / _FILE).write_text(json.dumps(asdict(claim)) + "\n", "utf-8")
 
 
 def read(settings: Settings) -> Claim | None:
     """Return the claim on the instance folder of the settings, or None."""
     try:
         found = json.loads((settings.core.instance / _FILE).read_text("utf-8"))
-        return Claim(str(found["application"]), str(found["database"]), str(found["prefix"]))
+        required = {name: str(found[name]) for name in ("application", "database", "prefix")}
+        later = {name: str(found.get(name, "")) for name in ("keys", "mount", "base_url")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Claim(**required, **later)
+
+
+def note_arrival(settings: Settings, mount: str) -> None:
+    """Note for the check-up that a request arrived under another path than the mount.
+
+    A header may have said so: the path is shown to operators, and never used. One that could not be
+    a mount is noted as "?".
+    """
+    try:
+        shown = usable_mount(mount[:200])
+    except ValueError:
+        shown = "?"
+    with suppress(OSError):
+        note = asdict(Arrival(shown, clock.now()))
+        (settings.core.instance / _ARRIVED).write_text(json.dumps(note) + "\n", "utf-8")
+
+
+def last_arrival(settings: Settings) -> Arrival | None:
+    """Return what was noted last, or None."""
+    try:
+        found = json.loads((settings.core.instance / _ARRIVED).read_text("utf-8"))
+        return Arrival(str(found["mount"]), float(found["at"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

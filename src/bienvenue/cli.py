@@ -95,7 +95,9 @@ class Service:
         auth = Auth(self.db, self.settings)
         found = claim.read(self.settings)
         if found is not None and found.database == claim.database_of(self.settings):
-            auth.registry.mount += found.prefix
+            # The application may name its mount in code.
+            mount = found.mount or auth.registry.mount
+            auth.registry.mount = f"{mount}{found.prefix}"
         return auth
 
     def close(self) -> None:
@@ -118,22 +120,40 @@ class ServiceInside(Service):
 
 
 def _heed_claim(settings: Settings, db: DB) -> None:
-    """Say so when the application whose folder this is has its accounts elsewhere.
+    """Say so when the application whose folder this is has its accounts or its keys elsewhere.
 
-    Raises SettingsProblem instead of beginning another database.
+    Raises SettingsProblem instead of beginning another database or making other keys.
     """
-    found, here = claim.read(settings), claim.database_of(settings)
-    if found is None or found.database == here:
+    found = claim.read(settings)
+    if found is None:
         return
-    why = "as the settings say" if settings.core.database_url else "by default"
-    theirs = (
-        f"the application {found.application} has its accounts in {found.database}, and this "
-        f"command works on {here}, {why}: run `flask --app {found.application} bienvenue` with "
-        "the command, or set BIENVENUE_DATABASE_URL"
+    same_database = found.database == claim.database_of(settings)
+    same_keys = found.keys in {"", claim.keys_of(settings)}
+    if same_database and same_keys:
+        return
+    theirs = f" with the keys of {found.keys}" if found.keys else ""
+    message = (
+        f"the application {found.application} has its accounts in {found.database}{theirs}, and "
+        f"this command works on {_works_on(settings)}: run `flask --app {found.application} "
+        "bienvenue` with the command, or set BIENVENUE_DATABASE_URL and BIENVENUE_SECRET_KEY_FILE"
     )
-    if db.file is not None and not db.file.exists():
-        raise SettingsProblem(theirs)
-    click.echo(f"Note: {theirs}", err=True)
+    begins = db.file is not None and not db.file.exists()
+    if begins or not (same_keys or settings.key_file.exists()):
+        raise SettingsProblem(message)
+    click.echo(f"Note: {message}", err=True)
+
+
+def _works_on(settings: Settings) -> str:
+    """Return which database and keys the settings name, and why, in words for operators."""
+    core = settings.core
+    return (
+        f"{claim.database_of(settings)}, {_why(core.database_url)}, with the keys of "
+        f"{claim.keys_of(settings)}, {_why(core.secret_key_file)}"
+    )
+
+
+def _why(setting: object | None) -> str:
+    return "by default" if setting is None else "as the settings say"
 
 
 @contextlib.contextmanager
@@ -310,10 +330,11 @@ def upgrade(service: Service) -> None:
 @db.command()
 @click.pass_obj
 def current(service: Service) -> None:
-    """Say which version the database has and which one this program needs."""
+    """Say which version the database has, which one this program needs, and where it is."""
     features = service.require_settings().registry.migrations
     found = schema.version(service.db) or "none"
     click.echo(f"{found} ({schema.state(service.db).value}; this program: {schema.newest()})")
+    click.echo(f"in {_works_on(service.settings)}")
     behind = schema.pending(service.db, features)
     for name in features:
         click.echo(f"{name}: {'behind' if name in behind else 'current'}")

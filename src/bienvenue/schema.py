@@ -35,6 +35,10 @@ class NotMigrated(SchemaProblem):
     """The database waits for `bienvenue db upgrade`."""
 
 
+class MigratedFurther(SchemaProblem):
+    """A later version of the service has migrated the database."""
+
+
 class DatabaseNotReady(DatabaseUnavailable):
     """A request asked the database of an application before it was migrated."""
 
@@ -200,7 +204,7 @@ def _refuse(found: State) -> None:
             "give the service a database of its own with BIENVENUE_DATABASE_URL"
         )
     if found is State.AHEAD:
-        raise SchemaProblem(
+        raise MigratedFurther(
             "the database was written by a later version of the service; run that version, or "
             "restore the copy made before it was upgraded"
         )

@@ -148,6 +148,38 @@ def the_owner_is_kept_out(target: Target) -> Outcome:
     return Refused(f"the stranger hears {replies[-1].status}, the owner {owner.status}")
 
 
+@attack(
+    "C15",
+    "Where a password is asked for once more, no lock holds.",
+    wins=("broken:C15_change_knows_no_lock", "broken:C15_confirming_unlocks"),
+)
+def another_way_in(target: Target) -> Outcome:
+    """Lock the password by a copied session's browser, then give the right one at every page."""
+    person = target.person()
+    thief, away = person.sign_in(), person.sign_in()
+
+    def sign_in(password: str) -> Reply:
+        sent = {"email": person.email, "password": password}
+        return away.request("POST", "/sessions", json=sent)
+
+    replies = [sign_in(WRONG) for _ in range(LOCKED + 1)]
+    if replies[-1].status != 429:
+        return Won(f"{heard(replies)}: no lock closed")
+    changed = {"old_password": person.password, "new_password": "a passphrase of the thief"}
+    tried = {
+        "signing in": sign_in(person.password),
+        "changing it": thief.request("PUT", "/password", json=changed),
+        "confirming it": thief.request(
+            "POST", "/reauthentication", json={"password": person.password}
+        ),
+        "signing in after that": sign_in(person.password),
+    }
+    taken = [way for way, reply in tried.items() if reply.status != 429]
+    if taken:
+        return Won(f"the password is locked, and was compared by {', '.join(taken)}")
+    return Refused(f"{LOCKED} guesses locked it for every way: {heard(tried.values())}")
+
+
 @attack("C11", "One password is tried at everybody's account.", wins="course", settings=DEFAULTS)
 def spraying_one_password(target: Target) -> Outcome:
     """Try one password at a hundred and twenty emails; the last their owner has chosen it."""

@@ -83,7 +83,7 @@ CATALOGUE = [
     Entry("C11", "One common password is tried on a thousand accounts."),
     Entry("C12", "Each fresh sign-in brings new tries at the one-time code.", FACTORS),
     Entry("C14", "Asking for a new code forgets the wrong ones."),
-    Entry("C15", "Another way in does not know of the lock.", NEXT),
+    Entry("C15", "Another way in does not know of the lock."),
     Entry("C16", "A thousand requests fill a user's mailbox."),
     Entry("C17", "A flood of sign-ins starves everybody who is signed in."),
     Entry("C18", "A password of megabytes holds a processor."),

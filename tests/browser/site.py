@@ -92,10 +92,17 @@ def serving(
     port = free_port()
     url = f"http://{host}:{port}"
     service = make_service(port=port, base_url=url, **settings)
-    server = make_server("127.0.0.1", port, _whole(service.app), threaded=True)
+    with listening(service.app, port):
+        yield Site(service, url, code)
+
+
+@contextlib.contextmanager
+def listening(app: Flask, port: int) -> Iterator[None]:
+    """Serve an application on a port of this machine, from this process."""
+    server = make_server("127.0.0.1", port, _whole(app), threaded=True)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
-        yield Site(service, url, code)
+        yield
     finally:
         server.shutdown()
         server.server_close()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -169,6 +172,57 @@ def test_an_application_starts_before_its_database_is_migrated(
     assert app.test_client().post("/account/users", json=CREDENTIALS).status_code == 201
 
 
+BOOKS = """\
+from flask import Flask
+from bienvenue import Bienvenue
+app = Flask(__name__)
+Bienvenue(app)
+app.add_url_rule("/own", "own", view_func=lambda: "own")
+"""
+OF_BOOKS = """\
+from books import app
+
+def test_own():
+    assert app.test_client().get("/own").text == "own"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("empty_database", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("words", "typed", "shown"),
+    [
+        ("flask --app books shell", "print(app.name, 'is here')", "books is here"),
+        ("flask --app books routes", "", "/account/profile"),
+        ("pytest -q -p no:cacheprovider -p no:bienvenue", "", "1 passed"),
+    ],
+)
+def test_programs_that_import_an_application_start_without_a_migrated_database(
+    empty_database: str, tmp_path: Path, words: str, typed: str, shown: str
+) -> None:
+    """As processes of their own: a shell, the list of routes, and the application's own tests."""
+    (tmp_path / "books.py").write_text(BOOKS)
+    (tmp_path / "test_books.py").write_text(OF_BOOKS)
+    (tmp_path / "keys").write_text(KEY)
+    environment = os.environ | {
+        "BIENVENUE_DATABASE_URL": empty_database,
+        "BIENVENUE_SECRET_KEY_FILE": str(tmp_path / "keys"),
+        "BIENVENUE_INSTANCE": str(tmp_path / "instance"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", *words.split()],
+        cwd=tmp_path,
+        env=environment,
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, shown in done.stdout) == (0, True), done.stdout + done.stderr
+    assert not (tmp_path / "instance").exists()
+
+
 @SQLITE
 def test_a_database_that_no_migration_mends_is_refused_at_the_start(
     join: Join, empty_database: str, tmp_path: Path
@@ -193,7 +247,8 @@ def test_a_command_without_the_application_begins_no_second_database(
         refused = outside(*words)
         assert refused.exit_code == 1
         assert refused.output.startswith("Error: the application books has its accounts in /")
-        assert f"works on {other}, by default: run `flask --app books bienvenue`" in refused.output
+        assert f"works on {other}, by default, with the keys of " in refused.output
+        assert "run `flask --app books bienvenue`" in refused.output
     assert not other.exists()
     assert outside("settings").exit_code == 1
     assert outside("keys", "list").exit_code == 0
@@ -204,6 +259,10 @@ def test_a_command_without_the_application_begins_no_second_database(
     assert works.exit_code == 0
     assert works.stderr.startswith("Note: the application books has its accounts in /")
     assert f"works on {made}, as the settings say" in works.stderr
+    keys = tmp_path / "instance" / "keys"
+    assert works.output.endswith(
+        f"in {made}, as the settings say, with the keys of {keys}, by default\n"
+    )
     monkeypatch.setenv("BIENVENUE_DATABASE_URL", empty_database)
     assert outside("db", "upgrade").stderr == ""
 
@@ -213,35 +272,92 @@ def settings(folder: Path, **given: Any) -> Settings:
     return Settings({}, instance=folder, **given)
 
 
+@BOTH
+@pytest.mark.statements
+def test_an_application_with_keys_elsewhere_marks_the_folder_by_its_first_command(
+    join: Join, empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then `bienvenue` there begins no database and makes no keys, and says which it works on."""
+    folder, keys = tmp_path / "place" / "instance", tmp_path / "elsewhere"
+    monkeypatch.setenv("BIENVENUE_INSTANCE", str(folder))
+    keys.write_text(KEY)
+    app = join(empty_database, secret_key_file=keys)
+    assert claim.read(settings(folder)) is None
+    assert inside(app, "db", "upgrade").exit_code == 0
+    assert [path.name for path in folder.iterdir()] == ["application.json"]
+    assert folder.stat().st_mode & 0o777 == 0o700
+    where = claim.database_of(settings(folder, database_url=empty_database, secret_key_file=keys))
+    for words in (("users", "list"), ("db", "upgrade"), ("db", "current"), ADD):
+        refused = outside(*words)
+        assert refused.exit_code == 1
+        assert refused.output.startswith(
+            f"Error: the application books has its accounts in {where} with the keys of {keys}, "
+            f"and this command works on {folder / 'bienvenue.db'}, by default, with the keys of "
+            f"{folder / 'keys'}, by default: run `flask --app books bienvenue`"
+        )
+    # With the database alone, other keys would be made beside those of the application.
+    monkeypatch.setenv("BIENVENUE_DATABASE_URL", empty_database)
+    refused = outside("users", "list")
+    assert (refused.exit_code, f"{folder / 'keys'}, by default" in refused.output) == (1, True)
+    assert [path.name for path in folder.iterdir()] == ["application.json"]
+    other = tmp_path / "other"
+    other.write_text(KEY)
+    monkeypatch.setenv("BIENVENUE_SECRET_KEY_FILE", str(other))
+    assert outside("users", "list").stderr.startswith("Note: the application books has its acc")
+    monkeypatch.setenv("BIENVENUE_SECRET_KEY_FILE", str(keys))
+    works = outside("db", "current")
+    assert (works.exit_code, works.stderr) == (0, "")
+    assert works.output.endswith(
+        f"in {where}, as the settings say, with the keys of {keys}, as the settings say\n"
+    )
+
+
 def test_a_claim_has_no_secret_and_is_written_once(tmp_path: Path) -> None:
-    """Where the keys of the application are; a folder that is not there stays so."""
+    """Where accounts, keys and pages of the application are."""
     url = "postgresql://ann:pass@db.example:6543/books"
-    ours = settings(tmp_path, database_url=url, secret_key_file=tmp_path / "keys")
+    ours = settings(tmp_path / "new", database_url=url, secret_key_file=tmp_path / "k", mount="/m")
     claim.stake(ours, "books", "/account")
-    file = tmp_path / "application.json"
+    file = tmp_path / "new" / "application.json"
     assert json.loads(file.read_text()) == {
         "application": "books",
         "database": "books of PostgreSQL on db.example:6543",
         "prefix": "/account",
+        "keys": str(tmp_path / "k"),
+        "mount": "/m",
+        "base_url": "http://localhost:5000",
     }
     written = file.stat().st_mtime_ns
     claim.stake(ours, "books", "/account")
     assert file.stat().st_mtime_ns == written
-    claim.stake(settings(tmp_path / "none"), "books", "")
-    assert not (tmp_path / "none").exists()
-    elsewhere = settings(tmp_path / "other", secret_key_file=tmp_path / "keys")
-    (tmp_path / "other").mkdir()
-    claim.stake(elsewhere, "books", "")
-    assert claim.read(elsewhere) is None
+    (tmp_path / "taken").touch()
+    claim.stake(settings(tmp_path / "taken"), "books", "")
+    assert claim.read(settings(tmp_path / "taken")) is None
     local = settings(tmp_path, database_url="postgresql:///books")
     assert claim.database_of(local) == "books of PostgreSQL on this machine"
+
+
+def test_a_claim_of_an_earlier_version_says_nothing_of_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So nothing is compared with them."""
+    ours = settings(tmp_path)
+    old = {"application": "books", "database": claim.database_of(ours), "prefix": "/account"}
+    (tmp_path / "application.json").write_text(json.dumps(old))
+    monkeypatch.setenv("BIENVENUE_INSTANCE", str(tmp_path))
+    assert outside("db", "upgrade").stderr == ""
+    old["database"] = "/srv/books.db"
+    (tmp_path / "application.json").write_text(json.dumps(old))
+    said = outside("db", "current").stderr
+    assert said.startswith("Note: the application books has its accounts in /srv/books.db, and")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", "{}", '{"application": "x"}', "\xff"])
 def test_a_claim_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
     """A command works without it."""
-    (tmp_path / "application.json").write_text(text, "latin-1")
+    for name in ("application.json", "arrived.json"):
+        (tmp_path / name).write_text(text, "latin-1")
     assert claim.read(settings(tmp_path)) is None
+    assert claim.last_arrival(settings(tmp_path)) is None
 
 
 def test_the_service_by_itself_claims_nothing(join: Join, tmp_path: Path) -> None:

@@ -29,12 +29,12 @@ def make_host(database: str, tmp_path: Path) -> Iterator[MakeHost]:
     """Make applications that have our pages under /account, with Bob's account."""
     made: list[Auth] = []
 
-    def make(**given: Any) -> Flask:
+    def make(*, app: Flask | None = None, **given: Any) -> Flask:
         keys = tmp_path / "keys"
         keys.write_text(KEY)
         settings: dict[str, Any] = {"database_url": database, "secret_key_file": keys}
         settings |= {"bcrypt_cost": 4} | given
-        app = Flask("theirs")
+        app = app or Flask("theirs")
         made.append(Bienvenue(**settings).init_app(app, "/account"))
         if not made[1:]:
             made[0].register_user(EMAIL, PASSPHRASE)

@@ -10,8 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, abort, request
-from jinja2 import DictLoader, Environment, StrictUndefined, TemplateNotFound, meta
+from flask import Blueprint, Flask, abort, render_template_string, request
+from jinja2 import (
+    DictLoader,
+    Environment,
+    StrictUndefined,
+    TemplateNotFound,
+    UndefinedError,
+    meta,
+)
+from jinja2.exceptions import SecurityError
 from jinja2.sandbox import SandboxedEnvironment
 
 from bienvenue import Bienvenue
@@ -132,16 +140,39 @@ def test_our_pages_do_not_notice_what_a_host_made_of_jinja(join: Join, habit: st
     assert made[0] == made[1]
 
 
-def test_a_strict_host_renders_its_own_templates_as_before(join: Join, tmp_path: Path) -> None:
-    """Its environment stays as it made it."""
-    app = options(variable_start_string="[[", variable_end_string="]]")()
-    app.jinja_loader = DictLoader({"own.html": "[[ 1 + 1 ]] {{ 1 }}"})
+@pytest.mark.parametrize("habit", HABITS)
+def test_a_host_does_not_notice_our_pages_in_its_jinja(join: Join, habit: str) -> None:
+    """Its own template says what it said without us, before and after a page of ours was shown."""
+    written = {
+        "delimiters": "[[ 1 + 1 ]] {{ 1 }}",
+        "blocks": "<% if 1 %>{% if %}<% endif %>",
+        "comments": "{{ 1 }}<!-- none -->{# shown #}",
+        "strict": "{{ missing }}",
+        "blanks": "  {% if 1 %}\n  1\n{% endif %}\n",
+        "lines": "< if 1\n1 { none\n< endif\n",
+        "extensions": "{% do [].append(1) %}{% trans %}Sign in{% endtrans %}",
+        "async": "{{ 1 }}",
+        "sandbox": "{{ ''.__class__.__mro__ }}",
+        "names": "{{ me }} {{ here }} {{ form }} {{ loop }}",
+    }
+
+    def own() -> str:
+        try:
+            return render_template_string(written[habit])
+        except (UndefinedError, SecurityError) as error:
+            return str(error)
+
+    app, alone = HABITS[habit](), HABITS[habit]()
+    for each in (app, alone):
+        if habit == "extensions":
+            each.jinja_env.globals["gettext"] = lambda text: f"{text} of theirs"
+        each.add_url_rule("/own", view_func=own)
     join(app)
-    app.add_url_rule("/own", view_func=lambda: app.jinja_env.get_template("own.html").render())
-    client = app.test_client()
+    client, expected = app.test_client(), alone.test_client().get("/own").text
+    assert expected not in {"", written[habit]}
+    assert client.get("/own").text == expected
     assert "Sign in" in client.get("/account/sessions/new", headers=HTML).text
-    assert client.get("/own").text == "2 {{ 1 }}"
-    del tmp_path
+    assert client.get("/own").text == expected
 
 
 LAYOUT = """
@@ -188,7 +219,7 @@ def test_a_layout_that_extends_nothing_names_what_is_missing(join: Join) -> None
         rendering.branding.templates.page("none.html")
 
 
-def example(patch: pytest.MonkeyPatch) -> Flask:
+def layout_example(patch: pytest.MonkeyPatch) -> Flask:
     """The application of the example."""
     path = TOP / "examples" / "layout" / "app.py"
     spec = importlib.util.spec_from_file_location("layout_example", path)
@@ -211,7 +242,7 @@ def test_the_example_of_a_layout_looks_like_the_shop(
     monkeypatch.setenv("BIENVENUE_DATABASE_URL", database)
     monkeypatch.setenv("BIENVENUE_SECRET_KEY_FILE", str(tmp_path / "keys"))
     monkeypatch.setenv("BIENVENUE_BCRYPT_COST", "4")
-    app = example(monkeypatch)
+    app = layout_example(monkeypatch)
     client = app.test_client()
     pages = [
         client.get("/", headers=HTML).text,

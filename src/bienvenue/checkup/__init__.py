@@ -12,6 +12,7 @@ from typing import Any
 from bienvenue.checkup import checks as _checks  # noqa: F401 (the import fills CHECKS)
 from bienvenue.checkup import emails as _emails  # noqa: F401 (as above)
 from bienvenue.checkup import failures as _failures  # noqa: F401 (as above)
+from bienvenue.checkup import places as _places  # noqa: F401 (as above)
 from bienvenue.checkup.context import CHECKS, CheckupContext
 from bienvenue.finding import Finding, Severity, found_by
 

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from flask import current_app, has_app_context
 from flask.helpers import get_debug_flag
 
 from bienvenue import schema
@@ -27,6 +28,10 @@ class CheckupContext:
         #: Whether only this machine can use the base URL, and whether only it can connect.
         self.base_is_here = _is_here(str(urlsplit(auth.settings.base_url).hostname))
         self.bind_is_here = self.core.unix_socket is not None or _is_here(self.core.host)
+        #: The path of the pages below the base URL, as links in emails have it.
+        self.registry_mount = auth.registry.mount
+        #: The path that the configuration of an application names; None where it names none.
+        self.application_mount = _application_mount()
         #: The file of a SQLite database, or None.
         self.file = db.file
 
@@ -66,6 +71,12 @@ def check(
         return look
 
     return add
+
+
+def _application_mount() -> str | None:
+    """Return Flask's APPLICATION_ROOT of the application whose command this is."""
+    mount = current_app.config["APPLICATION_ROOT"] if has_app_context() else "/"
+    return None if mount == "/" else str(mount).rstrip("/")
 
 
 def _is_here(host: str) -> bool:

@@ -22,4 +22,4 @@ def refused(refusal: Refusal) -> Response:
     service = dispatcher()
     return_to = redirects.of_request(service.settings)
     response = service.rendering.refusal(refusal, return_to=return_to)
-    return responses.harden(response, https=service.settings.https)
+    return responses.keep(responses.harden(response, https=service.settings.https))

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, cast
 
 from flask import request
 
-from bienvenue import i18n, user_agent
+from bienvenue import claim, clock, i18n, user_agent
 from bienvenue.authentication import Caller, Channel
 from bienvenue.client_ip import visitor_ip
 from bienvenue.settings import Settings
@@ -27,6 +27,10 @@ _log = logging.getLogger("bienvenue")
 _IDENTITY = "bienvenue.identity"
 #: The same for a user whom a view of a host application signed in or out.
 _BECAME = "bienvenue.became"
+
+
+#: Seconds between two notes of a process that requests arrive under another path than the mount.
+_NOTED_EVERY = 3600.0
 
 
 class Identifying(Protocol):
@@ -165,7 +169,9 @@ class RequestIdentity:
         #: The purposes of emailed links.
         self.links = links
         self.brought = brought
-        self._warned = self._mount_warned = False
+        self._warned = False
+        #: When a mount that is not ours was noted last.
+        self._mount_noted: float | None = None
 
     def signed_in(self) -> SignedIn | None:
         """Return who is signed in, looked up once for each credential that the request bears.
@@ -208,15 +214,9 @@ class RequestIdentity:
 
     def caller(self, me: SignedIn | None, channel: Channel) -> Caller:
         """Return who asks for an operation by this request; `me` is who is signed in."""
-        if (
-            request.environ.get("SCRIPT_NAME", "") != self._settings.core.mount
-            and not self._mount_warned
-        ):
-            self._mount_warned = True
-            _log.warning(
-                "a request arrived under another path than BIENVENUE_MOUNT names: links in emails "
-                "lead to the path of the setting"
-            )
+        mount = request.environ.get("SCRIPT_NAME", "")
+        if mount != self._settings.core.mount:
+            self._note_mount(mount)
         return Caller(
             "visitor" if me is None else f"user {me.user_id}",
             channel,
@@ -224,6 +224,18 @@ class RequestIdentity:
             agent=user_agent.plain(request.headers.get("User-Agent", "")),
             device=cookies.read(request, cookies.DEVICE, self._settings),
         )
+
+    def _note_mount(self, mount: str) -> None:
+        """Tell the operator, by the log once and by the check-up, that a mount is not ours."""
+        if self._mount_noted is None:
+            _log.warning(
+                "a request arrived under another path than BIENVENUE_MOUNT names: links in emails "
+                "lead to the path of the setting"
+            )
+        now = clock.now()
+        if self._mount_noted is None or now - self._mount_noted >= _NOTED_EVERY:
+            self._mount_noted = now
+            claim.note_arrival(self._settings, mount)
 
     def language(self) -> i18n.Language:
         """Return the language of an answer: the one chosen, else the browser's, else ours."""
@@ -250,7 +262,9 @@ class RequestIdentity:
 
     def _ip(self) -> str:
         forwarded = request.headers.get("X-Forwarded-For", "")
-        if forwarded and not self._settings.trusted and not self._warned:
+        # The mark of werkzeug's ProxyFix: there the ip of the connection is the visitor's already.
+        known = self._settings.trusted or "werkzeug.proxy_fix.orig" in request.environ
+        if forwarded and not known and not self._warned:
             self._warned = True
             _log.warning(
                 "a request carries X-Forwarded-For and no proxy is trusted: if one stands in front "

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
-from flask import Request, Response
+from flask import Request, Response, current_app, request
 
 from bienvenue import i18n, user_agent
 from bienvenue.errors import Refusal
@@ -36,6 +36,11 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+_HSTS = "Strict-Transport-Security"
+#: Headers that no application around our pages decides.
+_OURS = (*_HEADERS, "Cache-Control")
+#: Where the environment of a request keeps these headers of its response, and whose they are.
+_KEPT = "bienvenue.kept_headers"
 
 
 def wants_page(request: Request) -> bool:
@@ -162,5 +167,36 @@ def harden(response: Response, *, https: bool) -> Response:
     if response.headers["Cache-Control"] == "no-store":
         response.headers["Vary"] = VARY
     if https:
-        response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+        response.headers[_HSTS] = "max-age=31536000; includeSubDomains"
+    return response
+
+
+def keep(response: Response) -> Response:
+    """Let `restore` give a hardened response the headers that it has now."""
+    headers = {name: response.headers[name] for name in _OURS}
+    # An application may hand the environment of its request on to another one.
+    request.environ[_KEPT] = current_app.extensions["bienvenue"], headers
+    return response
+
+
+def restore(response: Response) -> Response:
+    """Give a response of ours its headers back, after the host application wrote its own.
+
+    A second policy would hold beside ours, and one in its place might allow more or stop our files.
+    What an application says of https holds for the whole host, so there its word counts.
+    """
+    service, ours = request.environ.get(_KEPT, (None, {}))
+    if service is not current_app.extensions["bienvenue"]:
+        return response
+    headers = response.headers
+    for name, value in ours.items():
+        if name != "Cache-Control" or value == "no-store":
+            headers[name] = value
+    if ours["Cache-Control"] == "no-store":
+        headers["Vary"] = ", ".join(dict.fromkeys([VARY, *headers.getlist("Vary")]))
+    # It would report what our own policy forbids, and what it allows.
+    headers.remove("Content-Security-Policy-Report-Only")
+    promises = headers.getlist(_HSTS)
+    if promises:
+        headers[_HSTS] = promises[-1]
     return response
