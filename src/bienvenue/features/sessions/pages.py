@@ -99,19 +99,32 @@ class Profile(Reply):
 
 
 class Which(Form):
-    """Which sessions of the user to end; without `which`, this one."""
+    """Which sessions of the user to end; without `which`, this one.
+
+    `next` is the path to go to afterwards, where this one ends.
+    """
 
     which: Literal["others", "all"] | None = None
+    next: Next = None
 
 
 _FLASH = {None: "signed-out", "others": "others-out", "all": "out-everywhere"}
 
 
-def _ended(flash: str, *, stays: bool, secret: str | None = None) -> Answer:
+def _ended(
+    flash: str, *, stays: bool, secret: str | None = None, return_to: str | None = None
+) -> Answer:
     """Answer after sessions ended; a user who stays signed in returns to the devices."""
     if stays:
         return Answer(status=204, redirect_to="/sessions", flash=flash, session=secret)
-    return Answer(status=204, redirect_to="/", session=False, flash=flash, after="sign_out")
+    return Answer(
+        status=204,
+        redirect_to="/",
+        return_to=return_to,
+        session=False,
+        flash=flash,
+        after="sign_out",
+    )
 
 
 @page("GET /sessions/new", query=ReturnTo, returns={200: SignInForm}, public=True)
@@ -156,7 +169,9 @@ def login(form: Credentials, caller: Caller, visitor: Visitor) -> Answer:
 def logout(query: Which, caller: Caller, me: SignedIn) -> Answer:
     """Sign out this device, all other devices, or all devices."""
     secret = Sessions.current().end_which(caller, me, query.which)
-    return _ended(_FLASH[query.which], stays=secret is not None, secret=secret)
+    return _ended(
+        _FLASH[query.which], stays=secret is not None, secret=secret, return_to=query.next
+    )
 
 
 @page("GET /sessions", returns={200: Devices})
