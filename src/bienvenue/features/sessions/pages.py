@@ -18,11 +18,24 @@ page = Sessions.pages
 
 
 class Credentials(Form):
-    """The body of a sign-in; `next` is the path to return to."""
+    """The body of a sign-in; `next` is the path to return to.
+
+    `remember` says whether the browser keeps the session when it closes, and it does by default. A
+    browser sends nothing for an empty checkbox, so a form that has one says so by `choice`.
+    """
 
     email: Email
     password: Password
     next: Next = None
+    remember: Literal[True, False, "yes", "no"] | None = None
+    choice: Literal["remember"] | None = None
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the browser keeps the session when it closes."""
+        if self.remember is None:
+            return self.choice is None
+        return self.remember in {True, "yes"}
 
 
 class LoggedIn(Reply):
@@ -152,7 +165,12 @@ def sign_in_page(query: ReturnTo) -> Answer:
 def login(form: Credentials, caller: Caller, visitor: Visitor) -> Answer:
     """Sign in: open a new session and set its cookie."""
     opened = Sessions.current().sign_in(
-        caller, form.email, form.password, replaces=visitor.session, return_to=form.next
+        caller,
+        form.email,
+        form.password,
+        replaces=visitor.session,
+        return_to=form.next,
+        remember=form.remembers,
     )
     return Answer(
         LoggedIn(email=opened.user.email),
