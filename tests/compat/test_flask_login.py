@@ -579,7 +579,7 @@ def test_the_service_may_be_there_already(make_library: MakeLibrary, tmp_path: P
         assert service is not None
         if fits:
             LoginManager(app, add_context_processor=False)
-            assert app.login_manager is not None  # type: ignore[attr-defined]
+            assert app.login_manager is not None  # type: ignore[attr-defined]  # see init_app
         else:
             with pytest.raises(LookupError, match="FlaskLogin is not open"):
                 LoginManager(app)
