@@ -7,6 +7,7 @@ check  types, every test with branch coverage, the wheel alone, the fast tests f
 """
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -27,6 +28,8 @@ CONTRACT = ["tests/seed"]
 #: On SQLite, and with the oldest dependencies the exercise's contract on PostgreSQL.
 PORTABLE_CHOICE, CONTRACT_CHOICE = "not postgresql or seed", "not postgresql"
 PORTABLE_PYTEST = shlex.split("-m pytest -q -p no:cacheprovider -m 'not slow' -k")
+#: Flask-Login's source distribution, whose tests run against `bienvenue.compat.flask_login`.
+FLASK_LOGIN = TOP / "build" / "flask-login" / "Flask-Login-0.6.3.tar.gz"
 #: What could not be run here, to be said at the end, where it is read.
 NOT_RUN: list[str] = []
 #: What shows a behaviour again.
@@ -115,10 +118,52 @@ def all_tests(*options: str) -> None:
     tests(*options)
 
 
+def fetched_flask_login() -> bool:
+    """Fetch Flask-Login's source distribution by its hash; tell whether it is there."""
+    lock = (TOP / "requirements" / "dev.lock").read_text("utf-8")
+    pinned = re.search(r"^flask-login==.*\n(?: .*\n)+", lock, re.MULTILINE)
+    if FLASK_LOGIN.exists() or pinned is None:
+        return FLASK_LOGIN.exists()
+    FLASK_LOGIN.parent.mkdir(parents=True, exist_ok=True)
+    wanted = FLASK_LOGIN.with_name("requirements.txt")
+    wanted.write_text(pinned[0], "utf-8")
+    # pip reads its metadata, with the setuptools of the lock and not another one.
+    options = ["--quiet", "--no-deps", "--no-binary", ":all:", "--no-build-isolation"]
+    fetch: list[str | Path] = [
+        "download",
+        *options,
+        "--require-hashes",
+        "-r",
+        wanted,
+        "-d",
+        FLASK_LOGIN.parent,
+    ]
+    subprocess.run([BIN / "python", "-m", "pip", *fetch], cwd=TOP, check=False)
+    return FLASK_LOGIN.exists()
+
+
+def flask_login() -> None:
+    """Fetch Flask-Login's source distribution; stop where it cannot be fetched."""
+    if not fetched_flask_login():
+        sys.exit("Flask-Login's source distribution cannot be fetched from the package index")
+
+
+def without_flask_login() -> tuple[str, ...]:
+    """Return the option that leaves out Flask-Login's own tests, and say so, if they are absent."""
+    if fetched_flask_login():
+        return ()
+    NOT_RUN.append(
+        "Flask-Login's own tests: they cannot be fetched here. One command brings them, from the "
+        "package index: make flask-login"
+    )
+    return ("--deselect=tests/compat/test_flask_logins_own_tests.py::test_all_but_a_few_hold",)
+
+
 def covered() -> None:
     """Run the tests and require every line and branch of the product."""
     os.environ["THOROUGH"] = "1"
-    all_tests("--cov", "--cov-branch", "--cov-report=term", "--cov-fail-under=100")
+    coverage = ("--cov", "--cov-branch", "--cov-report=term", "--cov-fail-under=100")
+    all_tests(*coverage, *without_flask_login())
 
 
 def wheel(folder: Path) -> Path:
@@ -221,6 +266,7 @@ STEPS: dict[str, list[Callable[[], None]]] = {
     ],
     "test": [style, once],
     "check": [types, covered, built_alone, everywhere],
+    "flask-login": [flask_login],
 }
 
 

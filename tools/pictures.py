@@ -57,7 +57,7 @@ class Picture:
 
 
 PICTURES = (
-    Picture("sign-in", "/sessions/new", 640, 600),
+    Picture("sign-in", "/sessions/new", 640, 680),
     Picture("register-dark", "/users/new", 640, 680, dark=True),
     Picture("devices", "/sessions", 960, 620, inside=True),
     Picture("profile-in-french", "/profile", 390, 780, language="fr", inside=True),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         login_required,
         reauthentication_required,
     )
-    from bienvenue.host.sign_in import login_user, logout_user
+    from bienvenue.host.sign_in import login_user, logout_user, return_to
     from bienvenue.user import User
 
 __version__ = VERSION
@@ -34,6 +34,7 @@ __all__ = [
     "login_user",
     "logout_user",
     "reauthentication_required",
+    "return_to",
 ]
 
 _MODULES = {
@@ -47,6 +48,7 @@ _MODULES = {
     "reauthentication_required": "host.guards",
     "login_user": "host.sign_in",
     "logout_user": "host.sign_in",
+    "return_to": "host.sign_in",
 }
 
 

@@ -96,6 +96,29 @@ def sent_elsewhere_by_a_cookie(target: Target) -> Outcome:
     return Refused(f"{len(ELSEWHERE) + len(SCRIPTS)} cookies, and nobody left this site")
 
 
+@attack(
+    "G08",
+    "Signing out, or code of an application, sends the visitor on to another site.",
+    wins=("broken:G08_code_goes_anywhere", "broken:G08_out_and_away"),
+    how="host",
+)
+def sent_elsewhere_by_code(target: Target) -> Outcome:
+    """Open a view that leads on by `return_to`, and sign out, with every such spelling."""
+    person = target.person()
+    form = {"email": person.email, "password": PASSPHRASE}
+    for wanted in (*ELSEWHERE, *SCRIPTS):
+        browser = target.visitor(Accept="text/html", Sec_Fetch_Site="same-origin")
+        browser.request("POST", "/sessions", form=form)
+        for method, path in (("GET", "/go_on"), ("DELETE", "/sessions")):
+            reply = browser.request(method, f"{path}?next={quote(wanted)}")
+            location = reply.header("Location")
+            if location is None:
+                raise TargetFails(f"{method} {path} leads nowhere: {reply.status}")
+            if not is_here(target, location):
+                return Won(f"{method} {path}?next={wanted!r} led to {location!r}")
+    return Refused(f"{len(ELSEWHERE) + len(SCRIPTS)} spellings, and nobody left this site")
+
+
 @attack("G09", "A return target runs a script.", wins="broken:G08_goes_anywhere")
 def a_script_to_go_on_to(target: Target) -> Outcome:
     """Sign in through links whose return target is a script, or markup for the page."""

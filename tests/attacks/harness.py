@@ -108,6 +108,8 @@ def _host() -> Any:
         return {"shelf of": bienvenue.current_user.email}
 
     app.add_url_rule("/shelf", view_func=bienvenue.login_required(shelf))
+    flask = importlib.import_module("flask")
+    app.add_url_rule("/go_on", "go_on", lambda: flask.redirect(bienvenue.return_to("/shelf")))
     app.root_path = str(Path(bienvenue.__file__).parent)
     return app
 

@@ -42,8 +42,10 @@ _ADOPT = (
     "text => { const sheet = new CSSStyleSheet(); sheet.replaceSync(text); "
     "document.adoptedStyleSheets = [sheet]; }"
 )
+# A browser draws the edge of a checkbox itself, in the colours of the person.
 _WITHOUT_EDGE = (
-    "[...document.querySelectorAll('main input:not([type=hidden], .apart), main .button, "
+    "[...document.querySelectorAll('main input:not([type=hidden], [type=checkbox], .apart), "
+    "main .button, "
     "main button:not(.reveal)')].filter(one => getComputedStyle(one).borderStyle !== 'solid')"
     ".map(one => one.outerHTML)"
 )

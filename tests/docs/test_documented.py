@@ -26,7 +26,7 @@ from tests.seed.test_differences import DIFFERENCES
 FEATURES = {
     feature.name: feature
     for feature in Feature.__subclasses__()
-    if feature.__module__.startswith("bienvenue.")
+    if feature.__module__.startswith("bienvenue.features.")
 }
 HTTP = Page(GUIDE / "http.md")
 SETTINGS = Page(GUIDE / "settings.md")
@@ -84,7 +84,7 @@ def refusals(of: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
 
 def feature_of(kind: type[Refusal]) -> str | None:
     """Name the feature that declares a refusal, None for the house."""
-    found = re.match(r"bienvenue\.features\.(\w+)", kind.__module__)
+    found = re.match(r"bienvenue\.(?:features|compat)\.(\w+)", kind.__module__)
     return found[1] if found else None
 
 

@@ -23,6 +23,12 @@ LONG = {f"docs/guide/{name}.md" for name in ("commands", "moving", "operating")}
 WRITTEN = [page for page in pages() if page.python() and not page.name.startswith("course/")]
 RUN = [(page, block) for page in WRITTEN for block in page.python() if block.mark == "runs"]
 
+#: The application of a page, where it is not that of most.
+EXAMPLES = {
+    "docs/guide/protect-your-views.md": "guards",
+    "docs/guide/from-flask-login.md": "moving-from-flask-login/after",
+}
+
 
 def named(page: Page) -> str:
     """Return the name under which a page appears in the list of tests."""
@@ -43,8 +49,9 @@ def test_the_console_prints_what_is_said(page: Page, tmp_path: Path, databases: 
     `make run`. A hash costs less here, which no output shows. The commands of README begin as its
     reader's do, those of other pages with the libraries loaded.
     """
-    example = "guards" if page.name == "docs/guide/protect-your-views.md" else "embed"
-    shutil.copy(TOP / "examples" / example / "app.py", tmp_path)
+    shutil.copytree(
+        TOP / "examples" / EXAMPLES.get(page.name, "embed"), tmp_path, dirs_exist_ok=True
+    )
     if page.name == "docs/guide/moving.md":
         other_systems.lay(tmp_path)
     port = free_port()

@@ -26,11 +26,11 @@ CREDENTIALS = {"email": EMAIL, "password": PASSPHRASE}
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
-def signed_in(service: Service, **facts: str) -> tuple[OpenedSession, SignedIn]:
+def signed_in(service: Service, replaces: str | None = None) -> tuple[OpenedSession, SignedIn]:
     """Sign Bob in, as the sign-in and as the check see it."""
     if not service.auth.valid_login(EMAIL, PASSPHRASE):
         service.auth.register_user(EMAIL, PASSPHRASE)
-    opened = service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE, **facts)
+    opened = service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE, replaces=replaces)
     me = service.auth.sessions.check(opened.secret)
     assert me is not None
     return opened, me

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tools import checks
@@ -51,3 +53,31 @@ def test_it_says_aloud_what_it_leaves_to_make_check(
     checks.main()
     assert ran == [("-m", "not thorough"), ()]
     assert "NOT RUN" not in capsys.readouterr().out
+
+
+def test_without_the_index_it_says_aloud_that_flask_logins_tests_are_absent(
+    ran: list[tuple[str, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """`make check` goes on without them; the command that brings them stops, and so does CI."""
+    monkeypatch.setattr(checks, "FLASK_LOGIN", tmp_path / "new" / "Flask-Login-0.6.3.tar.gz")
+    asked: list[list[str]] = []
+    monkeypatch.setattr("subprocess.run", lambda command, **_: asked.append(command))
+    monkeypatch.setattr("os.environ", {})
+    monkeypatch.setattr(checks, "all_tests", lambda *given: ran.append(given))
+    monkeypatch.setitem(checks.STEPS, "check", [checks.covered])
+    monkeypatch.setattr("sys.argv", ["checks.py", "check"])
+    checks.main()
+    assert ran[0][-1].startswith("--deselect=tests/compat/test_flask_logins_own_tests.py::")
+    assert "package index: make flask-login" in capsys.readouterr().out
+    assert "--require-hashes" in asked[0]
+    assert (tmp_path / "new" / "requirements.txt").read_text().startswith("flask-login==0.6.3")
+    with pytest.raises(SystemExit, match="cannot be fetched"):
+        checks.flask_login()
+    checks.FLASK_LOGIN.touch()
+    checks.flask_login()
+    assert checks.without_flask_login() == ()
+    ci = (checks.TOP / ".ci" / "run").read_text("utf-8")
+    assert "\nmake flask-login\nmake check\n" in ci

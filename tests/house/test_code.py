@@ -52,6 +52,7 @@ STOREYS = [
     {"work"},
     {"openapi", "wsgi_bridge", "app_commands", "host"},
     {"app", "checkup"},
+    {"compat"},
     {"edge"},
     {"wsgi", "asgi", "stopping"},
     {"serve"},

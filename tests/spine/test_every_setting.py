@@ -215,6 +215,8 @@ CASES = {
     "hash_queue": number(4, 1, 1000),
     "session_lifetime": duration(30 * 86400),
     "session_idle": duration(14 * 86400),
+    "session_browser_lifetime": duration(86400),
+    "remember": words("asked", "asked", "always"),
     "session_cap": number(100, 1, 10000),
     "session_fresh": duration(900),
     "private_emails": words("refused", "refused", "allowed"),

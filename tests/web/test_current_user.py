@@ -113,6 +113,20 @@ def test_a_host_may_show_a_button_that_signs_out(make_host: MakeHost) -> None:
     assert client.get("/show").text == "|"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "reached"),
+    [("/bye?now=1", "/bye?now=1"), ("//evil.example", "/show"), ("https://evil.example/", "/show")],
+)
+def test_the_button_may_lead_to_a_page_of_the_site(
+    make_host: MakeHost, wanted: str, reached: str
+) -> None:
+    """Never to another site, whoever wrote the address."""
+    app = showing(make_host(after_sign_out="/show"), f"{{{{ sign_out_form(next={wanted!r}) }}}}")
+    client = signed_in(app)
+    form = forms(client.get("/show"))[0]
+    assert client.post(form.action, data=form.fields, headers=HTML).location == reached
+
+
 def test_a_host_may_link_to_our_pages(make_host: MakeHost) -> None:
     """By a name or by the path, with a query; a name that is none is a mistake."""
     links = (

@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask, Response, render_template_string, request
+from flask import Flask, Response, redirect, render_template_string, request
 from werkzeug.http import parse_cookie
+from werkzeug.wrappers import Response as Redirect
 
-from bienvenue import current_user, form_token_required, login_user, logout_user
+from bienvenue import current_user, form_token_required, login_user, logout_user, return_to
 from bienvenue import reauthentication_required as fresh_required
 from bienvenue.authentication import CODE, Authentication
 from bienvenue.db import DatabaseUnavailable
@@ -86,6 +87,48 @@ def test_a_user_is_named_in_every_way(make_host: MakeHost, kind: str) -> None:
     with app.test_request_context():
         assert login_user(given).user_uid == user.uid
         assert current_user.get_id() == user.uid
+
+
+@pytest.mark.parametrize(
+    ("query", "default", "reached"),
+    [
+        ("?next=/shelf/3%3Fpage%3D2", "/home", "/shelf/3?page=2"),
+        ("", "/home", "/home"),
+        ("", None, "/start"),
+        ("?next=//evil.example", None, "/start"),
+        ("?next=https://evil.example/", "/home", "/home"),
+    ],
+)
+def test_code_leads_on_to_the_page_that_was_wanted(
+    make_host: MakeHost, query: str, default: str | None, reached: str
+) -> None:
+    """Never to another site; a browser that wanted none goes where the application says."""
+    app = make_host(after_sign_in="/start")
+
+    @app.post("/in")
+    def come() -> Redirect:
+        login_user(EMAIL)
+        return redirect(return_to(default))
+
+    assert app.test_client().post(f"/in{query}").location == reached
+
+
+def test_code_leads_on_to_the_page_at_which_a_guard_stopped_the_browser(
+    make_host: MakeHost,
+) -> None:
+    """The browser keeps it since the sign-in page; without any page there is the profile."""
+    app = make_host()
+
+    @app.post("/in")
+    def come() -> Redirect:
+        login_user(EMAIL)
+        return redirect(return_to())
+
+    client = app.test_client()
+    client.get("/account/sessions/new?next=/shelf", headers=HTML)
+    assert client.post("/in").location == "/shelf"
+    assert client.get_cookie("return_to") is None
+    assert client.post("/in").location == "/account/profile"
 
 
 def test_the_session_that_the_browser_had_ends(make_host: MakeHost) -> None:

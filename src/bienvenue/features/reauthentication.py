@@ -7,7 +7,7 @@ secret, so that the old one is worthless (ASVS 7.5.1, 7.2.4; NIST SP 800-63B-4 s
 
 from typing import ClassVar, Literal
 
-from bienvenue.authentication import Authentication, Caller
+from bienvenue.authentication import Attempt, Caller
 from bienvenue.db import retried
 from bienvenue.feature import Event, Feature, Refusal, needs
 from bienvenue.features.accounts import AccountDisabled
@@ -65,15 +65,22 @@ class Reauthentication(Feature[Section]):
             raise WrongPassword("password") from None
         if authentication.user.id != me.user_id:
             raise NotSignedIn
-        return self._renew(caller, me, authentication)
+        return self._renew(caller, me, authentication.attempt)
+
+    def vouch(self, caller: Caller, me: SignedIn) -> str:
+        """Make a session fresh for code that has verified its user; return its new secret.
+
+        Raises NotSignedIn when the session ended meanwhile.
+        """
+        return self._renew(caller, me, None)
 
     @retried
-    def _renew(self, caller: Caller, me: SignedIn, authentication: Authentication) -> str:
+    def _renew(self, caller: Caller, me: SignedIn, attempt: Attempt | None) -> str:
         with self._db.transaction():
             secret = self._sessions.rotate(me)
             facts = {"session": me.session_uid}
             self._registry.publish(Event(caller, "session.reauthenticated", me.user_id, facts))
-            self._rate_limits.settle(authentication.attempt)
+            self._rate_limits.settle(attempt)
         return secret
 
 

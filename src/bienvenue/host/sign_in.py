@@ -10,11 +10,13 @@ from bienvenue import clock
 from bienvenue.authentication import Authentication, Channel
 from bienvenue.features.accounts import Accounts
 from bienvenue.features.passwords import WrongCredentials
+from bienvenue.features.reauthentication import Reauthentication
 from bienvenue.features.sessions import Sessions
 from bienvenue.host.application import dispatcher
 from bienvenue.host.current import CurrentUser, current_user, found
 from bienvenue.user import User
-from bienvenue.web import cookies, crosssite, form_drafts, outcomes
+from bienvenue.web import cookies, crosssite, form_drafts, outcomes, redirects
+from bienvenue.web.dispatch import Dispatcher
 
 #: When a session was authenticated that is not fresh: so long ago that no guard takes it for fresh.
 _LONG_AGO = 0.0
@@ -64,18 +66,55 @@ def login_user(
     else:
         # The account changed each time between its reading and its session.
         raise WrongCredentials
-    service.identity.become(service.identity.of_session(opened.secret))
-    request.environ[crosssite.OPENED] = (service.settings, opened.secret)
+    _use(service, opened.secret)
 
     @after_this_request
-    def with_cookie(response: Response) -> Response:
-        settings = service.settings
-        service.rendering.set_session(response, opened.secret)
-        cookies.clear_return(request, response, settings)
-        outcomes.discard(request, response, settings)
+    def without_what_was_kept(response: Response) -> Response:
+        cookies.clear_return(request, response, service.settings)
+        outcomes.discard(request, response, service.settings)
         return response
 
     return current_user
+
+
+def return_to(default: str | None = None) -> str:
+    """Return where to send a browser that your code has just signed in, or out.
+
+    That is the page it wanted: the parameter `next` of this request, or the page at which a guard
+    stopped it. Like the service's own pages this never leads to another site, unless its origin is
+    listed. A browser that wanted none goes to `default`, by default to `after_sign_in` of the
+    settings, else to the profile.
+    """
+    service = dispatcher()
+    wanted = service.rendering.wanted(request.values.get("next"))
+    fallback = default or service.settings.after("sign_in")
+    return wanted or fallback or redirects.mounted("/profile")
+
+
+def confirm_user() -> bool:
+    """Make the session of this request fresh: the application has verified its user again.
+
+    The session gets a new secret, whose cookie this response sets. Returns whether a user was
+    signed in. Raises NotSignedIn when the session ended meanwhile, and DatabaseUnavailable.
+    """
+    service = dispatcher()
+    me = service.identity.signed_in()
+    if me is None:
+        return False
+    caller = service.identity.caller(me, Channel.CODE)
+    _use(service, service.auth.use(Reauthentication).vouch(caller, me))
+    return True
+
+
+def _use(service: Dispatcher, secret: str) -> None:
+    """Let the rest of this request, and the browser from now on, have this session."""
+    service.identity.become(service.identity.of_session(secret))
+    request.environ[crosssite.OPENED] = (service.settings, secret)
+
+    @after_this_request
+    def with_cookie(response: Response) -> Response:
+        service.rendering.set_session(response, secret)
+        return response
 
 
 def logout_user() -> bool:

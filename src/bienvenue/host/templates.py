@@ -53,11 +53,12 @@ def form_token() -> str:
     return token
 
 
-def sign_out_form(text: str | None = None, css_class: str = "") -> Markup:
+def sign_out_form(text: str | None = None, css_class: str = "", next: str = "") -> Markup:  # noqa: A002 (as in URLs)
     """Return a form with a button that signs out; nothing when no user is signed in.
 
     `text` stands on the button, by default "Sign out" in the language of the visitor; `css_class`
-    is the class of the button.
+    is the class of the button. The browser then goes to `next`, a path of this site, by default
+    to `after_sign_out` of the settings.
     """
     if found() is None:
         return Markup()
@@ -67,7 +68,7 @@ def sign_out_form(text: str | None = None, css_class: str = "") -> Markup:
         '<form method="post" action="{}"><input type="hidden" name="form_token" value="{}">'
         '<input type="hidden" name="{}" value="DELETE"><button{}>{}</button></form>'
     ).format(
-        redirects.mounted("/sessions"),
+        redirects.mounted("/sessions") + (f"?{urlencode({'next': next})}" if next else ""),
         form_token(),
         body.METHOD,
         Markup(' class="{}"').format(css_class) if css_class else "",

@@ -223,12 +223,19 @@ class Rendering:
 
     def _target(self, answer: Answer, redirect_to: str) -> str:
         """Return where a browser goes after an answer: where it wanted, if that is allowed."""
-        wanted = self._return_path(answer.return_to)
-        if wanted is None and answer.after == "sign_in":
-            wanted = self._return_path(cookies.wanted_return(request, self._settings))
+        signed_in = answer.after == "sign_in"
+        wanted = self.wanted(answer.return_to) if signed_in else self._return_path(answer.return_to)
         if wanted is None and answer.after is not None:
             wanted = self._settings.after(answer.after)
         return wanted or redirects.mounted(redirect_to)
+
+    def wanted(self, asked: str | None) -> str | None:
+        """Return the page that a browser wanted before it had to sign in, if that is allowed.
+
+        It is the one `asked` for now, or else the one that the browser keeps in a cookie.
+        """
+        kept = cookies.wanted_return(request, self._settings)
+        return self._return_path(asked) or self._return_path(kept)
 
     def _return_path(self, wanted: str | None) -> str | None:
         """Return where a visitor asked to return to, if that is allowed; else None."""

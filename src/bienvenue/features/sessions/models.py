@@ -1,6 +1,7 @@
 """The table of sessions, its settings, and its statements."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import Field
 from sqlalchemy import (
@@ -61,6 +62,14 @@ class SessionSettings(Section):
     )
     session_idle: Seconds = Field(
         14 * 86400, description="How long it lives without being used (1h for ASVS level 2)."
+    )
+    session_browser_lifetime: Seconds = Field(
+        86400, description="How long a session lives at most that ends with the browser."
+    )
+    remember: Literal["asked", "always"] = Field(
+        "asked",
+        description="Whether the sign-in page asks if the browser keeps the session when it closes "
+        "(asked), or every session is kept (always).",
     )
     session_cap: int = Field(
         100,

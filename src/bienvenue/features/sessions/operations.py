@@ -93,8 +93,11 @@ class Sessions(Feature[SessionSettings]):
         self._lasting: dict[bytes, Any] = {}
 
     def context(self) -> dict[str, Any]:
-        """Return how long the cookie of a session lives."""
-        return {"session_lifetime": self.settings.session_lifetime}
+        """Return how long the cookie of a session lives, and whether the sign-in page asks."""
+        return {
+            "session_lifetime": self.settings.session_lifetime,
+            "asks_to_remember": self.settings.remember == "asked",
+        }
 
     def identifiers(self) -> Sequence[Identifier]:
         """Return the session cookie, by which browsers and programs are known."""
@@ -108,16 +111,18 @@ class Sessions(Feature[SessionSettings]):
         *,
         replaces: str | None = None,
         return_to: str | None = None,
+        remember: bool = True,
     ) -> OpenedSession:
         """Verify a password and open a new session (ASVS 7.2.4).
 
         `replaces` is the session secret that the same browser had; that session ends. `return_to`
-        is where the visitor goes on. Raises the refusals of `Passwords.authenticate`, and
-        MFARequired while another factor is required.
+        is where the visitor goes on. The session ends with the browser unless `remember`. Raises
+        the refusals of `Passwords.authenticate`, and MFARequired while another factor is required.
         """
         for _ in range(_CROSSINGS):
             found = self._passwords.authenticate(caller, email, password)
-            opened = self.open(caller, replace(found, return_to=return_to), replaces=replaces)
+            found = replace(found, return_to=return_to, remember=remember)
+            opened = self.open(caller, found, replaces=replaces)
             if opened is not None:
                 return opened
             # The account changed between the verification and the session: verify again.
@@ -152,7 +157,9 @@ class Sessions(Feature[SessionSettings]):
         secret, known = tokens.new(), None
         digest = self.digest(secret)
         rehashed = authentication.rehashed
-        lifetime = min(authentication.lifetime or math.inf, self.settings.session_lifetime)
+        # A browser that reopens its windows keeps the cookies that end with it.
+        most = math.inf if authentication.remember else self.settings.session_browser_lifetime
+        lifetime = min(authentication.lifetime or math.inf, self.settings.session_lifetime, most)
         with self._db.transaction() as tx:
             compared = {"the_user": user.id, "compared": user.hashed_password}
             hashed = {"hashed": rehashed or user.hashed_password}

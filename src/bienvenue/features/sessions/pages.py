@@ -18,11 +18,24 @@ page = Sessions.pages
 
 
 class Credentials(Form):
-    """The body of a sign-in; `next` is the path to return to."""
+    """The body of a sign-in; `next` is the path to return to.
+
+    `remember` says whether the browser keeps the session when it closes, and it does by default. A
+    browser sends nothing for an empty checkbox, so a form that has one says so by `choice`.
+    """
 
     email: Email
     password: Password
     next: Next = None
+    remember: Literal[True, False, "yes", "no"] | None = None
+    choice: Literal["remember"] | None = None
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the browser keeps the session when it closes."""
+        if self.remember is None:
+            return self.choice is None
+        return self.remember in {True, "yes"}
 
 
 class LoggedIn(Reply):
@@ -99,19 +112,32 @@ class Profile(Reply):
 
 
 class Which(Form):
-    """Which sessions of the user to end; without `which`, this one."""
+    """Which sessions of the user to end; without `which`, this one.
+
+    `next` is the path to go to afterwards, where this one ends.
+    """
 
     which: Literal["others", "all"] | None = None
+    next: Next = None
 
 
 _FLASH = {None: "signed-out", "others": "others-out", "all": "out-everywhere"}
 
 
-def _ended(flash: str, *, stays: bool, secret: str | None = None) -> Answer:
+def _ended(
+    flash: str, *, stays: bool, secret: str | None = None, return_to: str | None = None
+) -> Answer:
     """Answer after sessions ended; a user who stays signed in returns to the devices."""
     if stays:
         return Answer(status=204, redirect_to="/sessions", flash=flash, session=secret)
-    return Answer(status=204, redirect_to="/", session=False, flash=flash, after="sign_out")
+    return Answer(
+        status=204,
+        redirect_to="/",
+        return_to=return_to,
+        session=False,
+        flash=flash,
+        after="sign_out",
+    )
 
 
 @page("GET /sessions/new", query=ReturnTo, returns={200: SignInForm}, public=True)
@@ -139,7 +165,12 @@ def sign_in_page(query: ReturnTo) -> Answer:
 def login(form: Credentials, caller: Caller, visitor: Visitor) -> Answer:
     """Sign in: open a new session and set its cookie."""
     opened = Sessions.current().sign_in(
-        caller, form.email, form.password, replaces=visitor.session, return_to=form.next
+        caller,
+        form.email,
+        form.password,
+        replaces=visitor.session,
+        return_to=form.next,
+        remember=form.remembers,
     )
     return Answer(
         LoggedIn(email=opened.user.email),
@@ -156,7 +187,9 @@ def login(form: Credentials, caller: Caller, visitor: Visitor) -> Answer:
 def logout(query: Which, caller: Caller, me: SignedIn) -> Answer:
     """Sign out this device, all other devices, or all devices."""
     secret = Sessions.current().end_which(caller, me, query.which)
-    return _ended(_FLASH[query.which], stays=secret is not None, secret=secret)
+    return _ended(
+        _FLASH[query.which], stays=secret is not None, secret=secret, return_to=query.next
+    )
 
 
 @page("GET /sessions", returns={200: Devices})

@@ -1,0 +1,1 @@
+"""Names of other packages, for applications that move from them."""

@@ -1,0 +1,1 @@
+"""The names of other packages, tested as their own applications use them."""
