@@ -23,6 +23,7 @@ from bienvenue.features.activity import Activity
 from bienvenue.features.audit import Audit
 from bienvenue.features.authentications import Authentications
 from bienvenue.features.email_change import EmailChange
+from bienvenue.features.forward_auth import ForwardAuth
 from bienvenue.features.groups import Groups
 from bienvenue.features.import_export import ImportExport
 from bienvenue.features.invitations import Invitations
@@ -75,6 +76,7 @@ FEATURES: tuple[type[Feature[Any]], ...] = (
     Outbox,
     Accounts,
     Groups,
+    ForwardAuth,
     Activity,
     RateLimits,
     Passwords,
@@ -135,6 +137,7 @@ class Auth:
         self.outbox = self.use(Outbox)
         self.accounts = self.use(Accounts)
         self.groups = self.use(Groups)
+        self.forward_auth = self.use(ForwardAuth)
         self.activity = self.use(Activity)
         self.rate_limits = self.use(RateLimits)
         self.passwords = self.use(Passwords)
