@@ -369,6 +369,7 @@ def test_an_application_gives_it(database: str, former: Former, tmp_path: Path) 
         former_system_until=UNTIL,
         database_url=database,
         secret_key_file=keys,
+        instance=tmp_path / "instance",
         bcrypt_cost=4,
     )
     sent = {"email": EMAIL, "password": PASSWORD}

@@ -278,7 +278,12 @@ CASES = {
         ["", CANARY, "2027-02-30", "31.1.2027", "1800000000", "2027-01-31T00:00:00Z"],
         "is a day, as 2027-01-31",
     ),
-    "former_system_time": duration(1, "10s"),
+    "former_system_time": Case(
+        1,
+        {"1": 1, " 2s ": 2, "10s": 10},
+        ["", "0", "0s", "11s", "1m", "1.5s", CANARY],
+        "is a length of time, as 90s, 15m, 1h or 30d: 1s to 10s",
+    ),
     "former_system_at_once": number(4, 1, 100),
     "former_system_rate": number(60, 1, 10_000),
     "flask_security_password_salt": Case(None, {CANARY: SecretStr(CANARY)}, [], ""),

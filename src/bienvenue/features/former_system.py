@@ -151,7 +151,7 @@ class FormerSystem(Feature[FormerSystemSettings]):
         return user if ours or self._passwords.compare(user, password) is Match.YES else None
 
     def pause(self, since: float) -> None:
-        """Let a refused sign-in take as long as the former system may, whoever was refused.
+        """Let a refused sign-in take as long as the former system may.
 
         `since` is the `time.monotonic()` at which the password was compared.
         """

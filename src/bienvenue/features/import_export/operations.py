@@ -234,7 +234,7 @@ class ImportExport(Feature[Section]):
         """Return the fields of one user as features take them, those that are not empty.
 
         Raises ValueError with the name of a field that cannot be read. The email and the password
-        are no fields of this user: whoever asks has them.
+        are no such fields: the caller has them.
         """
         fields, read = self.fields(), {}
         for name, value in values.items():
