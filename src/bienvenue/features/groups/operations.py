@@ -79,7 +79,7 @@ class Groups(Feature[Section]):
         It is for what is asked at every request: one statement on the connection of this thread.
         """
         statement = _ON_POSTGRESQL if self._db.on_postgresql else _ON_SQLITE
-        (names,) = self._db.quick(statement, {"user_id": user_id})
+        (names,) = self._db.fetch_row(statement, {"user_id": user_id})
         return sorted(filter(None, (names or "").split(",")))
 
     @staticmethod
