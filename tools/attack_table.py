@@ -25,7 +25,8 @@ An attack is one function that tries something on a running target and says whet
 one below **wins** somewhere, against the course or against a *broken build* (the service with one
 plausible mistake, a patch in `tests/attacks/broken/`), and is **refused** by the service on SQLite
 and on PostgreSQL. The tests ask for both, so no attack is counted that could not have succeeded.
-Where a difference in time would tell a secret, the tests count bcrypt rounds and never the clock.
+Where a difference in time would tell a secret, the tests count bcrypt rounds; they read the clock
+only to see that a pause was not shorter than it has to be.
 
 `.venv/bin/python -m tests.attacks A06` runs one where it wins and then against the service, and
 prints what came of it.

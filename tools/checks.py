@@ -95,6 +95,16 @@ def pgbouncer() -> str | None:
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
+def nginx() -> str | None:
+    """Give the path of nginx, which Debian keeps where only root looks for programs."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def caddy() -> str | None:
+    """Give the path of Caddy."""
+    return shutil.which("caddy")
+
+
 def once() -> None:
     """Run the tests that show a behaviour for the first time."""
     all_tests("-m", "not thorough")
@@ -102,7 +112,7 @@ def once() -> None:
 
 
 def all_tests(*options: str) -> None:
-    """Run every test, or say aloud which ones a machine cannot run: its browser, its pooler."""
+    """Run every test, or say aloud which ones a machine cannot run, for want of which program."""
     if chromium() is None:
         options += ("--ignore=tests/browser",)
         NOT_RUN.append(
@@ -114,6 +124,12 @@ def all_tests(*options: str) -> None:
         NOT_RUN.append(
             "tests/journeys/test_pooler.py: there is no PgBouncer here. One command brings it: "
             "apt-get install -y pgbouncer"
+        )
+    if nginx() is None or caddy() is None:
+        options += ("--ignore=tests/journeys/test_proxies.py",)
+        NOT_RUN.append(
+            "tests/journeys/test_proxies.py: there is no nginx or no Caddy here. One command "
+            "brings both: apt-get install -y nginx caddy"
         )
     tests(*options)
 

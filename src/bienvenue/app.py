@@ -19,6 +19,7 @@ from bienvenue.app_commands import ApplicationCommands
 from bienvenue.auth import Auth
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Feature, Refusal
+from bienvenue.features.former_system import Vouch
 from bienvenue.host import templates as host_templates
 from bienvenue.host.application import dispatcher, refused
 from bienvenue.settings import Settings
@@ -48,15 +49,18 @@ class Bienvenue:
         app: Flask | None = None,
         url_prefix: str | None = None,
         features: Iterable[type[Feature[Any]]] = (),
+        former: Vouch | None = None,
         **settings: Any,
     ) -> None:
         """Take an application to join, a path for our pages, and settings by name.
 
         The path is "/account" unless one is given; "" is the root. `features` are classes of
-        features of the application. Settings given here come before those of the environment.
+        features of the application; `former` is the function that asks the system its users come
+        from. Settings given here come before those of the environment.
         """
         self._url_prefix = url_prefix
         self._features = tuple(features)
+        self._former = former
         self._given = settings
         if app is not None:
             self.init_app(app)
@@ -76,6 +80,8 @@ class Bienvenue:
         prefix = embedding.plain_prefix(self._url_prefix if url_prefix is None else url_prefix)
         settings = Settings(**self._given | given)
         auth = Auth(settings=settings, features=(*self._features, *features))
+        if self._former is not None:
+            auth.former_system.ask_with(self._former)
         auth.signals.sender = app
         # From settings and code, never from a request: there a header could lead links elsewhere.
         auth.registry.mount = f"{settings.core.mount}{prefix}"

@@ -23,6 +23,8 @@ from bienvenue.features.activity import Activity
 from bienvenue.features.audit import Audit
 from bienvenue.features.authentications import Authentications
 from bienvenue.features.email_change import EmailChange
+from bienvenue.features.former_system import FormerSystem
+from bienvenue.features.forward_auth import ForwardAuth
 from bienvenue.features.groups import Groups
 from bienvenue.features.import_export import ImportExport
 from bienvenue.features.invitations import Invitations
@@ -75,6 +77,7 @@ FEATURES: tuple[type[Feature[Any]], ...] = (
     Outbox,
     Accounts,
     Groups,
+    ForwardAuth,
     Activity,
     RateLimits,
     Passwords,
@@ -90,6 +93,7 @@ FEATURES: tuple[type[Feature[Any]], ...] = (
     Notices,
     EmailChange,
     ImportExport,
+    FormerSystem,
 )
 
 
@@ -135,6 +139,7 @@ class Auth:
         self.outbox = self.use(Outbox)
         self.accounts = self.use(Accounts)
         self.groups = self.use(Groups)
+        self.forward_auth = self.use(ForwardAuth)
         self.activity = self.use(Activity)
         self.rate_limits = self.use(RateLimits)
         self.passwords = self.use(Passwords)
@@ -150,6 +155,7 @@ class Auth:
         self.account_closure = self.use(AccountClosure)
         self.email_change = self.use(EmailChange)
         self.import_export = self.use(ImportExport)
+        self.former_system = self.use(FormerSystem)
         #: What an application hears of users.
         self.signals = Signals(self._db, self)
         self.registry.listeners.append(self.signals)

@@ -2,8 +2,9 @@
 
 It reads a whole request body, within 64 KiB and a few seconds, before any thread works on the
 request, so a stalled client holds nothing but a socket. It answers the session check of programs,
-`GET /profile`, without Flask. A request that hashes waits here for its place in the hash queue,
-without a thread. Everything else runs in a bounded pool of threads.
+`GET /profile`, and that of proxies, `GET /verify`, without Flask. A request that hashes waits here
+for its place in the hash queue, without a thread. Everything else runs in a bounded pool of
+threads.
 
 Under another WSGI server `bienvenue.wsgi:app` does the same operations without this file.
 """
@@ -21,13 +22,14 @@ from bienvenue import logs
 from bienvenue.client_ip import network_of, visitor_ip
 from bienvenue.db import DatabaseUnavailable
 from bienvenue.feature import Refusal
+from bienvenue.features.forward_auth import ForwardAuth
 from bienvenue.features.sessions import SignedIn
 from bienvenue.features.sessions.pages import Profile
 from bienvenue.places import Places
 from bienvenue.web import responses
 from bienvenue.web.body import LARGEST_BODY, BodyTooLarge
 from bienvenue.web.dispatch import Dispatcher, NotSignedIn, as_refusal
-from bienvenue.web.identity import CredentialHeaders
+from bienvenue.web.identity import Credential, CredentialHeaders, Identity
 from bienvenue.wsgi_bridge import Answered, Headers, Scope, call, connection_ip, encoded, environ_of
 
 DEADLINE = 10.0
@@ -83,12 +85,14 @@ class Edge:
         self._https = settings.https
         self._trusted = settings.trusted
         self._sessions = auth.sessions
+        self._forward_auth = auth.use(ForwardAuth)
         self._hosts = self._dispatcher.hosts
         self._identifiers = self._dispatcher.identifiers
         self._not_signed_in = _refused(NotSignedIn(), https=self._https)
         headers = responses.harden(responses.as_json({}, 200), https=self._https).headers
         del headers["Content-Length"]
         self._headers = encoded(headers)
+        self._verified = encoded(responses.harden(responses.empty(204), https=self._https).headers)
         self._checks_inline = not settings.on_postgresql
         self._router = app.url_map.bind("")
 
@@ -104,8 +108,8 @@ class Edge:
             head.refuse_ambiguous(scope["http_version"])
             body = await _whole_body(receive) if head.has_body else b""
             own = None
-            if scope["path"] == "/profile" and scope["method"] == "GET":
-                own = await self._check(head)
+            if scope["method"] == "GET" and scope["path"] in {"/profile", "/verify"}:
+                own = await self._check(head, verifies=scope["path"] == "/verify")
             if own is None:
                 answered = await self._through_flask(scope, head.fields, body)
             else:
@@ -114,30 +118,52 @@ class Edge:
             answered = _named(_refused(as_refusal(error), https=self._https))
         await _send(send, *answered)
 
-    async def _check(self, head: "_Head") -> Answered | None:
-        """Answer a session check, or return None for what only Flask can answer."""
+    async def _check(self, head: "_Head", *, verifies: bool) -> Answered | None:
+        """Answer a session check, or return None for what only Flask can answer.
+
+        It is that of programs, or that of proxies, which `verifies`: these name any host, and what
+        a browser accepts.
+        """
         # To a program that names our host, nothing but its credential matters.
-        if head.wants_page or not head.hosts or not self._hosts.hold(head.host):
+        if not verifies and (head.wants_page or not self._is_named(head)):
             return None
+        not_signed_in = None if head.wants_page else self._not_signed_in
         credential = self._identifiers.credential(
             CredentialHeaders(head.cookie, head.authorization)
         )
         if credential is None:
-            return self._not_signed_in
+            return not_signed_in
+        look_up = functools.partial(self._look_up, credential, verifies=verifies)
         try:
             if self._checks_inline:
                 # SQLite answers from memory in microseconds; handing over to a thread costs more.
-                identity = credential.look_up()
+                found = look_up()
             else:
-                loop = asyncio.get_running_loop()
-                identity = await loop.run_in_executor(self._checking, credential.look_up)
+                found = await asyncio.get_running_loop().run_in_executor(self._checking, look_up)
         except DatabaseUnavailable as error:
             return _refused(as_refusal(error), https=self._https)
-        if identity is None:
-            return self._not_signed_in
+        if found is None:
+            return not_signed_in
+        identity, answered = found
         if identity.touch_is_due():
             self._checking.submit(identity.touch)
-        return 200, self._headers, _profile(identity.me, self._sessions.is_fresh(identity.me))
+        return answered
+
+    def _is_named(self, head: "_Head") -> bool:
+        return bool(head.hosts) and self._hosts.hold(head.host)
+
+    def _look_up(
+        self, credential: Credential, *, verifies: bool
+    ) -> tuple[Identity, Answered] | None:
+        """Return whose credential it is and the answer to its check. Raises DatabaseUnavailable."""
+        identity = credential.look_up()
+        if identity is None:
+            return None
+        if verifies:
+            named = encoded(self._forward_auth.headers_of(identity.me).items())
+            return identity, (204, [*self._verified, *named], b"")
+        fresh = self._sessions.is_fresh(identity.me)
+        return identity, (200, self._headers, _profile(identity.me, fresh))
 
     async def _through_flask(self, scope: Scope, headers: Headers, body: bytes) -> Answered:
         environ = environ_of(scope, headers, body) | {logs.KEY: logs.request_id()}

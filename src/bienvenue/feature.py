@@ -192,6 +192,21 @@ class Feature(Generic[S]):
         return None
 
     @no_op
+    def newcomer(self, caller: Caller, email: str, password: str) -> User | None:
+        """Return the account of a user whom another system knows, made just now; None for none.
+
+        It is asked when a sign-in names an email without an account, after the limits.
+        """
+        return None
+
+    @no_op
+    def pause(self, since: float) -> None:
+        """Wait before a sign-in is refused, so that its time says nothing about the account.
+
+        `since` is the `time.monotonic()` at which the password was compared.
+        """
+
+    @no_op
     def context(self) -> Mapping[str, Any]:
         """Return what every template may show, by name."""
         return {}

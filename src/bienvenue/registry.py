@@ -126,6 +126,12 @@ class Member(Protocol):
     def export_users(self, user_ids: Sequence[int]) -> Mapping[int, Mapping[str, Any]]:
         """Return the feature's fields of some accounts."""
 
+    def newcomer(self, caller: Caller, email: str, password: str) -> User | None:
+        """Return the account of a user whom another system knows."""
+
+    def pause(self, since: float) -> None:
+        """Wait before a sign-in is refused."""
+
     def context(self) -> Mapping[str, Any]:
         """Return what every template may show."""
 
@@ -255,6 +261,16 @@ class Registry:
             if reason is not None:
                 return reason
         return None
+
+    def newcomer(self, caller: Caller, email: str, password: str) -> User | None:
+        """Return the account that a feature made of a user whom another system knows, or None."""
+        made = (each.newcomer(caller, email, password) for each in self._with("newcomer"))
+        return next((user for user in made if user is not None), None)
+
+    def pause(self, since: float) -> None:
+        """Let features wait before a sign-in is refused whose password was compared at `since`."""
+        for each in self._with("pause"):
+            each.pause(since)
 
     def publish(self, event: Event) -> None:
         """Publish an event once: features write in this transaction, or act after its commit.

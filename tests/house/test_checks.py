@@ -30,10 +30,13 @@ def test_without_a_browser_it_says_aloud_what_it_did_not_run(
     monkeypatch.delenv("CHROMIUM", raising=False)
     checks.main()
     pooler = "--ignore=tests/journeys/test_pooler.py"
-    assert ran == [("-m", "not thorough", "--ignore=tests/browser", pooler)]
+    proxies = "--ignore=tests/journeys/test_proxies.py"
+    assert ran == [("-m", "not thorough", "--ignore=tests/browser", pooler, proxies)]
     said = capsys.readouterr().out
     assert f"!!! NOT RUN HERE: {pooler[9:]}: there is no PgBouncer here." in said
     assert "apt-get install -y pgbouncer" in said
+    assert f"!!! NOT RUN HERE: {proxies[9:]}: there is no nginx or no Caddy here." in said
+    assert "apt-get install -y nginx caddy" in said
     assert "!!! NOT RUN HERE: tests/browser: there is no Chromium here." in said
     assert "apt-get install -y chromium" in said
 
@@ -43,7 +46,8 @@ def test_it_says_aloud_what_it_leaves_to_make_check(
 ) -> None:
     """Which leaves nothing, and says nothing."""
     monkeypatch.setenv("CHROMIUM", "/bin/sh")
-    monkeypatch.setattr(checks, "pgbouncer", lambda: "/bin/sh")
+    for program in ("pgbouncer", "nginx", "caddy"):
+        monkeypatch.setattr(checks, program, lambda: "/bin/sh")
     checks.main()
     said = capsys.readouterr().out
     assert "!!! NOT RUN HERE: what `make check` does besides: attacks on broken builds" in said

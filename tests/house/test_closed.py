@@ -15,6 +15,8 @@ PUBLIC = {
     "GET /healthz",
     "GET /readyz",
     "GET /openapi.json",
+    # It asks for a credential itself, and refuses without one.
+    "GET /verify",
     # It shows a browser what its own cookie holds, encrypted.
     "GET /bienvenue/outcome/<name>",
     "GET /users/new",

@@ -7,6 +7,7 @@ Sign-in checks the form and never the policy, so an imported short password stil
 """
 
 import os
+import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -273,7 +274,6 @@ class Passwords(Feature[PasswordSettings]):
         settings = self._registry.settings
         return [settings.core.service_name, str(urlsplit(settings.base_url).hostname)]
 
-    @retried
     def verify(self, caller: Caller, email: str, password: str) -> User:
         """Return the user whose password this is, and open nothing.
 
@@ -301,16 +301,22 @@ class Passwords(Feature[PasswordSettings]):
         with self.place(caller):
             user, dearest = self._reserve(caller, attempt)
             match = self.compare(user, password, dearest)
+            compared_at = time.monotonic()
+            if user is None:
+                # Another system may know them, and vouch for what is an account of ours then.
+                user = self._registry.newcomer(caller, email, password)
+                match = Match.NO if user is None else Match.YES
             refused = Event(caller, "password.refused", user.id if user else None)
-            if user is None or match is Match.NO:
-                self._registry.publish(refused)
-                raise WrongCredentials
-            shut = self._registry.sign_in_refusal(user)
-            if shut is not None:
-                self._refuse_shut(refused, attempt)
-                raise shut
-            better = self.hash(caller, password) if match is Match.OUTDATED else None
-        return Authentication(user, ("pwd",), attempt=attempt, rehashed=better)
+            if user is not None and match is not Match.NO:
+                shut = self._registry.sign_in_refusal(user)
+                if shut is not None:
+                    self._refuse_shut(refused, attempt)
+                    raise shut
+                better = self.hash(caller, password) if match is Match.OUTDATED else None
+                return Authentication(user, ("pwd",), attempt=attempt, rehashed=better)
+            self._registry.publish(refused)
+        self._registry.pause(compared_at)
+        raise WrongCredentials
 
     @retried
     def _refuse_shut(self, refused: Event, attempt: Attempt) -> None:

@@ -17,7 +17,7 @@ from bienvenue.client_ip import visitor_ip
 from bienvenue.settings import Settings
 from bienvenue.user import SignedIn
 from bienvenue.web import cookies
-from bienvenue.web.page import Visitor
+from bienvenue.web.page import ProxiedRequest, Visitor
 from bienvenue.web.readiness import Readiness
 
 _log = logging.getLogger("bienvenue")
@@ -210,6 +210,7 @@ class RequestIdentity:
             authentication=cookies.read(request, cookies.AUTHENTICATION, self._settings),
             cookies=self._brought(),
             links=self._opened_links(),
+            proxied=_proxied(),
         )
 
     def caller(self, me: SignedIn | None, channel: Channel) -> Caller:
@@ -271,3 +272,17 @@ class RequestIdentity:
                 "of this service, name its network with BIENVENUE_TRUSTED_PROXIES"
             )
         return visitor_ip(request.remote_addr or "", forwarded, self._settings.trusted)
+
+
+def _proxied() -> ProxiedRequest | None:
+    """Return the request that a proxy asks about: of nginx whole, of Caddy and Traefik in parts."""
+    sent = request.headers
+    if "X-Original-URL" in sent:
+        # nginx makes 500 of any answer but 2xx, 401 and 403 (ngx_http_auth_request_module).
+        method = sent.get("X-Original-Method", "GET")
+        return ProxiedRequest(method, sent["X-Original-URL"], redirects=False)
+    if "X-Forwarded-Uri" in sent:
+        origin = f"{sent.get('X-Forwarded-Proto', '')}://{sent.get('X-Forwarded-Host', '')}"
+        method = sent.get("X-Forwarded-Method", "GET")
+        return ProxiedRequest(method, f"{origin}{sent['X-Forwarded-Uri']}", redirects=True)
+    return None

@@ -90,6 +90,18 @@ class Answer:
     members: Iterator[tuple[str, object]] | None = None
     #: The file name under which a browser saves the value, instead of showing a page.
     filename: str | None = None
+    #: Further headers of the response.
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ProxiedRequest:
+    """The request about which a proxy asks, as the proxy describes it; nothing is verified."""
+
+    method: str
+    url: str
+    #: Whether the browser gets a redirect that this service answers.
+    redirects: bool
 
 
 @dataclass(frozen=True)
@@ -104,6 +116,8 @@ class Visitor:
     cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: The tokens of the emailed links that this browser opened, by purpose.
     links: Mapping[str, str] = field(default_factory=dict, repr=False)
+    #: The request about which a proxy asks, if it says so.
+    proxied: ProxiedRequest | None = None
 
     def link_token(self, purpose: str, sent: str | None = None) -> str:
         """Return the token `sent` with the request, or else that of the link this browser opened.

@@ -84,6 +84,7 @@ class Rendering:
         if answer.session is not None and kept is None:
             outcomes.discard(request, response, self._settings)
         self._set_cookies(response, answer)
+        response.headers.update(answer.headers)
         return response
 
     def _outcome(self, page: Page, answer: Answer) -> tuple[str, str] | None:

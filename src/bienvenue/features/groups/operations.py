@@ -19,6 +19,9 @@ from bienvenue.user_fields import UserField
 
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST - 1}}}", re.ASCII)
 _table = memberships.c
+#: The name of a group has no comma.
+_ON_SQLITE = "SELECT group_concat(name) FROM group_memberships WHERE user_id = :user_id"
+_ON_POSTGRESQL = "SELECT string_agg(name, ',') FROM group_memberships WHERE user_id = :user_id"
 
 Wanted = str | Iterable[str]
 """The name of a group, or several of which one is enough."""
@@ -69,6 +72,15 @@ class Groups(Feature[Section]):
         with self._db.reading() as tx:
             names = tx.scalars(select(_table.name).where(_table.user_id == user_id))
             return frozenset(names)
+
+    def committed(self, user_id: int) -> list[str]:
+        """Return the groups of an account as they are committed, in order.
+
+        It is for what is asked at every request: one statement on the connection of this thread.
+        """
+        statement = _ON_POSTGRESQL if self._db.on_postgresql else _ON_SQLITE
+        (names,) = self._db.fetch_row(statement, {"user_id": user_id})
+        return sorted(filter(None, (names or "").split(",")))
 
     @staticmethod
     def require(groups: frozenset[str], wanted: Iterable[Wanted]) -> None:

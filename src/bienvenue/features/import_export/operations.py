@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -229,8 +230,41 @@ class ImportExport(Feature[Section]):
                 free.append(person)
         return became, free
 
+    def read_fields(self, values: Mapping[str, object]) -> dict[str, Any]:
+        """Return the fields of one user as features take them, those that are not empty.
+
+        Raises ValueError with the name of a field that cannot be read. The email and the password
+        are no such fields: the caller has them.
+        """
+        fields, read = self.fields(), {}
+        for name, value in values.items():
+            if name not in fields or name == "email" or name.startswith("password_"):
+                raise ValueError(f"{name} is no field that it may give")
+            if value not in (None, ""):
+                try:
+                    read[name] = fields[name].read(value)
+                except ValueError as problem:
+                    raise ValueError(f"{name} {problem}") from None
+        return read
+
+    def import_user(self, caller: Caller, values: Mapping[str, Any], stored: str) -> int:
+        """Create the account of one user, in the open transaction; return its id.
+
+        `values` are the fields, as `read_fields` returns them, with the email; `stored` is the hash
+        of our own. Raises IntegrityError or EmailTaken when the email or the uid is taken.
+        """
+        # No line of a source has this fingerprint.
+        person = _Person("", values, stored, None, "", secrets.token_bytes(32))
+        (user_id,) = self._insert(caller, [person])
+        return user_id
+
     @retried
     def _store(self, caller: Caller, people: Sequence[_Person]) -> None:
+        with self._db.transaction():
+            facts = {"accounts": len(self._insert(caller, people))}
+            self._registry.publish(Event(caller, "users.imported", facts=facts))
+
+    def _insert(self, caller: Caller, people: Sequence[_Person]) -> Sequence[int]:
         now = clock.now()
         with self._db.transaction() as tx:
             made = [(person.stored, person.values) for person in people]
@@ -253,8 +287,7 @@ class ImportExport(Feature[Section]):
             self._registry.publish_all(
                 [Event(caller, "account.imported", user_id) for user_id in ids]
             )
-            facts = {"accounts": len(ids)}
-            self._registry.publish(Event(caller, "users.imported", facts=facts))
+        return ids
 
     # --- out ------------------------------------------------------------------------------------
 

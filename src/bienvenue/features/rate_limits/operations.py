@@ -115,6 +115,24 @@ class RateLimits(Feature[RateLimitSettings]):
             self.check(caller, attempt)
             raise TooManyAttempts(over.rule.policy, 1) from None
 
+    def take(self, kind: str, shares: Mapping[str, int]) -> bool:
+        """Count one use of what each minute has a number of; return False when there is no more.
+
+        `shares` are how many uses each name has, for example a network. Beyond them a use waits for
+        1, 2, 4 … seconds after the one before.
+        """
+        minute = int(clock.now() // 60)
+        rules = [
+            # Each in a statement of its own; what drains of it in a minute is nothing.
+            Rule(self._key(kind, f"{minute} {name}"), kind, kind, most, drains=True)
+            for name, most in shares.items()
+        ]
+        try:
+            self.store.reserve(rules, known=False)
+        except OverError:
+            return False
+        return True
+
     def settle(self, attempt: Attempt | None) -> None:
         """Release the reservation of a right password and clear the account's failures.
 

@@ -148,8 +148,9 @@ class DatabaseStore:
         of_account = [rule for rule in rules if not rule.drains]
         consecutive = tuple(rule.waits_from is None for rule in of_account)
         with self._db.transaction() as tx:
-            adding = _of_account(self._db.on_postgresql, known, consecutive)
-            self._count(tx, of_account, adding)
+            if of_account:
+                adding = _of_account(self._db.on_postgresql, known, consecutive)
+                self._count(tx, of_account, adding)
             for network in rules[len(of_account) :]:
                 self._count(tx, [network], _of_network(self._db.on_postgresql, known))
 
