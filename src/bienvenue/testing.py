@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 PASSWORD = "the password of every test"  # noqa: S105 (no secret: it opens accounts of tests)
 
 _PREFIX = "BIENVENUE_"
-#: The setting that decides which tables there are.
-_FEATURES = f"{_PREFIX}EXTRA_FEATURES"
+#: The settings that decide which tables there are.
+_OF_TABLES = {f"{_PREFIX}EXTRA_FEATURES", f"{_PREFIX}TABLE_PREFIX"}
 _LINK = "://"
 
 
@@ -45,7 +45,7 @@ def bienvenue_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("bienvenue")
     key_file.new(folder / "keys")
-    kept = {name: value for name, value in os.environ.items() if name == _FEATURES}
+    kept = {name: value for name, value in os.environ.items() if name in _OF_TABLES}
     url = f"sqlite:///{folder / 'template.db'}"
     auth = Auth(settings=Settings(kept, database_url=url, instance=folder))
     auth.upgrade()
@@ -66,7 +66,9 @@ def bienvenue_database(
     folder.mkdir()
     url = f"sqlite:///{folder / 'accounts.db'}"
     shutil.copyfile(bienvenue_template / "template.db", folder / "accounts.db")
-    for name in [name for name in os.environ if name.startswith(_PREFIX) and name != _FEATURES]:
+    for name in [
+        name for name in os.environ if name.startswith(_PREFIX) and name not in _OF_TABLES
+    ]:
         monkeypatch.delenv(name)
     for name, value in {
         "DATABASE_URL": url,

@@ -14,6 +14,7 @@ STOREYS = [
     {
         "version",
         "accent",
+        "table_names",
         "footer",
         "logo",
         "clock",
