@@ -264,7 +264,7 @@ def _refuse(db: DB, found: State) -> None:
     if found is State.ELSEWHERE:
         with db.connect(writes=False) as connection:
             others = ", and ".join(_elsewhere(db, connection))
-        raise SchemaProblem(
+        raise NotMigrated(
             f"the tables of the service are here {others}, and the settings look for them "
             f"{_place(db.schema, db.table_prefix)}: correct BIENVENUE_TABLE_PREFIX and "
             "BIENVENUE_DATABASE_SCHEMA; for a second service of its own in this database, run "

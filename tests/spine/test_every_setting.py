@@ -94,7 +94,7 @@ CASES = {
     "table_prefix": Case(
         "",
         {"": "", "auth_": "auth_", "a": "a", "a" * 20: "a" * 20},
-        ["Auth_", "1_", "a-b", "auth.", "a" * 21, CANARY, '"a"'],
+        ["Auth_", "1_", "a-b", "auth.", "a" * 21, '"a"'],
         "is 1 to 20 small letters, digits and _, as auth_",
     ),
     "database_schema": Case(
