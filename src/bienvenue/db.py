@@ -261,7 +261,7 @@ class DB:
             token = self._current.set(tx)
             try:
                 yield tx
-                tx.commit()
+                _commit(tx, connection)
             finally:
                 self._current.reset(token)
         for callback in tx.after_commit:
@@ -368,6 +368,15 @@ class DB:
             if _is_outage(error):
                 raise DatabaseUnavailable(str(error.orig)) from error
             raise
+
+
+def _commit(tx: Transaction, connection: Connection) -> None:
+    """Commit. SQLite keeps a transaction open whose commit failed, so its connection is closed."""
+    try:
+        tx.commit()
+    except DBAPIError:
+        connection.invalidate()
+        raise
 
 
 def _before_fork() -> None:

@@ -52,7 +52,7 @@ STOREYS = [
     {"auth"},
     {"work"},
     {"openapi", "wsgi_bridge", "app_commands", "host"},
-    {"app", "checkup"},
+    {"app", "checkup", "models"},
     {"edge"},
     {"wsgi", "asgi", "stopping"},
     {"serve"},
