@@ -6,7 +6,7 @@ gets a migrated database of its own in milliseconds, and hashes that cost next t
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from html.parser import HTMLParser
@@ -84,11 +84,14 @@ def bienvenue_database(
 # --- visitors -----------------------------------------------------------------------------------
 
 
-def signed_in(client: "FlaskClient", email: str = "user@example.org") -> "FlaskClient":
+def signed_in(
+    client: "FlaskClient", email: str = "user@example.org", groups: Iterable[str] = ()
+) -> "FlaskClient":
     """Sign a client in, as an account that is created when there is none; return the client.
 
-    No form is sent, and no password hashed for an account that exists. Raises MFARequired where
-    the account must show another factor, and the refusal of an account that is shut.
+    The account is added to these groups. No form is sent, and no password hashed for an account
+    that exists. Raises MFARequired where the account must show another factor, MalformedGroup, and
+    the refusal of an account that is shut.
     """
     from bienvenue.authentication import CODE, Authentication  # noqa: PLC0415 (see above)
     from bienvenue.features.accounts import NoSuchUser  # noqa: PLC0415 (see above)
@@ -99,6 +102,8 @@ def signed_in(client: "FlaskClient", email: str = "user@example.org") -> "FlaskC
         user = auth.accounts.find(email)
     except NoSuchUser:
         user = auth.register_user(email, PASSWORD)
+    for group in groups:
+        auth.groups.add(CODE, user.uid, group)
     opened = auth.sessions.open(CODE, Authentication(user, ("pwd",)))
     assert opened is not None, "the account changed while it signed in"  # noqa: S101 (a test's own)
     name = cookies.name_of(cookies.SESSION, auth.settings)
