@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from bienvenue import DB, Auth, claim, clock, create_app, schema
 from bienvenue.authentication import CODE
 from bienvenue.checkup.checks import other_schema
-from bienvenue.checkup.circumstances import Circumstances
+from bienvenue.checkup.context import CheckupContext
 from bienvenue.cli import main
 from bienvenue.schema import SchemaProblem, State
 from bienvenue.settings import Settings, SettingsProblem
@@ -182,7 +182,7 @@ def test_settings_that_look_elsewhere_are_a_sentence(
             assert f"in the schema {place.database_schema or 'public'}" in str(said.value)
     auth = Auth(settings=Settings({}, **other.settings(tmp_path)))
     closing.callback(auth.close)
-    finding = other_schema(Circumstances(auth, other.db))
+    finding = other_schema(CheckupContext(auth, other.db))
     assert (
         finding == "The tables of the service are under another prefix or schema of this database."
     )
@@ -282,7 +282,7 @@ def test_options_of_the_url_stand_beside_the_schema(postgresql: str) -> None:
     url = make_url(postgresql).update_query_dict({"options": options})
     db = DB(url.render_as_string(hide_password=False), schema="accounts")
     asked = ("search_path", "lock_timeout")
-    found = [db.quick("SELECT current_setting(:name)", {"name": name})[0] for name in asked]
+    found = [db.fetch_row("SELECT current_setting(:name)", {"name": name})[0] for name in asked]
     assert found == ["accounts", "3s"]
     db.close()
 
@@ -294,11 +294,11 @@ def test_a_pooler_keeps_to_the_schema(postgresql: str, tmp_path: Path) -> None:
         assert db.pooled
         schema.upgrade(db)
         bob = db.add_user(EMAIL, "!")
-        assert db.quick("SELECT id FROM {users} WHERE email = :email", {"email": EMAIL}) == (
+        assert db.fetch_row("SELECT id FROM {users} WHERE email = :email", {"email": EMAIL}) == (
             bob.id,
         )
         other = DB(url)
-        assert other.quick("SELECT current_setting('search_path')", {}) == ('"$user", public',)
+        assert other.fetch_row("SELECT current_setting('search_path')", {}) == ('"$user", public',)
         for each in (db, other):
             each.close()
 
