@@ -127,7 +127,7 @@ class Auth:
         unknown or invalid.
         """
         self.settings = settings or Settings()
-        self._db = db or DB(self.settings.database_url)
+        self._db = db or DB.of(self.settings)
         self.registry = Registry(self._db, self.settings)
         for feature in dict.fromkeys([*FEATURES, *named(self.settings), *features]):
             self._open(feature)
@@ -306,12 +306,13 @@ class Auth:
         """Raise SchemaProblem unless the database has exactly the version of this program."""
         schema.require_current(self._db, self.registry.migrations)
 
-    def upgrade(self) -> str:
+    def upgrade(self, *, beside: bool = False) -> str:
         """Migrate the database and the tables of added features; return the service's version.
 
-        Raises SchemaProblem and DatabaseUnavailable.
+        With `beside`, tables of another service of ours may be there under another prefix or
+        schema. Raises SchemaProblem and DatabaseUnavailable.
         """
-        return schema.upgrade(self._db, self.registry.migrations)
+        return schema.upgrade(self._db, self.registry.migrations, beside=beside)
 
     def can_store(self) -> bool:
         """Tell whether the disk of a SQLite database has room for changes."""

@@ -42,14 +42,16 @@ class Arrival:
 
 
 def database_of(settings: Settings) -> str:
-    """Return which database the settings name, without user and password."""
+    """Return which database the settings name and which of its tables, without a secret."""
     from sqlalchemy.engine import make_url  # noqa: PLC0415 (loads slowly)
 
-    url = make_url(settings.database_url)
-    if url.get_backend_name() == "sqlite":
-        return str(Path(str(url.database)).absolute())
+    core, url = settings.core, make_url(settings.database_url)
     port = "" if url.port is None else f":{url.port}"
-    return f"{url.database} of PostgreSQL on {url.host or 'this machine'}{port}"
+    where = f"{url.database} of PostgreSQL on {url.host or 'this machine'}{port}"
+    if url.get_backend_name() == "sqlite":
+        where = str(Path(str(url.database)).absolute())
+    schema = f", schema {core.database_schema}" if core.database_schema else ""
+    return where + schema + (f", tables {core.table_prefix}*" if core.table_prefix else "")
 
 
 def keys_of(settings: Settings) -> str:

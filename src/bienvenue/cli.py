@@ -71,7 +71,7 @@ class Service:
     @functools.cached_property
     def db(self) -> DB:
         """The database, of any version. Raises SettingsProblem."""
-        db = DB(self.settings.database_url)
+        db = DB.of(self.settings)
         _heed_claim(self.settings, db)
         return db
 
@@ -321,10 +321,16 @@ def db() -> None:
 
 
 @db.command()
+@click.option(
+    "--beside",
+    is_flag=True,
+    help="Even if there are tables of another service of ours, under another prefix or schema.",
+)
 @click.pass_obj
-def upgrade(service: Service) -> None:
+def upgrade(service: Service, beside: bool) -> None:
     """Bring the database to this version's schema; harmless when it is there already."""
-    click.echo(f"the database has version {service.require_settings().upgrade()}")
+    found = service.require_settings().upgrade(beside=beside)
+    click.echo(f"the database has version {found}")
 
 
 @db.command()

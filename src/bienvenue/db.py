@@ -14,11 +14,12 @@ import sqlite3
 import threading
 import time
 import weakref
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from sqlalchemy import (
     Connection,
@@ -45,6 +46,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from bienvenue import table_names
 from bienvenue.settings import PREFIX, Settings, SettingsProblem
 from bienvenue.user import User
 
@@ -125,14 +127,26 @@ _open: "weakref.WeakSet[DB]" = weakref.WeakSet()
 class DB:
     """The database of the accounts, SQLite or PostgreSQL. Opening it doesn't migrate it."""
 
-    def __init__(self, url: str | None = None) -> None:
+    def __init__(self, url: str | None = None, table_prefix: str = "", schema: str = "") -> None:
         """Open the database of a URL, by default that of the settings; connect on first use.
 
-        Raises SettingsProblem for a URL of a database that is not supported.
+        Our tables have the prefix before their names and stand in the schema of PostgreSQL; both
+        come from the settings where the URL does. Raises SettingsProblem for a URL of a database
+        that is not supported, and for a schema on SQLite.
         """
-        self._url = _url(Settings().database_url if url is None else url)
+        if url is None:
+            found = Settings()
+            url, table_prefix = found.database_url, found.core.table_prefix
+            schema = found.core.database_schema
+        self._url = _url(url)
+        #: What stands before the name of each of our tables.
+        self.table_prefix = table_prefix
+        #: The schema of PostgreSQL that has our tables; empty for that of the connection.
+        self.schema = schema
+        if schema and not self.on_postgresql:
+            raise SettingsProblem(f"{PREFIX}DATABASE_SCHEMA: SQLite has no schemas")
         try:
-            self._engine = _engine(self._url)
+            self._engine = table_names.put_before(_engine(self._url, schema), table_prefix)
         except (ArgumentError, ImportError):
             raise SettingsProblem(
                 f"{_NAME}: no driver is here for {self._url.drivername}; that of PostgreSQL comes "
@@ -143,6 +157,16 @@ class DB:
         self._current: ContextVar[Transaction | None] = ContextVar("transaction", default=None)
         self._snapshot: ContextVar[Session | None] = ContextVar("snapshot", default=None)
         _open.add(self)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Open the database of these settings. Raises SettingsProblem."""
+        core = settings.core
+        return cls(settings.database_url, core.table_prefix, core.database_schema)
+
+    def lock(self, number: int) -> int:
+        """Return the number of an advisory lock for these tables, apart from those beside them."""
+        return number ^ zlib.crc32(f"{self.schema}.{self.table_prefix}".strip(".").encode())
 
     @property
     def engine(self) -> Engine:
@@ -237,7 +261,7 @@ class DB:
             token = self._current.set(tx)
             try:
                 yield tx
-                tx.commit()
+                _commit(tx, connection)
             finally:
                 self._current.reset(token)
         for callback in tx.after_commit:
@@ -272,10 +296,11 @@ class DB:
     def fetch_row(self, statement: str, values: Mapping[str, Any]) -> Any:
         """Run one SELECT on the connection of this thread; return its first row or None.
 
-        The statement is prepared once, needs no place in the pool, and reads committed data.
-        Raises DatabaseUnavailable.
+        The statement has tables as `{users}` and values as `:digest`. It is prepared once, needs no
+        place in the pool, and reads committed data. Raises DatabaseUnavailable.
         """
-        styled = _named(statement) if self.on_postgresql else statement
+        styled = table_names.written(statement, self.table_prefix)
+        styled = _named(styled) if self.on_postgresql else styled
         driver = self._engine.dialect.loaded_dbapi
         try:
             return self._kept().row(styled, values)
@@ -343,6 +368,15 @@ class DB:
             if _is_outage(error):
                 raise DatabaseUnavailable(str(error.orig)) from error
             raise
+
+
+def _commit(tx: Transaction, connection: Connection) -> None:
+    """Commit. SQLite keeps a transaction open whose commit failed, so its connection is closed."""
+    try:
+        tx.commit()
+    except DBAPIError:
+        connection.invalidate()
+        raise
 
 
 def _before_fork() -> None:
@@ -446,14 +480,14 @@ def _url(text: str) -> URL:
     return url
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, schema: str) -> Engine:
     shared: dict[str, Any] = {"hide_parameters": True, "pool_timeout": PATIENCE}
     shared["logging_name"] = LOGGED_AS
     if url.get_backend_name() != "sqlite":
         # SQLAlchemy lets these come before the parameters of the URL.
         ours = {} if "connect_timeout" in url.query else {"connect_timeout": int(PATIENCE)}
         engine = create_engine(url, pool_pre_ping=True, connect_args=ours, **shared)
-        event.listen(engine, "connect", functools.partial(_on_session, _limits(url)))
+        event.listen(engine, "connect", functools.partial(_on_session, _limits(url, schema)))
     else:
         opening = functools.partial(_open_file, Path(str(url.database)))
         engine = create_engine(url, creator=opening, **shared)
@@ -475,13 +509,17 @@ def _on_connect(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _limits(url: URL) -> dict[str, str]:
-    """Return the time limits of a session of PostgreSQL; options of the URL come before ours."""
+def _limits(url: URL, schema: str) -> dict[str, str]:
+    """Return the time limits of a session of PostgreSQL, and its schema if one is given.
+
+    Options of the URL come before our limits, and the schema before theirs.
+    """
     options = str(url.query.get("options", ""))
     milliseconds = int(PATIENCE * 1000)
     limits = {"lock_timeout": milliseconds, "statement_timeout": 4 * milliseconds}
     given = {name: re.search(rf"\b{name}=(\w+)", options) for name in limits}
-    return {name: found[1] if (found := given[name]) else str(limits[name]) for name in limits}
+    found = {name: one[1] if (one := given[name]) else str(limits[name]) for name in limits}
+    return found | ({"search_path": schema} if schema else {})
 
 
 def _on_session(limits: Mapping[str, str], connection: Any, record: Any) -> None:

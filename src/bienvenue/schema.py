@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from sqlalchemy import Connection, String, column, inspect, select, table, text
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.schema import CreateSchema
 
 from bienvenue.db import DB, DatabaseUnavailable
 from bienvenue.user import Base
@@ -53,6 +55,8 @@ class State(enum.Enum):
     AHEAD = "ahead"
     #: A table with a name of the service, such as users, that the service did not create.
     FOREIGN = "foreign"
+    #: Without our tables where the settings look for them, and with tables of ours elsewhere.
+    ELSEWHERE = "elsewhere"
 
 
 def versions() -> list[str]:
@@ -75,13 +79,22 @@ def version(db: DB) -> str | None:
 
     Raises DatabaseUnavailable.
     """
-    if state(db) is State.EMPTY:
+    if state(db) in {State.EMPTY, State.ELSEWHERE}:
         return None
     with db.connect(writes=False) as connection:
-        return _version(connection)
+        return _version(connection, _versions_of(db))
 
 
-def _version(connection: Connection, version_table: str = VERSION_TABLE) -> str | None:
+def _versions_of(db: DB, feature: str | None = None) -> str:
+    """Return the version table of the service, or of a feature.
+
+    A feature has its own: a program that opens no such feature still knows its own version.
+    """
+    own = VERSION_TABLE if feature is None else f"bienvenue_{feature}_version"
+    return f"{db.table_prefix}{own}"
+
+
+def _version(connection: Connection, version_table: str) -> str | None:
     if not inspect(connection).has_table(version_table):
         return None
     query = select(column("version_num", String)).select_from(table(version_table))
@@ -96,33 +109,48 @@ def state(db: DB) -> State:
     if db.file is not None and not db.file.exists():
         return State.EMPTY
     with db.connect(writes=False) as connection:
-        return _state(connection)
+        return _state(db, connection)
 
 
-def _state(connection: Connection) -> State:
-    found = _version(connection)
+def _state(db: DB, connection: Connection) -> State:
+    found = _version(connection, _versions_of(db))
     if found is None:
         existing = set(inspect(connection).get_table_names())
-        return State.FOREIGN if existing & Base.metadata.tables.keys() else State.EMPTY
+        if existing & {f"{db.table_prefix}{name}" for name in Base.metadata.tables}:
+            return State.FOREIGN
+        return State.ELSEWHERE if _elsewhere(db, connection) else State.EMPTY
     if found not in versions():
         return State.AHEAD
     return State.CURRENT if found == newest() else State.BEHIND
 
 
-def _table_of(feature: str) -> str:
-    """Return the version table of a feature.
+def _elsewhere(db: DB, connection: Connection) -> list[str]:
+    """Return where in the database there are tables of ours, which the settings do not name."""
+    if not db.on_postgresql:
+        existing = inspect(connection).get_table_names()
+        found = [("", name) for name in existing if name.endswith(VERSION_TABLE)]
+    else:
+        every = text(
+            "SELECT nspname, relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid ="
+            " relnamespace WHERE relkind = 'r' AND right(relname, :length) = :name ORDER BY 1, 2"
+        )
+        named = {"name": VERSION_TABLE, "length": len(VERSION_TABLE)}
+        found = [(row.nspname, row.relname) for row in connection.execute(every, named)]
+    return [_place(schema, name.removesuffix(VERSION_TABLE)) for schema, name in found]
 
-    A table of its own: a program that opens no such feature still knows its own version.
-    """
-    return f"bienvenue_{feature}_version"
+
+def _place(schema: str, prefix: str) -> str:
+    """Say where tables of ours are."""
+    before = f"with the prefix {prefix}" if prefix else "without a prefix"
+    return f"{before} in the schema {schema}" if schema else before
 
 
-def _pending(connection: Connection, features: Folders) -> list[str]:
+def _pending(db: DB, connection: Connection, features: Folders) -> list[str]:
     """Return the features whose tables are not of their newest version."""
     return [
         name
         for name, folder in features.items()
-        if _version(connection, _table_of(name)) != _versions(folder)[-1]
+        if _version(connection, _versions_of(db, name)) != _versions(folder)[-1]
     ]
 
 
@@ -134,20 +162,21 @@ def pending(db: DB, features: Folders) -> list[str]:
     if state(db) is not State.CURRENT:
         return list(features)
     with db.connect(writes=False) as connection:
-        return _pending(connection, features)
+        return _pending(db, connection, features)
 
 
 def _is_current(db: DB, features: Folders) -> bool:
     if state(db) is not State.CURRENT:
         return False
     with db.connect(writes=False) as connection:
-        return not _pending(connection, features)
+        return not _pending(db, connection, features)
 
 
-def upgrade(db: DB, features: Folders = _NONE) -> str:
+def upgrade(db: DB, features: Folders = _NONE, *, beside: bool = False) -> str:
     """Migrate a database, with the tables of these features, and return the service's version.
 
-    Raises SchemaProblem, and then changes nothing, and DatabaseUnavailable.
+    With `beside`, tables of ours may stand there under another prefix or schema. Raises
+    SchemaProblem, and then changes nothing, and DatabaseUnavailable.
     """
     if _is_current(db, features):
         return newest()
@@ -157,14 +186,37 @@ def upgrade(db: DB, features: Folders = _NONE) -> str:
             connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        _refuse(_state(connection))
-        _migrate(connection, _MIGRATIONS / "versions", VERSION_TABLE)
+        found = _state(db, connection)
+        if not (beside and found is State.ELSEWHERE):
+            _refuse(db, found)
+        _make_schema(db, connection)
+        # Operations of Alembic name tables in full, as what they create is named.
+        plain = connection.execution_options(schema_translate_map=None)
+        _migrate(db, plain, _MIGRATIONS / "versions")
         for name, folder in features.items():
-            _migrate(connection, folder, _table_of(name))
+            _migrate(db, plain, folder, name)
     return newest()
 
 
-def _migrate(connection: Connection, folder: Traversable, version_table: str) -> None:
+def _make_schema(db: DB, connection: Connection) -> None:
+    """Create the schema of PostgreSQL that the settings name, if there is none."""
+    there = text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
+    if not db.schema or connection.scalar(there, {"name": db.schema}):
+        return
+    try:
+        with connection.begin_nested():
+            connection.execute(CreateSchema(db.schema))
+    except ProgrammingError:
+        role = connection.scalar(text("SELECT quote_ident(current_user)"))
+        raise SchemaProblem(
+            f"there is no schema {db.schema}, and this role may not create it: let an "
+            f"administrator run CREATE SCHEMA {db.schema} AUTHORIZATION {role}"
+        ) from None
+
+
+def _migrate(
+    db: DB, connection: Connection, folder: Traversable, feature: str | None = None
+) -> None:
     # Alembic takes as long to import as everything else together; only a migration needs it.
     from alembic import command  # noqa: PLC0415 (as above)
     from alembic.config import Config  # noqa: PLC0415 (as above)
@@ -173,7 +225,11 @@ def _migrate(connection: Connection, folder: Traversable, version_table: str) ->
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("version_locations", str(folder))
     config.set_main_option("path_separator", "os")
-    config.attributes |= {"connection": connection, "version_table": version_table}
+    config.attributes |= {
+        "connection": connection,
+        "version_table": _versions_of(db, feature),
+        "table_prefix": db.table_prefix,
+    }
     command.upgrade(config, "head")
 
 
@@ -183,7 +239,7 @@ def require_current(db: DB, features: Folders = _NONE) -> None:
     It is NotMigrated where an upgrade is all that is missing.
     """
     found = state(db)
-    _refuse(found)
+    _refuse(db, found)
     if found is not State.CURRENT:
         raise NotMigrated(
             f"the database is {found.value}: run `bienvenue db upgrade` to bring it to version "
@@ -197,14 +253,24 @@ def require_current(db: DB, features: Folders = _NONE) -> None:
         )
 
 
-def _refuse(found: State) -> None:
+def _refuse(db: DB, found: State) -> None:
     if found is State.FOREIGN:
         raise SchemaProblem(
-            "the database has a table called users, or of another of our names, that is not ours; "
-            "give the service a database of its own with BIENVENUE_DATABASE_URL"
+            f"the database has a table called {db.table_prefix}users, or of another of our names, "
+            "that is not ours; give the service a database of its own with "
+            "BIENVENUE_DATABASE_URL, or its tables a prefix with BIENVENUE_TABLE_PREFIX"
         )
     if found is State.AHEAD:
         raise MigratedFurther(
             "the database was written by a later version of the service; run that version, or "
             "restore the copy made before it was upgraded"
+        )
+    if found is State.ELSEWHERE:
+        with db.connect(writes=False) as connection:
+            others = ", and ".join(_elsewhere(db, connection))
+        raise NotMigrated(
+            f"the tables of the service are here {others}, and the settings look for them "
+            f"{_place(db.schema, db.table_prefix)}: correct BIENVENUE_TABLE_PREFIX and "
+            "BIENVENUE_DATABASE_SCHEMA; for a second service of its own in this database, run "
+            "`bienvenue db upgrade --beside`"
         )

@@ -58,7 +58,7 @@ def run(
         _require_free(core.host, core.port)
     else:
         _require_free_socket(core.unix_socket)
-    db = DB(settings.database_url)
+    db = DB.of(settings)
     # Refuse a mistyped setting before its default makes a file or a table.
     prepare(Auth(db, settings))
     try:

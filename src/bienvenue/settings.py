@@ -134,6 +134,20 @@ def _require_options(names: Iterable[str]) -> None:
         raise ValueError("has a parameter that PostgreSQL does not know") from None
 
 
+def _usable_prefix(value: str) -> str:
+    """Accept the beginning of names that need no quotes; PostgreSQL cuts names at 63 characters."""
+    if value and not re.fullmatch(r"[a-z][a-z0-9_]{0,19}", value):
+        raise ValueError("is 1 to 20 small letters, digits and _, as auth_")
+    return value
+
+
+def _usable_schema(value: str) -> str:
+    """Accept the name of a schema that needs no quotes, and none of PostgreSQL itself."""
+    if value and not re.fullmatch(r"(?!pg_)[a-z_][a-z0-9_]{0,62}", value):
+        raise ValueError("is the name of a schema in small letters, digits and _, as auth")
+    return value
+
+
 def usable_mount(value: str) -> str:
     """Accept a path of plain segments, with no slash at its end (RFC 3986 section 3.3)."""
     if not re.fullmatch(r"(?:/[A-Za-z0-9][A-Za-z0-9._~-]*)*", value):
@@ -219,6 +233,16 @@ class Core(Section):
         None,
         description="Where accounts live: sqlite:///path or postgresql://user@host/name. "
         "By default bienvenue.db in the instance folder.",
+    )
+    table_prefix: Annotated[str, AfterValidator(_usable_prefix)] = Field(
+        "",
+        description="What the names of our tables begin with, as auth_, in a database that another "
+        "program uses too. By default nothing.",
+    )
+    database_schema: Annotated[str, AfterValidator(_usable_schema)] = Field(
+        "",
+        description="The schema of PostgreSQL that has our tables. By default the one that a "
+        "connection finds, which is public.",
     )
     secret_key_file: Path | None = Field(
         None,

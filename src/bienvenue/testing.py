@@ -6,7 +6,7 @@ gets a migrated database of its own in milliseconds, and hashes that cost next t
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from html.parser import HTMLParser
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 PASSWORD = "the password of every test"  # noqa: S105 (no secret: it opens accounts of tests)
 
 _PREFIX = "BIENVENUE_"
-#: The setting that decides which tables there are.
-_FEATURES = f"{_PREFIX}EXTRA_FEATURES"
+#: The settings that decide which tables there are.
+_OF_TABLES = {f"{_PREFIX}EXTRA_FEATURES", f"{_PREFIX}TABLE_PREFIX"}
 _LINK = "://"
 
 
@@ -45,7 +45,7 @@ def bienvenue_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("bienvenue")
     key_file.new(folder / "keys")
-    kept = {name: value for name, value in os.environ.items() if name == _FEATURES}
+    kept = {name: value for name, value in os.environ.items() if name in _OF_TABLES}
     url = f"sqlite:///{folder / 'template.db'}"
     auth = Auth(settings=Settings(kept, database_url=url, instance=folder))
     auth.upgrade()
@@ -66,7 +66,9 @@ def bienvenue_database(
     folder.mkdir()
     url = f"sqlite:///{folder / 'accounts.db'}"
     shutil.copyfile(bienvenue_template / "template.db", folder / "accounts.db")
-    for name in [name for name in os.environ if name.startswith(_PREFIX) and name != _FEATURES]:
+    for name in [
+        name for name in os.environ if name.startswith(_PREFIX) and name not in _OF_TABLES
+    ]:
         monkeypatch.delenv(name)
     for name, value in {
         "DATABASE_URL": url,
@@ -82,11 +84,14 @@ def bienvenue_database(
 # --- visitors -----------------------------------------------------------------------------------
 
 
-def signed_in(client: "FlaskClient", email: str = "user@example.org") -> "FlaskClient":
+def signed_in(
+    client: "FlaskClient", email: str = "user@example.org", groups: Iterable[str] = ()
+) -> "FlaskClient":
     """Sign a client in, as an account that is created when there is none; return the client.
 
-    No form is sent, and no password hashed for an account that exists. Raises MFARequired where
-    the account must show another factor, and the refusal of an account that is shut.
+    The account is added to these groups. No form is sent, and no password hashed for an account
+    that exists. Raises MFARequired where the account must show another factor, MalformedGroup, and
+    the refusal of an account that is shut.
     """
     from bienvenue.authentication import CODE, Authentication  # noqa: PLC0415 (see above)
     from bienvenue.features.accounts import NoSuchUser  # noqa: PLC0415 (see above)
@@ -97,6 +102,8 @@ def signed_in(client: "FlaskClient", email: str = "user@example.org") -> "FlaskC
         user = auth.accounts.find(email)
     except NoSuchUser:
         user = auth.register_user(email, PASSWORD)
+    for group in groups:
+        auth.groups.add(CODE, user.uid, group)
     opened = auth.sessions.open(CODE, Authentication(user, ("pwd",)))
     assert opened is not None, "the account changed while it signed in"  # noqa: S101 (a test's own)
     name = cookies.name_of(cookies.SESSION, auth.settings)

@@ -18,6 +18,7 @@ import pytest
 from babel.messages.pofile import read_po
 from click.testing import CliRunner
 from flask import Flask
+from sqlalchemy import text
 
 from bienvenue import DB, Auth, Bienvenue, cli, i18n, schema
 from bienvenue.authentication import CODE
@@ -106,6 +107,30 @@ def test_a_program_without_it_uses_the_same_database(app: Flask, database: str) 
     assert schema.upgrade(db) == schema.newest()
     assert auth.features[-1].name == "display_name"
     db.close()
+
+
+def test_its_table_has_the_prefix_of_the_settings(
+    kind: type[Feature[Any]], database: str, tmp_path: Path
+) -> None:
+    """Its migration and its statements do not change for it."""
+    (tmp_path / "keys").write_text(KEY)
+    given: dict[str, Any] = {
+        "database_url": database,
+        "secret_key_file": tmp_path / "keys",
+        "bcrypt_cost": 4,
+        "table_prefix": "shop_",
+    }
+    app = Flask("theirs")
+    auth = Bienvenue(url_prefix="", features=[kind], **given).init_app(app)
+    auth.upgrade(beside=True)
+    auth.require_schema()
+    client = app.test_client()
+    client.post("/users", json=CREDENTIALS)
+    client.post("/sessions", json=CREDENTIALS)
+    assert client.put("/display_name", json={"name": "Bob"}).status_code == 200
+    with auth.registry.db.reading() as tx:
+        assert tx.execute(text("SELECT name FROM shop_display_names")).all() == [("Bob",)]
+    auth.close()
 
 
 def test_a_setting_names_it_for_commands(

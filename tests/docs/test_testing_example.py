@@ -16,6 +16,7 @@ from flask import Flask
 from bienvenue import Bienvenue, testing
 from bienvenue.authentication import CODE
 from bienvenue.features.accounts import AccountDisabled
+from bienvenue.features.groups.errors import MalformedGroup
 from tests.conftest import EMAIL, MakeService, Service
 from tests.docs.pages import GUIDE, TOP, Page
 
@@ -93,6 +94,18 @@ def test_a_client_is_signed_in_as_an_account_that_may_be_there(service: Service)
     assert one.get("/profile").status_code == 401
     with pytest.raises(AccountDisabled):
         testing.signed_in(one, EMAIL)
+
+
+@ONE_DATABASE
+def test_a_client_is_signed_in_as_an_account_of_groups(service: Service) -> None:
+    """Those it had stay; a name that no group can have is refused."""
+    for groups in ([], ["staff"], ("staff", "editors")):
+        client = testing.signed_in(service.client(), EMAIL, groups=groups)
+    assert client.get("/profile").get_json()["email"] == EMAIL
+    user = service.auth.accounts.find(EMAIL)
+    assert service.auth.groups.of(user.id) == {"staff", "editors"}
+    with pytest.raises(MalformedGroup):
+        testing.signed_in(service.client(), EMAIL, groups=["no group"])
 
 
 @ONE_DATABASE

@@ -14,6 +14,7 @@ STOREYS = [
     {
         "version",
         "accent",
+        "table_names",
         "footer",
         "logo",
         "client",
@@ -52,7 +53,7 @@ STOREYS = [
     {"auth"},
     {"work"},
     {"openapi", "wsgi_bridge", "app_commands", "host"},
-    {"app", "checkup"},
+    {"app", "checkup", "models"},
     {"compat"},
     {"edge"},
     {"wsgi", "asgi", "stopping"},

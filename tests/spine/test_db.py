@@ -323,7 +323,10 @@ def test_options_of_the_url_are_kept(databases: Databases) -> None:
     assert [db.fetch_row("SELECT current_setting(:name)", {"name": name})[0] for name in asked] == [
         "auth", "3s", "20s"
     ]  # fmt: skip
-    assert [schema.state(db), schema.state(plain)] == [schema.State.CURRENT, schema.State.EMPTY]
+    assert [schema.state(each) for each in (db, plain)] == [
+        schema.State.CURRENT,
+        schema.State.ELSEWHERE,
+    ]
     for each in (plain, db):
         each.close()
     databases.drop(url)

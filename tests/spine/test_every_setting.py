@@ -91,6 +91,19 @@ URLS = [
 
 CASES = {
     "instance": path(Path("instance")),
+    "table_prefix": Case(
+        "",
+        {"": "", "auth_": "auth_", "a": "a", "a" * 20: "a" * 20},
+        ["Auth_", "1_", "a-b", "auth.", "a" * 21, '"a"'],
+        "is 1 to 20 small letters, digits and _, as auth_",
+    ),
+    "database_schema": Case(
+        "",
+        {"": "", "auth": "auth", "_a1": "_a1"},
+        ["Auth", "pg_auth", "a;b", "a" * 64, "a.b"],
+        "is the name of a schema in small letters, digits and _, as auth",
+        {"database_url": "postgresql://localhost/x"},
+    ),
     "database_url": Case(
         None,
         {"postgresql://u:p%40s@db/x": SecretStr("postgresql://u:p%40s@db/x")},

@@ -37,25 +37,60 @@ def url(request: pytest.FixtureRequest, databases: Databases) -> Iterator[str]:
     """The URL of a database of version 0013 with all rows."""
     made = databases.fresh(request.param, migrated=False)
     db = DB(made)
+    fill(db)
+    db.close()
+    yield made
+    databases.drop(made)
+
+
+def fill(db: DB) -> None:
+    """Migrate a database to version 0013, and write all rows into it."""
     upgrade_to(db, "0013")
     with db.connect() as connection:
-        tables = BEFORE["rows"]
-        for table in sorted(tables, key=lambda name: name != "users"):
-            for row in tables[table]:
+        rows = BEFORE["rows"]
+        for name in sorted(rows, key=lambda name: name != "users"):
+            table = f"{db.table_prefix}{name}"
+            for row in rows[name]:
                 values = {name: _value(value) for name, value in row.items()}
                 named = ", ".join(f'"{name}"' for name in values)
                 given = ", ".join(f":{name}" for name in values)
                 connection.execute(text(f"INSERT INTO {table} ({named}) VALUES ({given})"), values)
-            if connection.dialect.name == "postgresql" and "id" in (tables[table] or [{}])[0]:
+            if connection.dialect.name == "postgresql" and "id" in (rows[name] or [{}])[0]:
                 connection.execute(
                     text(
                         f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id))"
                         f" FROM {table}"
                     )
                 )
-    db.close()
-    yield made
-    databases.drop(made)
+
+
+def contents(db: DB) -> dict[str, Any]:
+    """Give every row of every table, by the name of the table without its prefix."""
+    found = {}
+    with db.connect(writes=False) as connection:
+        for table in inspect(connection).get_table_names():
+            rows = connection.execute(text(f"SELECT * FROM {table}")).mappings().all()
+            found[table.removeprefix(db.table_prefix)] = sorted(
+                str({name: row[name] for name in row if name not in {"uid", "digest"}})
+                for row in rows
+            )
+    return found
+
+
+def test_tables_with_a_prefix_migrate_to_the_same_rows(url: str, databases: Databases) -> None:
+    """Also what migrations write as text, and the numbers of the rows to come."""
+    plain = DB(url)
+    schema.upgrade(plain)
+    other = databases.fresh("postgresql" if plain.on_postgresql else "sqlite", migrated=False)
+    prefixed = DB(other, "auth_")
+    fill(prefixed)
+    schema.upgrade(prefixed)
+    assert contents(prefixed) == contents(plain)
+    ids = [db.add_user("new@example.com", "!").id for db in (plain, prefixed)]
+    assert ids[0] == ids[1]
+    for db in (plain, prefixed):
+        db.close()
+    databases.drop(other)
 
 
 @pytest.fixture

@@ -65,7 +65,11 @@ def upgrade_to(db: DB, version: str) -> None:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
+        config.attributes |= {
+            "connection": connection.execution_options(schema_translate_map=None),
+            "table_prefix": db.table_prefix,
+            "version_table": f"{db.table_prefix}{schema.VERSION_TABLE}",
+        }
         command.upgrade(config, version)
 
 

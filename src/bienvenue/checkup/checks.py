@@ -189,7 +189,8 @@ def pending_migrations(around: CheckupContext) -> str | None:
 @check(
     "BV011",
     Severity.ERROR,
-    "Give the service a database of its own with BIENVENUE_DATABASE_URL, or run the version that "
+    "Give the service a database of its own with BIENVENUE_DATABASE_URL, or its tables their own "
+    "names with BIENVENUE_TABLE_PREFIX and BIENVENUE_DATABASE_SCHEMA, or run the version that "
     "wrote this one.",
 )
 def other_schema(around: CheckupContext) -> str | None:
@@ -198,6 +199,8 @@ def other_schema(around: CheckupContext) -> str | None:
         return "A later version of the service wrote this database."
     if around.database is State.FOREIGN:
         return "The database has a table of a name of ours that is not ours."
+    if around.database is State.ELSEWHERE:
+        return "The tables of the service are under another prefix or schema of this database."
     return None
 
 

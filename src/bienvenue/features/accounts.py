@@ -8,12 +8,12 @@ transaction (ASVS 7.4.2).
 import json
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, Literal
 
 import click
 from pydantic import Field
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, NoResultFound
 
 from bienvenue import clock, normalize, user_fields
@@ -59,6 +59,17 @@ class NoSuchUser(Refusal):
     status = 404
     code = "no_such_user"
     message = "There is no account with this email or uid."
+
+
+class AccountReferenced(Refusal):
+    """A row of another table refers to the account, and its foreign key lets none be deleted."""
+
+    status = 409
+    code = "account_referenced"
+    message = (
+        "Rows of the application still refer to this account. Nothing was deleted: delete or "
+        "change them first."
+    )
 
 
 # --- operations ---------------------------------------------------------------------------------
@@ -272,8 +283,11 @@ class Accounts(Feature[AccountSettings]):
 
     @retried
     def delete(self, caller: Caller, name: str) -> User:
-        """Delete an account and all its data; its id is never reused. Raises NoSuchUser."""
-        with self._db.transaction() as tx:
+        """Delete an account and all its data; its id is never reused.
+
+        Raises NoSuchUser, and AccountReferenced while a foreign key of an application keeps it.
+        """
+        with refuse_if_referred(), self._db.transaction() as tx:
             user = self.find(name)
             if not self.hold(user.id):
                 raise NoSuchUser
@@ -291,11 +305,17 @@ class Accounts(Feature[AccountSettings]):
             return tx.scalar(locked) is not None
 
     def erase(self, caller: Caller, user_id: int) -> None:
-        """Delete an account and all its data, in the open transaction."""
-        with self._db.transaction() as tx:
+        """Delete an account and all its data, in the open transaction.
+
+        Raises AccountReferenced; a key that SQLite checks at the commit is an IntegrityError then.
+        """
+        with refuse_if_referred(), self._db.transaction() as tx:
             uid = tx.scalar(select(User.uid).where(User.id == user_id))
             self._registry.revoke(caller, user_id, Reason.ACCOUNT_DELETED)
             tx.change(delete(User).where(User.id == user_id))
+            if self._db.on_postgresql:
+                # A deferred key would be checked at the commit, after the caller heard of success.
+                tx.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
             self._registry.publish(Event(caller, "account.deleted", user_id, user_uid=uid))
 
     def export(self, user_id: int) -> dict[str, Any]:
@@ -307,6 +327,28 @@ class Accounts(Feature[AccountSettings]):
             "created_at": clock.written(user.created_at),
             "disabled_at": None if user.disabled_at is None else clock.written(user.disabled_at),
         }
+
+
+#: Of a foreign key: PostgreSQL's codes (appendix A of its manual), and SQLite's, where a RESTRICT
+#: is a trigger.
+_REFERRED_TO = {
+    "23001",
+    "23503",
+    "SQLITE_CONSTRAINT_FOREIGNKEY",
+    "SQLITE_CONSTRAINT_TRIGGER",
+}
+
+
+@contextmanager
+def refuse_if_referred() -> Iterator[None]:
+    """Raise AccountReferenced for a foreign key that keeps an account."""
+    try:
+        yield
+    except IntegrityError as error:
+        kind = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", "")
+        if kind not in _REFERRED_TO:
+            raise
+        raise AccountReferenced from None
 
 
 def _disabled_at(values: Mapping[str, Any], now: float) -> float | None:

@@ -1,5 +1,6 @@
 """The operations of account closure."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -18,14 +19,16 @@ from bienvenue.features.account_closure.errors import (
     WrongReopeningToken,
 )
 from bienvenue.features.account_closure.models import REOPENING, ClosureSettings, closures
-from bienvenue.features.accounts import Accounts
+from bienvenue.features.accounts import AccountReferenced, Accounts, refuse_if_referred
 from bienvenue.features.mail import Mail
 from bienvenue.features.one_time_tokens import Link, OneTimeTokens, columns
 from bienvenue.user import SignedIn, User
 from bienvenue.web.page import Pages
 from bienvenue.web.refusals import NotSignedIn
 
+_log = logging.getLogger("bienvenue")
 _table = closures.c
+_DAY = 86400
 
 EXPORTS = 20
 """Times an hour that a user may download their data."""
@@ -353,11 +356,26 @@ class AccountClosure(Feature[ClosureSettings]):
         query = select(_table.user_id).where(expired).order_by(_table.delete_at).limit(most)
         with self._db.reading() as tx:
             found = tx.scalars(query).all()
-        return sum(self._delete(user_id, now) for user_id in found)
+        return sum(self._delete_or_put_off(user_id, now) for user_id in found)
+
+    def _delete_or_put_off(self, user_id: int, now: float) -> bool:
+        """Delete an account, or try again a day later where the application still refers to it.
+
+        Put off, it does not stand before the others. Its reopening link ended when it was due.
+        """
+        try:
+            return self._delete(user_id, now)
+        except AccountReferenced as problem:
+            later = update(closures).where(_table.user_id == user_id).values(delete_at=now + _DAY)
+            with self._db.transaction() as tx:
+                tx.change(later)
+                uid = tx.scalar(select(User.uid).where(User.id == user_id))
+            _log.warning("the closed account %s cannot be deleted: %s", uid, problem.message)
+            return False
 
     @retried
     def _delete(self, user_id: int, now: float) -> bool:
-        with self._db.transaction() as tx:
+        with refuse_if_referred(), self._db.transaction() as tx:
             self._accounts.hold(user_id)
             expired = (_table.user_id == user_id) & self._expired(now)
             mine = tx.change(delete(closures).where(expired))

@@ -133,7 +133,7 @@ class Audit(Feature[AuditSettings]):
         with self._db.transaction() as tx:
             # One worker at a time; without this lock, the primary key of the batch collides.
             if self._db.on_postgresql and not tx.scalar(
-                select(func.pg_try_advisory_xact_lock(_LOCK))
+                select(func.pg_try_advisory_xact_lock(self._db.lock(_LOCK)))
             ):
                 return 0
             last, previous = tx.execute(_NEWEST).one_or_none() or (0, "")
@@ -177,7 +177,7 @@ class Audit(Feature[AuditSettings]):
         """Let no worker seal for a block; yield the number of the newest batch, 0 without one."""
         with self._db.transaction() as tx:
             if self._db.on_postgresql:
-                tx.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+                tx.execute(select(func.pg_advisory_xact_lock(self._db.lock(_LOCK))))
             yield tx.scalar(_NEWEST) or 0
 
     def backlog(self, before: float) -> int:

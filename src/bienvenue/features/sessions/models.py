@@ -103,7 +103,7 @@ class OpenedSession:
 #: costs as much time as a line of Python.
 CHECK = """
 SELECT users.email, sessions.generation, sessions.last_seen_at, sessions.authenticated_at
-FROM sessions JOIN users ON users.id = sessions.user_id
+FROM {sessions} AS sessions JOIN {users} AS users ON users.id = sessions.user_id
 WHERE sessions.digest = :digest AND sessions.generation = users.session_id
   AND sessions.expires_at > :now AND sessions.created_at > :created_after
   AND sessions.created_at <= :created_until
@@ -115,7 +115,7 @@ LASTING = """
 SELECT users.id, users.uid, users.created_at, sessions.uid, sessions.digest,
        sessions.created_at, sessions.expires_at, sessions.amr, sessions.ip, sessions.agent,
        sessions.remembered
-FROM sessions JOIN users ON users.id = sessions.user_id
+FROM {sessions} AS sessions JOIN {users} AS users ON users.id = sessions.user_id
 WHERE sessions.digest = :digest
 """
 

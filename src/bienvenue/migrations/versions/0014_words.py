@@ -12,6 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from bienvenue.table_names import named
+
 revision = "0014"
 down_revision = "0013"
 
@@ -62,13 +64,14 @@ def upgrade() -> None:
 
 def _rename(table: str, columns: dict[str, str]) -> None:
     for old, new in columns.items():
-        op.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
+        op.execute(f"ALTER TABLE {named(table)} RENAME COLUMN {old} TO {new}")
 
 
 def _copy(old: str, new: str, columns: dict[str, str]) -> None:
     """Copy columns of every row from one table to another."""
     op.execute(
-        f"INSERT INTO {new} ({', '.join(columns.values())}) SELECT {', '.join(columns)} FROM {old}"
+        f"INSERT INTO {named(new)} ({', '.join(columns.values())})"
+        f" SELECT {', '.join(columns)} FROM {named(old)}"
     )
 
 
@@ -78,7 +81,7 @@ def _same(*names: str) -> dict[str, str]:
 
 def _number_on(table: str, old: str) -> None:
     """Continue the ids of a table after those of the old one, so that none is reused."""
-    bind = op.get_bind()
+    bind, table, old = op.get_bind(), named(table), named(old)
     if bind.dialect.name == "sqlite":
         last = bind.scalar(
             sa.text("SELECT seq FROM sqlite_sequence WHERE name = :old"), {"old": old}
@@ -118,7 +121,9 @@ def _sessions() -> None:
         },
     )
     # RFC 8176 defines the names; a session that code opened has none.
-    op.execute("UPDATE sessions SET amr = CASE amr WHEN 'password' THEN 'pwd' ELSE '' END")
+    op.execute(
+        f"UPDATE {named('sessions')} SET amr = CASE amr WHEN 'password' THEN 'pwd' ELSE '' END"
+    )
     op.drop_index("ix_sessions_expires", "sessions")
     op.create_index("ix_sessions_expires_at", "sessions", ["expires_at"])
 
@@ -162,7 +167,7 @@ def _rate_limits() -> None:
         "last": "last_failed_at",
     }
     _copy("limits", "rate_limits", _same("key", "kind", "failures") | changed)
-    op.execute("UPDATE rate_limits SET kind = 'unknown' WHERE kind = 'stranger'")
+    op.execute(f"UPDATE {named('rate_limits')} SET kind = 'unknown' WHERE kind = 'stranger'")
     op.drop_table("limits")
 
 
@@ -236,8 +241,8 @@ def _closures_and_notification_emails() -> None:
         sa.Column("verified_at", sa.Double(), nullable=False),
     )
     op.execute(
-        "INSERT INTO notification_emails (user_id, email, verified_at) "
-        "SELECT user_id, email, since FROM second_emails WHERE email IS NOT NULL"
+        f"INSERT INTO {named('notification_emails')} (user_id, email, verified_at) "
+        f"SELECT user_id, email, since FROM {named('second_emails')} WHERE email IS NOT NULL"
     )
 
 
@@ -292,9 +297,11 @@ def _messages() -> None:
 
 def _rewrite_messages() -> None:
     """Rename the kind and the facts of every email to those of the current templates."""
-    bind, last = op.get_bind(), 0
-    read = sa.text("SELECT id, kind, facts FROM messages WHERE id > :last ORDER BY id LIMIT :most")
-    write = sa.text("UPDATE messages SET kind = :kind, facts = :facts WHERE id = :id")
+    bind, last, messages = op.get_bind(), 0, named("messages")
+    read = sa.text(
+        f"SELECT id, kind, facts FROM {messages} WHERE id > :last ORDER BY id LIMIT :most"
+    )
+    write = sa.text(f"UPDATE {messages} SET kind = :kind, facts = :facts WHERE id = :id")
     while rows := bind.execute(read, {"last": last, "most": _AT_ONCE}).all():
         last = rows[-1].id
         changed = []
@@ -352,7 +359,8 @@ def _one_a_user(purpose: str) -> Callable[[Any], dict[str, Any]]:
 def _message(kind: str, whose: str) -> str:
     """Return the SQL that finds the email with the link of an account."""
     return (
-        f"(SELECT max(messages.uid) FROM messages WHERE messages.kind = '{kind}'"
+        f"(SELECT max(messages.uid) FROM {named('messages')} AS messages"
+        f" WHERE messages.kind = '{kind}'"
         f" AND {whose} AND messages.encrypted_link IS NOT NULL) AS message_uid"
     )
 
@@ -363,7 +371,8 @@ def _links() -> Iterator[tuple[str, str, Callable[[Any], dict[str, Any]]]]:
         "registration",
         (
             "SELECT digest, email AS sent_to, letter AS message_uid, at AS created_at,"
-            " expires AS expires_at, hashed_password FROM registrations ORDER BY at, digest"
+            " expires AS expires_at, hashed_password"
+            f" FROM {named('registrations')} ORDER BY at, digest"
         ),
         lambda row: {"data": json.dumps({"hashed_password": row["hashed_password"]})},
     )
@@ -372,8 +381,10 @@ def _links() -> Iterator[tuple[str, str, Callable[[Any], dict[str, Any]]]]:
         (
             "SELECT resets.user_id, resets.email AS sent_to, users.reset_token AS digest,"
             " resets.expires AS created_at, resets.expires AS expires_at,"
-            f" {_message('password_reset', 'messages.user_id = resets.user_id')} FROM resets"
-            " JOIN users ON users.id = resets.user_id WHERE users.reset_token IS NOT NULL"
+            f" {_message('password_reset', 'messages.user_id = resets.user_id')}"
+            f" FROM {named('resets')} AS resets"
+            f" JOIN {named('users')} AS users ON users.id = resets.user_id"
+            " WHERE users.reset_token IS NOT NULL"
         ),
         lambda row: {
             "digest": bytes.fromhex(row["digest"]),
@@ -384,8 +395,8 @@ def _links() -> Iterator[tuple[str, str, Callable[[Any], dict[str, Any]]]]:
         "invitation",
         (
             "SELECT uid, digest, email AS sent_to, at AS created_at, expires AS expires_at,"
-            f" {_message('invitation', 'messages.email = invitations.email')} FROM invitations"
-            " ORDER BY at"
+            f" {_message('invitation', 'messages.email = invitations.email')}"
+            f" FROM {named('invitations')} AS invitations ORDER BY at"
         ),
         lambda row: {"slot": f"invitation {row['sent_to']}"},
     )
@@ -393,7 +404,7 @@ def _links() -> Iterator[tuple[str, str, Callable[[Any], dict[str, Any]]]]:
         "email_change",
         (
             "SELECT digest, user_id, new AS sent_to, letter AS message_uid, asked AS created_at,"
-            " expires AS expires_at, old, ip FROM email_changes ORDER BY asked"
+            f" expires AS expires_at, old, ip FROM {named('email_changes')} ORDER BY asked"
         ),
         lambda row: {
             "data": json.dumps({"ip": row["ip"], "old": row["old"]}),
@@ -404,7 +415,7 @@ def _links() -> Iterator[tuple[str, str, Callable[[Any], dict[str, Any]]]]:
         "email_restore",
         (
             "SELECT digest, user_id, email AS sent_to, letter AS message_uid,"
-            " expires AS created_at, expires AS expires_at FROM email_undos ORDER BY id"
+            f" expires AS created_at, expires AS expires_at FROM {named('email_undos')} ORDER BY id"
         ),
         lambda _: {},
     )
@@ -414,7 +425,7 @@ def _links() -> Iterator[tuple[str, str, Callable[[Any], dict[str, Any]]]]:
             "SELECT digest, user_id, asked AS sent_to, expires AS created_at,"
             " expires AS expires_at,"
             f" {_message(_VERIFICATION, 'messages.email = second_emails.asked')}"
-            " FROM second_emails WHERE digest IS NOT NULL"
+            f" FROM {named('second_emails')} AS second_emails WHERE digest IS NOT NULL"
         ),
         _one_a_user("notification_email"),
     )
@@ -423,8 +434,10 @@ def _links() -> Iterator[tuple[str, str, Callable[[Any], dict[str, Any]]]]:
         (
             "SELECT leavings.digest, leavings.user_id, users.email AS sent_to,"
             " leavings.at AS created_at, leavings.due AS expires_at,"
-            f" {_message('account_closed', 'messages.user_id = leavings.user_id')} FROM leavings"
-            " JOIN users ON users.id = leavings.user_id WHERE leavings.digest IS NOT NULL"
+            f" {_message('account_closed', 'messages.user_id = leavings.user_id')}"
+            f" FROM {named('leavings')} AS leavings"
+            f" JOIN {named('users')} AS users ON users.id = leavings.user_id"
+            " WHERE leavings.digest IS NOT NULL"
         ),
         _one_a_user("reopening"),
     )

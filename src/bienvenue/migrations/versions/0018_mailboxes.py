@@ -6,9 +6,12 @@ own, so that links in mailboxes go on working.
 
 import secrets
 import uuid
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+
+from bienvenue.table_names import named
 
 revision = "0018"
 down_revision = "0017"
@@ -16,8 +19,7 @@ down_revision = "0017"
 _PURPOSES = ("email_change", "notification_email")
 _COPIED = ("digest", "user_id", "sent_to", "message_uid", "created_at", "expires_at")
 
-_tokens = sa.table(
-    "one_time_tokens",
+_TOKENS: tuple[sa.ColumnClause[Any], ...] = (
     sa.column("id", sa.BigInteger()),
     sa.column("digest", sa.LargeBinary()),
     sa.column("uid", sa.String()),
@@ -34,8 +36,9 @@ _tokens = sa.table(
 
 def upgrade() -> None:
     """Give the links of outstanding requests rows of their own."""
-    bind, columns = op.get_bind(), _tokens.c
-    requests = bind.execute(sa.select(_tokens).where(columns.purpose.in_(_PURPOSES))).all()
+    tokens = sa.table(named("one_time_tokens"), *_TOKENS)
+    bind, columns = op.get_bind(), tokens.c
+    requests = bind.execute(sa.select(tokens).where(columns.purpose.in_(_PURPOSES))).all()
     for request in requests:
         purpose = f"{request.purpose}_link"
         link = {name: getattr(request, name) for name in _COPIED} | {
@@ -45,5 +48,5 @@ def upgrade() -> None:
             "data": "{}",
         }
         unsent = {"digest": secrets.token_bytes(32), "message_uid": None}
-        bind.execute(sa.update(_tokens).where(columns.id == request.id).values(unsent))
-        bind.execute(sa.insert(_tokens).values(link))
+        bind.execute(sa.update(tokens).where(columns.id == request.id).values(unsent))
+        bind.execute(sa.insert(tokens).values(link))
