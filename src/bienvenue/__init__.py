@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         groups_required,
         login_required,
         reauthentication_required,
+        scopes_required,
     )
     from bienvenue.host.sign_in import login_user, logout_user
     from bienvenue.user import User
@@ -34,6 +35,7 @@ __all__ = [
     "login_user",
     "logout_user",
     "reauthentication_required",
+    "scopes_required",
 ]
 
 _MODULES = {
@@ -45,6 +47,7 @@ _MODULES = {
     "groups_required": "host.guards",
     "login_required": "host.guards",
     "reauthentication_required": "host.guards",
+    "scopes_required": "host.guards",
     "login_user": "host.sign_in",
     "logout_user": "host.sign_in",
 }

@@ -84,9 +84,13 @@ class Edge:
         self._trusted = settings.trusted
         self._sessions = auth.sessions
         self._hosts = self._dispatcher.hosts
+        self._cors = self._dispatcher.cors
         self._identifiers = self._dispatcher.identifiers
-        self._not_signed_in = _refused(NotSignedIn(), https=self._https)
-        headers = responses.harden(responses.as_json({}, 200), https=self._https).headers
+        self._not_signed_in = self._refused(NotSignedIn())
+        made = responses.as_json({}, 200)
+        if self._cors.origins:
+            made.vary.add("Origin")
+        headers = responses.harden(made, https=self._https).headers
         del headers["Content-Length"]
         self._headers = encoded(headers)
         self._checks_inline = not settings.on_postgresql
@@ -111,13 +115,15 @@ class Edge:
             else:
                 answered = _named(own)
         except Exception as error:  # noqa: BLE001 (everything becomes a refusal)
-            answered = _named(_refused(as_refusal(error), https=self._https))
+            answered = _named(self._refused(as_refusal(error)))
         await _send(send, *answered)
 
     async def _check(self, head: "_Head") -> Answered | None:
         """Answer a session check, or return None for what only Flask can answer."""
-        # To a program that names our host, nothing but its credential matters.
-        if head.wants_page or not head.hosts or not self._hosts.hold(head.host):
+        # To a program that names our host, nothing but its credential matters; the script of
+        # another site needs the headers of CORS.
+        other_site = bool(head.origins and self._cors.origins)
+        if head.wants_page or other_site or not head.hosts or not self._hosts.hold(head.host):
             return None
         credential = self._identifiers.credential(
             CredentialHeaders(head.cookie, head.authorization)
@@ -132,12 +138,24 @@ class Edge:
                 loop = asyncio.get_running_loop()
                 identity = await loop.run_in_executor(self._checking, credential.look_up)
         except DatabaseUnavailable as error:
-            return _refused(as_refusal(error), https=self._https)
+            return self._refused(as_refusal(error))
         if identity is None:
             return self._not_signed_in
         if identity.touch_is_due():
             self._checking.submit(identity.touch)
         return 200, self._headers, _profile(identity.me, self._sessions.is_fresh(identity.me))
+
+    def _refused(self, refusal: Refusal) -> Answered:
+        response = responses.of_refusal(refusal)
+        if self._cors.origins:
+            response.vary.add("Origin")
+        responses.harden(response, https=self._https)
+        response.headers["Connection"] = "close"
+        if refusal.retry_after is not None:
+            response.headers["Retry-After"] = str(refusal.retry_after)
+        for name, value in refusal.headers.items():
+            response.headers[name] = value
+        return response.status_code, encoded(response.headers), response.get_data()
 
     async def _through_flask(self, scope: Scope, headers: Headers, body: bytes) -> Answered:
         environ = environ_of(scope, headers, body) | {logs.KEY: logs.request_id()}
@@ -168,6 +186,7 @@ class _Head:
         "hosts",
         "ids",
         "lengths",
+        "origins",
         "wants_page",
     )
 
@@ -177,25 +196,27 @@ class _Head:
         self.hosts: list[bytes] = []
         self.cookies: list[bytes] = []
         self.authorizations: list[bytes] = []
+        self.origins: list[bytes] = []
         self.ids: list[bytes] = []
         self.lengths = 0
         self.chunked = self.wants_page = False
+        kept = {
+            b"host": self.hosts,
+            b"cookie": self.cookies,
+            b"authorization": self.authorizations,
+            b"origin": self.origins,
+            b"x-request-id": self.ids,
+        }
         for field in sent:
             name, value = field
-            if name == b"host":
-                self.hosts.append(value)
-            elif name == b"cookie":
-                self.cookies.append(value)
-            elif name == b"authorization":
-                self.authorizations.append(value)
+            if name in kept:
+                kept[name].append(value)
             elif name == b"accept":
                 self.wants_page |= b"html" in value
             elif name == b"content-length":
                 self.lengths += 1
             elif name == b"transfer-encoding":
                 self.chunked = True
-            elif name == b"x-request-id":
-                self.ids.append(value)
             elif b"_" in name:
                 continue
             self.fields.append(field)
@@ -253,14 +274,6 @@ async def _whole_body(receive: Receive) -> bytes:
     except TimeoutError:
         raise RequestTimeout from None
     return b"".join(pieces)
-
-
-def _refused(refusal: Refusal, *, https: bool) -> Answered:
-    response = responses.harden(responses.of_refusal(refusal), https=https)
-    response.headers["Connection"] = "close"
-    if refusal.retry_after is not None:
-        response.headers["Retry-After"] = str(refusal.retry_after)
-    return response.status_code, encoded(response.headers), response.get_data()
 
 
 def _named(answered: Answered) -> Answered:
