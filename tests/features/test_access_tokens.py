@@ -463,6 +463,30 @@ def test_a_token_in_the_address_or_the_body_is_not_read(service: Service) -> Non
         assert answer.status_code == 401
 
 
+def test_a_look_up_does_not_tell_how_much_of_a_token_is_right(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only digests of whole tokens are compared, in one statement, and answers are alike (L11)."""
+    secret = added(service).secret
+    asked: list[tuple[str, int]] = []
+    quick = service.auth._db.quick
+
+    def counted(statement: str, values: Any) -> Any:
+        asked.append((statement, len(values["digest"])))
+        return quick(statement, values)
+
+    monkeypatch.setattr(service.auth._db, "quick", counted)
+    met = set()
+    for right in (3, 4, 20, 40, 45):
+        body = secret[:right] + ("1" if secret[right] != "1" else "2") * (46 - right)
+        answer = ask_with(service, body + token_format.checksum(body))
+        headers = {name: value for name, value in answer.headers if name != "X-Request-Id"}
+        met.add((answer.status_code, answer.text, str(headers)))
+    assert len(met) == 1
+    assert len(asked) == 5
+    assert len({*asked}) == 1
+
+
 @pytest.mark.parametrize("way", ["flask", "edge"])
 def test_what_is_not_well_formed_costs_no_statement(
     service: Service, monkeypatch: pytest.MonkeyPatch, way: str
