@@ -21,7 +21,7 @@ from bienvenue.host.current import CurrentUser, found
 from bienvenue.web import crosssite
 from bienvenue.web.bearer import InsufficientScope, SessionRequired
 from bienvenue.web.embedding import BLUEPRINT
-from bienvenue.web.refusals import NotSignedIn, ReauthenticationRequired, as_refusal
+from bienvenue.web.refusals import ReauthenticationRequired, as_refusal
 
 #: The header of a form token, for scripts.
 FORM_TOKEN_HEADER = "X-Form-Token"  # noqa: S105 (a name, no secret)
@@ -121,8 +121,7 @@ def _user(scopes: tuple[str, ...] = ()) -> CurrentUser:
     """
     user = found()
     if user is None:
-        dispatcher().identity.require()
-        raise NotSignedIn
+        raise dispatcher().identity.refusal()
     if not (user.has_scopes(*scopes) if scopes else _view_asks_scopes() or user.has_scopes()):
         raise InsufficientScope(scopes)
     return user

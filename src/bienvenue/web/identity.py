@@ -241,8 +241,12 @@ class RequestIdentity:
         """
         me = self.signed_in()
         if me is None:
-            raise NotSignedIn if self._became() is not None else self._find().refusal
+            raise self.refusal()
         return me
+
+    def refusal(self) -> Refusal:
+        """Return why no user is signed in: NotSignedIn, or what is wrong with the access token."""
+        return NotSignedIn() if self._became() is not None else self._find().refusal
 
     def _became(self) -> tuple[Identifiers, SignedIn | None] | None:
         sent = request.environ
