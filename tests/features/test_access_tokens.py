@@ -469,13 +469,13 @@ def test_a_look_up_does_not_tell_how_much_of_a_token_is_right(
     """Only digests of whole tokens are compared, in one statement, and answers are alike (L11)."""
     secret = added(service).secret
     asked: list[tuple[str, int]] = []
-    quick = service.auth._db.quick
+    quick = service.auth._db.fetch_row
 
     def counted(statement: str, values: Any) -> Any:
         asked.append((statement, len(values["digest"])))
         return quick(statement, values)
 
-    monkeypatch.setattr(service.auth._db, "quick", counted)
+    monkeypatch.setattr(service.auth._db, "fetch_row", counted)
     met = set()
     for right in (3, 4, 20, 40, 45):
         body = secret[:right] + ("1" if secret[right] != "1" else "2") * (46 - right)
@@ -493,7 +493,7 @@ def test_what_is_not_well_formed_costs_no_statement(
 ) -> None:
     """A flood of guesses with a wrong checksum never reaches the database."""
     secret = added(service).secret
-    monkeypatch.setattr(service.auth._db, "quick", lambda *_: pytest.fail("asked the database"))
+    monkeypatch.setattr(service.auth._db, "fetch_row", lambda *_: pytest.fail("asked the database"))
     wrong = f"Bearer {secret[:-1]}{'0' if secret[-1] != '0' else '1'}"
     if way == "edge":
         assert (
@@ -725,9 +725,9 @@ def test_the_constant_values_are_kept_and_not_for_ever(
         assert tokens.look_up(token.secret) is not None
         assert len(tokens._lasting) == 1
     tokens._lasting.clear()
-    asked = service.auth._db.quick
+    asked = service.auth._db.fetch_row
     monkeypatch.setattr(
-        service.auth._db, "quick", lambda s, v: None if "scopes" in s else asked(s, v)
+        service.auth._db, "fetch_row", lambda s, v: None if "scopes" in s else asked(s, v)
     )
     assert tokens.look_up(second.secret) is None
     assert tokens._lasting == {}
@@ -761,7 +761,7 @@ def test_a_service_has_an_account_that_signs_in_nowhere(service: Service) -> Non
         assert tx.scalars(select(Message)).all() == []
     service.auth.accounts.disable(CODE, token.account)
     assert ask_with(service, token.secret).status_code == 401
-    shut = service.auth.registry.why_shut(service.auth.accounts.find(token.account))
+    shut = service.auth.registry.sign_in_refusal(service.auth.accounts.find(token.account))
     assert isinstance(shut, AccountDisabled)
 
 

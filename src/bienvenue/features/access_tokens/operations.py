@@ -113,7 +113,7 @@ class AccessTokens(Feature[AccessTokenSettings]):
             return ()
         return (BearerToken(self, self._registry.settings),)
 
-    def why_shut(self, user: User) -> ServiceAccount | None:
+    def sign_in_refusal(self, user: User) -> ServiceAccount | None:
         """Return the refusal of the account of a service: it has tokens, and never a session."""
         is_service = normalize.is_service(user.email) and user.disabled_at is None
         return ServiceAccount() if is_service else None
@@ -257,7 +257,7 @@ class AccessTokens(Feature[AccessTokenSettings]):
         Raises DatabaseUnavailable.
         """
         now, digest = clock.now(), self.digest(secret)
-        changing = self._db.quick(
+        changing = self._db.fetch_row(
             CHECK,
             {
                 "digest": digest,
@@ -293,7 +293,7 @@ class AccessTokens(Feature[AccessTokenSettings]):
     def _lasting_of(self, digest: bytes) -> Any:
         found = self._lasting.get(digest)
         if found is None:
-            found = self._db.quick(LASTING, {"digest": digest})
+            found = self._db.fetch_row(LASTING, {"digest": digest})
             if len(self._lasting) >= _MOST_KEPT:
                 self._lasting.clear()
             if found is not None:
