@@ -10,10 +10,17 @@ from bienvenue import (
     groups_required,
     login_required,
     reauthentication_required,
+    scopes_required,
 )
 
 app = Flask(__name__)
-Bienvenue(app, "/account", after_sign_in="/shelf", after_sign_out="/")
+Bienvenue(
+    app,
+    "/account",
+    after_sign_in="/shelf",
+    after_sign_out="/",
+    access_token_scopes="read=Read your shelf, write=Change your shelf",
+)
 desk = Blueprint("desk", __name__, url_prefix="/desk")
 
 
@@ -28,6 +35,13 @@ def home() -> str:
 def shelf() -> str:
     """Show the user's books."""
     return f"the shelf of {current_user.email}"
+
+
+@app.get("/shelf/books")
+@scopes_required("read")
+def books() -> str:
+    """Show the user's books to programs too."""
+    return f"the books of {current_user.email}"
 
 
 @app.post("/shelf/clear")

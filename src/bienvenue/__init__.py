@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         groups_required,
         login_required,
         reauthentication_required,
+        scopes_required,
     )
     from bienvenue.host.sign_in import login_user, logout_user, return_to
     from bienvenue.user import User
@@ -35,6 +36,7 @@ __all__ = [
     "logout_user",
     "reauthentication_required",
     "return_to",
+    "scopes_required",
 ]
 
 _MODULES = {
@@ -46,6 +48,7 @@ _MODULES = {
     "groups_required": "host.guards",
     "login_required": "host.guards",
     "reauthentication_required": "host.guards",
+    "scopes_required": "host.guards",
     "login_user": "host.sign_in",
     "logout_user": "host.sign_in",
     "return_to": "host.sign_in",

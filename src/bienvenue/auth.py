@@ -17,6 +17,7 @@ from bienvenue import disk_space, i18n, schema
 from bienvenue.authentication import CODE, Authentication, Caller
 from bienvenue.db import DB
 from bienvenue.feature import Event, Feature, Reason, Refusal, current_registry
+from bienvenue.features.access_tokens import AccessTokens
 from bienvenue.features.account_closure import AccountClosure
 from bienvenue.features.accounts import Accounts, NoSuchUser
 from bienvenue.features.activity import Activity
@@ -83,6 +84,7 @@ FEATURES: tuple[type[Feature[Any]], ...] = (
     Passwords,
     Authentications,
     Sessions,
+    AccessTokens,
     Reauthentication,
     PasswordChange,
     AccountClosure,
@@ -145,6 +147,7 @@ class Auth:
         self.passwords = self.use(Passwords)
         self.authentications = self.use(Authentications)
         self.sessions = self.use(Sessions)
+        self.access_tokens = self.use(AccessTokens)
         self.reauthentication = self.use(Reauthentication)
         self.password_change = self.use(PasswordChange)
         self.password_reset = self.use(PasswordReset)

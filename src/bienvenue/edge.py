@@ -87,9 +87,13 @@ class Edge:
         self._sessions = auth.sessions
         self._forward_auth = auth.use(ForwardAuth)
         self._hosts = self._dispatcher.hosts
+        self._cors = self._dispatcher.cors
         self._identifiers = self._dispatcher.identifiers
-        self._not_signed_in = _refused(NotSignedIn(), https=self._https)
-        headers = responses.harden(responses.as_json({}, 200), https=self._https).headers
+        self._not_signed_in = self._refused(NotSignedIn())
+        made = responses.as_json({}, 200)
+        if self._cors.origins:
+            made.vary.add("Origin")
+        headers = responses.harden(made, https=self._https).headers
         del headers["Content-Length"]
         self._headers = encoded(headers)
         self._verified = encoded(responses.harden(responses.empty(204), https=self._https).headers)
@@ -115,7 +119,7 @@ class Edge:
             else:
                 answered = _named(own)
         except Exception as error:  # noqa: BLE001 (everything becomes a refusal)
-            answered = _named(_refused(as_refusal(error), https=self._https))
+            answered = _named(self._refused(as_refusal(error)))
         await _send(send, *answered)
 
     async def _check(self, head: "_Head", *, verifies: bool) -> Answered | None:
@@ -124,8 +128,10 @@ class Edge:
         It is that of programs, or that of proxies, which `verifies`: these name any host, and what
         a browser accepts.
         """
-        # To a program that names our host, nothing but its credential matters.
-        if not verifies and (head.wants_page or not self._is_named(head)):
+        # To a program that names our host, nothing but its credential matters; the script of
+        # another site needs the headers of CORS. A proxy passes on what the browser sent it.
+        other_site = bool(head.origins and self._cors.origins)
+        if not verifies and (head.wants_page or other_site or not self._is_named(head)):
             return None
         not_signed_in = None if head.wants_page else self._not_signed_in
         credential = self._identifiers.credential(
@@ -141,7 +147,7 @@ class Edge:
             else:
                 found = await asyncio.get_running_loop().run_in_executor(self._checking, look_up)
         except DatabaseUnavailable as error:
-            return _refused(as_refusal(error), https=self._https)
+            return self._refused(as_refusal(error))
         if found is None:
             return not_signed_in
         identity, answered = found
@@ -164,6 +170,18 @@ class Edge:
             return identity, (204, [*self._verified, *named], b"")
         fresh = self._sessions.is_fresh(identity.me)
         return identity, (200, self._headers, _profile(identity.me, fresh))
+
+    def _refused(self, refusal: Refusal) -> Answered:
+        response = responses.of_refusal(refusal)
+        if self._cors.origins:
+            response.vary.add("Origin")
+        responses.harden(response, https=self._https)
+        response.headers["Connection"] = "close"
+        if refusal.retry_after is not None:
+            response.headers["Retry-After"] = str(refusal.retry_after)
+        for name, value in refusal.headers.items():
+            response.headers[name] = value
+        return response.status_code, encoded(response.headers), response.get_data()
 
     async def _through_flask(self, scope: Scope, headers: Headers, body: bytes) -> Answered:
         environ = environ_of(scope, headers, body) | {logs.KEY: logs.request_id()}
@@ -194,6 +212,7 @@ class _Head:
         "hosts",
         "ids",
         "lengths",
+        "origins",
         "wants_page",
     )
 
@@ -203,25 +222,27 @@ class _Head:
         self.hosts: list[bytes] = []
         self.cookies: list[bytes] = []
         self.authorizations: list[bytes] = []
+        self.origins: list[bytes] = []
         self.ids: list[bytes] = []
         self.lengths = 0
         self.chunked = self.wants_page = False
+        kept = {
+            b"host": self.hosts,
+            b"cookie": self.cookies,
+            b"authorization": self.authorizations,
+            b"origin": self.origins,
+            b"x-request-id": self.ids,
+        }
         for field in sent:
             name, value = field
-            if name == b"host":
-                self.hosts.append(value)
-            elif name == b"cookie":
-                self.cookies.append(value)
-            elif name == b"authorization":
-                self.authorizations.append(value)
+            if name in kept:
+                kept[name].append(value)
             elif name == b"accept":
                 self.wants_page |= b"html" in value
             elif name == b"content-length":
                 self.lengths += 1
             elif name == b"transfer-encoding":
                 self.chunked = True
-            elif name == b"x-request-id":
-                self.ids.append(value)
             elif b"_" in name:
                 continue
             self.fields.append(field)
@@ -279,14 +300,6 @@ async def _whole_body(receive: Receive) -> bytes:
     except TimeoutError:
         raise RequestTimeout from None
     return b"".join(pieces)
-
-
-def _refused(refusal: Refusal, *, https: bool) -> Answered:
-    response = responses.harden(responses.of_refusal(refusal), https=https)
-    response.headers["Connection"] = "close"
-    if refusal.retry_after is not None:
-        response.headers["Retry-After"] = str(refusal.retry_after)
-    return response.status_code, encoded(response.headers), response.get_data()
 
 
 def _named(answered: Answered) -> Answered:

@@ -20,6 +20,11 @@ _MARKS_TOO = frozenset("\u0f73\u0f75\u0f81\uff9e\uff9f")
 _PRIVATE = ((".local", ".lan"), ("home.arpa", "home.lan"))
 
 
+#: How the name of a service account ends. No host has this domain (RFC 6761 section 6.4), and
+#: `email` refuses it, so no person can register, ask for a reset or be sent an email under it.
+SERVICE = "@service.invalid"
+
+
 class MalformedText(Refusal):
     """The text holds a NUL, half of a surrogate pair, or a mark upon mark without end."""
 
@@ -102,6 +107,11 @@ def _private_end(email: str) -> tuple[str, str]:
         if f".{domain}".endswith(f".{end.removeprefix('.')}") and domain != "local":
             return end, read
     return "", ""
+
+
+def is_service(email: str) -> bool:
+    """Tell whether the name of an account is that of a service, and no email at all."""
+    return email.endswith(SERVICE)
 
 
 def is_private(email: str) -> bool:

@@ -12,7 +12,7 @@ from bienvenue.feature import Refusal
 from bienvenue.normalize import MalformedText
 from bienvenue.settings import Settings
 from bienvenue.version import VERSION
-from bienvenue.web import body, cookies, crosssite, dispatch
+from bienvenue.web import bearer, body, cookies, crosssite, dispatch
 from bienvenue.web.page import Form, Page
 
 _REF = "#/components/schemas/{model}"
@@ -50,7 +50,12 @@ def document(pages: Iterable[Page], settings: Settings, mount: str = "") -> dict
                     "type": "apiKey",
                     "in": "cookie",
                     "name": cookies.name_of(cookies.SESSION, settings),
-                }
+                },
+                "access_token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An access token, bv_ and 49 characters of base62.",
+                },
             },
         },
     }
@@ -75,7 +80,7 @@ def _operation(page: Page) -> dict[str, Any]:
         "operationId": page.name,
         "summary": page.summary,
         "parameters": [*_in_path(page), *_in_query(page)],
-        "security": [] if page.public else [{"session": []}],
+        "security": _security(page),
         "responses": _responses(page),
     }
     if page.accepts is not Form:
@@ -85,6 +90,15 @@ def _operation(page: Page) -> dict[str, Any]:
             "content": {kind: {"schema": schema} for kind in (body.JSON, body.FORM)},
         }
     return operation
+
+
+def _security(page: Page) -> list[dict[str, list[str]]]:
+    """Return what may bear a request: a session, or a token of the scope of the page."""
+    if page.public:
+        return []
+    session: dict[str, list[str]] = {"session": []}
+    scopes = [page.scope] if page.scope else []
+    return [session] if page.scope is None else [session, {"access_token": scopes}]
 
 
 def _in_path(page: Page) -> list[dict[str, Any]]:
@@ -131,7 +145,10 @@ def _refusals(page: Page) -> dict[int, list[str]]:
     # A feature may say an error of another more exactly, as that a disabled account is closed.
     named = [kind for error in page.errors for kind in (error, *error.__subclasses__())]
     found: list[type[Refusal]] = [*dict.fromkeys(named), *dispatch.EVERYWHERE]
-    found += [] if page.public else [dispatch.NotSignedIn]
+    if not page.public:
+        found += [dispatch.NotSignedIn, bearer.InvalidToken, bearer.SeveralCredentials]
+        found += [bearer.SessionRequired] if page.scope is None else []
+        found += [bearer.InsufficientScope] if page.scope else []
     if page.method != "GET":
         found += [*_READS_BODY, crosssite.CrossSite, crosssite.OutOfDate]
     elif page.query is not Form or page.link is not None:

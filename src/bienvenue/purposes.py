@@ -19,6 +19,7 @@ REOPENING = "leaving"
 FORM_COOKIE = "form"
 AUTHENTICATION = "authentication"
 REGISTERING_BROWSER = "registering browser"
+ACCESS_TOKEN = "access token"  # noqa: S105 (a name, no secret)
 
 # --- MACs and ciphers of the key ring -----------------------------------------------------------
 

@@ -58,6 +58,12 @@ def _seconds(value: object) -> object:
     return value
 
 
+def seconds(value: str) -> int | None:
+    """Return a length of time that is written as a number with a unit, or None."""
+    found = _seconds(value)
+    return found if isinstance(found, int) else None
+
+
 def _origin(value: str) -> str:
     try:
         parts = urlsplit(value)
@@ -292,6 +298,11 @@ class Core(Section):
         description="Where `next` may lead besides paths of this site, as "
         "https://app.example.org, separated by commas. By default nowhere.",
     )
+    cors_origins: Annotated[str, AfterValidator(_origins)] = Field(
+        "",
+        description="The other sites whose scripts may use the API with an access token, as "
+        "https://app.example.org, separated by commas. By default none.",
+    )
     after_sign_in: Annotated[str, AfterValidator(_target)] | None = Field(
         None,
         description="Where a browser goes after signing in if it wanted no page: a path of the "
@@ -463,6 +474,11 @@ class Settings:
     def return_origins(self) -> tuple[str, ...]:
         """The other origins that a request may return to, as a browser writes them."""
         return tuple(filter(None, self.core.return_origins.split(",")))
+
+    @functools.cached_property
+    def cors_origins(self) -> tuple[str, ...]:
+        """The other origins whose scripts may use the API, as a browser writes them."""
+        return tuple(filter(None, self.core.cors_origins.split(",")))
 
     def after(self, step: Literal["sign_in", "sign_out"]) -> str | None:
         """Return where a browser goes after a step: a path of the site, a URL, or None."""

@@ -11,6 +11,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from bienvenue import clock
 
+#: The scope of an access token that may do all that a token may do.
+FULL_ACCESS = "*"
+
 
 class Base(DeclarativeBase):
     """The base of every table; it names constraints, so that migrations can refer to them."""
@@ -64,8 +67,25 @@ class User(Base):
         return f"<User {self.uid}>"
 
 
+class AccessTokenGrant(NamedTuple):
+    """What an access token is for. Nothing of it changes while the token lives."""
+
+    uid: str
+    name: str
+    #: The names of its scopes; FULL_ACCESS stands for all.
+    scopes: frozenset[str]
+
+    def allows(self, scope: str) -> bool:
+        """Tell whether the token has a scope."""
+        return scope in self.scopes or FULL_ACCESS in self.scopes
+
+
 class SignedIn(NamedTuple):
-    """A user with a live session, as the session check read them. Times are seconds since 1970."""
+    """A user with a live session, as the session check read them. Times are seconds since 1970.
+
+    For a request with an access token the members of a session are empty, and those of the moment
+    say when the token was made, when it ends and when it was last used.
+    """
 
     email: str
     generation: str
@@ -84,7 +104,10 @@ class SignedIn(NamedTuple):
     agent: str
     #: Whether the browser keeps the cookie when it closes.
     remembered: bool
+    #: The access token by which a program acts for the user; None for a session.
+    token: AccessTokenGrant | None = None
 
     def __repr__(self) -> str:
-        """Show the public names of user and session, and nothing secret."""
-        return f"<SignedIn {self.user_uid} {self.session_uid}>"
+        """Show the public names of the user and of session or token, and nothing secret."""
+        by = self.session_uid if self.token is None else f"token {self.token.uid}"
+        return f"<SignedIn {self.user_uid} {by}>"

@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 from sqlalchemy.engine import make_url
 
+from bienvenue import token_format
 from tests.attacks.attack import Outcome, Refused, Won, attack
-from tests.attacks.client import Reply
+from tests.attacks.client import Reply, Visitor
 from tests.attacks.g_cross_site import token_of
 from tests.attacks.target import Person, Target
 
@@ -94,9 +95,24 @@ def everything(target: Target, canaries: Canaries) -> None:
         keep(canaries, browser.put("/password", old_password=old, new_password=new))
     browser.get("/sessions")
     browser.get("/profile")
+    as_a_program(browser, canaries)
     browser.delete("/sessions")
     for form in ({"form_token": other, "_method": "DELETE"}, {"_method": other}):
         target.request("POST", "/sessions", form=form, cookie=f"session_id={other}; form_id=x")
+
+
+def as_a_program(browser: Visitor, canaries: Canaries) -> None:
+    """Make an access token and use it, rightly and wrongly, in the header and in an address."""
+    reply = browser.request("POST", "/access_tokens", json={"name": "ci", "scopes": "*"})
+    token = (reply.json or {}).get("access_token", token_format.new())
+    secret = canaries.kept("the access token", token[3:-6])
+    target = browser.target
+    for sent in (token, f"{token}x", f"{token},Bearer {token}", secret * 9, token_format.new()):
+        bearer = {"Authorization": f"Bearer {sent}"}
+        for method, path in (("GET", "/profile"), ("GET", "/activity"), ("PUT", "/password")):
+            Visitor(target).request(method, path, headers=bearer)
+            browser.request(method, path, headers=bearer)
+    Visitor(target).request("DELETE", "/access_tokens/current", json={"access_token": token})
 
 
 def as_a_browser(person: Person, canaries: Canaries) -> None:

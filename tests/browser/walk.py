@@ -22,6 +22,7 @@ from tests.thorough import THOROUGH, often
 IMPATIENT = {"rate_limit_account": 2}
 #: And settings under which registering proves the email first; nothing carries the emails.
 BY_EMAIL = {"smtp_host": "127.0.0.1", "smtp_security": "none", "mail_from": "us@example.org"}
+SCOPES = "read=Read your notes, write=Change your notes"
 WRONG = "ce ne sont pas les bons mots"
 NEW = "sept grenouilles sur un nuage"
 NOBODY, DISABLED = "nobody@example.com", "dora@example.com"
@@ -207,6 +208,7 @@ def _owners(site: Site, page: Page) -> Iterator[str]:
     yield "second-proven"
     site.open(page, "/notification_email")
     yield "second-named"
+    yield from _tokens(site, page)
     site.open(page, "/account/close")
     yield "leaving"
     _press(site, page, "Close account")
@@ -229,6 +231,22 @@ def _owners(site: Site, page: Page) -> Iterator[str]:
     fill(page, email=DISABLED, password=PASSPHRASE)
     send(page)
     yield "sign-in-disabled"
+
+
+def _tokens(site: Site, page: Page) -> Iterator[str]:
+    site.open(page, "/access_tokens")
+    yield "tokens-none"
+    site.open(page, "/access_tokens/new")
+    yield "tokens-new"
+    fill(page, name="Sauvegarde de la nuit")
+    _press(site, page, "Create token")
+    yield "tokens-without-scopes"
+    page.check('[name="scope.read"]')
+    page.check('[name="scope.account:read"]')
+    _press(site, page, "Create token")
+    yield "tokens-added"
+    site.open(page, "/access_tokens")
+    yield "tokens"
 
 
 def walk_by_email(site: Site, page: Page) -> Iterator[str]:
@@ -286,7 +304,7 @@ def walk_closed(site: Site, page: Page) -> Iterator[str]:
 
 #: Every walk, with the settings of the service that it needs.
 WALKS: dict[Callable[[Site, Page], Iterator[str]], Any] = {
-    walk: IMPATIENT,
+    walk: IMPATIENT | {"access_token_scopes": SCOPES},
     walk_by_email: BY_EMAIL,
     walk_by_invitation: {"registration": "invited"},
     walk_closed: {"registration": "closed"},

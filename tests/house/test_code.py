@@ -22,6 +22,7 @@ STOREYS = [
         "errors",
         "finding",
         "tokens",
+        "token_format",
         "key_file",
         "key_ring",
         "purposes",

@@ -157,6 +157,7 @@ def test_no_table_of_before_is_left_and_no_row_is_lost(url: str) -> None:
         "imported_users",
         "authentications",
         "group_memberships",
+        "access_tokens",
         schema.VERSION_TABLE,
     }
 

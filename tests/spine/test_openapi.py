@@ -61,7 +61,8 @@ def test_every_page_is_in_it_and_nothing_else(service: Service) -> None:
         assert operation["summary"].endswith("."), path
         assert {str(status) for status in page.returns} <= operation["responses"].keys()
         assert ("requestBody" in operation) is (page.accepts is not Form)
-        assert operation["security"] == ([] if page.public else [{"session": []}])
+        token = [] if page.scope is None else [{"access_token": [page.scope] * bool(page.scope)}]
+        assert operation["security"] == ([] if page.public else [{"session": []}, *token])
         assert all(refusal.code in said(operation)[refusal.status] for refusal in page.errors)
     assert len(names) == len(declared)
 

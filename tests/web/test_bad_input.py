@@ -32,6 +32,7 @@ PATHS = (
     "/email/verification/resend",
     "/notification_email",
     "/email",
+    "/access_tokens",
 )
 #: Pages whose one field may be left out, because a browser has it in a cookie.
 TOKENS = (

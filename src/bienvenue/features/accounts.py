@@ -227,6 +227,8 @@ class Accounts(Feature[AccountSettings]):
     def find(self, name: str) -> User:
         """Return the user of an email or a uid. Raises NoSuchUser."""
         try:
+            if normalize.is_service(name):
+                return self._db.find_user_by(email=normalize.text(name, "email"))
             if "@" in name:
                 return self._db.find_user_by(email=normalize.email(name))
             return self._db.find_user_by(uid=normalize.text(name, "uid").lower())

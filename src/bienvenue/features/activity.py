@@ -116,7 +116,7 @@ class ActivityShown(Reply):
 page = Activity.pages
 
 
-@page("GET /activity", returns={200: ActivityShown})
+@page("GET /activity", returns={200: ActivityShown}, scope="account:read")
 def activity(me: SignedIn) -> Answer:
     """List the newest hundred events of the user's account."""
     entries, emails = Activity.current().of(me.user_id)

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 
 from sqlalchemy.exc import NoResultFound
 
+from bienvenue import normalize
 from bienvenue.feature import Event, Feature, needs
 from bienvenue.features.known_devices import KnownDevices
 from bienvenue.features.mail import Mail
 from bienvenue.features.notification_email import NotificationEmails
 from bienvenue.settings import Section
 
-_SHOWN_FACTS = ("until", "notification_email")
+_SHOWN_FACTS = ("until", "notification_email", "token_name")
 """Facts of an event that its notice may show."""
 
 
@@ -58,7 +59,8 @@ class Notices(Feature[Section]):
         }
         notification_email = self._notification_emails.email_of(user.id)
         # An event with an email of its own has notified the email of the account with it.
-        account_email = None if "message_uid" in event.facts else user.email
+        notified = "message_uid" in event.facts or normalize.is_service(user.email)
+        account_email = None if notified else user.email
         addresses = [to for to in (account_email, notification_email) if to is not None]
         for email in dict.fromkeys(addresses):
             self._mail.notify(event.caller, kind, email, user.id, facts)

@@ -7,10 +7,11 @@ from typing import Any, ClassVar, cast
 from flask import has_request_context, request
 from werkzeug.local import LocalProxy
 
+from bienvenue import normalize
 from bienvenue.features.groups import Groups
 from bienvenue.features.sessions import Sessions
 from bienvenue.host.application import dispatcher
-from bienvenue.user import SignedIn
+from bienvenue.user import FULL_ACCESS, SignedIn
 
 #: Where the environment of a request keeps the user found for it.
 _CURRENT = "bienvenue.current_user"
@@ -31,6 +32,7 @@ class CurrentUser:
         self.email: str = me.email
         #: The public name of the account, to store in tables of the application.
         self.user_uid: str = me.user_uid
+        #: The public name of the session; empty for an access token.
         self.session_uid: str = me.session_uid
         #: The completed methods of the sign-in, as "pwd" (RFC 8176).
         self.amr: tuple[str, ...] = tuple(me.amr.split())
@@ -49,6 +51,32 @@ class CurrentUser:
     def get_id(self) -> str:
         """Return the public name of the account, as Flask-Login calls it."""
         return self.user_uid
+
+    @property
+    def scopes(self) -> frozenset[str] | None:
+        """The scopes of the access token of this request, "*" for full access; None for a session.
+
+        A session is limited by none.
+        """
+        return None if self._me.token is None else self._me.token.scopes
+
+    @property
+    def token_uid(self) -> str | None:
+        """The public name of the access token of this request; None for a session."""
+        return None if self._me.token is None else self._me.token.uid
+
+    @property
+    def is_service(self) -> bool:
+        """Whether the account is that of a service, whose `email` is no address."""
+        return normalize.is_service(self.email)
+
+    def has_scopes(self, *scopes: str) -> bool:
+        """Tell whether the access token of this request has all of these; a session has every one.
+
+        Without a scope the token must have full access.
+        """
+        grant = self._me.token
+        return grant is None or all(grant.allows(one) for one in scopes or (FULL_ACCESS,))
 
     @property
     def fresh(self) -> bool:
@@ -71,22 +99,25 @@ class CurrentUser:
 
     @property
     def created_at(self) -> datetime:
-        """When the session began."""
+        """When the session began, or the access token was made."""
         return _moment(self._me.created_at)
 
     @property
     def authenticated_at(self) -> datetime:
-        """When the user last authenticated in this session."""
+        """When the user last authenticated in this session; for an access token never, in 1970."""
         return _moment(self._me.authenticated_at)
 
     @property
     def last_seen_at(self) -> datetime:
-        """When the session was last used, to about a minute."""
+        """When the session was last used, to about a minute, or the access token to about ten.
+
+        For a token that was never used before, that is the beginning of 1970.
+        """
         return _moment(self._me.last_seen_at)
 
     @property
     def expires_at(self) -> datetime:
-        """When the session ends, however often it is used."""
+        """When the session or the access token ends, however often it is used."""
         return _moment(self._me.expires_at)
 
 
@@ -98,6 +129,9 @@ class AnonymousUser:
     is_anonymous: ClassVar[bool] = True
     fresh: ClassVar[bool] = False
     groups: ClassVar[frozenset[str]] = frozenset()
+    scopes: ClassVar[frozenset[str]] = frozenset()
+    token_uid: ClassVar[None] = None
+    is_service: ClassVar[bool] = False
 
     def __bool__(self) -> bool:
         return False
@@ -105,6 +139,10 @@ class AnonymousUser:
     def __repr__(self) -> str:
         """Say that it stands for no user."""
         return "<AnonymousUser>"
+
+    def has_scopes(self, *_scopes: str) -> bool:
+        """Return False: no token and no session."""
+        return False
 
     def get_id(self) -> None:
         """Return None: no account has this name."""

@@ -6,7 +6,7 @@ A guard stands below the route of a view, sync or async, in `decorators` of a `M
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
@@ -19,11 +19,17 @@ from bienvenue.features.groups.operations import Wanted, checked
 from bienvenue.host.application import dispatcher, refused
 from bienvenue.host.current import CurrentUser, found
 from bienvenue.web import crosssite
+from bienvenue.web.bearer import InsufficientScope, SessionRequired
 from bienvenue.web.embedding import BLUEPRINT
-from bienvenue.web.refusals import NotSignedIn, ReauthenticationRequired, as_refusal
+from bienvenue.web.refusals import ReauthenticationRequired, as_refusal
 
 #: The header of a form token, for scripts.
 FORM_TOKEN_HEADER = "X-Form-Token"  # noqa: S105 (a name, no secret)
+
+#: What a guarded view bears if one of its guards names scopes.
+_MARK = "_bienvenue_asks_scopes"
+#: Where the environment of a request keeps the endpoint whose guard names scopes.
+_SCOPES_ASKED = "bienvenue.scopes_asked"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,12 +45,17 @@ class Guard(Protocol):
     def __call__(self, view: Callable[P, T], /) -> Callable[P, T | Response]: ...
 
 
-def _guard(check: Callable[[], object]) -> Guard:
-    """Make a guard; `check` raises the refusal of a request."""
+def _guard(check: Callable[[], object], *, asks_scopes: bool = False) -> Guard:
+    """Make a guard; `check` raises the refusal of a request.
+
+    `asks_scopes` tells that it names the scopes of its view.
+    """
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
+            if asks_scopes or _asks_scopes(view):
+                request.environ[_SCOPES_ASKED] = request.endpoint
             refusal = None if _passes_unasked() else _refusal(check)
             if refusal is not None:
                 return refused(refusal)
@@ -56,9 +67,28 @@ def _guard(check: Callable[[], object]) -> Guard:
                 return current_app.ensure_sync(_awaited)(answer)
             return answer
 
+        vars(guarded)[_MARK] = asks_scopes or _asks_scopes(view)
         return guarded
 
     return cast("Guard", decorate)
+
+
+def _asks_scopes(view: Any) -> bool:
+    """Tell whether a guard within this view names its scopes."""
+    return bool(getattr(view, _MARK, False))
+
+
+def _view_asks_scopes() -> bool:
+    """Tell whether some guard of the view that answers names its scopes.
+
+    It may stand around the guard that asks, or below it, or that one is a function before the
+    request.
+    """
+    if request.environ.get(_SCOPES_ASKED) == request.endpoint:
+        return True
+    view = current_app.view_functions.get(request.endpoint or "")
+    of_class = getattr(view, "view_class", None)
+    return _asks_scopes(view) or _asks_scopes(getattr(of_class, request.method.lower(), None))
 
 
 async def _awaited(answer: Awaitable[T]) -> T:
@@ -83,17 +113,54 @@ def _refusal(check: Callable[[], object]) -> Refusal | None:
     return None
 
 
-def _user() -> CurrentUser:
-    """Return who is signed in. Raises NotSignedIn."""
+def _user(scopes: tuple[str, ...] = ()) -> CurrentUser:
+    """Return who is signed in, by a session or by a token that has these scopes.
+
+    Raises NotSignedIn, or the refusal of a token. A view that names no scope is one for a token
+    with full access only, so that a token of few scopes opens nothing that its owner did not mean.
+    """
     user = found()
     if user is None:
-        raise NotSignedIn
+        raise dispatcher().identity.refusal()
+    if not (user.has_scopes(*scopes) if scopes else _view_asks_scopes() or user.has_scopes()):
+        raise InsufficientScope(scopes)
     return user
 
 
-#: Lets signed-in users reach a view. Others are refused with 401; a browser goes to the sign-in
-#: page and comes back afterwards.
-login_required: Guard = _guard(_user)
+@overload
+def login_required(view: Callable[P, Awaitable[T]], /) -> Callable[P, T | Response]: ...
+
+
+@overload
+def login_required(view: Callable[P, T], /) -> Callable[P, T | Response]: ...
+
+
+@overload
+def login_required(*, scopes: str | Iterable[str] = ()) -> Guard: ...
+
+
+def login_required(
+    view: Callable[..., Any] | None = None, /, *, scopes: str | Iterable[str] = ()
+) -> Any:
+    """Let signed-in users reach a view, and programs whose access token has all of the scopes.
+
+    Others are refused with 401; a browser goes to the sign-in page and comes back afterwards. A
+    token that lacks a scope is refused with 403. Without a scope here or in another guard of the
+    view, a token needs full access.
+    """
+    wanted = (scopes,) if isinstance(scopes, str) else tuple(scopes)
+    guard = _guard(lambda: _user(wanted), asks_scopes=bool(wanted))
+    return guard if view is None else guard(view)
+
+
+def scopes_required(*scopes: str) -> Guard:
+    """Let signed-in users reach a view, and programs whose access token has all of these scopes.
+
+    It refuses as `login_required` does. Raises TypeError without a scope.
+    """
+    if not scopes:
+        raise TypeError("scopes_required needs the name of a scope: @scopes_required('read')")
+    return login_required(scopes=scopes)
 
 
 @overload
@@ -119,6 +186,9 @@ def reauthentication_required(
     seconds = within.total_seconds() if isinstance(within, timedelta) else within
 
     def check() -> None:
+        user = found()
+        if user is not None and user.token_uid is not None:
+            raise SessionRequired
         if not _user().authenticated_within(seconds):
             raise ReauthenticationRequired
 
@@ -143,6 +213,10 @@ def groups_required(*groups: Wanted) -> Guard:
 def _require_form_token() -> None:
     if request.method not in crosssite.SAFE:
         service = dispatcher()
+        me = service.identity.signed_in()
+        if me is not None and me.token is not None:
+            # No other site can make a browser send it, as it does a cookie.
+            return
         token = request.form.get("form_token") or request.headers.get(FORM_TOKEN_HEADER)
         bound = crosssite.bound_cookies(request, service.settings)
         if not crosssite.valid(service.keys, token, bound):
@@ -150,6 +224,6 @@ def _require_form_token() -> None:
 
 
 #: Lets a request that changes something reach a view only with the `form_token()` of this browser,
-#: in the field `form_token` or in a header, whether a user is signed in or not. Others are refused
-#: with 403.
+#: in the field `form_token` or in a header, whether a user is signed in or not; a program with an
+#: access token needs none. Others are refused with 403.
 form_token_required: Guard = _guard(_require_form_token)

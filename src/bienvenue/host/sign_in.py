@@ -126,6 +126,9 @@ def logout_user() -> bool:
     if found() is None:
         return False
     me = service.identity.signed_in()
+    if me is not None and me.token is not None:
+        # A program is not signed in: its token ends by being revoked.
+        return False
     service.auth.use(Sessions).end(service.identity.caller(me, Channel.CODE), me)
     service.identity.become(None)
     request.environ[crosssite.OPENED] = (service.settings, None)

@@ -20,7 +20,8 @@ from bienvenue.errors import Refusal
 from bienvenue.key_ring import KeyRing
 from bienvenue.settings import Settings
 from bienvenue.user import SignedIn
-from bienvenue.web import body, cookies, crosssite, form_drafts, redirects, responses
+from bienvenue.web import bearer, body, cookies, crosssite, form_drafts, redirects, responses
+from bienvenue.web.cors import Cors
 from bienvenue.web.identity import Identifier, Identifiers, RequestIdentity
 from bienvenue.web.page import Page
 from bienvenue.web.refusals import (
@@ -89,6 +90,7 @@ class Dispatcher:
         self.settings = settings
         self.keys = keys
         self.hosts = crosssite.Hosts(settings)
+        self.cors = Cors(settings.cors_origins)
         self.pages: dict[str, dict[str, Page]] = defaultdict(dict)
         #: The purposes of emailed links.
         self.links: set[str] = set()
@@ -140,6 +142,7 @@ class Dispatcher:
         """Answer one request; any error becomes a refusal."""
         with i18n.speaking(self.identity.language().code):
             response = self._answer(pages, parts)
+        self.cors.mark(request, response, pages)
         if not self._private.isdisjoint(page.path for page in pages.values()):
             response.headers["Referrer-Policy"] = "no-referrer"
         return response
@@ -195,7 +198,9 @@ class Dispatcher:
         bound = crosssite.bound_cookies(request, self.settings)
         token_valid = crosssite.valid(self.keys, token, bound)
         links = map(cookies.link, self.links)
-        crosssite.refuse(request, self.settings, links, token_valid=token_valid)
+        # Only a program sends an access token, and the token is no cookie that another site lends.
+        if not self._has_token_for(pages.get(method)):
+            crosssite.refuse(request, self.settings, links, token_valid=token_valid)
         wanted = values.pop(body.METHOD, None) if is_form and method == "POST" else None
         fits = wanted is None or token_valid
         if wanted is not None:
@@ -206,6 +211,13 @@ class Dispatcher:
             raise MethodNotAllowed(_methods(pages))
         return pages[method], values, fits
 
+    def _has_token_for(self, page: Page | None) -> bool:
+        """Tell whether a request that changes something bears a live token that the page takes."""
+        if page is None or page.scope is None or request.method in crosssite.SAFE:
+            return False
+        me = self.identity.signed_in()
+        return me is not None and me.token is not None
+
     def _arguments(
         self, page: Page, values: dict[str, Any], parts: dict[str, str], fits: bool
     ) -> dict[str, Any]:
@@ -213,11 +225,7 @@ class Dispatcher:
             raise crosssite.OutOfDate
         names = page.parameters
         given: dict[str, Any] = {name: normalize.text(part, name) for name, part in parts.items()}
-        me = self.identity.signed_in() if "me" in names or not page.public else None
-        if me is None and not page.public:
-            raise NotSignedIn
-        if me is not None and page.reauth:
-            self._backend.require_fresh(me)
+        me = self._user_of(page)
         given |= {
             "me": me,
             "form": body.check(page.accepts, values),
@@ -226,6 +234,21 @@ class Dispatcher:
             "caller": self._caller(me) if "caller" in names else None,
         }
         return {name: given[name] for name in names}
+
+    def _user_of(self, page: Page) -> SignedIn | None:
+        """Return who asks for a page; None on a public one if no user is signed in.
+
+        Raises NotSignedIn, ReauthenticationRequired and the refusals of access tokens.
+        """
+        if page.public:
+            me = self.identity.signed_in() if "me" in page.parameters else None
+            # On a public page a token is no one, unless the page takes tokens.
+            return None if me is not None and me.token is not None and page.scope is None else me
+        me = self.identity.require()
+        bearer.require_for_page(me, page.scope)
+        if page.reauth:
+            self._backend.require_fresh(me)
+        return me
 
     def _caller(self, me: SignedIn | None) -> Caller:
         channel = Channel.PAGE if responses.wants_page(request) else Channel.API

@@ -1,7 +1,7 @@
 """Identity: who sends a request, by the credentials it bears and by its connection.
 
 An identifier reads one kind of credential and looks it up. The dispatcher and the edge share one
-ordered list of identifiers, so that both answer alike; the session cookie is the only one so far.
+ordered list of identifiers, so that both answer alike: the session cookie, then the access token.
 """
 
 import logging
@@ -11,14 +11,16 @@ from typing import NamedTuple, Protocol, cast
 
 from flask import request
 
-from bienvenue import claim, clock, i18n, user_agent
+from bienvenue import claim, clock, i18n, token_format, user_agent
 from bienvenue.authentication import Caller, Channel
 from bienvenue.client_ip import visitor_ip
+from bienvenue.errors import Refusal
 from bienvenue.settings import Settings
 from bienvenue.user import SignedIn
-from bienvenue.web import cookies
+from bienvenue.web import bearer, cookies
 from bienvenue.web.page import ProxiedRequest, Visitor
 from bienvenue.web.readiness import Readiness
+from bienvenue.web.refusals import NotSignedIn
 
 _log = logging.getLogger("bienvenue")
 
@@ -37,7 +39,10 @@ class Identifying(Protocol):
     """Looks a credential up, and records its use."""
 
     def look_up(self, credential: str) -> SignedIn | None:
-        """Return whose credential it is, or None; write nothing. Raises DatabaseUnavailable."""
+        """Return whose credential it is, or None; write nothing. Raises DatabaseUnavailable.
+
+        It may raise a Refusal that says more than NotSignedIn does.
+        """
 
     def touch_is_due(self, me: SignedIn) -> bool:
         """Tell whether the use of the credential is to be recorded again."""
@@ -57,7 +62,10 @@ class Identifier(Identifying, Protocol):
     """One way to know who sends a request."""
 
     def credential(self, headers: CredentialHeaders) -> str | None:
-        """Return the credential of this kind that a request bears, or None."""
+        """Return the credential of this kind that a request bears, or None.
+
+        Raises a Refusal for a request that bears credentials that do not go together.
+        """
 
 
 class SessionCookie:
@@ -85,6 +93,44 @@ class SessionCookie:
         self._sessions.touch(me)
 
 
+class BearerToken:
+    """Knows a program by the access token that it sends."""
+
+    def __init__(self, access_tokens: Identifying, settings: Settings) -> None:
+        """Take the access tokens, and the settings that name the cookie of sessions."""
+        self._access_tokens = access_tokens
+        self._cookie = cookies.name_of(cookies.SESSION, settings)
+
+    def credential(self, headers: CredentialHeaders) -> str | None:
+        """Return what an Authorization header bears as a token, well-formed or not, or None.
+
+        Raises SeveralCredentials, for a session beside it too.
+        """
+        if not headers.authorization:
+            return None
+        token = bearer.token_in(headers.authorization)
+        if token is not None and cookies.token_in(headers.cookie, self._cookie) is not None:
+            raise bearer.SeveralCredentials
+        return token
+
+    def look_up(self, credential: str) -> SignedIn | None:
+        """Return who acts by this token. Raises InvalidToken and DatabaseUnavailable."""
+        # A text that is no token costs a checksum, and no statement.
+        known = token_format.well_formed(credential)
+        me = self._access_tokens.look_up(credential) if known else None
+        if me is None:
+            raise bearer.InvalidToken
+        return me
+
+    def touch_is_due(self, me: SignedIn) -> bool:
+        """Tell whether the token's last use is to be recorded again."""
+        return self._access_tokens.touch_is_due(me)
+
+    def touch(self, me: SignedIn) -> None:
+        """Record the token's last use, unless the database takes no writes now."""
+        self._access_tokens.touch(me)
+
+
 @dataclass(frozen=True)
 class Identity:
     """Who a request acts for, and the identifier that knew them."""
@@ -109,7 +155,10 @@ class Credential:
     secret: str = field(repr=False)
 
     def look_up(self) -> Identity | None:
-        """Return the identity of the credential, or None. Raises DatabaseUnavailable."""
+        """Return the identity of the credential, or None. Raises DatabaseUnavailable.
+
+        Raises InvalidToken for an access token that opens nothing.
+        """
         me = self.identifier.look_up(self.secret)
         return None if me is None else Identity(me, self.identifier)
 
@@ -124,12 +173,17 @@ class Identifiers:
         self.readiness = Readiness()
 
     def credential(self, headers: CredentialHeaders) -> Credential | None:
-        """Return the credential that decides for a request, or None when it bears none."""
+        """Return the credential that decides for a request, or None when it bears none.
+
+        Every identifier is asked: one may refuse a credential beside its own. Raises
+        SeveralCredentials.
+        """
+        found: Credential | None = None
         for identifier in self._ordered:
             secret = identifier.credential(headers)
-            if secret is not None:
-                return Credential(identifier, secret)
-        return None
+            if secret is not None and found is None:
+                found = Credential(identifier, secret)
+        return found
 
     def identify(self, credential: Credential | None) -> Identity | None:
         """Return the identity of a credential, and record its use when that is due."""
@@ -143,11 +197,13 @@ class Identifiers:
 
 
 class _Found(NamedTuple):
-    """What was found for a request, and for which credential of which service."""
+    """What was found for a request, and for which headers and service."""
 
     identifiers: Identifiers
-    credential: Credential | None
+    headers: CredentialHeaders
     identity: Identity | None
+    #: Why there is no identity.
+    refusal: Refusal
 
 
 class RequestIdentity:
@@ -174,23 +230,48 @@ class RequestIdentity:
         self._mount_noted: float | None = None
 
     def signed_in(self) -> SignedIn | None:
-        """Return who is signed in, looked up once for each credential that the request bears.
+        """Return who is signed in, looked up once for the credentials that the request bears.
+
+        None too for an access token that opens nothing. Raises DatabaseUnavailable.
+        """
+        became = self._became()
+        if became is not None:
+            return became[1]
+        identity = self._find().identity
+        return None if identity is None else identity.me
+
+    def require(self) -> SignedIn:
+        """Return who is signed in. Raises NotSignedIn, or the refusal of the access token.
 
         Raises DatabaseUnavailable.
         """
+        me = self.signed_in()
+        if me is None:
+            raise self.refusal()
+        return me
+
+    def refusal(self) -> Refusal:
+        """Return why no user is signed in: NotSignedIn, or what is wrong with the access token."""
+        return NotSignedIn() if self._became() is not None else self._find().refusal
+
+    def _became(self) -> tuple[Identifiers, SignedIn | None] | None:
         sent = request.environ
         became = cast("tuple[Identifiers, SignedIn | None] | None", sent.get(_BECAME))
         # An application may hand its request on to another one, which has other users.
-        if became is not None and became[0] is self._identifiers:
-            return became[1]
+        return became if became is not None and became[0] is self._identifiers else None
+
+    def _find(self) -> _Found:
+        sent = request.environ
         headers = CredentialHeaders(sent.get("HTTP_COOKIE", ""), sent.get("HTTP_AUTHORIZATION", ""))
-        credential = self._identifiers.credential(headers)
-        found = cast("_Found | None", request.environ.get(_IDENTITY))
-        if found is None or found[:2] != (self._identifiers, credential):
-            identity = self._identifiers.identify(credential)
-            found = _Found(self._identifiers, credential, identity)
-            request.environ[_IDENTITY] = found
-        return None if found.identity is None else found.identity.me
+        found = cast("_Found | None", sent.get(_IDENTITY))
+        if found is None or found[:2] != (self._identifiers, headers):
+            identity, refusal = None, cast("Refusal", NotSignedIn())
+            try:
+                identity = self._identifiers.identify(self._identifiers.credential(headers))
+            except bearer.BearerRefusal as error:
+                refusal = error
+            found = sent[_IDENTITY] = _Found(self._identifiers, headers, identity, refusal)
+        return found
 
     def of_session(self, secret: str) -> SignedIn | None:
         """Return the user of a session's secret, or None. Raises DatabaseUnavailable."""

@@ -48,6 +48,7 @@ def kept(keys: KeyRing, answer: Answer) -> tuple[str, str] | None:
         "version": VERSION,
         "template": answer.template,
         "value": value,
+        "once": answer.once,
     }
     text = json.dumps(outcome).encode()
     if len(text) > MOST:
@@ -70,7 +71,8 @@ def shown(
         raise OutcomeOver
     if not 0 < outcome["until"] - clock.now() <= LIFETIME + clock.APART:
         raise OutcomeOver
-    return Answer(reply.model_validate(outcome["value"] or {}), template=outcome["template"])
+    value = reply.model_validate(outcome["value"] or {})
+    return Answer(value, template=outcome["template"], once=outcome.get("once", False))
 
 
 def discard(request: Request, response: Response, settings: Settings) -> None:

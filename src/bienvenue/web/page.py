@@ -90,6 +90,8 @@ class Answer:
     members: Iterator[tuple[str, object]] | None = None
     #: The file name under which a browser saves the value, instead of showing a page.
     filename: str | None = None
+    #: Whether the page after a form shows the value once, because it is a secret.
+    once: bool = False
     #: Further headers of the response.
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -158,6 +160,8 @@ class Page:
     reauth: bool
     #: Paths of this page in earlier versions, which redirect here: emails name them.
     formerly: tuple[str, ...]
+    #: The scope that an access token needs for it: "" for none, None if no token may have it.
+    scope: str | None
 
     @property
     def name(self) -> str:
@@ -212,13 +216,15 @@ class Pages:
         json_only: bool = False,
         reauth: bool = False,
         formerly: tuple[str, ...] = (),
+        scope: str | None = None,
     ) -> Callable[[H], H]:
         """Declare the decorated function as the page of a route, for example `POST /users`.
 
         With a `link`, a `token` in the query goes into a cookie of that purpose for ten minutes,
         and the browser is redirected to `redirect_to` (by default this path), before the function
         is called. With `reauth`, a user who authenticated too long ago is refused with
-        ReauthenticationRequired, and led back to the page afterwards.
+        ReauthenticationRequired, and led back to the page afterwards. A request with an access
+        token is refused, unless the page names the `scope` that a token needs, "" for none.
         """
         method, _, path = route.partition(" ")
 
@@ -241,6 +247,7 @@ class Pages:
                     json_only,
                     reauth,
                     formerly,
+                    scope,
                 )
             )
             return handler

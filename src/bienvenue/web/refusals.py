@@ -22,6 +22,11 @@ class NotSignedIn(Refusal):
     message = "Sign in first."
     redirect_to = "/sessions/new"
 
+    def __init__(self) -> None:
+        """Name the scheme by which a program may be known (RFC 9110 section 11.6.1)."""
+        super().__init__()
+        self.headers["WWW-Authenticate"] = "Bearer"
+
 
 class ReauthenticationRequired(Refusal):
     """The session is valid, but its last authentication is too long ago (RFC 9470)."""

@@ -81,7 +81,7 @@ class Rendering:
                 cookies.set_return(response, wanted, self._settings)
         if answer.after is not None:
             cookies.clear_return(request, response, self._settings)
-        if answer.session is not None and kept is None:
+        if (answer.session is not None or answer.once) and kept is None:
             outcomes.discard(request, response, self._settings)
         self._set_cookies(response, answer)
         response.headers.update(answer.headers)

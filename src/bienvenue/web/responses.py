@@ -165,7 +165,8 @@ def harden(response: Response, *, https: bool) -> Response:
         response.headers.setdefault(name, value)
     response.headers.setdefault("Cache-Control", "no-store")
     if response.headers["Cache-Control"] == "no-store":
-        response.headers["Vary"] = VARY
+        # The answers of paths for other sites depend on which of them asks (`cors`).
+        response.headers["Vary"] = f"{VARY}, Origin" if "Origin" in response.vary else VARY
     if https:
         response.headers[_HSTS] = "max-age=31536000; includeSubDomains"
     return response

@@ -23,7 +23,9 @@ CLEAR = frozenset(
         "message_uid",
         "policy",
         "reason",
+        "scopes",
         "session",
+        "token",
     }
 )
 """Facts that are not personal data. Every fact that is not named here counts as personal."""

@@ -68,6 +68,7 @@ class NotificationEmailVerified(Reply):
 @page(
     "GET /notification_email",
     returns={200: NotificationEmailShown},
+    scope="account:read",
     formerly=("/second_email",),
 )
 def notification_email(me: SignedIn) -> Answer:

@@ -273,7 +273,7 @@ class Sessions(Feature[SessionSettings]):
             },
         )
         lasting = None if changing is None else self._lasting_of(digest)
-        return None if lasting is None else SignedIn._make(changing + lasting)
+        return None if lasting is None else SignedIn(*changing, *lasting)
 
     def _lasting_of(self, digest: bytes) -> Any:
         """Return the constant values of a session; None when it ended since CHECK."""
@@ -310,8 +310,11 @@ class Sessions(Feature[SessionSettings]):
     def is_fresh(self, me: SignedIn, within: float | None = None) -> bool:
         """Return whether the user authenticated within so many seconds, by default session_fresh.
 
-        A moment ahead of the clock counts for none: the clock was set back since.
+        A moment ahead of the clock counts for none: the clock was set back since. A request with
+        an access token is never fresh.
         """
+        if me.token is not None:
+            return False
         since = clock.now() - me.authenticated_at
         return -clock.APART <= since < (self.settings.session_fresh if within is None else within)
 

@@ -1,7 +1,9 @@
 """The pages of sessions: sign-in, sign-out, the profile, and the list of devices."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import model_serializer
 
 from bienvenue import clock, user_agent
 from bienvenue.authentication import Caller
@@ -89,13 +91,24 @@ class Devices(Reply):
         return cls(sessions=[Device.of(row, row.uid == me.session_uid) for row in rows])
 
 
+class TokenOfRequest(Reply):
+    """The access token of a request."""
+
+    uid: str
+    name: str
+    scopes: list[str]
+    expires_at: str
+
+
 class Profile(Reply):
     """The signed-in user. Times are RFC 3339 in UTC."""
 
     email: str
     uid: str
     created_at: str
-    session: Device
+    #: The session of the request; a request with an access token has that instead.
+    session: Device | None = None
+    access_token: TokenOfRequest | None = None
     #: Whether the session is fresh: the user authenticated within `session_fresh` seconds.
     fresh: bool
 
@@ -106,9 +119,23 @@ class Profile(Reply):
             email=me.email,
             uid=me.user_uid,
             created_at=clock.written(me.user_created_at),
-            session=Device.of(me, current=True),
+            session=Device.of(me, current=True) if me.token is None else None,
+            access_token=TokenOfRequest(
+                uid=me.token.uid,
+                name=me.token.name,
+                scopes=sorted(me.token.scopes),
+                expires_at=clock.written(me.expires_at),
+            )
+            if me.token is not None
+            else None,
             fresh=fresh,
         )
+
+    @model_serializer(mode="wrap")
+    def _without_the_other(self, write: Any) -> dict[str, Any]:
+        """Leave out the one of session and token that the request has not."""
+        shown: dict[str, Any] = write(self)
+        return {name: value for name, value in shown.items() if value is not None}
 
 
 class Which(Form):
@@ -192,7 +219,7 @@ def logout(query: Which, caller: Caller, me: SignedIn) -> Answer:
     )
 
 
-@page("GET /sessions", returns={200: Devices})
+@page("GET /sessions", returns={200: Devices}, scope="account:read")
 def devices(me: SignedIn) -> Answer:
     """List the user's signed-in devices."""
     rows = Sessions.current().list(me.user_id)
@@ -206,7 +233,7 @@ def end_session(uid: str, caller: Caller, me: SignedIn) -> Answer:
     return _ended("signed-out-there", stays=uid != me.session_uid)
 
 
-@page("GET /profile", returns={200: Profile})
+@page("GET /profile", returns={200: Profile}, scope="")
 def profile(me: SignedIn) -> Answer:
     """Return the signed-in user and the session."""
     fresh = Sessions.current().is_fresh(me)
