@@ -15,8 +15,9 @@ BODY = json.dumps({"email": "me@example.com", "filling": "x" * 380}).encode() + 
 class Constant(Edge):
     """An edge that asks nobody."""
 
-    async def _check(self, head: _Head) -> Answered | None:
+    async def _check(self, head: _Head, *, verifies: bool) -> Answered | None:
         assert head.hosts
+        assert not verifies
         return 200, self._headers, BODY
 
 

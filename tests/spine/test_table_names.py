@@ -17,8 +17,8 @@ from sqlalchemy.engine import make_url
 
 from bienvenue import DB, Auth, claim, clock, create_app, schema
 from bienvenue.authentication import CODE
+from bienvenue.checkup import CheckupContext
 from bienvenue.checkup.checks import other_schema
-from bienvenue.checkup.context import CheckupContext
 from bienvenue.cli import main
 from bienvenue.schema import SchemaProblem, State
 from bienvenue.settings import Settings, SettingsProblem
