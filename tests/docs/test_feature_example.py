@@ -199,7 +199,7 @@ def test_a_check_names_the_tables_that_wait_for_their_migration(
     assert pending_migrations(around) == (
         "The tables of display_name are not at this program's version yet."
     )
-    service = SimpleNamespace(require_settings=lambda: auth, db=auth._db)
+    service = SimpleNamespace(require_settings=lambda: auth, db=auth._db, settings=auth.settings)
     said = CliRunner().invoke(cli.current, obj=service).output
     assert said.endswith("display_name: behind\n")
     auth.upgrade()

@@ -119,7 +119,7 @@ def test_the_limits_may_stop_an_operation_before_it_costs_anything(
     """The attempt bears the plain email and where it comes from, and no hash is made."""
     attempts: list[Attempt] = []
 
-    def refuse(_caller: Caller, attempt: Attempt) -> None:
+    def refuse(_caller: Caller, attempt: Attempt, *_counts: object) -> None:
         attempts.append(attempt)
         raise Refusal
 

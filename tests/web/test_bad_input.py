@@ -201,10 +201,15 @@ def test_a_bad_body_is_refused_and_changes_nothing(
             assert answer.get_json()["field"] == first, name
 
 
+def required(page: Page) -> list[str]:
+    """Name the fields that a page cannot do without."""
+    return [name for name, of in page.accepts.model_fields.items() if of.is_required()]
+
+
 def test_an_unknown_field_is_refused_by_its_name(service: Service, client: FlaskClient) -> None:
     """In JSON and in forms; a long or strange name is repeated as far as it can be printed."""
     for page in reading(service):
-        good = dict.fromkeys(page.accepts.model_fields, CANARY)
+        good = dict.fromkeys(required(page), CANARY)
         for name, shown in [("admin", "admin"), ("é" * 100, "?" * 64), ("a\0b", "a?b")]:
             bodies: list[dict[str, Any]] = [{kind: good | {name: CANARY}} for kind in MEDIA]
             for sent in bodies:
@@ -231,8 +236,7 @@ def test_every_wrong_field_is_listed(service: Service, client: FlaskClient) -> N
     for page in reading(service):
         answer = client.open(page.path, method=page.method, json={"x": 1, "y": 2})
         errors = answer.get_json()["errors"]
-        required = [name for name, of in page.accepts.model_fields.items() if of.is_required()]
-        assert [error["field"] for error in errors] == [*required, "x", "y"]
+        assert [error["field"] for error in errors] == [*required(page), "x", "y"]
         assert errors[0] == {key: answer.get_json()[key] for key in ("code", "message", "field")}
 
 
@@ -260,7 +264,7 @@ def test_a_bad_query_is_refused(
 def test_a_page_without_parameters_takes_none(service: Service, client: FlaskClient) -> None:
     """An unsafe page refuses them; a link may have gathered some on its way."""
     for page in reading(service):
-        good = dict.fromkeys(page.accepts.model_fields, PASSPHRASE)
+        good = dict.fromkeys(required(page), PASSPHRASE)
         answer = client.open(f"{page.path}?x={CANARY}", method=page.method, json=good)
         is_problem(answer, 400, "unknown_field")
     assert client.get(f"/profile?utm_source={CANARY}&x=%FF").status_code == 200

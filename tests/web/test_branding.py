@@ -251,6 +251,9 @@ def test_every_page_that_a_browser_can_open_has_a_page_of_its_own(
             answer = client.get(page.path.replace("<uid>", "x"), headers=HTML)
             # What is downloaded is a file for both.
             programs = page.json_only or page.path == "/export"
+            if answer.status_code == 204:
+                # It tells a proxy who asks, by its headers alone.
+                continue
             assert (answer.mimetype == "application/json") == programs, page.path
     assert "sessions/profile.html" in shown
     assert "value.html" not in shown
