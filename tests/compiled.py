@@ -1,14 +1,15 @@
 """Lets the services of a test process share what each of them would compile for itself.
 
 Nearly every test makes a service of its own, and a service compiles its paths, its templates and
-its statements: together a third of the processor's time of all tests. What comes of it is the same
-for the same path, template and statement, so it is kept from one test to the next. Nothing else of
-a service is shared.
+its statements, and mixes its colours: together a third of the processor's time of all tests. What
+comes of it is the same for the same path, template, statement and colour, so it is kept from one
+test to the next. Nothing else of a service is shared.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from types import CodeType
 from typing import Any
 
@@ -20,6 +21,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
+
+from bienvenue import accent
 
 #: The paths of one application take 30 ms.
 _builders: dict[object, Callable[..., tuple[str, str]]] = {}
@@ -56,6 +59,7 @@ def share(patch: pytest.MonkeyPatch) -> None:
         return _builders[key]
 
     patch.setattr(Rule, "_compile_builder", built)
+    patch.setattr(accent, "shades", cache(accent.shades))
     begin = jinja2.Environment.__init__
 
     def begun(self: jinja2.Environment, *arguments: Any, **given: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -61,9 +62,12 @@ def test_every_patch_is_used() -> None:
 @pytest.mark.parametrize("name", patch.names())
 def test_patch_applies(name: str, tmp_path: Path) -> None:
     """To the service as it is now, and to Python that still compiles."""
-    source = patch.build(name, tmp_path)
-    for hunk in patch.read(name):
-        file = source / "bienvenue" / hunk.file
+    files = {hunk.file for hunk in patch.read(name)}
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(patch.PACKAGE / file, tmp_path / file)
+    patch.apply(name, tmp_path)
+    for file in (tmp_path / file for file in files):
         if file.suffix == ".py":
             compile(file.read_text("utf-8"), file, "exec")
 

@@ -37,6 +37,7 @@ LIMITS = {"emails_network": 10**5, "emails_service": 10**5}
 _names = (f"person{number}" for number in itertools.count(1))
 
 
+@pytest.mark.thorough
 def test_the_owner_ends_in_whatever_the_two_did(
     make_service: MakeService, moving_clock: Clock
 ) -> None:
@@ -68,7 +69,7 @@ def test_the_owner_ends_in_whatever_the_two_did(
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=often(6, 50),
+            max_examples=50,
             stateful_step_count=ACTS_OF_A_STORY + 1,
             deadline=None,
             database=None,

@@ -14,7 +14,13 @@ from tests.seed.conftest import HALVES
 from tests.seed.half import Half
 
 PAIRS = [
-    pytest.param(half, case, id=f"{case.name}-{half}")
+    pytest.param(
+        half,
+        case,
+        id=f"{case.name}-{half}",
+        # The grader runs them on the exercise too, in tests/grade.
+        marks=[pytest.mark.thorough] * (half == "course" and case.who != "exercise"),
+    )
     for case in CASES
     for half in HALVES
     if case.who != "mended" and (case.who != "exercise" or half == "course")
