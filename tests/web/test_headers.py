@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
 from werkzeug.test import TestResponse
 
-from bienvenue import DB, disk_space
+from bienvenue import DB, disk_space, schema
 from bienvenue.app import all_pages
 from bienvenue.web.responses import CONTENT_POLICY
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
