@@ -11,14 +11,17 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, render_template_string, request
 
-from bienvenue import Bienvenue, testing
+from bienvenue import Bienvenue, form_token_required, testing
 from bienvenue.authentication import CODE
 from bienvenue.features.accounts import AccountDisabled
 from bienvenue.features.groups.errors import MalformedGroup
 from tests.conftest import EMAIL, MakeService, Service
 from tests.docs.pages import GUIDE, TOP, Page
+from tests.web.hosts import MakeHost, make_host
+
+__all__ = ["make_host"]
 
 EXAMPLE = TOP / "examples" / "testing"
 ONE_DATABASE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -127,6 +130,24 @@ def test_a_form_is_sent_as_a_browser_sends_it(service: Service) -> None:
     assert changed.status_code == 303
     with pytest.raises(LookupError, match="/password has no form with the fields colour, taste"):
         testing.submit(client, "/password", taste="", colour="")
+
+
+@ONE_DATABASE
+def test_a_form_of_the_application_is_sent_with_its_token(make_host: MakeHost) -> None:
+    """Whatever other forms its page has, such as the one that signs out."""
+    app = make_host()
+    form = '<form action="/shelf"><input name="form_token" value="{{ form_token() }}">'
+    page = "{{ sign_out_form() }}" + form + '<input name="title"></form>'
+    app.add_url_rule("/shelf", "shelf", view_func=lambda: render_template_string(page))
+
+    @app.post("/shelf")
+    @form_token_required
+    def add() -> str:
+        return f"added {request.form['title']}"
+
+    client = testing.signed_in(app.test_client())
+    assert client.post("/shelf", data={"title": "Emma"}).status_code == 403
+    assert testing.submit(client, "/shelf", title="Emma").text == "added Emma"
 
 
 @ONE_DATABASE

@@ -216,7 +216,7 @@ def test_programs_that_import_an_application_start_without_a_migrated_database(
         input=typed,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (done.returncode, shown in done.stdout) == (0, True), done.stdout + done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import runpy
 import socket
 import subprocess
@@ -213,8 +214,11 @@ def test_the_schema_is_brought_up_and_named(run: Run) -> None:
     """Harmless twice."""
     newest = schema.newest()
     assert run("db", "upgrade").output == f"the database has version {newest}\n"
-    said = run("db", "current").output
-    assert said.startswith(f"{newest} (current; this program: {newest})\nin ")
+    version, where = run("db", "current").output.splitlines()
+    assert version == f"{newest} (current; this program: {newest})"
+    assert re.fullmatch(
+        r"in .+, as the settings say, with the keys of .+, as the settings say", where
+    )
 
 
 @pytest.mark.parametrize("empty_database", ["sqlite", "postgresql"], indirect=True)

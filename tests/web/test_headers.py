@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from werkzeug.test import TestResponse
 
-from bienvenue import DB, disk_space
+from bienvenue import DB, disk_space, schema
 from bienvenue.app import all_pages
 from bienvenue.web.responses import CONTENT_POLICY
 from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
@@ -237,6 +237,16 @@ def test_a_service_on_another_schema_is_not_ready(
     assert answer.headers["Retry-After"] == "5"
     assert "bienvenue db upgrade" in answer.get_json()["message"]
     db.close()
+
+
+def test_a_service_whose_database_was_migrated_further_is_ready(service: Service) -> None:
+    """A fleet is being upgraded: this process goes on, and no new one of its version begins."""
+    with service.auth._db.connect() as connection:
+        connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
+    assert service.client().get("/readyz").json == {"status": "ok"}
+    assert service.signed_in().get("/profile").status_code == 200
+    with pytest.raises(schema.MigratedFurther, match="a later version of the service"):
+        service.auth.require_schema()
 
 
 def test_pages_are_shown_though_the_database_is_away(service: Service) -> None:
