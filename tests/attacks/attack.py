@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 COURSE = "course"
-How = Literal["alone", "host", "shipped"]
+How = Literal["alone", "host", "library", "shipped"]
 """How a service is served: by itself; inside a host application, one request at a time and below an
-application context that was pushed, as tutorials do; or with its edge, by `bienvenue serve`.
+application context that was pushed, as tutorials do; inside one that moved from Flask-Login; or
+with its edge, by `bienvenue serve`.
 """
 BROKEN = "broken:"
 

@@ -221,6 +221,24 @@ def proven_by_saying_so(target: Target) -> Outcome:
 
 
 @attack(
+    "E15",
+    "A user of an application who claims the email of an account is signed in to that account.",
+    wins="broken:E15_links_by_email",
+    how="library",
+)
+def joined_by_saying_so(target: Target) -> Outcome:
+    """Register with an application that moved from Flask-Login, as the victim's email."""
+    victim, thief = target.person(), target.visitor()
+    if not target.visitor().post("/join", email=target.newcomer().email).ok:
+        raise TargetFails("the application takes no new user")
+    for spelled in (victim.email, victim.email.upper()):
+        reply = thief.post("/join", email=spelled)
+        if thief.get("/profile").ok:
+            return Won(f"a new user is signed in as {victim.email}: {reply.status}")
+    return Refused("an account is linked to whom it was imported for, and to no one else")
+
+
+@attack(
     "E16", "The verification of my email proves yours.", wins="broken:E16_proves_what_it_is_told"
 )
 def my_proof_your_email(target: Target) -> Outcome:

@@ -53,8 +53,9 @@ def accounts(bienvenue_template: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def service(bienvenue_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A database of this test; what its applications opened is closed after it."""
+    assert bienvenue_database
     # Their tests say in a header from where a request comes.
     monkeypatch.setenv("BIENVENUE_TRUSTED_PROXIES", "127.0.0.1")
     made: list[Auth] = []

@@ -618,6 +618,7 @@ def test_an_import_links_and_an_export_names_the_link(library: Library, tmp_path
     exported = {each["email"]: each for each in feature.export_all(CODE, hashes=False)}
     assert exported["ada@example.org"]["flask_login_id"] == "7"
     assert exported["eve@example.org"]["flask_login_id"] is None
+    assert read([{"email": "lee@example.org"}]).created == 1
     with pytest.raises(links.AlreadyLinked, match="Two users have one flask_login_id"):
         read([{"email": "two@example.org", "flask_login_id": "7"}])
     assert "two@example.org" not in library.auth.accounts.emails()
