@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar, Literal
 
 from flask import Blueprint, Flask, Response, request
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict
 from werkzeug.exceptions import BadHost, HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
@@ -50,17 +50,20 @@ class Bienvenue:
         url_prefix: str | None = None,
         features: Iterable[type[Feature[Any]]] = (),
         former: Vouch | None = None,
+        fields: type[BaseModel] | None = None,
         **settings: Any,
     ) -> None:
         """Take an application to join, a path for our pages, and settings by name.
 
         The path is "/account" unless one is given; "" is the root. `features` are classes of
         features of the application; `former` is the function that asks the system its users come
-        from. Settings given here come before those of the environment.
+        from, and `fields` a pydantic model of what it asks its users for. Settings given here come
+        before those of the environment.
         """
         self._url_prefix = url_prefix
         self._features = tuple(features)
         self._former = former
+        self._fields = fields
         self._given = settings
         if app is not None:
             self.init_app(app)
@@ -79,7 +82,7 @@ class Bienvenue:
         """
         prefix = embedding.plain_prefix(self._url_prefix if url_prefix is None else url_prefix)
         settings = Settings(**self._given | given)
-        auth = Auth(settings=settings, features=(*self._features, *features))
+        auth = Auth(settings=settings, features=(*self._features, *features), fields=self._fields)
         if self._former is not None:
             auth.former_system.ask_with(self._former)
         auth.signals.sender = app
@@ -148,7 +151,7 @@ def create_app(**settings: Any) -> Flask:
 def all_pages(auth: Auth) -> list[Any]:
     """Return the pages of the service itself, then those of every feature in order."""
     features = [page for feature in auth.features for page in getattr(feature, "pages", ())]
-    return [*core, *features]
+    return [auth.custom_fields.page_of(page) for page in [*core, *features]]
 
 
 def _require_schema(auth: Auth, dispatcher: Dispatcher, *, may_wait: bool) -> None:

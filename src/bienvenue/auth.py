@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
 from sqlalchemy.exc import NoResultFound
 
 from bienvenue import disk_space, i18n, schema
 from bienvenue.authentication import CODE, Authentication, Caller
 from bienvenue.db import DB
+from bienvenue.declared import DeclarationProblem, Declared
 from bienvenue.feature import Event, Feature, Reason, Refusal, current_registry
 from bienvenue.features.access_tokens import AccessTokens
 from bienvenue.features.account_closure import AccountClosure
@@ -23,6 +25,7 @@ from bienvenue.features.accounts import Accounts, NoSuchUser
 from bienvenue.features.activity import Activity
 from bienvenue.features.audit import Audit
 from bienvenue.features.authentications import Authentications
+from bienvenue.features.custom_fields import CustomFields
 from bienvenue.features.email_change import EmailChange
 from bienvenue.features.former_system import FormerSystem
 from bienvenue.features.forward_auth import ForwardAuth
@@ -79,6 +82,7 @@ FEATURES: tuple[type[Feature[Any]], ...] = (
     Accounts,
     Groups,
     ForwardAuth,
+    CustomFields,
     Activity,
     RateLimits,
     Passwords,
@@ -113,6 +117,24 @@ def named(settings: Settings) -> list[type[Feature[Any]]]:
     return found
 
 
+def declared_by(settings: Settings, model: type[BaseModel] | None) -> Declared | None:
+    """Return the fields of a model, or of the one that the setting `custom_fields` names.
+
+    Raises SettingsProblem.
+    """
+    name = settings.core.custom_fields.strip()
+    try:
+        if model is None and name:
+            model = pkgutil.resolve_name(name)
+        if model is None:
+            return None
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise SettingsProblem(f"{PREFIX}CUSTOM_FIELDS: {name} is no pydantic model")
+        return Declared(model)
+    except (ImportError, AttributeError, ValueError, DeclarationProblem) as error:
+        raise SettingsProblem(f"{PREFIX}CUSTOM_FIELDS: {error}") from None
+
+
 class Auth:
     """The service without its web pages, one for each application."""
 
@@ -121,16 +143,19 @@ class Auth:
         db: DB | None = None,
         settings: Settings | None = None,
         features: Iterable[type[Feature[Any]]] = (),
+        fields: type[BaseModel] | None = None,
     ) -> None:
         """Open the features on a database, by default that of the settings; change no table.
 
         `features` are further ones of an application, opened in their order after ours and those
-        that the setting `extra_features` names. Raises SettingsProblem for a setting that is
-        unknown or invalid.
+        that the setting `extra_features` names. `fields` is the model of what the application asks
+        its users for, by default that of the setting `custom_fields`. Raises SettingsProblem for a
+        setting that is unknown or invalid.
         """
         self.settings = settings or Settings()
         self._db = db or DB.of(self.settings)
         self.registry = Registry(self._db, self.settings)
+        self.registry.declared = declared_by(self.settings, fields)
         for feature in dict.fromkeys([*FEATURES, *named(self.settings), *features]):
             self._open(feature)
         self.audit = self.use(Audit)
@@ -142,6 +167,8 @@ class Auth:
         self.accounts = self.use(Accounts)
         self.groups = self.use(Groups)
         self.forward_auth = self.use(ForwardAuth)
+        self.custom_fields = self.use(CustomFields)
+        self.custom_fields.refuse_taken(self.registry.features)
         self.activity = self.use(Activity)
         self.rate_limits = self.use(RateLimits)
         self.passwords = self.use(Passwords)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from bienvenue import key_file
 from bienvenue.authentication import Authentication, Caller, Factor
 from bienvenue.db import DB
+from bienvenue.declared import Declared
 from bienvenue.errors import Refusal
 from bienvenue.key_ring import KeyRing
 from bienvenue.settings import Settings
@@ -161,6 +162,8 @@ class Registry:
         #: The path under which the application has the pages, for the links in emails.
         self.mount = settings.core.mount
         self.features: list[Member] = []
+        #: The fields of users that the application declares, or None.
+        self.declared: Declared | None = None
         #: Those that hear of every event and are no features.
         self.listeners: list[Listener] = []
         #: Every event with its meaning, as the features declare them.

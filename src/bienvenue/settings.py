@@ -328,6 +328,11 @@ class Core(Section):
         description="Features of your own, as module:Class, separated by commas, for the command "
         "line and `bienvenue serve`. By default none.",
     )
+    custom_fields: str = Field(
+        "",
+        description="The pydantic model of what you ask your users for, as module:Class. By "
+        "default nothing but email and password.",
+    )
     templates: Annotated[Path, AfterValidator(_templates)] | None = Field(
         None,
         description="A folder whose files come before the templates of the same path, as "

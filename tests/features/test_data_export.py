@@ -126,6 +126,8 @@ def live(service: Service, moving: Clock, who: Person) -> FlaskClient:
     assert client.post("/sessions", json=account, **origin).status_code == 200
     assert client.put("/preferences", json={"language": "fr"}, **origin).status_code == 200
     service.auth.groups.add(CODE, who.email, who.agent.replace("/", "-"))
+    user_id = service.auth.accounts.find(who.email).id
+    service.auth.custom_fields.change(CODE, user_id, {"nickname": who.agent})
     for email in (who.second, who.third):
         moving.forward(7)
         sent = {"notification_email": email}
@@ -255,6 +257,7 @@ def test_nothing_of_someone_else_is_in_the_export(service: Service, moving_clock
         "code",
         "email changed",
         "fr",
+        "nickname",
         "password reset",
         "pwd",
         "visitor",

@@ -27,7 +27,7 @@ def test_twenty_who_all_compared_already_and_one_wins(service: Service) -> None:
 
     def make(_: int) -> bool:
         try:
-            service.auth.registration._create_account(CODE, found, found.data["hashed_password"])
+            service.auth.registration._create_account(CODE, found, found)
         except WrongVerificationToken:
             return False
         return True

@@ -46,7 +46,7 @@ STOREYS = [
     {"db"},
     {"schema", "queue", "claim"},
     {"migrations"},
-    {"normalize", "hash_queue", "user_fields"},
+    {"normalize", "hash_queue", "user_fields", "declared"},
     {"web"},
     {"registry"},
     {"feature", "signals"},

@@ -91,6 +91,7 @@ URLS = [
 
 CASES = {
     "instance": path(Path("instance")),
+    "custom_fields": Case("", {"books:Fields": "books:Fields"}, [], ""),
     "table_prefix": Case(
         "",
         {"": "", "auth_": "auth_", "a": "a", "a" * 20: "a" * 20},

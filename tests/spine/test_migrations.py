@@ -158,6 +158,7 @@ def test_no_table_of_before_is_left_and_no_row_is_lost(url: str) -> None:
         "authentications",
         "group_memberships",
         "access_tokens",
+        "custom_fields",
         schema.VERSION_TABLE,
     }
 

@@ -63,7 +63,14 @@ class InvalidFields(Refusal):
 
     code = "invalid_fields"
     #: The codes it can have: that of the first field that is wrong.
-    codes: ClassVar = ("missing_field", "unknown_field", "wrong_type", "empty_field", "wrong_value")
+    codes: ClassVar = (
+        "missing_field",
+        "unknown_field",
+        "wrong_type",
+        "empty_field",
+        "too_long",
+        "wrong_value",
+    )
     message = "Some fields are invalid."
 
     def __init__(self, errors: Sequence[dict[str, str]]) -> None:
@@ -78,8 +85,21 @@ WORDS = {
     "extra_forbidden": ("unknown_field", "This request has no field with this name."),
     "string_type": ("wrong_type", "This field must be text."),
     "string_too_short": ("empty_field", "Fill in this field."),
-    "literal_error": ("wrong_value", "This field has a value that isn't allowed."),
-}
+    "too_short": ("empty_field", "Fill in this field."),
+    "string_too_long": ("too_long", "This is too long."),
+    "too_long": ("too_long", "This is too long."),
+} | dict.fromkeys(
+    (
+        "literal_error",
+        "value_error",
+        "string_pattern_mismatch",
+        "greater_than",
+        "greater_than_equal",
+        "less_than",
+        "less_than_equal",
+    ),
+    ("wrong_value", "This field has a value that isn't allowed."),
+)
 ANOTHER_TYPE = ("wrong_type", "This field has the wrong type.")
 
 

@@ -162,6 +162,8 @@ class Page:
     formerly: tuple[str, ...]
     #: The scope that an access token needs for it: "" for none, None if no token may have it.
     scope: str | None
+    #: Which of the fields that an application declares its form has.
+    custom_fields: Literal["", "all", "editable"] = ""
 
     @property
     def name(self) -> str:
@@ -217,6 +219,7 @@ class Pages:
         reauth: bool = False,
         formerly: tuple[str, ...] = (),
         scope: str | None = None,
+        custom_fields: Literal["", "all", "editable"] = "",
     ) -> Callable[[H], H]:
         """Declare the decorated function as the page of a route, for example `POST /users`.
 
@@ -248,6 +251,7 @@ class Pages:
                     reauth,
                     formerly,
                     scope,
+                    custom_fields,
                 )
             )
             return handler

@@ -7,9 +7,23 @@ import click
 
 from bienvenue import clock
 from bienvenue.features.accounts import Accounts, line
+from bienvenue.features.custom_fields import CustomFields
 from bienvenue.features.groups import Groups
 from bienvenue.features.groups.operations import checked
 from bienvenue.features.registration.operations import Registration
+
+
+def _field_of(custom: CustomFields, given: str) -> tuple[str, Any]:
+    """Return name and value of an option NAME=VALUE. Raises BadParameter."""
+    name, _, value = given.partition("=")
+    found = None if custom.declared is None else custom.declared.named(name)
+    if found is None:
+        known = ", ".join(each.name for each in custom.fields) or "none"
+        raise click.BadParameter(f"there is no field of this name; there are: {known}")
+    try:
+        return name, found.read(value)
+    except ValueError as problem:
+        raise click.BadParameter(f"{name} {problem}") from None
 
 
 @click.command("users add")
@@ -17,11 +31,20 @@ from bienvenue.features.registration.operations import Registration
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @click.option("--no-password", is_flag=True, help="Create an account without a password.")
 @click.option("--group", "groups", multiple=True, help="Add the account to a group; repeatable.")
+@click.option("--field", "fields", multiple=True, help="NAME=VALUE of your own field; repeatable.")
 @click.pass_obj
 def add(
-    service: Any, email: str, password_stdin: bool, no_password: bool, groups: tuple[str, ...]
+    service: Any,
+    *,
+    email: str,
+    password_stdin: bool,
+    no_password: bool,
+    groups: tuple[str, ...],
+    fields: tuple[str, ...],
 ) -> None:
     """Create an account."""
+    custom: CustomFields = service.auth.use(CustomFields)
+    values = dict(_field_of(custom, given) for given in fields)
     registration: Registration = service.auth.use(Registration)
     # A name that is none is refused before the account is created.
     wanted = [checked(group) for group in groups]
@@ -34,6 +57,7 @@ def add(
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         user = registration.create(service.caller, email, password)
+    custom.store(user.id, values)
     for group in wanted:
         service.auth.use(Groups).add(service.caller, user.uid, group)
     click.echo(line(user))

@@ -1,6 +1,7 @@
 """The operations on pending registrations and on verified emails."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from sqlalchemy import Double, exists, insert, literal, select
@@ -13,6 +14,7 @@ from bienvenue.db import DB, retried, upsert
 from bienvenue.feature import Attempt, Event, Feature, needs
 from bienvenue.features.account_closure import AccountClosure
 from bienvenue.features.accounts import Accounts, EmailTaken
+from bienvenue.features.custom_fields import CustomFields
 from bienvenue.features.invitations import Invitations
 from bienvenue.features.mail import Mail
 from bienvenue.features.one_time_tokens import Link, OneTimeTokens, Token, columns
@@ -38,6 +40,8 @@ from bienvenue.web.refusals import LinkNotOpen
 _NEW_EMAIL = {"account.registered", "email.assigned", "email.changed", "email.restored"}
 _VERIFYING = {"password.reset", "email.changed", "email.restored"}
 
+_NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
+
 COMPARED = 5
 """Pending registrations of one email, each of another network, whose password completes them."""
 
@@ -48,6 +52,7 @@ class Registration(Feature[VerificationSettings]):
     name = "registration"
     _account_closure = needs(AccountClosure)
     _accounts = needs(Accounts)
+    _custom_fields = needs(CustomFields)
     _invitations = needs(Invitations)
     _mail = needs(Mail)
     _one_time_tokens = needs(OneTimeTokens)
@@ -113,9 +118,12 @@ class Registration(Feature[VerificationSettings]):
         password: str,
         sent: str | None = None,
         opened: str | None = None,
+        *,
+        fields: Mapping[str, Any] = _NO_FIELDS,
     ) -> User | PendingRegistration:
         """Create an account and return its user, or what waits until the email is verified.
 
+        `fields` are the values of the fields that the application declares.
         An invitation verifies it: `sent` is its token from the request, `opened` its token from an
         opened link. Raises the refusals of `Accounts.add` and `Invitations.admit`, TooManyEmails
         when the caller's network requested too many, and EmailTaken only without a mail server or
@@ -126,22 +134,39 @@ class Registration(Feature[VerificationSettings]):
         self._passwords.check_policy(password, [email])
         hashed = self._passwords.hash(caller, password)
         if invitation is not None:
-            return self._register_invited(caller, email, hashed, invitation)
+            return self._register_invited(caller, email, hashed, invitation, fields=fields)
         if not self._mail.sends_mail:
-            return self._accounts.add(caller, email, hashed)
+            return self._add(caller, email, hashed, fields)
         self._one_time_tokens.admit(caller, REGISTRATION)
-        return self._add_pending(caller, email, hashed)
+        return self._add_pending(caller, email, hashed, fields)
 
     @retried
-    def _register_invited(self, caller: Caller, email: str, hashed: str, invitation: str) -> User:
+    def _add(self, caller: Caller, email: str, hashed: str, fields: Mapping[str, Any]) -> User:
+        with self._db.transaction():
+            user = self._accounts.add(caller, email, hashed)
+            self._custom_fields.store(user.id, fields)
+        return user
+
+    @retried
+    def _register_invited(
+        self,
+        caller: Caller,
+        email: str,
+        hashed: str,
+        invitation: str,
+        *,
+        fields: Mapping[str, Any] = _NO_FIELDS,
+    ) -> User:
         with self._db.transaction():
             self._invitations.spend(email, invitation)
-            user = self._accounts.add(caller, email, hashed)
+            user = self._add(caller, email, hashed, fields)
             self.mark_verified(caller, user.id)
         return user
 
     @retried
-    def _add_pending(self, caller: Caller, email: str, hashed: str) -> PendingRegistration:
+    def _add_pending(
+        self, caller: Caller, email: str, hashed: str, fields: Mapping[str, Any]
+    ) -> PendingRegistration:
         links, browser = self._one_time_tokens, tokens.new()
         purpose = purposes.emails("registration network")
         network = self._registry.keys.lasting_mac(
@@ -159,7 +184,12 @@ class Registration(Feature[VerificationSettings]):
             links.keep(
                 link,
                 sent_to=email,
-                data={"hashed_password": hashed, "network": network, "browser": _digest(browser)},
+                data={
+                    "hashed_password": hashed,
+                    "network": network,
+                    "browser": _digest(browser),
+                    "fields": dict(fields),
+                },
                 message_uid=message_uid,
                 slot=None if sends else f"{email} {network}",
                 where=~exists().where(User.email == email),
@@ -267,7 +297,7 @@ class Registration(Feature[VerificationSettings]):
         if hashed is None:
             self._registry.publish(Event(caller, "registration.refused"))
             raise WrongVerificationToken("password")
-        return self._create_account(caller, found, hashed)
+        return self._create_account(caller, found, self._row_of(found, hashed))
 
     def complete_here(
         self,
@@ -292,7 +322,7 @@ class Registration(Feature[VerificationSettings]):
         # password (E28).
         if mine is None:
             raise PasswordRequired("password")
-        user = self._create_account(caller, found, mine.data["hashed_password"])
+        user = self._create_account(caller, found, mine)
         # The session is as fresh as the choice of the password.
         authentication = Authentication(user, ("pwd",), min(mine.created_at, clock.now()))
         return user, self._sessions.open(caller, authentication, replaces=replaces)
@@ -319,13 +349,28 @@ class Registration(Feature[VerificationSettings]):
         others = [*networks.values()][:COMPARED]
         return list(dict.fromkeys([found.data["hashed_password"], *others]))
 
+    def _row_of(self, found: Token, hashed: str) -> Token:
+        """Return the registration of this hash, of those that the token can complete."""
+        waiting = self._one_time_tokens.list(REGISTRATION, columns.sent_to == found.sent_to)
+        rows = [found, *sorted(waiting, key=lambda row: (row.created_at, row.id), reverse=True)]
+        return next(
+            (row for row in rows if row.data["hashed_password"] == hashed),
+            found._replace(data={"hashed_password": hashed}),
+        )
+
     @retried
-    def _create_account(self, caller: Caller, found: Token, hashed: str) -> User:
+    def _create_account(self, caller: Caller, found: Token, mine: Token) -> User:
+        """Create the account of the registration `mine` by the link of `found`."""
         with self._db.transaction():
             if not self._one_time_tokens.spend_peeked(found):
                 raise WrongVerificationToken
             try:
-                user = self._accounts.add(caller, found.sent_to, hashed)
+                user = self._add(
+                    caller,
+                    found.sent_to,
+                    mine.data["hashed_password"],
+                    mine.data.get("fields", _NO_FIELDS),
+                )
             except EmailTaken:
                 raise WrongVerificationToken from None
             self.mark_verified(caller, user.id)

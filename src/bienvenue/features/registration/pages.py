@@ -5,6 +5,7 @@ from typing import Literal
 from bienvenue import clock
 from bienvenue.authentication import Caller
 from bienvenue.features.accounts import EmailTaken
+from bienvenue.features.custom_fields import CustomFields
 from bienvenue.features.invitations import RegistrationClosed, WrongInvitation
 from bienvenue.features.mail import EmailSent, TooManyEmails
 from bienvenue.features.passwords import (
@@ -91,6 +92,7 @@ def registration_page(query: ReturnTo, visitor: Visitor) -> Answer:
     public=True,
     form_template="registration/register.html",
     hashes=True,
+    custom_fields="all",
 )
 def users(form: RegistrationRequest, caller: Caller, visitor: Visitor) -> Answer:
     """Create an account, or send the email that verifies the address first."""
@@ -99,7 +101,12 @@ def users(form: RegistrationRequest, caller: Caller, visitor: Visitor) -> Answer
         form.email,
         invitation,
         Registration.current().register(
-            caller, form.email, form.password, form.invitation, invitation
+            caller,
+            form.email,
+            form.password,
+            form.invitation,
+            invitation,
+            fields=CustomFields.current().values(form),
         ),
     )
 
