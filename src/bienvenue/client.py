@@ -266,8 +266,8 @@ def _after_fork() -> None:
         client.forget_inherited()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+# Where processes do not fork, there is no such function.
+getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)
 
 
 # --- what the visitor hears while the service is away ------------------------------------------

@@ -23,6 +23,7 @@ from bienvenue.client import (
     ServiceAway,
     SignedInUser,
     WSGIMiddleware,
+    _after_fork,
     _readable,
 )
 from tests.conftest import EMAIL, PASSPHRASE
@@ -356,6 +357,20 @@ def test_a_forked_process_has_its_own_connections() -> None:
         assert user is not None
         assert user.uid == "parent"
         assert len(service.connections) == 2
+
+
+def test_what_a_process_inherits_stays_open() -> None:
+    """Its parent goes on to use it: closing it would end the parent's connection over TLS."""
+    with speaking(echo) as service:
+        client = Client(service.url)
+        assert client.user("session_id=parent") is not None
+        (inherited,) = client._kept
+        _after_fork()
+        assert inherited.sock is not None
+        assert not client._kept
+        assert client.user("session_id=child") is not None
+        assert len(service.connections) == 2
+        inherited.close()
 
 
 def test_a_crowd_waits_and_is_told() -> None:
