@@ -27,6 +27,7 @@ from bienvenue.features.sessions import SignedIn
 from bienvenue.features.sessions.pages import Profile
 from bienvenue.places import Places
 from bienvenue.web import responses
+from bienvenue.web.bearer import InvalidToken
 from bienvenue.web.body import LARGEST_BODY, BodyTooLarge
 from bienvenue.web.dispatch import Dispatcher, NotSignedIn, as_refusal
 from bienvenue.web.identity import Credential, CredentialHeaders, Identity
@@ -90,6 +91,8 @@ class Edge:
         self._cors = self._dispatcher.cors
         self._identifiers = self._dispatcher.identifiers
         self._not_signed_in = self._refused(NotSignedIn())
+        # A flood of guesses costs no response each.
+        self._no_token = self._refused(InvalidToken())
         made = responses.as_json({}, 200)
         if self._cors.origins:
             made.vary.add("Origin")
@@ -146,6 +149,8 @@ class Edge:
                 found = look_up()
             else:
                 found = await asyncio.get_running_loop().run_in_executor(self._checking, look_up)
+        except InvalidToken:
+            return self._no_token
         except DatabaseUnavailable as error:
             return self._refused(as_refusal(error))
         if found is None:

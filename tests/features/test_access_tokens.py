@@ -196,6 +196,21 @@ def test_an_account_has_as_many_as_the_settings_say(make_service: MakeService) -
     assert len(service.auth.access_tokens.list(service.auth.accounts.find(EMAIL).id)) == 3
 
 
+def test_a_user_makes_ten_an_hour(service: Service, moving_clock: Clock) -> None:
+    """However many of them are revoked: each is a row of the audit log and an email."""
+    client = service.signed_in()
+    sent = {"name": "ci", "scopes": "read"}
+    for _ in range(10):
+        made = client.post("/access_tokens", json=sent, headers=OWN).get_json()
+        assert client.delete(f"/access_tokens/{made['uid']}", headers=OWN).status_code == 204
+    answer = client.post("/access_tokens", json=sent, headers=OWN)
+    assert answer.get_json()["code"] == "too_many_new_tokens"
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "3600")
+    moving_clock.forward(3601)
+    client = service.signed_in()
+    assert client.post("/access_tokens", json=sent, headers=OWN).status_code == 201
+
+
 def test_a_form_has_a_box_for_each_scope(service: Service) -> None:
     """Without scripts; the page after it shows the token once, and a reload does not."""
     client = service.signed_in()

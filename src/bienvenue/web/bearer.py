@@ -11,7 +11,7 @@ from bienvenue.errors import Refusal
 from bienvenue.user import AccessTokenGrant, SignedIn
 
 #: A further header field of the name, as WSGI and the edge join them, if one of them is a Bearer.
-_SEVERAL = re.compile(r"(?:^|,)[ \t]*bearer(?:[ \t,]|$)", re.ASCII | re.IGNORECASE)
+_SEVERAL = re.compile(r"(?:^|,)[ \t]*+bearer(?:[ \t,]|$)", re.ASCII | re.IGNORECASE)
 
 
 class BearerRefusal(Refusal):

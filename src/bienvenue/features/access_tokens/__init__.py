@@ -17,6 +17,7 @@ from bienvenue.features.access_tokens.errors import (
     ScopesMissing,
     ServiceAccount,
     TooManyAccessTokens,
+    TooManyNewTokens,
     UnknownScope,
 )
 from bienvenue.features.access_tokens.models import AccessToken, AddedToken
@@ -34,5 +35,6 @@ __all__ = [
     "ScopesMissing",
     "ServiceAccount",
     "TooManyAccessTokens",
+    "TooManyNewTokens",
     "UnknownScope",
 ]

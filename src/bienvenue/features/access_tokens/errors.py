@@ -58,6 +58,19 @@ class TooManyAccessTokens(Refusal):
     message = "This account has as many tokens as it may have. Revoke one first."
 
 
+class TooManyNewTokens(Refusal):
+    """The user made as many tokens as they may within an hour; each is an email and a row."""
+
+    status = 429
+    code = "too_many_new_tokens"
+    message = "You've created too many tokens. Try again in 1 hour."
+
+    def __init__(self) -> None:
+        """Ask to come back in an hour."""
+        super().__init__()
+        self.retry_after = 3600
+
+
 class NoSuchAccessToken(Refusal):
     """The account has no live token with this uid."""
 

@@ -22,6 +22,7 @@ from bienvenue.features.access_tokens.errors import (
     ScopesMissing,
     ServiceAccount,
     TooManyAccessTokens,
+    TooManyNewTokens,
     UnknownScope,
 )
 from bienvenue.features.access_tokens.models import (
@@ -37,6 +38,7 @@ from bienvenue.features.access_tokens.models import (
     written,
 )
 from bienvenue.features.accounts import Accounts, EmailTaken
+from bienvenue.features.mail import Mail
 from bienvenue.hashing import NO_PASSWORD
 from bienvenue.registry import Registry
 from bienvenue.settings import seconds
@@ -46,6 +48,9 @@ from bienvenue.web.page import Pages
 from bienvenue.web.refusals import NotFound, NotSignedIn
 
 _log = logging.getLogger("bienvenue")
+
+ADDED_AN_HOUR = 10
+"""Tokens that a user may make in an hour: one can make and revoke them without end."""
 
 USED_EVERY = 600
 """Seconds between two writes of `last_used_at`."""
@@ -75,6 +80,7 @@ class AccessTokens(Feature[AccessTokenSettings]):
 
     name = "access_tokens"
     _accounts = needs(Accounts)
+    _mail = needs(Mail)
     Settings = AccessTokenSettings
     pages: ClassVar[Pages] = Pages()
     events: ClassVar = {
@@ -155,8 +161,15 @@ class AccessTokens(Feature[AccessTokenSettings]):
         self.require_people()
         if me.token is not None:
             raise NotSignedIn
+        wanted = self._checked(name, scopes, lifetime)
+        if not self._may_add(me):
+            raise TooManyNewTokens
         mine = (User.session_id == me.generation) & User.disabled_at.is_(None)
-        return self._add(caller, me.user_id, self._checked(name, scopes, lifetime), mine)
+        return self._add(caller, me.user_id, wanted, mine)
+
+    @retried
+    def _may_add(self, me: SignedIn) -> bool:
+        return self._mail.may_ask("access_tokens", me.user_uid, 0.0, ADDED_AN_HOUR)
 
     def add_for(
         self, caller: Caller, user: str, name: str, scopes: str, lifetime: str | None = None

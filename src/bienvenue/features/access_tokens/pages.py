@@ -13,6 +13,7 @@ from bienvenue.features.access_tokens.errors import (
     NoSuchAccessToken,
     ScopesMissing,
     TooManyAccessTokens,
+    TooManyNewTokens,
     UnknownScope,
 )
 from bienvenue.features.access_tokens.models import ACCOUNT_READ, AccessToken, AddedToken, written
@@ -142,6 +143,7 @@ def new_access_token() -> Answer:
         UnknownScope,
         LifetimeTooLong,
         TooManyAccessTokens,
+        TooManyNewTokens,
         NotFound,
     ),
     reauth=True,
