@@ -259,6 +259,7 @@ def test_nothing_of_someone_else_is_in_the_export(service: Service, moving_clock
         "True",
         "Unknown device",
         "Werkzeug/3.1.9",
+        "account:read",
         "code",
         "email changed",
         "fr",
