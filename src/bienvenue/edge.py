@@ -26,8 +26,9 @@ from bienvenue.features.forward_auth import ForwardAuth
 from bienvenue.features.sessions import SignedIn
 from bienvenue.features.sessions.pages import Profile
 from bienvenue.places import Places
+from bienvenue.user import FULL_ACCESS
 from bienvenue.web import responses
-from bienvenue.web.bearer import InvalidToken
+from bienvenue.web.bearer import InvalidToken, require_for_page
 from bienvenue.web.body import LARGEST_BODY, BodyTooLarge
 from bienvenue.web.dispatch import Dispatcher, NotSignedIn, as_refusal
 from bienvenue.web.identity import Credential, CredentialHeaders, Identity
@@ -150,7 +151,7 @@ class Edge:
             else:
                 found = await asyncio.get_running_loop().run_in_executor(self._checking, look_up)
         except InvalidToken:
-            return self._no_token
+            return None if head.wants_page else self._no_token
         except DatabaseUnavailable as error:
             return self._refused(as_refusal(error))
         if found is None:
@@ -166,11 +167,15 @@ class Edge:
     def _look_up(
         self, credential: Credential, *, verifies: bool
     ) -> tuple[Identity, Answered] | None:
-        """Return whose credential it is and the answer to its check. Raises DatabaseUnavailable."""
+        """Return whose credential it is and the answer to its check.
+
+        Raises DatabaseUnavailable and the refusals of access tokens.
+        """
         identity = credential.look_up()
         if identity is None:
             return None
         if verifies:
+            require_for_page(identity.me, FULL_ACCESS)
             named = encoded(self._forward_auth.headers_of(identity.me).items())
             return identity, (204, [*self._verified, *named], b"")
         fresh = self._sessions.is_fresh(identity.me)

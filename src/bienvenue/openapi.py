@@ -145,7 +145,7 @@ def _refusals(page: Page) -> dict[int, list[str]]:
     # A feature may say an error of another more exactly, as that a disabled account is closed.
     named = [kind for error in page.errors for kind in (error, *error.__subclasses__())]
     found: list[type[Refusal]] = [*dict.fromkeys(named), *dispatch.EVERYWHERE]
-    if not page.public:
+    if not page.public or page.scope is not None:
         found += [dispatch.NotSignedIn, bearer.InvalidToken, bearer.SeveralCredentials]
         found += [bearer.SessionRequired] if page.scope is None else []
         found += [bearer.InsufficientScope] if page.scope else []

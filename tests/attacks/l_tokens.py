@@ -157,7 +157,7 @@ def a_token_that_was_revoked(target: Target) -> Outcome:
 def a_scope_that_it_has_not(target: Target) -> Outcome:
     """Have a token for the application's own views, and read what the account's pages show."""
     token = made(target.person().sign_in(), "read")["access_token"]
-    for path in ("/sessions", "/activity", "/notification_email", "/access_tokens"):
+    for path in ("/sessions", "/activity", "/notification_email", "/access_tokens", "/verify"):
         for method in METHODS:
             if bearing(target, token, method, path).ok:
                 return Won(f"{method} {path} answers a token without its scope")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -167,3 +168,31 @@ def test_without_a_database_nobody_is_let_in(
         heard = way(service, cookie)
         assert (heard.status, heard.header("retry-after")) == (503, "5")
         assert "remote-user" not in dict(heard.headers)
+
+
+@pytest.mark.parametrize("way", [by_flask, by_edge])
+def test_a_token_needs_full_access(
+    make_service: MakeService, way: Callable[[Service, Mapping[str, str]], Heard]
+) -> None:
+    """What stands behind the proxy knows no scopes; what is no token is refused as elsewhere."""
+    service = make_service(access_token_scopes="read", cors_origins=SHELF)
+    cookie = secret_of(service)
+    tokens = service.auth.access_tokens
+    few = tokens.add_for(CODE, EMAIL, "few", "read account:read").secret
+    full = tokens.add_for(CODE, EMAIL, "full", "*").secret
+    heard = way(service, {"Authorization": f"Bearer {full}", "Origin": SHELF})
+    assert (heard.status, heard.header("remote-email"), heard.header("remote-amr")) == (
+        204,
+        EMAIL,
+        "",
+    )
+    assert not [name for name, _ in heard.headers if name.startswith("access-control")]
+    for sent, status, code in (
+        ({"Authorization": f"Bearer {few}"}, 403, "insufficient_scope"),
+        ({"Authorization": "Bearer x"}, 401, "invalid_token"),
+        ({"Authorization": f"Bearer {full}", "Cookie": cookie}, 400, "several_credentials"),
+        ({"Authorization": "Basic eDp5"}, 401, "not_signed_in"),
+    ):
+        refused = way(service, sent)
+        assert (refused.status, json.loads(refused.body)["code"]) == (status, code)
+        assert refused.header("www-authenticate").startswith("Bearer")

@@ -11,7 +11,7 @@ from bienvenue.authentication import Caller, Channel
 from bienvenue.feature import Feature, Refusal, needs
 from bienvenue.features.groups import Groups
 from bienvenue.settings import Section
-from bienvenue.user import SignedIn
+from bienvenue.user import FULL_ACCESS, SignedIn
 from bienvenue.web import redirects
 from bienvenue.web.crosssite import SAFE
 from bienvenue.web.page import Answer, Pages, ProxiedRequest, Visitor
@@ -79,6 +79,8 @@ page = ForwardAuth.pages
     public=True,
     any_host=True,
     json_only=True,
+    # What stands behind the proxy knows no scopes, so a token must have all.
+    scope=FULL_ACCESS,
 )
 def verify(me: SignedIn | None, caller: Caller, visitor: Visitor) -> Answer:
     """Tell a proxy whose request it has, in headers."""
