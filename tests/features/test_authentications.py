@@ -277,10 +277,10 @@ def test_an_identifier_is_a_feature(with_toys: WithToys, way: str) -> None:
     assert opened is not None
     for secret, status in ((opened, 200), ("x" * 43, 401)):
         if way == "edge":
-            header = (b"authorization", f"Bearer {secret}".encode())
+            header = (b"authorization", f"Session {secret}".encode())
             answered = ask(edge_of(service), "GET", "/profile", header).status
         else:
-            headers = {"Authorization": f"Bearer {secret}"}
+            headers = {"Authorization": f"Session {secret}"}
             answered = service.client().get("/profile", headers=headers).status_code
         assert answered == status
 

@@ -101,9 +101,9 @@ class Bearers(Feature[Section]):
         return (self,)
 
     def credential(self, headers: CredentialHeaders) -> str | None:
-        """Return what follows `Bearer `, or None."""
+        """Return what follows `Session `, or None."""
         kind, _, secret = headers.authorization.partition(" ")
-        return secret if kind == "Bearer" else None
+        return secret if kind == "Session" else None
 
     def look_up(self, credential: str) -> SignedIn | None:
         """Return whose it is, or None."""
