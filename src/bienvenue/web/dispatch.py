@@ -242,6 +242,9 @@ class Dispatcher:
         """
         if page.public:
             me = self.identity.signed_in() if "me" in page.parameters else None
+            if me is None and page.scope is not None:
+                # Where a token is taken, one that opens nothing is said to.
+                bearer.refuse_token(self.identity.refusal())
             # On a public page a token is no one, unless the page takes tokens.
             return None if me is not None and me.token is not None and page.scope is None else me
         me = self.identity.require()
