@@ -51,6 +51,12 @@ APPLICATION: list[tuple[str, str, str, list[str]]] = [
         ],
     ),
     (
+        "Applications of any framework",
+        "bienvenue.client",
+        "client.py",
+        ["Client", "WSGIMiddleware", "ASGIMiddleware", "SignedInUser", "ServiceAway"],
+    ),
+    (
         "Tests of an application",
         "bienvenue.testing",
         "testing.py",
@@ -69,8 +75,9 @@ APPLICATION: list[tuple[str, str, str, list[str]]] = [
 OF_APPLICATION = """\
 What an application imports. The guides say how it is used: [inside a Flask
 application](../guide/embedding.md), [protecting your views](../guide/protect-your-views.md),
-[signals](../guide/signals.md), [tests](../guide/testing-your-application.md). A refusal is named by
-its class; its code is on the page of its [feature](../README.md).
+[signals](../guide/signals.md), [tests](../guide/testing-your-application.md), [any
+framework](../guide/any-framework.md). A refusal is named by its class; its code is on the page of
+its [feature](../README.md).
 """
 OF_OPERATIONS = """\
 What pages and commands call, and code of an application may, as

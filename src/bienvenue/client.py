@@ -55,6 +55,12 @@ class SignedInUser(NamedTuple):
     groups: frozenset[str]
     #: The completed factors, as "pwd" (RFC 8176).
     amr: tuple[str, ...]
+    #: The scopes of the access token; `*` is full access, and what a session has.
+    scopes: frozenset[str]
+
+    def allows(self, scope: str) -> bool:
+        """Tell whether the user, or the program that acts for them, has a scope."""
+        return not self.scopes.isdisjoint({scope, "*"})
 
 
 class ServiceAway(Exception):
@@ -76,13 +82,15 @@ class Client:
         *,
         connections: int = 10,
         timeout: float = 5.0,
+        scopes: Iterable[str] = (),
         context: ssl.SSLContext | None = None,
     ) -> None:
         """Take the URL under which the pages of the service are, as https://login.example.org.
 
         At most `connections` requests ask at once; another waits for `timeout` seconds, as each
-        step of asking does. `context` verifies the service over https, by default with the
-        certificates of the system. Raises ValueError for a URL that is none.
+        step of asking does. An access token needs full access, or one of `scopes`: those that the
+        application checks with `allows`. `context` verifies the service over https, by default with
+        the certificates of the system. Raises ValueError for a URL that is none.
         """
         self.connections = connections
         self.timeout = timeout
@@ -96,7 +104,8 @@ class Client:
             self._context = ssl.create_default_context()
         self._https = parts.scheme == "https"
         self._url = url.rstrip("/")
-        self._path = f"{parts.path.rstrip('/')}/verify"
+        wanted = urlencode({"scope": " ".join(scopes)}) if scopes else ""
+        self._path = f"{parts.path.rstrip('/')}/verify{wanted and '?'}{wanted}"
         _clients.add(self)
 
     def _begin(self) -> None:
@@ -233,6 +242,7 @@ def _understood(status: int, headers: http.client.HTTPMessage, body: bytes) -> S
             headers.get("Remote-Email", ""),
             frozenset(filter(None, headers.get("Remote-Groups", "").split(","))),
             tuple(filter(None, headers.get("Remote-Amr", "").split(","))),
+            frozenset(filter(None, headers.get("Remote-Scopes", "").split(","))),
         )
     code = _code(headers, body)
     if code is not None and status in _REFUSED:

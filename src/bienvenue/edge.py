@@ -116,8 +116,11 @@ class Edge:
             head.refuse_ambiguous(scope["http_version"])
             body = await _whole_body(receive) if head.has_body else b""
             own = None
-            if scope["method"] == "GET" and scope["path"] in {"/profile", "/verify"}:
-                own = await self._check(head, verifies=scope["path"] == "/verify")
+            verifies = scope["path"] == "/verify"
+            # A proxy may ask for scopes, which the page reads.
+            asked = scope["path"] == "/profile" or (verifies and not scope["query_string"])
+            if scope["method"] == "GET" and asked:
+                own = await self._check(head, verifies=verifies)
             if own is None:
                 answered = await self._through_flask(scope, head.fields, body)
             else:

@@ -251,3 +251,21 @@ def an_origin_that_looks_alike(target: Target) -> Outcome:
             if reply.header("Access-Control-Allow-Credentials") is not None:
                 return Won("cookies may travel")
     return Refused(f"{len(alike)} origins that look alike may read nothing")
+
+
+@attack(
+    "L05",
+    "A token of few scopes passes for its owner at an application behind a proxy.",
+    wins="broken:L05_verify_asks_no_scope",
+    settings=SCOPES,
+)
+def a_token_at_a_proxy(target: Target) -> Outcome:
+    """Let a proxy ask whose request it has, which bears a token that reads notes."""
+    token = made(target.person().sign_in(), "read")["access_token"]
+    if not bearing(target, token, "GET", "/verify?scope=read").ok:
+        raise TargetFails("the token does not open what it is for")
+    for query in ("", "?scope=", "?scope=write", "?scope=*"):
+        reply = bearing(target, token, "GET", f"/verify{query}")
+        if reply.ok or reply.header("Remote-User"):
+            return Won(f"/verify{query} names its owner")
+    return Refused("a proxy hears who it is where it asks for a scope that the token has")

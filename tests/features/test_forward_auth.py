@@ -9,7 +9,7 @@ import pytest
 
 from bienvenue.authentication import CODE
 from bienvenue.db import DatabaseUnavailable
-from tests.conftest import EMAIL, MakeService, Service
+from tests.conftest import EMAIL, PASSPHRASE, MakeService, Service
 from tests.web.edge import Heard, ask, edge_of
 from tests.web.test_edge import told, without_flask
 
@@ -72,6 +72,7 @@ def test_both_name_the_user_and_read_what_is_true_now(
         "remote-email": EMAIL,
         "remote-groups": "",
         "remote-amr": "pwd",
+        "remote-scopes": "*",
         "cache-control": "no-store",
     }
     for groups in ((), ("staff", "Editors")):
@@ -196,3 +197,46 @@ def test_a_token_needs_full_access(
         refused = way(service, sent)
         assert (refused.status, json.loads(refused.body)["code"]) == (status, code)
         assert refused.header("www-authenticate").startswith("Bearer")
+
+
+@pytest.mark.parametrize("way", [by_flask, by_edge])
+def test_a_token_opens_only_what_it_is_for(
+    make_service: MakeService, way: Callable[[Service, Mapping[str, str]], Heard]
+) -> None:
+    """Without a scope that the proxy asks for, a token of few would pass for a session."""
+    service = make_service(access_token_scopes="read=Read your notes, write")
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    few, full = (
+        service.auth.access_tokens.add_for(CODE, EMAIL, scopes, scopes).secret
+        for scopes in ("read", "*")
+    )
+    heard = way(service, {"Authorization": f"Bearer {full}"})
+    assert (heard.status, heard.header("remote-scopes")) == (204, "*")
+    for sent in ({}, BROWSER, caddys(f"{SHELF}/")):
+        heard = way(service, {"Authorization": f"Bearer {few}", **sent})
+        assert heard.status == 403
+        assert "insufficient_scope" in heard.header("www-authenticate")
+        assert "remote-user" not in dict(heard.headers)
+    heard = way(service, {"Authorization": f"Bearer {few}x"})
+    assert heard.status == 401
+    assert "invalid_token" in heard.header("www-authenticate")
+    both = {"Authorization": f"Bearer {few}", "Cookie": secret_of(service)}
+    assert way(service, both).status == 400
+    client = service.app.test_client(use_cookies=False)
+    for query, status in (("read", 204), ("write read", 204), ("write", 403), ("", 403)):
+        answer = client.get(
+            "/verify", query_string={"scope": query}, headers={"Authorization": f"Bearer {few}"}
+        )
+        assert answer.status_code == status, query
+        assert answer.headers.get("Remote-Scopes") == ("read" if status == 204 else None)
+
+
+def test_the_edge_leaves_scopes_to_the_page(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads no query; the page does, and refuses one that it does not know by ignoring it."""
+    edge = edge_of(service)
+    reached = without_flask(edge, monkeypatch)
+    cookie = (b"cookie", secret_of(service).encode())
+    assert ask(edge, "GET", "/verify", cookie, query=b"scope=read").status == 204
+    assert reached == ["/verify"]

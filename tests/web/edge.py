@@ -39,13 +39,14 @@ def ask(
     *headers: tuple[bytes, bytes],
     body: bytes = b"",
     ip: str | None = "203.0.113.9",
+    query: bytes = b"",
 ) -> Heard:
     """Send one request from an ip, or over a unix socket when None."""
     scope: dict[str, Any] = {
         "type": "http",
         "method": method,
         "path": path,
-        "query_string": b"",
+        "query_string": query,
         "http_version": "1.1",
         "scheme": "http",
         "client": None if ip is None else (ip, 40000),

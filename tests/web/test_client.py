@@ -32,7 +32,7 @@ from tests.ports import free_port, wait_until
 from tests.web.speaker import Answer, named, speaking, written
 
 COOKIE = f"session_id={'A' * 43}"
-ANN = SignedInUser("ann", "ann@example.com", frozenset(), ())
+ANN = SignedInUser("ann", "ann@example.com", frozenset(), (), frozenset())
 PROBLEM = "application/problem+json"
 
 
@@ -239,6 +239,27 @@ def test_a_browser_is_sent_to_signing_in_and_back() -> None:
     url = Client("https://login.example.org/auth/").sign_in_url("https://shelf.example.org/a?b=c&d")
     back = "https%3A%2F%2Fshelf.example.org%2Fa%3Fb%3Dc%26d"
     assert url == f"https://login.example.org/auth/sessions/new?next={back}"
+
+
+def test_a_token_of_few_scopes_is_known_where_they_are_asked_for(tmp_path: Path) -> None:
+    """To an application that names none it would be as good as a session, so it is no one there."""
+    with serving(tmp_path, access_token_scopes="read=Read your notes, write") as served:
+        program, url = served.program(), f"http://localhost:{served.port}"
+        cookie = _signed_in(program)
+        made = command(
+            tmp_path,
+            *("tokens", "add", "--user", EMAIL, "--name", "ci", "--scope", "read"),
+            access_token_scopes="read=Read your notes, write",
+        )
+        bearer = f"Bearer {next(word for word in made.stdout.split() if word.startswith('bv_'))}"
+        assert Client(url).user(authorization=bearer) is None
+        assert Client(url, scopes=["write"]).user(authorization=bearer) is None
+        user = Client(url, scopes=["write", "read"]).user(authorization=bearer)
+        assert user is not None
+        assert (user.email, user.scopes) == (EMAIL, frozenset({"read"}))
+        assert (user.allows("read"), user.allows("write")) == (True, False)
+        assert Client(url, scopes=["read"]).user(cookie, bearer) is None
+        assert Client(url).user(authorization=bearer + "x") is None
 
 
 def test_https_is_verified() -> None:
@@ -553,7 +574,8 @@ def test_what_ended_is_refused_at_the_next_request(
         for _ in range(20):
             user = client.user(cookie)
             assert user is not None
-            assert user[1:] == (EMAIL, frozenset({"staff"}), ("pwd",))
+            assert user[1:] == (EMAIL, frozenset({"staff"}), ("pwd",), frozenset("*"))
+            assert user.allows("read")
         assert command(tmp_path, "users", "groups", "remove", EMAIL, "staff").returncode == 0
         user = client.user(cookie)
         assert user is not None

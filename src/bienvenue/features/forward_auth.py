@@ -4,6 +4,7 @@
 and Caddy and Traefik call `forward_auth`; `bienvenue.client` asks it too.
 """
 
+from collections.abc import Collection
 from typing import ClassVar
 from urllib.parse import urlencode
 
@@ -13,8 +14,9 @@ from bienvenue.features.groups import Groups
 from bienvenue.settings import Section
 from bienvenue.user import FULL_ACCESS, SignedIn
 from bienvenue.web import redirects
+from bienvenue.web.bearer import InsufficientScope, InvalidToken, SeveralCredentials
 from bienvenue.web.crosssite import SAFE
-from bienvenue.web.page import Answer, Pages, ProxiedRequest, Visitor
+from bienvenue.web.page import Answer, Form, Pages, ProxiedRequest, Visitor
 from bienvenue.web.refusals import NotSignedIn
 
 # --- operations ---------------------------------------------------------------------------------
@@ -27,16 +29,22 @@ class ForwardAuth(Feature[Section]):
     _groups = needs(Groups)
     pages: ClassVar[Pages] = Pages()
 
-    def headers_of(self, me: SignedIn) -> dict[str, str]:
-        """Return the headers that name a user: their public name, email, groups and factors.
+    def headers_of(self, me: SignedIn, wanted: Collection[str] = ()) -> dict[str, str]:
+        """Return the headers that name a user: public name, email, groups, factors and scopes.
 
-        All are ASCII. The groups are read now. Raises DatabaseUnavailable.
+        All are ASCII. The groups are read now. An access token has one of the `wanted` scopes, or
+        full access: without scopes the application would take it for a session. Raises
+        InsufficientScope and DatabaseUnavailable.
         """
+        scopes = {FULL_ACCESS} if me.token is None else me.token.scopes
+        if scopes.isdisjoint({*wanted, FULL_ACCESS}):
+            raise InsufficientScope(tuple(wanted))
         return {
             "Remote-User": me.user_uid,
             "Remote-Email": me.email,
             "Remote-Groups": ",".join(self._groups.committed(me.user_id)),
             "Remote-Amr": ",".join(me.amr.split()),
+            "Remote-Scopes": ",".join(sorted(scopes)),
         }
 
     def sign_in_url(self, caller: Caller, proxied: ProxiedRequest | None) -> str:
@@ -72,19 +80,25 @@ class ForwardAuth(Feature[Section]):
 page = ForwardAuth.pages
 
 
+class Scopes(Form):
+    """The scopes, separated by spaces, of which an access token needs one; a session needs none."""
+
+    scope: str = ""
+
+
 @page(
     "GET /verify",
+    query=Scopes,
     returns={204: None, 303: None},
-    errors=(NotSignedIn,),
+    errors=(NotSignedIn, InvalidToken, SeveralCredentials, InsufficientScope),
     public=True,
+    scope="",
     any_host=True,
     json_only=True,
-    # What stands behind the proxy knows no scopes, so a token must have all.
-    scope=FULL_ACCESS,
 )
-def verify(me: SignedIn | None, caller: Caller, visitor: Visitor) -> Answer:
+def verify(query: Scopes, me: SignedIn | None, caller: Caller, visitor: Visitor) -> Answer:
     """Tell a proxy whose request it has, in headers."""
     if me is None:
         url = ForwardAuth.current().sign_in_url(caller, visitor.proxied)
         return Answer(status=303, headers={"Location": url})
-    return Answer(status=204, headers=ForwardAuth.current().headers_of(me))
+    return Answer(status=204, headers=ForwardAuth.current().headers_of(me, query.scope.split()))

@@ -86,6 +86,12 @@ def require_scopes(grant: AccessTokenGrant | None, wanted: tuple[str, ...]) -> N
         raise InsufficientScope(wanted)
 
 
+def refuse_token(refusal: Refusal) -> None:
+    """Raise a refusal that is about an access token; a page without one may be public."""
+    if isinstance(refusal, BearerRefusal):
+        raise refusal
+
+
 def require_for_page(me: SignedIn, scope: str | None) -> None:
     """Raise SessionRequired or InsufficientScope unless `me` may have a page of ours.
 

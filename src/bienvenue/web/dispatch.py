@@ -241,17 +241,12 @@ class Dispatcher:
         Raises NotSignedIn, ReauthenticationRequired and the refusals of access tokens.
         """
         if page.public:
-            if "me" not in page.parameters:
-                return None
-            me = self.identity.signed_in()
-            if page.scope is None:
-                # A token is no one there.
-                return None if me is not None and me.token is not None else me
-            if me is None and isinstance(refusal := self.identity.refusal(), bearer.BearerRefusal):
-                raise refusal
-            if me is not None:
-                bearer.require_for_page(me, page.scope)
-            return me
+            me = self.identity.signed_in() if "me" in page.parameters else None
+            if me is None and page.scope is not None:
+                # Where a token is taken, one that opens nothing is said to.
+                bearer.refuse_token(self.identity.refusal())
+            # On a public page a token is no one, unless the page takes tokens.
+            return None if me is not None and me.token is not None and page.scope is None else me
         me = self.identity.require()
         bearer.require_for_page(me, page.scope)
         if page.reauth:
