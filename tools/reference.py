@@ -28,7 +28,12 @@ APPLICATION: list[tuple[str, str, str, list[str]]] = [
         "host/guards.py",
         ["login_required", "reauthentication_required", "groups_required", "form_token_required"],
     ),
-    ("Signing in and out", "bienvenue", "host/sign_in.py", ["login_user", "logout_user"]),
+    (
+        "Signing in and out",
+        "bienvenue",
+        "host/sign_in.py",
+        ["login_user", "logout_user", "return_to"],
+    ),
     (
         "In templates",
         "in every template of the application",
