@@ -26,9 +26,20 @@ APPLICATION: list[tuple[str, str, str, list[str]]] = [
         "Guards",
         "bienvenue",
         "host/guards.py",
-        ["login_required", "reauthentication_required", "groups_required", "form_token_required"],
+        [
+            "login_required",
+            "reauthentication_required",
+            "groups_required",
+            "scopes_required",
+            "form_token_required",
+        ],
     ),
-    ("Signing in and out", "bienvenue", "host/sign_in.py", ["login_user", "logout_user"]),
+    (
+        "Signing in and out",
+        "bienvenue",
+        "host/sign_in.py",
+        ["login_user", "logout_user", "return_to"],
+    ),
     (
         "In templates",
         "in every template of the application",
