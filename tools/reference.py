@@ -26,7 +26,13 @@ APPLICATION: list[tuple[str, str, str, list[str]]] = [
         "Guards",
         "bienvenue",
         "host/guards.py",
-        ["login_required", "reauthentication_required", "groups_required", "form_token_required"],
+        [
+            "login_required",
+            "reauthentication_required",
+            "groups_required",
+            "scopes_required",
+            "form_token_required",
+        ],
     ),
     (
         "Signing in and out",
