@@ -224,10 +224,7 @@ def _or_none(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
 
-def shown(declared: "Declared", values: Mapping[str, Any]) -> dict[str, Any]:
+def shown(declared: Declared, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return stored values for the user's own data; what is no field any more as it is."""
-    found = {name: declared.named(name) for name in values}
-    return {
-        name: value if found[name] is None else found[name].shown(value)  # type: ignore[union-attr]
-        for name, value in values.items()
-    }
+    known = {each.name: each.shown for each in declared.fields}
+    return {name: known[name](value) if name in known else value for name, value in values.items()}

@@ -132,4 +132,4 @@ def python(*arguments: str) -> None:
         text, sys.argv = arguments[1], ["-c", *arguments[2:]]
     else:
         text = sys.stdin.read()
-    exec(compile(text, "<string>", "exec"), {"__name__": "__main__"})
+    exec(compile(text, "<string>", "exec", dont_inherit=True), {"__name__": "__main__"})

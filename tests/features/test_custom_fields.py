@@ -275,6 +275,9 @@ def test_they_leave_and_come_in_with_their_groups(service: Service) -> None:
     results: list[Any] = []
     service.auth.import_export.import_lines(CODE, lines, results.append)
     assert [result.outcome for result in results] == ["created"]
+    bare = iter([Line("2", {"email": "amy@example.com"})])
+    service.auth.import_export.import_lines(CODE, bare, results.append)
+    assert service.auth.custom_fields.of(service.auth.accounts.find("amy@example.com").id) == {}
     assert stored(service) == before
     user = service.auth.accounts.find(EMAIL)
     assert service.auth.groups.of(user.id) == {"staff"}
@@ -295,6 +298,7 @@ def test_the_openapi_document_has_them(service: Service) -> None:
         ({"password": (str, ...)}, "a field cannot be called password"),
         ({"groups": (str, ...)}, "a field cannot be called groups"),
         ({"tags": (list[str], ...)}, "the field tags is of a kind that no form has"),
+        ({"tag": (str | int, ...)}, "the field tag is of a kind that no form has"),
     ],
 )
 def test_a_model_that_cannot_be_a_form_is_refused(

@@ -135,6 +135,10 @@ def test_everything_works_beside_the_tables_of_another_program(
     browser = signed_in(app.test_client(), PASSPHRASE)
     assert browser.get("/profile").get_json()["email"] == EMAIL
     auth.groups.add(CODE, EMAIL, "staff")
+    token = auth.access_tokens.add_for(CODE, EMAIL, "backup", "*").secret
+    program = auth.access_tokens.look_up(token)
+    assert program is not None
+    assert (program.email, auth.groups.committed(program.user_id)) == (EMAIL, ["staff"])
     reset = {"email": EMAIL, "reset_token": auth.get_reset_password_token(EMAIL)}
     changed = browser.put("/reset_password", data=reset | {"new_password": PASSPHRASE[::-1]})
     assert changed.status_code == 200

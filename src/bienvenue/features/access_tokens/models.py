@@ -10,7 +10,7 @@ from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bienvenue.settings import Seconds, Section
-from bienvenue.user import FULL_ACCESS, Base, User, table_of
+from bienvenue.user import FULL_ACCESS, Base, table_of
 
 LONGEST_NAME = 100
 """Characters of the name of a token."""
@@ -46,7 +46,7 @@ class AccessToken(Base):
         return f"<AccessToken {self.uid}>"
 
 
-_tokens, _users = table_of(AccessToken), table_of(User)
+_tokens = table_of(AccessToken)
 columns = _tokens.c
 
 
@@ -121,22 +121,22 @@ class AddedToken:
 
 #: The check of a token, which every request with one runs: as that of a session, one prepared
 #: statement by primary key, which reads what can change.
-CHECK = f"""
-SELECT {_users.name}.email, {_tokens.name}.last_used_at
-FROM {_tokens.name} JOIN {_users.name} ON {_users.name}.id = {_tokens.name}.user_id
-WHERE {_tokens.name}.digest = :digest AND {_tokens.name}.expires_at > :now
-  AND {_tokens.name}.created_at > :created_after AND {_tokens.name}.created_at <= :created_until
-  AND {_users.name}.disabled_at IS NULL
-"""  # noqa: S608 (names of our own tables)
+CHECK = """
+SELECT users.email, access_tokens.last_used_at
+FROM {access_tokens} AS access_tokens JOIN {users} AS users ON users.id = access_tokens.user_id
+WHERE access_tokens.digest = :digest AND access_tokens.expires_at > :now
+  AND access_tokens.created_at > :created_after AND access_tokens.created_at <= :created_until
+  AND users.disabled_at IS NULL
+"""
 
 #: What never changes, read once for each digest.
-LASTING = f"""
-SELECT {_users.name}.id, {_users.name}.uid, {_users.name}.created_at, {_tokens.name}.uid,
-       {_tokens.name}.name, {_tokens.name}.scopes, {_tokens.name}.created_at,
-       {_tokens.name}.expires_at
-FROM {_tokens.name} JOIN {_users.name} ON {_users.name}.id = {_tokens.name}.user_id
-WHERE {_tokens.name}.digest = :digest
-"""  # noqa: S608 (as above)
+LASTING = """
+SELECT users.id, users.uid, users.created_at, access_tokens.uid,
+       access_tokens.name, access_tokens.scopes, access_tokens.created_at,
+       access_tokens.expires_at
+FROM {access_tokens} AS access_tokens JOIN {users} AS users ON users.id = access_tokens.user_id
+WHERE access_tokens.digest = :digest
+"""
 
 
 def written(scopes: str) -> tuple[str, ...]:

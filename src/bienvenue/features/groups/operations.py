@@ -20,8 +20,8 @@ from bienvenue.user_fields import UserField
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST - 1}}}", re.ASCII)
 _table = memberships.c
 #: The name of a group has no comma.
-_ON_SQLITE = "SELECT group_concat(name) FROM group_memberships WHERE user_id = :user_id"
-_ON_POSTGRESQL = "SELECT string_agg(name, ',') FROM group_memberships WHERE user_id = :user_id"
+_ON_SQLITE = "SELECT group_concat(name) FROM {group_memberships} WHERE user_id = :user_id"
+_ON_POSTGRESQL = "SELECT string_agg(name, ',') FROM {group_memberships} WHERE user_id = :user_id"
 
 Wanted = str | Iterable[str]
 """The name of a group, or several of which one is enough."""

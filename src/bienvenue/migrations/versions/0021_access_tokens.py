@@ -21,7 +21,7 @@ def upgrade() -> None:
         sa.Column("last_used_at", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("digest"),
-        sa.UniqueConstraint("uid"),
+        sa.UniqueConstraint("uid", name="uq_access_tokens_uid"),
         sqlite_with_rowid=False,
     )
     op.create_index("ix_access_tokens_user_id", "access_tokens", ["user_id"])
