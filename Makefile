@@ -22,7 +22,7 @@ help: ## print this list
 run: $(VENV)/run.stamp ## set up and serve on http://localhost:5000 (PORT=5001 for another port)
 	@exec $(BIN)/bienvenue serve --port $(PORT)
 
-test: $(VENV)/dev.stamp ## set up and show every behaviour once, five minutes on two cores
+test: $(VENV)/dev.stamp ## set up and show every behaviour once, under four minutes on two cores
 	@$(BIN)/python tools/checks.py test
 
 quick: $(VENV)/dev.stamp ## the fast tests, under a minute

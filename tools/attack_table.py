@@ -8,14 +8,14 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+TOP = Path(__file__).parents[1]
+sys.path.insert(0, str(TOP))
 
 from tests.attacks import patch  # noqa: E402 (the path comes first) (found from the root of the project)
 from tests.attacks.attack import BROKEN, COURSE, Attack, load  # noqa: E402 (the path comes first)
 from tests.attacks.catalogue import CATALOGUE, SECTIONS, Entry  # noqa: E402 (the path comes first)
 
-PAGE = ROOT / "docs" / "attacks.md"
+PAGE = TOP / "docs" / "attacks.md"
 
 HEAD = """# Attacks
 
@@ -40,11 +40,11 @@ def page() -> str:
         attacks[attack.id].append(attack)
     tested = sum(not entry.waits for entry in CATALOGUE)
     parts = [HEAD, f"{tested} of {len(CATALOGUE)} are tested; the others wait for their feature."]
-    for letter, title in SECTIONS.items():
-        parts += ["", f"## {letter}. {title}", "", "| | attack | wins against | tested in |"]
+    for initial, title in SECTIONS.items():
+        parts += ["", f"## {initial}. {title}", "", "| | attack | wins against | tested in |"]
         parts.append("|---|---|---|---|")
         for entry in CATALOGUE:
-            if entry.id.startswith(letter):
+            if entry.id.startswith(initial):
                 where = _stands(entry, attacks[entry.id])
                 parts.append(f"| {entry.id} | {entry.sentence} | {where} |")
     return "\n".join(parts) + "\n"

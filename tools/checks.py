@@ -187,13 +187,13 @@ def wheel(folder: Path) -> Path:
     run("wheel", BIN / "python", "-m", "build", "--wheel", "--no-isolation", "-o", folder, TOP)
     built = next(folder.glob("*.whl"))
     with zipfile.ZipFile(built) as archive:
-        carried = {name for name in archive.namelist() if name.startswith("bienvenue/")}
+        packed = {name for name in archive.namelist() if name.startswith("bienvenue/")}
     package = TOP / "src"
     files = subprocess.run(
         ["git", "ls-files", "src/bienvenue"], cwd=TOP, check=True, capture_output=True, text=True
     ).stdout.split()
-    missing = {str(Path(file).relative_to("src")) for file in files} - carried
-    extra = {name for name in carried if not (package / name).exists()}
+    missing = {str(Path(file).relative_to("src")) for file in files} - packed
+    extra = {name for name in packed if not (package / name).exists()}
     if missing or extra:
         sys.exit(f"the wheel lacks {sorted(missing)} and has {sorted(extra)} that no source has")
     return built
@@ -202,8 +202,8 @@ def wheel(folder: Path) -> Path:
 def interpreters() -> list[Path]:
     """Find every supported interpreter of this machine, one a version, newest release first."""
     found: dict[tuple[int, ...], Path] = {}
-    roots = [Path(os.environ["PYENV_ROOT"])] if "PYENV_ROOT" in os.environ else []
-    candidates = [path for root in roots for path in sorted(root.glob("versions/3.*/bin/python"))]
+    pyenv = [Path(os.environ["PYENV_ROOT"])] if "PYENV_ROOT" in os.environ else []
+    candidates = [path for top in pyenv for path in sorted(top.glob("versions/3.*/bin/python"))]
     for minor in range(OLDEST[1], NEWEST[1]):
         named = shutil.which(f"python3.{minor}")
         candidates += [Path(named)] if named else []
@@ -288,7 +288,7 @@ STEPS: dict[str, list[Callable[[], None]]] = {
 
 def main() -> None:
     """Run the steps of the command named."""
-    # The tests start hundreds of processes, and each would compile all that it loads anew.
+    # The tests start hundreds of processes, and each would compile all that it loads.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     started = time.monotonic()
     for step in STEPS[sys.argv[1]]:

@@ -36,7 +36,7 @@ TARGET = Path(__file__).parents[1] / "src" / "bienvenue" / "data" / "passwords.b
 
 #: How the 100,000 places are shared. With a minimum of 15 characters only the first share is ever
 #: asked; the second serves accounts that must bring a second factor, where 8 characters suffice;
-#: the third serves whoever sets a lower minimum.
+#: the third serves operators who set a lower minimum.
 LONG, LONG_PLACES = 15, 70_000
 MIDDLE, MIDDLE_PLACES = 8, 25_000
 SHORT_PLACES = 5_000

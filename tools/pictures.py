@@ -93,9 +93,9 @@ def digests() -> dict[str, str]:
     """Give what each picture should show now."""
     with tempfile.TemporaryDirectory() as name:
         app = service(Path(name))
-        told = {picture.name: _digest(app, picture) for picture in PICTURES}
+        found = {picture.name: _digest(app, picture) for picture in PICTURES}
         app.extensions["bienvenue"].auth.close()
-    return told
+    return found
 
 
 def _digest(app: Flask, picture: Picture) -> str:
@@ -124,7 +124,7 @@ def _served(folder: Path) -> Iterator[tuple[Flask, str]]:
 
 
 def main() -> int:
-    """Take every picture anew; status 1 without a browser."""
+    """Take every picture again; status 1 without a browser."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 (not for the digests)
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

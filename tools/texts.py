@@ -122,13 +122,13 @@ def _of_dates(code: str = "") -> dict[tuple[str, str], str]:
     locale = Locale.parse(code or i18n.SOURCE, sep="-")
     months = locale.months["format"]["wide"]
     glue = locale.datetime_formats["long"].replace("'", "")
-    said = {
+    written = {
         ("name of the language", i18n.SOURCE_NAME): str(locale.get_display_name()).capitalize(),
         ("date", i18n.DATE): as_braces(locale.date_formats["long"].pattern),
         ("time", i18n.TIME): as_braces(locale.datetime_skeletons["Hm"].pattern),
         ("moment", i18n.MOMENT): glue.replace("{1}", "{date}").replace("{0}", "{time} UTC"),
     }
-    return said | {("month", name): months[n] for n, name in enumerate(i18n.MONTHS, 1)}
+    return written | {("month", name): months[n] for n, name in enumerate(i18n.MONTHS, 1)}
 
 
 def as_braces(pattern: str) -> str:
@@ -153,12 +153,12 @@ def renewed(code: str, old: bytes) -> tuple[Catalog, bytes, bytes]:
     known = read_po(io.BytesIO(old), locale=catalog.locale)
     # The file says how many plural forms its translations have.
     catalog.mime_headers = [row for row in known.mime_headers if row[0] == "Plural-Forms"]
-    said = _of_dates(code)
+    dates = _of_dates(code)
     for message in template():
         if message.id:
             key = message.id if isinstance(message.id, str) else message.id[0]
             before = known.get(key, message.context)
-            text = said.get((message.context or "", key)) or (before.string if before else None)
+            text = dates.get((message.context or "", key)) or (before.string if before else None)
             catalog.add(message.id, text, message.locations, context=message.context)
     po, mo = io.BytesIO(), io.BytesIO()
     write_po(po, catalog, width=98, include_lineno=False)
@@ -170,8 +170,8 @@ def missing(catalog: Iterable[Any]) -> list[str]:
     """Give the texts that a catalogue does not translate, plural forms counted each."""
     found = []
     for message in catalog:
-        said = message.string if isinstance(message.string, tuple) else (message.string,)
-        if message.id and not all(part and part.strip() for part in said):
+        parts = message.string if isinstance(message.string, tuple) else (message.string,)
+        if message.id and not all(part and part.strip() for part in parts):
             found.append(str(message.id))
     return found
 

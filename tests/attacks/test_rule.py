@@ -67,9 +67,9 @@ def test_patch_applies(name: str, tmp_path: Path) -> None:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(patch.PACKAGE / file, tmp_path / file)
     patch.apply(name, tmp_path)
-    for built in (tmp_path / file for file in files):
-        if built.suffix == ".py":
-            compile(built.read_text("utf-8"), built, "exec")
+    for copy in (tmp_path / file for file in files):
+        if copy.suffix == ".py":
+            compile(copy.read_text("utf-8"), copy, "exec")
 
 
 @pytest.mark.parametrize("name", patch.names())

@@ -209,8 +209,8 @@ def test_the_exercise_needs_flask_sqlalchemy_and_bcrypt_and_nothing_else() -> No
                 modules.update(alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
                 modules.add(node.module or "")
-        roots = {module.partition(".")[0] for module in modules}
-        outside = roots - set(sys.stdlib_module_names) - {"user", "db", "auth"}
+        names = {module.partition(".")[0] for module in modules}
+        outside = names - set(sys.stdlib_module_names) - {"user", "db", "auth"}
         allowed = set() if path.name == "main.py" else {"flask", "sqlalchemy", "bcrypt"}
         assert outside <= allowed, path.name
 
@@ -220,9 +220,9 @@ def test_numbers_of_steps_are_counted() -> None:
     index = (COURSE / "README.md").read_text(encoding="utf-8")
     attacks = [page for page in CHAPTERS if ATTACK.search(page.read_text("utf-8"))]
     assert attacks == CHAPTERS[-len(attacks) :]
-    said = re.findall(r"the last (\w+) steps", index)
-    assert said
-    assert set(said) == {str(len(attacks))}
+    counted = re.findall(r"the last (\w+) steps", index)
+    assert counted
+    assert set(counted) == {str(len(attacks))}
     assert f"Each of the {len(TASKS)} tasks" in index
     assert len(TASKS) == len(CHAPTERS) - len(attacks)
 
@@ -250,8 +250,8 @@ def test_an_attack_is_typed_explained_closed_and_set_as_an_exercise(chapter: Pat
     ]
     typed = text.partition("## Do it")[2].partition("## Why")[0]
     assert len(re.findall(r"^```sh$", typed, re.MULTILINE)) >= 3
-    for said in ("What may change:", "Which attack must lose:", "What the sheet must still say:"):
-        assert said in text
+    for part in ("What may change:", "Which attack must lose:", "What the sheet must still say:"):
+        assert part in text
     own = next(one for one in attack.chapters() if one.path == chapter)
     assert f"MENDED=1 ONLY={own.attack}" in text
 

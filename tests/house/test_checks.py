@@ -32,13 +32,13 @@ def test_without_a_browser_it_says_aloud_what_it_did_not_run(
     pooler = "--ignore=tests/journeys/test_pooler.py"
     proxies = "--ignore=tests/journeys/test_proxies.py"
     assert ran == [("-m", "not thorough", "--ignore=tests/browser", pooler, proxies)]
-    said = capsys.readouterr().out
-    assert f"!!! NOT RUN HERE: {pooler[9:]}: there is no PgBouncer here." in said
-    assert "apt-get install -y pgbouncer" in said
-    assert f"!!! NOT RUN HERE: {proxies[9:]}: there is no nginx or no Caddy here." in said
-    assert "apt-get install -y nginx caddy" in said
-    assert "!!! NOT RUN HERE: tests/browser: there is no Chromium here." in said
-    assert "apt-get install -y chromium" in said
+    output = capsys.readouterr().out
+    assert f"!!! NOT RUN HERE: {pooler[9:]}: there is no PgBouncer here." in output
+    assert "apt-get install -y pgbouncer" in output
+    assert f"!!! NOT RUN HERE: {proxies[9:]}: there is no nginx or no Caddy here." in output
+    assert "apt-get install -y nginx caddy" in output
+    assert "!!! NOT RUN HERE: tests/browser: there is no Chromium here." in output
+    assert "apt-get install -y chromium" in output
 
 
 def test_it_says_aloud_what_it_leaves_to_make_check(
@@ -49,9 +49,9 @@ def test_it_says_aloud_what_it_leaves_to_make_check(
     for program in ("pgbouncer", "nginx", "caddy"):
         monkeypatch.setattr(checks, program, lambda: "/bin/sh")
     checks.main()
-    said = capsys.readouterr().out
-    assert "!!! NOT RUN HERE: what `make check` does besides: attacks on broken builds" in said
-    assert said.count("NOT RUN") == 1
+    output = capsys.readouterr().out
+    assert "!!! NOT RUN HERE: what `make check` does besides: attacks on broken builds" in output
+    assert output.count("NOT RUN") == 1
     monkeypatch.setattr(checks, "NOT_RUN", [])
     monkeypatch.setattr("sys.argv", ["checks.py", "check"])
     checks.main()

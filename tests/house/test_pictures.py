@@ -21,7 +21,7 @@ def test_no_picture_is_stale() -> None:
 
 
 def test_a_changed_page_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A digest that is always the same would prove nothing."""
+    """A digest that is always the same would show nothing."""
     before = pictures.digests()
     monkeypatch.setenv("BIENVENUE_SERVICE_NAME", "Another")
     after = pictures.digests()

@@ -31,6 +31,6 @@ def half(request: pytest.FixtureRequest, tmp_path: Path, databases: Databases) -
 
 @pytest.fixture
 def course(tmp_path: Path) -> Iterator[Learner]:
-    """Give the course alone, for the steps that only it has and for what it says to the letter."""
+    """Give the course alone, for the steps that only it has and for its exact words."""
     with course_half(tmp_path) as one:
         yield one

@@ -40,8 +40,8 @@ def test_every_task_has_cases_and_every_case_its_words() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
     for case in CASES:
         assert case.sentence.endswith("."), case.name
-        for said in case.hint.values():
-            assert said.endswith((".", "?")) == (case.who != "house"), case.name
+        for hint in case.hint.values():
+            assert hint.endswith((".", "?")) == (case.who != "house"), case.name
 
 
 def test_only_public_methods_of_the_database_are_used(half: Half) -> None:

@@ -20,7 +20,7 @@ NEW = "dix grenouilles au soleil"
 CREDENTIALS = {"email": EMAIL, "password": PASSPHRASE}
 
 
-def test_the_column_session_id_holds_the_root_and_not_the_secret(service: Service) -> None:
+def test_the_column_session_id_holds_the_generation_and_no_secret(service: Service) -> None:
     """A copy of the database opens nothing: the secret stands nowhere in it."""
     user = service.auth.register_user(EMAIL, PASSPHRASE)
     secret = service.auth.create_session(EMAIL)
@@ -206,7 +206,7 @@ def test_unknown_fields_are_refused(service: Service) -> None:
 
 #: Each difference by its name in the table of the docs.
 DIFFERENCES: dict[str, Callable[..., None]] = {
-    "session-id-is-the-generation": test_the_column_session_id_holds_the_root_and_not_the_secret,
+    "session-id-is-the-generation": test_the_column_session_id_holds_the_generation_and_no_secret,
     "many-sessions": test_a_second_session_leaves_the_first_one_alive,
     "none-finds-no-user": test_none_finds_no_one,
     "password-policy": test_a_short_password_is_refused,
