@@ -211,6 +211,8 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
         "imported",
         "sign_ins_in_progress",
         "groups",
+        "custom_fields",
+        "access_tokens",
     }
     assert service.auth.sweep(0.0) == 0
     idle = Idle(service.auth.registry, service.auth._db, Section())

@@ -91,6 +91,28 @@ URLS = [
 
 CASES = {
     "instance": path(Path("instance")),
+    "access_tokens": words("people", "people", "services", "off"),
+    "access_token_scopes": Case(
+        "",
+        {"": "", "read=Read your notes, notes:write": "read=Read your notes, notes:write"},
+        [
+            f"read=Read, {CANARY} x=y",
+            "account:read",
+            "read, read",
+            f"read={'x' * 101}",
+            ",".join(f"s{number}" for number in range(100)),
+        ],
+        r"(has scopes as read|has meanings of at most 100|has at most \d+ scopes)",
+    ),
+    "access_token_lifetime": duration(90 * 86400),
+    "access_token_longest": duration(366 * 86400),
+    "access_token_cap": number(50, 1, 1000),
+    "cors_origins": Case(
+        "",
+        {"": "", "https://a.example.org, http://b.example.org:80": None},
+        [f"https://ok.example.org, {url}" for url in URLS if url],
+        r"(is an http or https URL, as|has no path and no user name|has a host whose name)",
+    ),
     "custom_fields": Case("", {"books:Fields": "books:Fields"}, [], ""),
     "table_prefix": Case(
         "",
