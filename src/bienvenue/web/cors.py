@@ -25,13 +25,15 @@ class Cors:
 
     def mark(self, request: Request, response: Response, pages: dict[str, Page]) -> None:
         """Write the headers of CORS on the answer of a path with these pages."""
+        if not self.origins:
+            return
         methods = sorted(
             method
             for method, page in pages.items()
             # What a proxy or a probe asks for is no script's.
             if page.scope is not None and not page.any_host
         )
-        if not self.origins or not methods:
+        if not methods:
             return
         # Of every answer: one without the header must not be kept for an origin that gets it.
         response.vary.add("Origin")

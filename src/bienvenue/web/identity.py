@@ -202,8 +202,8 @@ class _Found(NamedTuple):
     identifiers: Identifiers
     headers: CredentialHeaders
     identity: Identity | None
-    #: Why there is no identity.
-    refusal: Refusal
+    #: What is wrong with the access token, if that is why there is no identity.
+    refusal: Refusal | None
 
 
 class RequestIdentity:
@@ -252,7 +252,8 @@ class RequestIdentity:
 
     def refusal(self) -> Refusal:
         """Return why no user is signed in: NotSignedIn, or what is wrong with the access token."""
-        return NotSignedIn() if self._became() is not None else self._find().refusal
+        found = None if self._became() is not None else self._find().refusal
+        return found or NotSignedIn()
 
     def _became(self) -> tuple[Identifiers, SignedIn | None] | None:
         sent = request.environ
@@ -265,7 +266,7 @@ class RequestIdentity:
         headers = CredentialHeaders(sent.get("HTTP_COOKIE", ""), sent.get("HTTP_AUTHORIZATION", ""))
         found = cast("_Found | None", sent.get(_IDENTITY))
         if found is None or found[:2] != (self._identifiers, headers):
-            identity, refusal = None, cast("Refusal", NotSignedIn())
+            identity, refusal = None, None
             try:
                 identity = self._identifiers.identify(self._identifiers.credential(headers))
             except bearer.BearerRefusal as error:
