@@ -282,6 +282,7 @@ def test_at_the_same_moment_one_account_is_made(begin: Begin, former: Former) ->
 # --- bounded ------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("moving_clock")
 def test_our_limits_come_before_it(begin: Begin, former: Former) -> None:
     """No one guesses there by us faster than here: ten, and then each waits."""
     service = begin(rate_limit_account=10, former_system_rate=1000)
