@@ -35,7 +35,15 @@ _LONGEST_ANSWER = 65_536
 #: What a header may hold (RFC 9110 section 5.5), without line folding.
 _SENDABLE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 #: How headers begin that claim to name the user, as those of a proxy do.
-_CLAIMS = ("remote-", "x-remote-", "x-forwarded-user", "x-forwarded-email", "x-forwarded-groups")
+_CLAIMS = (
+    "remote-",
+    "x-remote-",
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-auth-request-",
+)
 
 #: Where an environ or a scope has the user, None when no user is signed in.
 USER = "bienvenue.user"

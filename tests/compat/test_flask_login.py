@@ -258,6 +258,38 @@ def test_who_claims_the_email_of_an_account_does_not_get_it(
     assert client.post("/in/5").get_json()["code"] == "already_linked"
 
 
+def test_a_reset_takes_a_claimed_account_from_who_claimed_it(library: Library) -> None:
+    """The owner of the mailbox has it alone then; a link that was made on purpose stays."""
+    client = library.client()
+    assert client.post("/in/2").text == "True"
+    for email, left in ((ANN, None), (EMAIL, "1")):
+        user = library.auth.accounts.find(email)
+        token = library.auth.get_reset_password_token(email)
+        library.auth.update_password(token, "neuf grenouilles en hiver")
+        assert library.links.id_of(user.id) == left
+    assert client.post("/in/2").get_json()["code"] == "email_taken"
+    assert client.get("/who").text.startswith("None ")
+
+
+def test_a_token_is_no_session(make_library: MakeLibrary, heard: list[str]) -> None:
+    """One of few scopes opens no view that names none; one of full access writes nothing."""
+    library = make_library()
+    tokens = library.auth.access_tokens
+    few, full = (
+        tokens.add_for(CODE, EMAIL, scope, scope).secret for scope in ("account:read", "*")
+    )
+    client = library.app.test_client(use_cookies=False)
+    for secret, status in ((few, 401), (full, 200)):
+        answer = client.get("/shelf", headers={"Authorization": f"Bearer {secret}"})
+        assert (answer.status_code, answer.headers.get("Set-Cookie")) == (status, None)
+    assert "session-protected" not in heard
+    library.auth.register_user(ANN, PASSPHRASE)
+    other = tokens.add_for(CODE, ANN, "full", "*").secret
+    library.manager.account_loader(lambda _account: library.users["2"])
+    assert client.get("/shelf", headers={"Authorization": f"Bearer {other}"}).text == ANN
+    assert library.links.id_of(library.auth.accounts.find(ANN).id) is None
+
+
 def test_two_requests_of_one_new_user_make_one_account(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:

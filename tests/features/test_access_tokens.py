@@ -265,6 +265,17 @@ def test_none_is_made_by_a_session_that_ended(service: Service, how: str) -> Non
     assert service.auth.access_tokens.all() == []
 
 
+def test_none_is_made_by_a_session_that_ends_meanwhile(service: Service) -> None:
+    """The check of the session was before; the statement asks again."""
+    added(service)
+    opened = service.auth.sessions.sign_in(CODE, EMAIL, PASSPHRASE)
+    me = service.auth.sessions.check(opened.secret)
+    assert me is not None
+    service.auth.sessions.end(CODE, me)
+    with pytest.raises(NotSignedIn):
+        service.auth.access_tokens.add(CODE, me, "late", "read")
+
+
 def test_a_token_makes_no_token(service: Service) -> None:
     """Neither over HTTP nor in the operation itself."""
     secret = added(service, "*").secret
@@ -303,6 +314,22 @@ def test_people_have_none_where_the_settings_say_so(make_service: MakeService, w
 
 
 # --- what a token may do ------------------------------------------------------------------------
+
+
+def test_tokens_of_people_end_where_only_services_have_them(make_service: MakeService) -> None:
+    """At the edge and behind it, and none is made by a command."""
+    before = make_service(access_token_scopes="read")
+    mine = added(before, "*").secret
+    tokens = before.auth.access_tokens
+    theirs = tokens.add_for_service(CODE, "backup", "ci", "*")
+    service = make_service(access_token_scopes="read", access_tokens="services")
+    header = (b"authorization", f"Bearer {mine}".encode())
+    assert ask(edge_of(service), "GET", "/profile", header).status == 401
+    assert ask_with(service, mine).status_code == 401
+    assert ask_with(service, theirs.secret).status_code == 200
+    with pytest.raises(NotFound):
+        service.auth.access_tokens.add_for(CODE, EMAIL, "more", "*")
+    assert service.auth.access_tokens.add_for(CODE, tokens.account_of("backup"), "more", "*")
 
 
 def test_every_page_is_closed_to_tokens_unless_it_says_a_scope(service: Service) -> None:

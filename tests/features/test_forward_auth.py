@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from urllib.parse import urlencode
 
 import pytest
 
@@ -229,6 +230,22 @@ def test_a_token_opens_only_what_it_is_for(
         )
         assert answer.status_code == status, query
         assert answer.headers.get("Remote-Scopes") == ("read" if status == 204 else None)
+
+
+@pytest.mark.parametrize("scope", ["\u20ac", 'a", Basic realm="x', "\x7f"])
+def test_a_scope_that_cannot_be_one_is_not_repeated(make_service: MakeService, scope: str) -> None:
+    """A header takes few characters, and a quotation mark would end it."""
+    service = make_service(access_token_scopes="read")
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    few = service.auth.access_tokens.add_for(CODE, EMAIL, "few", "read").secret
+    header = (b"authorization", f"Bearer {few}".encode())
+    query = urlencode({"scope": scope}).encode()
+    answer = ask(edge_of(service), "GET", "/verify", header, query=query)
+    assert answer.status == 403
+    named = answer.header("www-authenticate")
+    words = " ".join(word for word in scope.split() if word.isascii() and word.isprintable())
+    asked = " ".join(word for word in words.split() if '"' not in word)
+    assert named == 'Bearer error="insufficient_scope"' + (f', scope="{asked}"' if asked else "")
 
 
 def test_the_edge_leaves_scopes_to_the_page(

@@ -341,3 +341,19 @@ def test_a_scope_must_be_named() -> None:
     """When the view is declared."""
     with pytest.raises(TypeError, match="scopes_required"):
         scopes_required()
+
+
+def test_a_guard_of_the_whole_application_asks_of_paths_without_a_view_too(app: Flask) -> None:
+    """An application may answer them all the same, as one does whose pages a script makes."""
+
+    @app.before_request
+    @login_required
+    def close() -> None:
+        """Close everything."""
+
+    @app.errorhandler(404)
+    def page(_error: Exception) -> ResponseReturnValue:
+        return current_user.email, 200
+
+    assert outcome(send(app, token(app, "read"), "/nowhere")) == LACKS
+    assert outcome(send(app, token(app, "*"), "/nowhere")) == EMAIL

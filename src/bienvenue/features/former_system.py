@@ -23,8 +23,8 @@ from bienvenue import clock
 from bienvenue.authentication import Caller
 from bienvenue.client_ip import network_of
 from bienvenue.db import DB, retried
+from bienvenue.errors import Refusal
 from bienvenue.feature import Event, Feature, needs
-from bienvenue.features.accounts import EmailTaken
 from bienvenue.features.import_export import ImportExport
 from bienvenue.features.passwords import Passwords
 from bienvenue.features.rate_limits import RateLimits
@@ -141,8 +141,9 @@ class FormerSystem(Feature[FormerSystemSettings]):
         hashed = self._passwords.hash(caller, password)
         try:
             self._move(caller, {**values, "email": email}, hashed)
-        except (EmailTaken, IntegrityError):
-            _log.info("an account was made by another request, or its email is reserved")
+        except (Refusal, IntegrityError) as error:
+            # Another request made the account, its email is reserved, or a field is another's.
+            _log.info("no account was made: %s", type(error).__name__)
         try:
             user = self._db.find_user_by(email=email)
         except NoResultFound:

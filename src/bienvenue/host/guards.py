@@ -78,13 +78,13 @@ def _asks_scopes(view: Any) -> bool:
     return bool(getattr(view, _MARK, False))
 
 
-def _view_asks_scopes() -> bool:
+def view_asks_scopes() -> bool:
     """Tell whether some guard of the view that answers names its scopes.
 
     It may stand around the guard that asks, or below it, or that one is a function before the
     request.
     """
-    if request.environ.get(_SCOPES_ASKED) == request.endpoint:
+    if request.endpoint is not None and request.environ.get(_SCOPES_ASKED) == request.endpoint:
         return True
     view = current_app.view_functions.get(request.endpoint or "")
     of_class = getattr(view, "view_class", None)
@@ -122,7 +122,7 @@ def _user(scopes: tuple[str, ...] = ()) -> CurrentUser:
     user = found()
     if user is None:
         raise dispatcher().identity.refusal()
-    if not (user.has_scopes(*scopes) if scopes else _view_asks_scopes() or user.has_scopes()):
+    if not (user.has_scopes(*scopes) if scopes else view_asks_scopes() or user.has_scopes()):
         raise InsufficientScope(scopes)
     return user
 

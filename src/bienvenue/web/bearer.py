@@ -13,6 +13,9 @@ from bienvenue.user import AccessTokenGrant, SignedIn
 #: A further header field of the name, as WSGI and the edge join them, if one of them is a Bearer.
 _SEVERAL = re.compile(r"(?:^|,)[ \t]*+bearer(?:[ \t,]|$)", re.ASCII | re.IGNORECASE)
 
+#: RFC 6749 section 3.3.
+_SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+
 
 class BearerRefusal(Refusal):
     """A token opens nothing here; `WWW-Authenticate` says why (RFC 6750 section 3)."""
@@ -24,7 +27,8 @@ class BearerRefusal(Refusal):
     def __init__(self, *, scopes: str = "") -> None:
         """Take the scopes that would be enough, separated by spaces."""
         super().__init__()
-        enough = f', scope="{scopes}"' if scopes else ""
+        named = " ".join(filter(_SCOPE.fullmatch, scopes.split()))
+        enough = f', scope="{named}"' if named else ""
         self.headers["WWW-Authenticate"] = f'Bearer error="{self.error}"{enough}'
 
 

@@ -57,6 +57,10 @@ class CredentialHeaders(NamedTuple):
     cookie: str
     authorization: str
 
+    def __repr__(self) -> str:
+        """Show neither."""
+        return "<CredentialHeaders>"
+
 
 class Identifier(Identifying, Protocol):
     """One way to know who sends a request."""

@@ -22,6 +22,9 @@ from bienvenue.web.refusals import NotFound
 LIFETIME = 3600
 """Seconds for which a reload shows the same."""
 
+ONCE = 600
+"""Seconds for which it shows a secret that is shown once."""
+
 MOST = 2000
 """Bytes of an outcome: a browser takes cookies of four thousand."""
 
@@ -44,7 +47,7 @@ def kept(keys: KeyRing, answer: Answer) -> tuple[str, str] | None:
     value = None if answer.value is None else answer.value.model_dump(mode="json")
     outcome = {
         "name": name,
-        "until": clock.now() + LIFETIME,
+        "until": clock.now() + (ONCE if answer.once else LIFETIME),
         "version": VERSION,
         "template": answer.template,
         "value": value,

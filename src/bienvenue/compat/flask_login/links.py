@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import click
 from flask import has_request_context
-from sqlalchemy import ForeignKey, String, delete, insert, select
+from sqlalchemy import ForeignKey, String, delete, false, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -48,6 +48,8 @@ class Link(_Base):
     )
     #: What `get_id()` of the user returns, as a text.
     login_id: Mapped[str] = mapped_column(String(LONGEST), unique=True)
+    #: Whether the account was made for an email that no one had verified.
+    claimed: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 # --- errors -------------------------------------------------------------------------------------
@@ -114,7 +116,7 @@ class FlaskLogin(Feature[Section]):
                 f"`flask bienvenue users link EMAIL {login_id}`"
             )
         try:
-            return self._created(caller, login_id, email)
+            return self._created(caller, login_id, email, claimed=not trust)
         except EmailTaken:
             if trust:
                 return self.link(caller, self._accounts.find(email).uid, login_id)
@@ -137,10 +139,10 @@ class FlaskLogin(Feature[Section]):
             return tx.scalars(query).one_or_none()
 
     @retried
-    def _created(self, caller: Caller, login_id: str, email: str) -> User:
+    def _created(self, caller: Caller, login_id: str, email: str, *, claimed: bool) -> User:
         with self._db.transaction():
             user = self._accounts.add_without_password(caller, email)
-            self._write(caller, user.id, login_id)
+            self._write(caller, user.id, login_id, claimed=claimed)
         return user
 
     @retried
@@ -154,10 +156,11 @@ class FlaskLogin(Feature[Section]):
             self._write(caller, user.id, login_id)
         return user
 
-    def _write(self, caller: Caller, user_id: int, login_id: str) -> None:
+    def _write(self, caller: Caller, user_id: int, login_id: str, *, claimed: bool = False) -> None:
+        row = {"user_id": user_id, "login_id": login_id, "claimed": claimed}
         try:
             with self._db.transaction() as tx:
-                tx.execute(insert(Link), {"user_id": user_id, "login_id": login_id})
+                tx.execute(insert(Link), row)
                 self._registry.publish(Event(caller, "flask_login.linked", user_id))
         except IntegrityError:
             raise AlreadyLinked from None
@@ -199,10 +202,18 @@ class FlaskLogin(Feature[Section]):
     def revoke(
         self, _caller: Caller, user_id: int, reason: Reason, _keep_session: bytes | None = None
     ) -> None:
-        """Delete the link of a deleted account."""
-        if reason == Reason.ACCOUNT_DELETED:
-            with self._db.transaction() as tx:
-                tx.change(delete(Link).where(Link.user_id == user_id))
+        """Delete the link of a deleted account.
+
+        A reset proves who reads the mailbox, and an account that was made for an email that the
+        application's user only claimed is theirs no longer.
+        """
+        which = Link.user_id == user_id
+        if reason == Reason.PASSWORD_RESET:
+            which &= Link.claimed
+        elif reason != Reason.ACCOUNT_DELETED:
+            return
+        with self._db.transaction() as tx:
+            tx.change(delete(Link).where(which))
 
 
 # --- commands -----------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from bienvenue.compat.flask_login.urls import expand_login_view, login_url, make
 from bienvenue.errors import Refusal
 from bienvenue.host.application import dispatcher, refused
 from bienvenue.host.current import found
+from bienvenue.host.guards import view_asks_scopes
 from bienvenue.host.sign_in import logout_user
 from bienvenue.user import SignedIn
 from bienvenue.web import responses
@@ -189,7 +190,11 @@ class LoginManager:
             )
         signals.user_accessed.send(_app())
         me = dispatcher().identity.signed_in()
-        if me is not None and self._is_refused(me):
+        if me is not None and me.token is not None:
+            if not (me.token.allows("*") or view_asks_scopes()):
+                # A token of few scopes opens no view that names none.
+                me = None
+        elif me is not None and self._is_refused(me):
             logout_user()
             browser_session.clear()
             me = None
@@ -213,6 +218,8 @@ class LoginManager:
         links = self.auth.use(FlaskLogin)
         login_id = links.id_of(me.user_id)
         user = self._of_account(me) if login_id is None else self._user_callback(login_id)
+        if me.token is not None:
+            return user
         if user is not None and browser_session.noted_origin(me.session_uid) is None:
             caller = dispatcher().identity.caller(me, Channel.CODE)
             browser_session.note(me.session_uid, caller, fresh=False)
@@ -229,6 +236,8 @@ class LoginManager:
                 "LoginManager an account_loader"
             )
             return None
+        if me.token is not None:
+            return user
         caller = dispatcher().identity.caller(me, Channel.CODE)
         self.auth.use(FlaskLogin).link(caller, me.user_uid, str(self.id_of(user)))
         return user

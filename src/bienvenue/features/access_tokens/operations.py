@@ -39,6 +39,7 @@ from bienvenue.features.access_tokens.models import (
 )
 from bienvenue.features.accounts import Accounts, EmailTaken
 from bienvenue.features.mail import Mail
+from bienvenue.features.sessions import Session
 from bienvenue.hashing import NO_PASSWORD
 from bienvenue.registry import Registry
 from bienvenue.settings import seconds
@@ -164,7 +165,9 @@ class AccessTokens(Feature[AccessTokenSettings]):
         wanted = self._checked(name, scopes, lifetime)
         if not self._may_add(me):
             raise TooManyNewTokens
-        mine = (User.session_id == me.generation) & User.disabled_at.is_(None)
+        # The session may have ended since it was checked.
+        here = select(Session.uid).where(Session.uid == me.session_uid).exists()
+        mine = (User.session_id == me.generation) & User.disabled_at.is_(None) & here
         return self._add(caller, me.user_id, wanted, mine)
 
     @retried
@@ -176,9 +179,11 @@ class AccessTokens(Feature[AccessTokenSettings]):
     ) -> AddedToken:
         """Make a token of the account of an email or uid; its owner is notified.
 
-        Raises NoSuchUser, and the refusals of this feature.
+        Raises NoSuchUser, NotFound where people have no tokens, and the refusals of this feature.
         """
         found = self._accounts.find(user)
+        if not normalize.is_service(found.email):
+            self.require_people()
         wanted = self._checked(name, scopes, lifetime)
         return self._add(caller, found.id, wanted, User.disabled_at.is_(None))
 
@@ -283,6 +288,8 @@ class AccessTokens(Feature[AccessTokenSettings]):
         if lasting is None:
             return None
         email, used_at = changing
+        if self.settings.access_tokens == "services" and not normalize.is_service(email):
+            return None
         user_id, user_uid, user_created_at, uid, name, scopes, created_at, expires_at = lasting
         return SignedIn(
             email=email,

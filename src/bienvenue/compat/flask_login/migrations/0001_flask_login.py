@@ -13,6 +13,7 @@ def upgrade() -> None:
         "flask_login_links",
         sa.Column("user_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("login_id", sa.String(255), nullable=False),
+        sa.Column("claimed", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("user_id", name="pk_flask_login_links"),
         sa.UniqueConstraint("login_id", name="uq_flask_login_links_login_id"),
         sa.ForeignKeyConstraint(
