@@ -10,8 +10,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import click
+
 from bienvenue import clock
-from bienvenue.settings import Settings, usable_mount
+from bienvenue.settings import Settings, SettingsProblem, usable_mount
 
 _FILE = "application.json"
 _ARRIVED = "arrived.json"
@@ -57,6 +59,44 @@ def database_of(settings: Settings) -> str:
 def keys_of(settings: Settings) -> str:
     """Return the path of the key file that the settings name."""
     return str(settings.key_file.absolute())
+
+
+def heed(settings: Settings, file: Path | None) -> None:
+    """Say so when the application whose folder this is has its accounts or its keys elsewhere.
+
+    `file` is that of a SQLite database. Raises SettingsProblem instead of beginning another
+    database or making other keys.
+    """
+    found = read(settings)
+    if found is None:
+        return
+    same_database = found.database == database_of(settings)
+    same_keys = found.keys in {"", keys_of(settings)}
+    if same_database and same_keys:
+        return
+    theirs = f" with the keys of {found.keys}" if found.keys else ""
+    message = (
+        f"the application {found.application} has its accounts in {found.database}{theirs}, and "
+        f"this command works on {place_of(settings)}: run `flask --app {found.application} "
+        "bienvenue` with the command, or set BIENVENUE_DATABASE_URL and BIENVENUE_SECRET_KEY_FILE"
+    )
+    begins = file is not None and not file.exists()
+    if begins or not (same_keys or settings.key_file.exists()):
+        raise SettingsProblem(message)
+    click.echo(f"Note: {message}", err=True)
+
+
+def place_of(settings: Settings) -> str:
+    """Return which database and keys the settings name, and why, in words for operators."""
+    core = settings.core
+    return (
+        f"{database_of(settings)}, {_why(core.database_url)}, with the keys of "
+        f"{keys_of(settings)}, {_why(core.secret_key_file)}"
+    )
+
+
+def _why(setting: object | None) -> str:
+    return "by default" if setting is None else "as the settings say"
 
 
 def stake(settings: Settings, application: str, prefix: str) -> None:

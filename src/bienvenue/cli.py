@@ -72,7 +72,7 @@ class Service:
     def db(self) -> DB:
         """The database, of any version. Raises SettingsProblem."""
         db = DB.of(self.settings)
-        _heed_claim(self.settings, db)
+        claim.heed(self.settings, db.file)
         return db
 
     @functools.cached_property
@@ -117,43 +117,6 @@ class ServiceInside(Service):
     def require_settings(self) -> Auth:
         """Return the operations of the application, on a database in any state."""
         return self._auth
-
-
-def _heed_claim(settings: Settings, db: DB) -> None:
-    """Say so when the application whose folder this is has its accounts or its keys elsewhere.
-
-    Raises SettingsProblem instead of beginning another database or making other keys.
-    """
-    found = claim.read(settings)
-    if found is None:
-        return
-    same_database = found.database == claim.database_of(settings)
-    same_keys = found.keys in {"", claim.keys_of(settings)}
-    if same_database and same_keys:
-        return
-    theirs = f" with the keys of {found.keys}" if found.keys else ""
-    message = (
-        f"the application {found.application} has its accounts in {found.database}{theirs}, and "
-        f"this command works on {_works_on(settings)}: run `flask --app {found.application} "
-        "bienvenue` with the command, or set BIENVENUE_DATABASE_URL and BIENVENUE_SECRET_KEY_FILE"
-    )
-    begins = db.file is not None and not db.file.exists()
-    if begins or not (same_keys or settings.key_file.exists()):
-        raise SettingsProblem(message)
-    click.echo(f"Note: {message}", err=True)
-
-
-def _works_on(settings: Settings) -> str:
-    """Return which database and keys the settings name, and why, in words for operators."""
-    core = settings.core
-    return (
-        f"{claim.database_of(settings)}, {_why(core.database_url)}, with the keys of "
-        f"{claim.keys_of(settings)}, {_why(core.secret_key_file)}"
-    )
-
-
-def _why(setting: object | None) -> str:
-    return "by default" if setting is None else "as the settings say"
 
 
 @contextlib.contextmanager
@@ -340,7 +303,7 @@ def current(service: Service) -> None:
     features = service.require_settings().registry.migrations
     found = schema.version(service.db) or "none"
     click.echo(f"{found} ({schema.state(service.db).value}; this program: {schema.newest()})")
-    click.echo(f"in {_works_on(service.settings)}")
+    click.echo(f"in {claim.place_of(service.settings)}")
     behind = schema.pending(service.db, features)
     for name in features:
         click.echo(f"{name}: {'behind' if name in behind else 'current'}")

@@ -63,6 +63,8 @@ class DeclaredField:
         """Return a value of a command or an import as it is stored. Raises ValueError."""
         if self.accepted is not None:
             return _read_acceptance(value)
+        if self.kind == "yes_no":
+            return user_fields.yes_no(value)
         try:
             return TypeAdapter(self.annotation).validate_python(value, strict=True)
         except ValidationError:

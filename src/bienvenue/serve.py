@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from bienvenue import checkup, connections, logs, tls, user_agent
+from bienvenue import checkup, claim, connections, logs, tls, user_agent
 from bienvenue.auth import Auth
 from bienvenue.db import DB
 from bienvenue.edge import DEADLINE
@@ -59,6 +59,7 @@ def run(
     else:
         _require_free_socket(core.unix_socket)
     db = DB.of(settings)
+    claim.heed(settings, db.file)
     # Refuse a mistyped setting before its default makes a file or a table.
     prepare(Auth(db, settings))
     try:

@@ -129,7 +129,13 @@ def test_groups_are_exported_with_all_else(service: Service) -> None:
     assert found == {user.id: {"groups": ["editors", "staff"]}}
 
 
-@pytest.mark.parametrize("given", ["staff,editors", " editors  staff,", ["staff", "editors", ""]])
+def test_a_name_with_a_blank_is_not_two_groups(service: Service) -> None:
+    """It would be another right than the one that was meant."""
+    line = {"email": EMAIL, "groups": "not staff, editors"}
+    assert outcomes(bring(service, line)) == ["refused"]
+
+
+@pytest.mark.parametrize("given", ["staff,editors", " editors , staff,", ["staff", "editors", ""]])
 def test_groups_come_with_imported_users(service: Service, given: object) -> None:
     """As a text of CSV or a list of JSON."""
     line = {"email": EMAIL, "groups": given}

@@ -23,6 +23,7 @@ from bienvenue.feature import Feature
 from bienvenue.schema import SchemaProblem
 from bienvenue.settings import Section, Settings
 from tests.conftest import EMAIL, KEY, PASSPHRASE
+from tests.ports import free_port
 from tests.web.browser import HTML
 
 CREDENTIALS = {"email": EMAIL, "password": PASSPHRASE}
@@ -243,7 +244,7 @@ def test_a_command_without_the_application_begins_no_second_database(
     """It says where the accounts are; one that finds another database says that it works there."""
     join(empty_database)
     other = tmp_path / "instance" / "bienvenue.db"
-    for words in (("users", "list"), ("db", "upgrade"), ADD):
+    for words in (("users", "list"), ("db", "upgrade"), ("serve", "--port", str(free_port())), ADD):
         refused = outside(*words)
         assert refused.exit_code == 1
         assert refused.output.startswith("Error: the application books has its accounts in /")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bienvenue import Bienvenue
 from bienvenue.authentication import Caller, Channel
@@ -67,3 +68,30 @@ def test_a_caller_of_another_mount_is_written_to_from_there(make_service: MakeSe
     assert "/other/reset_password?token=" in link(service)
     (notice,) = messages(service, "new_device")
     assert "http://localhost:5000/other/password" in text_of(service, notice)
+
+
+@pytest.mark.parametrize(
+    ("mount", "said", "shown"),
+    [
+        ("", "//evil.example", ""),
+        ("", "/\\evil.example", ""),
+        ("", "https://evil.example", ""),
+        ("", "/~reader", "/~reader"),
+        ("/auth", "//evil.example", "/auth"),
+        ("/auth", "/other", "/auth"),
+    ],
+)
+def test_a_page_leads_to_no_other_site_by_the_header_of_a_proxy(
+    make_service: MakeService, mount: str, said: str, shown: str
+) -> None:
+    """In the redirect of a guard, and in the links of the page."""
+    service = make_service(mount=mount)
+    app = service.app
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_prefix=1)  # type: ignore[method-assign]
+    headers = {"X-Forwarded-Prefix": said, "Accept": "text/html"}
+    answer = service.client().get("/profile", headers=headers)
+    assert answer.status_code == 303
+    assert answer.location.startswith(f"{shown}/sessions/new")
+    page = service.client().get("/sessions/new", headers=headers).text
+    assert f'action="{shown}/sessions' in page
+    assert "evil" not in page

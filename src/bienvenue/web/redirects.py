@@ -25,8 +25,15 @@ def prefix() -> str:
 
 
 def mounted(path: str) -> str:
-    """Return a path of ours as this application mounts it."""
-    return f"{request.script_root}{prefix()}{path}"
+    """Return a path of ours as this application mounts it.
+
+    A server says whether it mounts the application, and the setting where. Without the setting the
+    server's word is taken, which may come from a header, if it can be a path of this site.
+    """
+    mount = request.environ.get("SCRIPT_NAME", "").rstrip("/")
+    if mount:
+        mount = current_app.extensions["bienvenue"].settings.core.mount or mount
+    return f"{mount if site_path.is_plain(mount) else ''}{prefix()}{path}"
 
 
 def on_site(path: str, settings: Settings) -> str:

@@ -35,8 +35,10 @@ def checked(name: str) -> str:
 
 
 def _read(value: Any) -> list[str]:
-    """Read the names of groups of an imported user: a list, or a text with commas or blanks."""
-    names = re.split(r"[,\s]+", user_fields.text(value)) if isinstance(value, str) else value
+    """Read the names of groups of an imported user: a list, or a text with commas."""
+    names = value
+    if isinstance(value, str):
+        names = [name.strip() for name in user_fields.text(value).split(",")]
     if not isinstance(names, list | tuple):
         raise ValueError("is neither a list of groups nor a text")  # noqa: TRY004 (as readers do)
     found = sorted({str(name) for name in names if name})

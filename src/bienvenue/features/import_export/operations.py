@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from bienvenue import clock, user_fields
+from bienvenue import clock, normalize, user_fields
 from bienvenue.authentication import Caller
 from bienvenue.db import retried
 from bienvenue.feature import Event, Feature, needs
@@ -309,7 +309,8 @@ class ImportExport(Feature[Section]):
         ]
 
     def _export_all(self, fields: Sequence[UserField]) -> Iterator[dict[str, Any]]:
-        users = self._accounts.list()
+        # A service has no password to move; the tokens that it has stay behind.
+        users = (user for user in self._accounts.list() if not normalize.is_service(user.email))
         while ids := [user.id for user in itertools.islice(users, BATCH)]:
             parts = [feature.export_users(ids) for feature in self._registry.features]
             for user_id in ids:
