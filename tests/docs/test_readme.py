@@ -20,7 +20,9 @@ POSTGRESQL = "postgresql://bienvenue@localhost/bienvenue"
 SHOWN = [page for page in documentation() if transcript.read(page.path)]
 #: Their dozens of commands are tested one by one, with the features and the command line.
 LONG = {f"docs/guide/{name}.md" for name in ("commands", "moving", "operating")}
-WRITTEN = [page for page in pages() if page.python() and not page.name.startswith("course/")]
+#: What the course shows is tested there, and the reference is compared with the code.
+ELSEWHERE = ("course/", "docs/reference/")
+WRITTEN = [page for page in pages() if page.python() and not page.name.startswith(ELSEWHERE)]
 RUN = [(page, block) for page in WRITTEN for block in page.python() if block.mark == "runs"]
 
 #: The application of a page, where it is not that of most.
