@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 from bienvenue import Auth, Bienvenue
 from bienvenue import current_user as account
 from bienvenue.authentication import CODE
+from bienvenue.compat import flask_login
 from bienvenue.compat.flask_login import (
     AnonymousUserMixin,
     FlaskLogin,
@@ -44,6 +45,7 @@ from bienvenue.compat.flask_login import (
     user_login_confirmed,
     user_needs_refresh,
     user_unauthorized,
+    utils,
 )
 from bienvenue.features.import_export.sources import from_json_lines
 from bienvenue.settings import Settings
@@ -723,3 +725,9 @@ def test_the_users_of_an_application_have_what_guards_ask() -> None:
         True,
     )
     assert repr(visitor.get_id()) == "None"  # type: ignore[func-returns-value]  # what is asked
+
+
+def test_the_names_of_utils_are_the_same() -> None:
+    """Many applications import them from there."""
+    for name in utils.__all__:
+        assert getattr(utils, name) is getattr(flask_login, name)
