@@ -259,14 +259,16 @@ def test_commands_set_and_show_them(service: Service, tmp_path: Path) -> None:
         "colour=red": "there is no field of this name; there are: name, nickname, born",
         "born=1850": "born has a value that the field does not take",
         "terms=2026-10": "is not a version and a time",
+        "news=maybe": "is neither yes nor no",
     }.items():
         refused = run("users", "add", "amy@example.com", "--no-password", "--field", field)
         assert (refused.exit_code, said in refused.output) == (2, True), refused.output
 
 
 def test_they_leave_and_come_in_with_their_groups(service: Service) -> None:
-    """What `users export` writes is read again as it was."""
+    """What `users export` writes is read again as it was; a service stays behind."""
     register(service)
+    service.auth.access_tokens.add_for_service(CODE, "backup", "ci", "*")
     service.auth.groups.add(CODE, EMAIL, "staff")
     before = stored(service)
     (row,) = list(service.auth.import_export.export_all(CODE, hashes=True))
