@@ -7,11 +7,12 @@ import logging
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from bienvenue import clock
 from bienvenue.authentication import CODE
 from bienvenue.cli import main
-from bienvenue.features.accounts import AccountReferenced
+from bienvenue.features.accounts import AccountReferenced, refuse_if_referred
 from tests.conftest import EMAIL, PASSPHRASE, Clock, Service
 
 pytestmark = pytest.mark.statements
@@ -101,3 +102,10 @@ def test_the_clean_up_says_so_and_goes_on_with_the_others(
     moving_clock.forward(DAY)
     assert auth.account_closure.sweep(clock.now(), 1) == 1
     assert list(auth.accounts.list()) == []
+
+
+def test_another_rule_of_the_database_is_not_taken_for_a_reference(service: Service) -> None:
+    """An email that two accounts would have."""
+    service.auth.register_user(EMAIL, PASSPHRASE)
+    with pytest.raises(IntegrityError), refuse_if_referred():
+        service.auth.registry.db.add_user(EMAIL, "x")

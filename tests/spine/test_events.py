@@ -218,6 +218,8 @@ def test_a_feature_need_not_do_anything(service: Service) -> None:
     idle = Idle(service.auth.registry, service.auth._db, Section())
     assert (idle.identifiers(), idle.required_factors(Authentication(user))) == ((), ())
     assert (idle.sign_in_refusal(user), idle.context()) == (None, {})
+    assert idle.newcomer(CODE, EMAIL, PASSPHRASE) is None
+    idle.pause(0.0)
     idle.on_events([Event(CODE, "account.registered", user.id)])
     service.auth.accounts.delete(CODE, EMAIL)
 
