@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import ssl
 import struct
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -149,6 +151,12 @@ class Puppet:
         return to(self._door.getsockname()[1])
 
     def __exit__(self, *_: object) -> None:
+        self._thread.join(5)
+        if self._thread.is_alive():
+            # A handshake that is given up leaves its transport to the garbage collector (asyncio).
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)
+                gc.collect()
         self._thread.join(60)
         self._door.close()
         assert not self._thread.is_alive()

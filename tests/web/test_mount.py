@@ -87,7 +87,7 @@ def test_a_page_leads_to_no_other_site_by_the_header_of_a_proxy(
     """In the redirect of a guard, and in the links of the page."""
     service = make_service(mount=mount)
     app = service.app
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_prefix=1)  # type: ignore[method-assign]
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_prefix=1)  # type: ignore[method-assign]  # as docs say
     headers = {"X-Forwarded-Prefix": said, "Accept": "text/html"}
     answer = service.client().get("/profile", headers=headers)
     assert answer.status_code == 303

@@ -63,17 +63,21 @@ def cost(service: Service, method: str, path: str, **sent: Any) -> tuple[int, fl
         return count
 
     # The test client itself would read a Host of xn--, and fail.
-    first, second = (EnvironBuilder(path, method=method, **sent).get_environ() for _ in "ab")
+    first, *others = (EnvironBuilder(path, method=method, **sent).get_environ() for _ in "abc")
     before = sys.gettrace()
     sys.settrace(count)
     try:
         call(service.app, first)
     finally:
         sys.settrace(before)
-    begun = time.thread_time()
-    status, _, said = call(service.app, second)
-    assert status < 500, said
-    return lines, time.thread_time() - begun
+    took = []
+    for each in others:
+        begun = time.thread_time()
+        status, _, said = call(service.app, each)
+        took.append(time.thread_time() - begun)
+        assert status < 500, said
+    # On a busy machine a processor's caches are another's: the least is what the work takes.
+    return lines, min(took)
 
 
 def grows(service: Service, method: str, path: str, make: Any, piece: str) -> str | None:
