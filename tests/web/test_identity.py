@@ -125,3 +125,8 @@ def test_a_token_in_a_cookie_header(header: str, found: str | None) -> None:
     """One name, one value, one spelling."""
     assert token_in(header, "session_id") == found
     assert found is None or tokens.well_formed(found)
+
+
+def test_the_headers_of_credentials_are_shown_nowhere() -> None:
+    """An error reporter keeps what an object says of itself."""
+    assert repr(CredentialHeaders("session_id=secret", "Bearer secret")) == "<CredentialHeaders>"
