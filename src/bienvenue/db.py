@@ -53,6 +53,9 @@ from bienvenue.user import User
 PATIENCE = 5.0
 """Seconds to wait for a lock, a connection or a place in the pool before an answer of 503."""
 
+_MOST_ROWS = 10_000
+"""Unchanging rows of a kind that a process keeps."""
+
 _NAME = f"{PREFIX}DATABASE_URL"
 _BEGINNING = "bienvenue_beginning"
 """The name under which a connection to a pooler has the statements of each transaction's start."""
@@ -368,6 +371,30 @@ class DB:
             if _is_outage(error):
                 raise DatabaseUnavailable(str(error.orig)) from error
             raise
+
+
+class UnchangingRows(dict[bytes, Any]):
+    """Rows whose values never change, by digest, read once by a process.
+
+    A check then reads only what can change, and the database says each time whether a row is live.
+    """
+
+    def __init__(self, db: DB, statement: str) -> None:
+        """Take the SELECT that reads the row of a `digest`."""
+        super().__init__()
+        self._db = db
+        self._statement = statement
+
+    def of(self, digest: bytes) -> Any:
+        """Return the row, or None when it is gone. Raises DatabaseUnavailable."""
+        found = self.get(digest)
+        if found is None:
+            found = self._db.fetch_row(self._statement, {"digest": digest})
+            if len(self) >= _MOST_ROWS:
+                self.clear()
+            if found is not None:
+                self[digest] = found
+        return found
 
 
 def _commit(tx: Transaction, connection: Connection) -> None:

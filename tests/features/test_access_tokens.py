@@ -762,7 +762,7 @@ def test_the_constant_values_are_kept_and_not_for_ever(
     """The cache is emptied when it is full; a token that goes meanwhile is none."""
     tokens = service.auth.access_tokens
     first, second = added(service), added(service)
-    monkeypatch.setattr("bienvenue.features.access_tokens.operations._MOST_KEPT", 1)
+    monkeypatch.setattr("bienvenue.db._MOST_ROWS", 1)
     for token in (first, second, first):
         assert tokens.look_up(token.secret) is not None
         assert len(tokens._lasting) == 1

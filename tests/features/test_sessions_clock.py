@@ -145,7 +145,7 @@ def test_a_session_that_ends_between_two_reads_is_over(
 
 def test_what_is_kept_of_sessions_is_bounded(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what is not kept any more is read again."""
-    monkeypatch.setattr("bienvenue.features.sessions.operations._MOST_KEPT", 2)
+    monkeypatch.setattr("bienvenue.db._MOST_ROWS", 2)
     secrets = [opened(auth) for _ in range(5)]
     for secret in secrets * 2:
         assert me_of(auth, secret).email == EMAIL

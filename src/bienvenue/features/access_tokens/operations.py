@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
 from bienvenue import clock, normalize, purposes, token_format, tokens
 from bienvenue.authentication import Caller
-from bienvenue.db import DB, DatabaseUnavailable, Transaction, retried
+from bienvenue.db import DB, DatabaseUnavailable, Transaction, UnchangingRows, retried
 from bienvenue.feature import Event, Feature, MenuEntry, Reason, needs
 from bienvenue.features.access_tokens.errors import (
     LifetimeTooLong,
@@ -55,9 +55,6 @@ ADDED_AN_HOUR = 10
 
 USED_EVERY = 600
 """Seconds between two writes of `last_used_at`."""
-
-_MOST_KEPT = 10_000
-"""Tokens whose constant values a process caches; the database says whether each is live."""
 
 _SERVICE = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
 
@@ -110,7 +107,7 @@ class AccessTokens(Feature[AccessTokenSettings]):
     def __init__(self, registry: Registry, db: DB, settings: AccessTokenSettings) -> None:
         """Open the feature with an empty cache; the menu leads to it where people have tokens."""
         super().__init__(registry, db, settings)
-        self._lasting: dict[bytes, Any] = {}
+        self._lasting = UnchangingRows(db, LASTING)
         if settings.access_tokens != "people":
             vars(self)["menu"] = ()
 
@@ -284,7 +281,7 @@ class AccessTokens(Feature[AccessTokenSettings]):
                 "created_until": now + clock.APART,
             },
         )
-        lasting = None if changing is None else self._lasting_of(digest)
+        lasting = None if changing is None else self._lasting.of(digest)
         if lasting is None:
             return None
         email, used_at = changing
@@ -309,16 +306,6 @@ class AccessTokens(Feature[AccessTokenSettings]):
             remembered=False,
             token=AccessTokenGrant(uid, name, frozenset(written(scopes))),
         )
-
-    def _lasting_of(self, digest: bytes) -> Any:
-        found = self._lasting.get(digest)
-        if found is None:
-            found = self._db.fetch_row(LASTING, {"digest": digest})
-            if len(self._lasting) >= _MOST_KEPT:
-                self._lasting.clear()
-            if found is not None:
-                self._lasting[digest] = found
-        return found
 
     def touch_is_due(self, me: SignedIn) -> bool:
         """Return whether `last_used_at` is old enough to be updated, or lies ahead."""

@@ -11,7 +11,7 @@ from sqlalchemy import delete, select, update
 
 from bienvenue import clock, purposes, tokens
 from bienvenue.authentication import Authentication, Caller, Channel
-from bienvenue.db import DB, DatabaseUnavailable, Transaction, retried
+from bienvenue.db import DB, DatabaseUnavailable, Transaction, UnchangingRows, retried
 from bienvenue.feature import Event, Feature, MenuEntry, Reason, needs
 from bienvenue.features.authentications import Authentications
 from bienvenue.features.known_devices import KnownDevices
@@ -45,9 +45,6 @@ A tenth of the idle lifetime is used instead where that is shorter.
 """
 
 _CROSSINGS = 3
-
-_MOST_KEPT = 10_000
-"""Sessions whose constant values a process caches; the database says whether each is live."""
 
 
 class Sessions(Feature[SessionSettings]):
@@ -90,7 +87,7 @@ class Sessions(Feature[SessionSettings]):
     def __init__(self, registry: Registry, db: DB, settings: SessionSettings) -> None:
         """Open the feature with an empty cache."""
         super().__init__(registry, db, settings)
-        self._lasting: dict[bytes, Any] = {}
+        self._lasting = UnchangingRows(db, LASTING)
 
     def context(self) -> dict[str, Any]:
         """Return how long the cookie of a session lives, and whether the sign-in page asks."""
@@ -272,19 +269,8 @@ class Sessions(Feature[SessionSettings]):
                 "seen_after": now - self.settings.session_idle,
             },
         )
-        lasting = None if changing is None else self._lasting_of(digest)
+        lasting = None if changing is None else self._lasting.of(digest)
         return None if lasting is None else SignedIn(*changing, *lasting)
-
-    def _lasting_of(self, digest: bytes) -> Any:
-        """Return the constant values of a session; None when it ended since CHECK."""
-        found = self._lasting.get(digest)
-        if found is None:
-            found = self._db.fetch_row(LASTING, {"digest": digest})
-            if len(self._lasting) >= _MOST_KEPT:
-                self._lasting.clear()
-            if found is not None:
-                self._lasting[digest] = found
-        return found
 
     def touch_is_due(self, me: SignedIn) -> bool:
         """Return whether `last_seen_at` is old enough to be updated, or lies ahead."""
